@@ -1,0 +1,105 @@
+"""The loops of ``_rans.c`` in Python, for machines without the extension: same bytes, same errors, much slower."""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_right
+
+import numpy as np
+
+PRECISION = 16
+SLOT_MASK = (1 << PRECISION) - 1
+LOWER = 1 << 31
+ESCAPE_DIGITS = 7
+ESCAPE_SHIFT = PRECISION - 4  # a digit and its flag are a nibble, all sixteen equally likely
+ESCAPE_FREQUENCY = 1 << ESCAPE_SHIFT
+
+State = tuple[int, int, int]  # state of the next operation, state of the one after, bytes read
+
+
+def encode(
+    symbols: np.ndarray, levels: np.ndarray, radius: np.ndarray, cdf: np.ndarray, start: np.ndarray
+) -> bytes:
+    """Symbols (n,) int32 and levels (n,) uint8 to a stream. Raises ValueError for a value that no escape can hold."""
+    cdfs = _lists(levels, radius, cdf, start)
+    operations = []
+    for value, level in zip(symbols.tolist(), levels.tolist()):
+        table = cdfs[level]
+        r = len(table) // 2 - 1
+        beyond = abs(value) - r - 1
+        symbol = value + r if beyond < 0 else 2 * r + 1
+        operations.append((table[symbol + 1] - table[symbol], table[symbol]))
+        if beyond < 0:
+            continue
+        if beyond >> (3 * ESCAPE_DIGITS - 1):
+            raise ValueError("value is too large for an escape")
+        rest = 2 * beyond + (value < 0)
+        while True:
+            nibble = rest & 7 | (8 if rest > 7 else 0)
+            operations.append((ESCAPE_FREQUENCY, nibble << ESCAPE_SHIFT))
+            rest >>= 3
+            if not rest:
+                break
+    words = []
+    x = y = LOWER
+    for frequency, first in reversed(operations):
+        x, y = y, x
+        if x >= (LOWER >> PRECISION << 32) * frequency:
+            words.append(x & 0xFFFFFFFF)
+            x >>= 32
+        x = (x // frequency << PRECISION) + x % frequency + first
+    return struct.pack(f"<2Q{len(words)}I", x, y, *reversed(words))
+
+
+def decode(
+    data: bytes,
+    levels: np.ndarray,
+    symbols: np.ndarray,
+    state: State,
+    radius: np.ndarray,
+    cdf: np.ndarray,
+    start: np.ndarray,
+    lookup: np.ndarray,
+) -> State:
+    """Fills symbols (n,) int32 and returns the state after them. Raises ValueError for a damaged stream."""
+    del lookup  # bisection is faster here
+    cdfs = _lists(levels, radius, cdf, start)
+    x, y, position = state
+
+    def pop(frequency: int, first: int) -> None:
+        nonlocal x, y, position
+        x = frequency * (x >> PRECISION) + (x & SLOT_MASK) - first
+        if x < LOWER:
+            word = data[position : position + 4]
+            if len(word) < 4:
+                raise ValueError("stream is truncated")
+            x = x << 32 | int.from_bytes(word, "little")
+            position += 4
+        x, y = y, x
+
+    for i, level in enumerate(levels.tolist()):
+        table = cdfs[level]
+        r = len(table) // 2 - 1
+        symbol = bisect_right(table, x & SLOT_MASK) - 1
+        pop(table[symbol + 1] - table[symbol], table[symbol])
+        if symbol <= 2 * r:
+            symbols[i] = symbol - r
+            continue
+        rest, nibble, shift = 0, 8, 0
+        while nibble & 8:
+            if shift == 3 * ESCAPE_DIGITS:
+                raise ValueError("escape is too long")
+            nibble = (x & SLOT_MASK) >> ESCAPE_SHIFT
+            pop(ESCAPE_FREQUENCY, nibble << ESCAPE_SHIFT)
+            rest |= (nibble & 7) << shift
+            shift += 3
+        magnitude = r + 1 + (rest >> 1)
+        symbols[i] = -magnitude if rest & 1 else magnitude
+    return x, y, position
+
+
+def _lists(levels: np.ndarray, radius: np.ndarray, cdf: np.ndarray, start: np.ndarray) -> dict[int, list[int]]:
+    """The cdfs of the levels that occur, as lists: their items are Python integers, which cannot overflow."""
+    return {
+        level: cdf[start[level] : start[level] + 2 * radius[level] + 3].tolist() for level in np.unique(levels).tolist()
+    }

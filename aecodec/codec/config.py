@@ -1,0 +1,50 @@
+"""What a model is: every width of every network, read from and written to a weights card."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from aecodec.codec.partition import STEPS
+
+Upsampler = Literal["pixelshuffle", "resize-conv", "transposed"]
+
+LATENT_STRIDE = 16  # pixels per latent position, each way
+HYPER_STRIDE = 4  # latent positions per hyper-latent position, each way
+PADDING = LATENT_STRIDE * HYPER_STRIDE  # pictures are padded to a multiple of this
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Widths and depths of the networks.
+
+    ``width_8`` and ``width_16`` are channels at 1/8 and 1/16 resolution, ``blocks_*`` residual blocks there;
+    ``decoder_*`` the same in the synthesis.
+    """
+
+    latents: int = 320
+    width_8: int = 128
+    width_16: int = 192
+    blocks_8: int = 3
+    blocks_16: int = 2
+    decoder_width_8: int = 128
+    decoder_width_16: int = 192
+    decoder_blocks_8: int = 2
+    decoder_blocks_16: int = 2
+    hyper_width: int = 128
+    hyper_latents: int = 96
+    context_width: int = 160
+    upsampler: Upsampler = "pixelshuffle"
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if name == "upsampler":
+                if value not in ("pixelshuffle", "resize-conv", "transposed"):
+                    raise ValueError(f"unknown upsampler {value!r}")
+            elif not isinstance(value, int) or not 0 <= value <= 4096:
+                raise ValueError(f"{name} must be an integer in 0..4096, not {value!r}")
+        if self.latents % STEPS:
+            raise ValueError(f"latents must be a multiple of {STEPS}, not {self.latents}")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)

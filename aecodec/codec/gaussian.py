@@ -1,0 +1,51 @@
+"""The tables of the entropy coder: 64 zero-mean Gaussians on a logarithmic grid of scales, in 1/65536.
+
+Level i has the standard deviation 0.12 * exp(i / 8).  Level 0 is never coded: a latent with so small a scale is its
+mean.  The tables are integers computed from ``math.erf``; no entry lies so near a rounding tie that the last digits of
+a libm could matter, and a checksum, tested at load, says so on the machine at hand.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import zlib
+
+import numpy as np
+
+from aecodec.codec.rans import Tables
+from aecodec.errors import AecodecError
+
+LEVELS = 64
+SCALE_MIN = 0.12
+LEVELS_PER_NAT = 8
+TAIL = 4.0  # values beyond this many standard deviations are escaped
+MIN_RADIUS = 2
+CHECKSUM = 0x819233B3
+
+
+def scale_of_level(level: int) -> float:
+    """Standard deviation, in quantiser steps."""
+    return SCALE_MIN * math.exp(level / LEVELS_PER_NAT)
+
+
+def cdf_of_level(level: int) -> np.ndarray:
+    """(2R + 3,) int64 cumulative frequencies of -R..R and the escape; see ``rans.Tables``.
+
+    Every symbol gets one count and its share of the rest, so none is impossible; the escape gets both tails.
+    """
+    sigma = scale_of_level(level)
+    radius = max(MIN_RADIUS, math.ceil(TAIL * sigma))
+    edge = [0.5 * math.erf((v - radius - 0.5) / (sigma * math.sqrt(2))) for v in range(2 * radius + 2)]
+    symbols = 2 * radius + 2
+    inner = [math.floor((e - edge[0]) * (65536 - symbols) + 0.5) + i for i, e in enumerate(edge)]
+    return np.array([*inner, 65536])
+
+
+@functools.cache
+def tables() -> Tables:
+    """The coder's tables, one per level.  Raises AecodecError where this machine's arithmetic gives others."""
+    result = Tables.from_cdfs([cdf_of_level(level) for level in range(LEVELS)])
+    if zlib.crc32(result.cdf.astype("<u4").tobytes()) != CHECKSUM:
+        raise AecodecError("this machine's math.erf gives other coding tables; please report its libc and CPU")
+    return result

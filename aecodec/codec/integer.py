@@ -1,0 +1,146 @@
+"""Integer arithmetic carried by float32: the layers that decide what the entropy decoder sees.
+
+The decoder must rebuild exactly the tables that the encoder used, on any machine.  So every network between the
+hyper-latents and the scale indices computes with integers: 8-bit activations, int8 weights, sums below 2**24.  A float32
+matrix product of such integers is exact whatever the order of summation, the library, the number of threads or the use
+of fused multiply-add, because every partial sum is an integer that float32 holds.
+
+Fixed point: an activation ``a`` stands for ``a * 2**-frac``, a weight ``w`` for ``w * 2**-k`` with one ``k`` per output
+channel.  Requantisation is a rounding shift, ties upward: ``(sum + 2**(s - 1)) >> s`` with ``s = k + frac_in - frac_out``,
+which in float32 is ``floor(sum * 2**-s + 0.5)`` and exact because ``|sum| + 2**(s - 1) < 2**24``.
+
+(Balle, Johnston, Minnen, "Integer networks for data compression with latent-variable models", ICLR 2019.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aecodec.codec.quality import INTERVALS, MAX_INDEX, STEPS
+
+ACTIVATION_FRAC = 5  # hidden activations: unsigned 8 bits, 0 .. 7.97
+ACTIVATION_MAX = 255
+COMPAND_FRAC = 5  # companded latents: signed 8 bits, +-3.97
+COMPAND_MAX = 127  # also the largest |z|
+WEIGHT_MAX = 127
+MAX_EXPONENT = 14
+SUM_LIMIT = 2**23  # sum(|w|) * max|a| of an output channel stays below this
+BIAS_LIMIT = 2**22
+EXACT_LIMIT = 2**24  # float32 holds every integer up to here
+RAW_MEAN_FRAC = 8  # means as the context network puts them out, at gain 1
+GAIN_FRAC = 12
+MEAN_FRAC = 4  # means at their gain, as they are added to symbols
+SCALE_FRAC = 3  # scale indices are steps of 1/8 in the natural logarithm
+
+
+def interpolate(table: np.ndarray, rate: int) -> np.ndarray:
+    """Integer interpolation of a (KNOTS, ...) integer table at a rate index 0..MAX_INDEX, ties upward."""
+    if not 0 <= rate <= MAX_INDEX:
+        raise ValueError(f"rate index {rate} outside 0..{MAX_INDEX}")
+    low = min(rate // STEPS, INTERVALS - 1)
+    part = rate - low * STEPS
+    table = table.astype(np.int64)
+    return (table[low] * (STEPS - part) + table[low + 1] * part + STEPS // 2) // STEPS
+
+
+@dataclass(frozen=True)
+class IntegerLayer:
+    """One convolution as it is stored.
+
+    weight: (O, I / groups, k, k) int8; bias: (KNOTS, O) int32, in units of 2**-(exponent + input_frac);
+    exponent: (O,) int8; ``out_frac`` (O,) the output's fractional bits; ``relu`` clamps the output to 0..255.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    exponent: np.ndarray
+    out_frac: np.ndarray
+    relu: bool
+    input_max: int = ACTIVATION_MAX
+    input_frac: int = ACTIVATION_FRAC
+
+    @property
+    def shift(self) -> np.ndarray:
+        """(O,) right shift of the requantisation; negative shifts are exact multiplications."""
+        return self.exponent.astype(np.int64) + self.input_frac - self.out_frac
+
+    @property
+    def depthwise(self) -> bool:
+        return self.weight.shape[1] == 1
+
+    def bound(self) -> np.ndarray:
+        """(O,) largest magnitude that any sum of this layer can reach, rounding term included."""
+        weights = np.abs(self.weight.astype(np.int64)).sum((1, 2, 3))
+        bias = np.abs(self.bias.astype(np.int64)).max(0)
+        return weights * self.input_max + bias + (1 << np.maximum(self.shift - 1, 0))
+
+    def requantise(self, sums: np.ndarray, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
+        """Rounding shift (and ReLU) of exact sums (..., O), in place; ``rows`` are the output channels they belong to."""
+        sums *= np.exp2(-self.shift[rows]).astype(np.float32)
+        sums += np.where(self.shift[rows] > 0, np.float32(0.5), np.float32(0))  # above 2**23 float32 has no halves
+        np.floor(sums, out=sums)
+        if self.relu:
+            np.clip(sums, 0, ACTIVATION_MAX, out=sums)
+        return sums
+
+
+def _neighbourhood(x: np.ndarray, kernel: int) -> list[np.ndarray]:
+    """kernel**2 views (h, w, C) of x (h, w, C) in row-major kernel order, zero-padded."""
+    if kernel == 1:
+        return [x]
+    pad = kernel // 2
+    h, w, _ = x.shape
+    padded = np.pad(x, ((pad, pad), (pad, pad), (0, 0)))
+    return [padded[i : i + h, j : j + w] for i in range(kernel) for j in range(kernel)]
+
+
+def apply(layer: IntegerLayer, x: np.ndarray, rate: int) -> np.ndarray:
+    """Same-size convolution of integers x (h, w, I), held in float32, to (h, w, O) float32 integers."""
+    kernel = layer.weight.shape[-1]
+    views = _neighbourhood(x, kernel)
+    bias = interpolate(layer.bias, rate).astype(np.float32)
+    if layer.depthwise:
+        taps = layer.weight.reshape(layer.weight.shape[0], -1).T.astype(np.float32)
+        sums = views[0] * taps[0]
+        for view, tap in zip(views[1:], taps[1:]):
+            sums += view * tap
+    else:
+        h, w, _ = x.shape
+        columns = (views[0] if kernel == 1 else np.concatenate(views, -1)).reshape(h * w, -1)
+        matrix = layer.weight.transpose(2, 3, 1, 0).reshape(-1, layer.weight.shape[0]).astype(np.float32)
+        sums = (columns @ matrix).reshape(h, w, -1)
+    sums += bias
+    return layer.requantise(sums)
+
+
+def apply_rows(layer: IntegerLayer, x: np.ndarray, rate: int, rows: np.ndarray) -> np.ndarray:
+    """A 1x1 layer at positions x (n, I), for the output channels ``rows`` only: (n, len(rows))."""
+    matrix = layer.weight[rows, :, 0, 0].T.astype(np.float32)
+    sums = x @ matrix
+    sums += interpolate(layer.bias, rate)[rows].astype(np.float32)
+    return layer.requantise(sums, rows)
+
+
+def shuffle(x: np.ndarray, factor: int) -> np.ndarray:
+    """Pixel shuffle: (h, w, C * factor**2) to (h * factor, w * factor, C), channels ordered as torch orders them."""
+    h, w, c = x.shape
+    c //= factor**2
+    return x.reshape(h, w, c, factor, factor).transpose(0, 3, 1, 4, 2).reshape(h * factor, w * factor, c)
+
+
+def _compand_table() -> np.ndarray:
+    # round(2^COMPAND_FRAC * log2(1 + |v|) / 2); no entry is within 1e-6 of a tie, so every libm gives this table
+    limit = int(2 ** ((COMPAND_MAX + 1) / 2 ** (COMPAND_FRAC - 1)) * 2**MEAN_FRAC)
+    v = np.arange(limit + 1) / 2**MEAN_FRAC
+    exact = np.log2(1 + v) * 2 ** (COMPAND_FRAC - 1)
+    return np.minimum(np.floor(exact + 0.5), COMPAND_MAX).astype(np.float32)
+
+
+_COMPAND = _compand_table()
+
+
+def compand(y: np.ndarray) -> np.ndarray:
+    """Latents in units of 2**-MEAN_FRAC to the signed 8-bit logarithm that the context networks read, in float32."""
+    return np.copysign(_COMPAND[np.minimum(np.abs(y), len(_COMPAND) - 1)], y.astype(np.float32))

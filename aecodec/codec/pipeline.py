@@ -1,0 +1,128 @@
+"""The whole way of a picture: to a file's bytes, and from a file's bytes."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from aecodec.codec import bitstream, latents, picture
+from aecodec.codec.bitstream import EXIF, ICC, MAX_PIXELS, MAX_SIDE, XMP, Header, Stream
+from aecodec.codec.config import LATENT_STRIDE
+from aecodec.errors import LimitError, PictureError
+from aecodec.runtime import open_transforms
+from aecodec.weights import DEFAULT, find, load
+
+_METADATA = {ICC: "icc_profile", EXIF: "exif", XMP: "xmp"}
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A file's bytes, the integer latents that a decoder will rebuild from it, and the payload's estimated bits."""
+
+    data: bytes
+    rate: int
+    latents: np.ndarray
+    estimate: float
+
+
+class Encoder:
+    """One picture, ready to be encoded at any number of qualities.
+
+    Raises PictureError where it cannot be encoded as it is (animation) and LimitError over ``max_pixels``; warns where
+    something of it will be lost.  With ``strip`` EXIF and XMP are dropped and the EXIF orientation is applied.
+    """
+
+    def __init__(
+        self,
+        image: Image.Image,
+        *,
+        weights: str = DEFAULT,
+        device: str = "auto",
+        strip: bool = False,
+        max_pixels: int | None = MAX_PIXELS,
+    ) -> None:
+        check_size(*image.size, max_pixels)
+        if getattr(image, "n_frames", 1) > 1:
+            raise PictureError("the picture is animated; encode its frames one by one")
+        image.load()
+        self._metadata = _read_metadata(image, strip)
+        if strip:
+            image = ImageOps.exif_transpose(image)
+        self.image = _plain(image)
+        self.array = picture.to_array(self.image)
+        self.weights = load(weights)
+        self._transforms = open_transforms(self.weights, device)
+        self._padded = picture.pad(self.array)
+
+    def encode(self, rate: int) -> Encoded:
+        """The file at a rate index (``quality.index_of_quality``)."""
+        y, z = self._transforms.analyse(self._padded, rate)
+        coded = latents.encode(self.weights.entropy_model, y, z, rate)
+        header = Header(self.image.width, self.image.height, self.image.mode, self.weights.id, rate)
+        data = bitstream.write(Stream(header, coded.payload, self._metadata))
+        return Encoded(data, rate, coded.latents, coded.estimate)
+
+    def reconstruct(self, encoded: Encoded) -> np.ndarray:
+        """What a decoder will show, (H, W, 3) uint8, without parsing the file again."""
+        decoded = self._transforms.synthesise(encoded.latents, encoded.rate)
+        image = picture.from_array(decoded[: self.image.height, : self.image.width], self.image.mode)
+        return picture.to_array(image)
+
+
+def decode(data: bytes, *, device: str = "auto", max_pixels: int | None = MAX_PIXELS) -> Image.Image:
+    """See ``aecodec.decode``."""
+    stream = bitstream.read(data, max_pixels)
+    head = stream.header
+    weights = find(head.weights)
+    transforms = open_transforms(weights, device)
+    image = picture.from_array(transforms.synthesise(decode_latents(stream), head.rate)[: head.height, : head.width], head.mode)
+    for kind, name in _METADATA.items():
+        if kind in stream.chunks:
+            image.info[name] = stream.chunks[kind]
+    return image
+
+
+def decode_latents(stream: Stream) -> np.ndarray:
+    """The integer latents (h, w, M) in a file: the part of decoding that is the same bits on every machine."""
+    weights = find(stream.header.weights)
+    height, width = picture.padded_size(stream.header.height, stream.header.width)
+    shape = (height // LATENT_STRIDE, width // LATENT_STRIDE, weights.arch.latents)
+    return latents.decode(weights.entropy_model, stream.payload, shape, stream.header.rate)
+
+
+def check_size(width: int, height: int, max_pixels: int | None) -> None:
+    """Raises LimitError, or PictureError where the format has no room for a side."""
+    if max_pixels is not None and width * height > max_pixels:
+        raise LimitError(f"{width} x {height} is over the limit of {max_pixels} pixels; --max-pixels raises it")
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
+        raise PictureError(f"a picture of {width} x {height} cannot be stored")
+
+
+def _read_metadata(image: Image.Image, strip: bool) -> dict[bytes, bytes]:
+    chunks = {}
+    if profile := image.info.get("icc_profile"):
+        chunks[ICC] = bytes(profile)
+    if not strip:
+        if exif := image.getexif().tobytes() if image.getexif() else b"":
+            chunks[EXIF] = exif
+        if xmp := image.info.get("xmp"):
+            chunks[XMP] = xmp if isinstance(xmp, bytes) else str(xmp).encode()
+    return chunks
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """The picture as "L" or "RGB"; a warning says what that loses."""
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        warnings.warn("16-bit samples are rounded to 8 bits", stacklevel=3)
+        samples = np.asarray(image, np.float64)
+        return Image.fromarray(np.rint(samples / 257).clip(0, 255).astype(np.uint8), "L")
+    if image.has_transparency_data:
+        warnings.warn("transparency is dropped", stacklevel=3)
+    elif image.mode not in ("1", "P", "YCbCr"):
+        warnings.warn(f"colours are converted from {image.mode} to RGB", stacklevel=3)
+    return image.convert("L" if image.mode in ("1", "LA", "La") else "RGB")
