@@ -1,0 +1,88 @@
+"""A trained model to the tensors of a weights file, and the float half of it back.
+
+The transforms are stored in float16.  The entropy path is stored as the integers that it computes with, and nothing else
+of it is kept: the file cannot disagree with what is coded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aecodec.codec.certificate import certify, known_answer
+from aecodec.codec.entropy_model import HYPER_SCALE_FRAC, EntropyModel, layer_names
+from aecodec.codec.gaussian import LEVELS_PER_NAT
+from aecodec.codec.integer import BIAS_LIMIT, GAIN_FRAC
+from aecodec.errors import WeightsError
+from aecodec.networks.integer import IntegerConv2d, weight_exponents
+from aecodec.networks.model import FloatModel, Model
+from aecodec.weights import CARD, TENSORS, Weights, content_hash
+
+
+def _integer_tensors(layer: IntegerConv2d) -> dict[str, Tensor]:
+    exponent = weight_exponents(layer.weight, layer.input_max)
+    weight = torch.floor(layer.weight * torch.exp2(exponent)[:, None, None, None] + 0.5)
+    bias = torch.round(layer.bias.double() * torch.exp2(exponent + layer.input_frac))
+    return {
+        "weight": weight.to(torch.int8),
+        "bias": bias.clamp(-BIAS_LIMIT, BIAS_LIMIT).to(torch.int32),
+        "exponent": exponent.to(torch.int8),
+    }
+
+
+@torch.no_grad()
+def export_tensors(model: Model) -> dict[str, np.ndarray]:
+    """The tensors of a weights file.
+
+    Raises WeightsError where an integer layer's sums could leave the range that float32 holds exactly.
+    """
+    with torch.device("meta"):
+        half = FloatModel(model.arch).state_dict().keys()
+    tensors = {name: value.half() for name, value in model.state_dict().items() if name in half}
+    for name in layer_names():
+        for key, value in _integer_tensors(model.get_submodule(name)).items():
+            tensors[f"{name}.{key}"] = value
+    tensors["mean_gain"] = torch.round(model.gain.log.exp() * 2**GAIN_FRAC).to(torch.int32)
+    scale = model.hyper_scale * LEVELS_PER_NAT * 2**HYPER_SCALE_FRAC
+    tensors["hyper_scale"] = torch.round(scale).to(torch.int32)
+    arrays = {name: value.contiguous().numpy() for name, value in tensors.items()}
+    certify(EntropyModel.from_tensors(arrays, model.arch))
+    return arrays
+
+
+def load_float_model(weights: Weights) -> FloatModel:
+    """The float half of a model, in float32 and evaluation mode, on the CPU.
+
+    Raises WeightsError where the tensors do not fit the architecture.
+    """
+    with torch.device("meta"):
+        model = FloatModel(weights.arch)
+    state = {name: torch.from_numpy(a.astype(np.float32)) for name, a in weights.tensors.items() if a.dtype == np.float16}
+    try:
+        model.load_state_dict(state, assign=True)
+    except RuntimeError as error:
+        raise WeightsError(f"the weights in {weights.folder} do not fit their architecture: {error}") from None
+    return model.eval()
+
+
+def save_weights(model: Model, folder: Path, name: str, card: dict[str, Any]) -> str:
+    """Writes ``folder`` with the model's tensors and its card, and returns the weights id.
+
+    ``card`` adds to name, sha256 and architecture what only the caller knows: data, steps, results.
+    """
+    import tomli_w
+    from safetensors.numpy import save
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = export_tensors(model)
+    data = save(tensors)
+    digest = content_hash(data)
+    (folder / TENSORS).write_bytes(data)
+    answer = known_answer(EntropyModel.from_tensors(tensors, model.arch))
+    content = {"name": name, "sha256": digest, "known_answer": answer, **card, "architecture": model.arch.to_dict()}
+    (folder / CARD).write_text(tomli_w.dumps(content), "utf-8")
+    return digest[:8]

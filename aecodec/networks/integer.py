@@ -1,0 +1,126 @@
+"""Convolutions whose arithmetic is integer by construction, trained through straight-through rounding.
+
+An activation is an integer ``a`` that stands for ``a * 2**-frac``; a weight is an int8 ``w`` that stands for
+``w * 2**-k`` with one ``k`` per output channel.  All scales are powers of two, so requantisation is a rounding shift and
+is exact in float32 as long as sums stay below 2**24, which ``weight_exponents`` guarantees.  ``codec/integer.py``
+computes the same function in numpy; this module is what training sees of it.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aecodec.codec.integer import (
+    ACTIVATION_FRAC,
+    ACTIVATION_MAX,
+    COMPAND_FRAC,
+    COMPAND_MAX,
+    MAX_EXPONENT,
+    SUM_LIMIT,
+    WEIGHT_MAX,
+)
+from aecodec.codec.quality import KNOTS
+
+
+class _Round(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        return torch.floor(x + 0.5)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        return grad
+
+
+def round_half_up(x: Tensor) -> Tensor:
+    """floor(x + 1/2) forward, the identity backward (a straight-through estimator)."""
+    return _Round.apply(x)
+
+
+class _Activation(torch.autograd.Function):
+    """ReLU, clamp to 8 bits and rounding in one; the gradient passes where the clamp does not bind."""
+
+    @staticmethod
+    def forward(ctx, y: Tensor, quantise: bool) -> Tensor:
+        top = ACTIVATION_MAX * 2.0**-ACTIVATION_FRAC
+        out = y.clamp(0, top)
+        ctx.save_for_backward(y)
+        if quantise:
+            out = out.mul_(2.0**ACTIVATION_FRAC).add_(0.5).floor_().mul_(2.0**-ACTIVATION_FRAC)
+        return out
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+        (y,) = ctx.saved_tensors
+        return grad * ((y > 0) & (y < ACTIVATION_MAX * 2.0**-ACTIVATION_FRAC)), None
+
+
+def interpolate(table: Tensor, position: Tensor) -> Tensor:
+    """Rows of a (KNOTS, C) table at fractional knot positions (B,) -> (B, C, 1, 1)."""
+    low = position.floor().clamp(0, KNOTS - 2)
+    fraction = (position - low).unsqueeze(1)
+    low = low.long()
+    return torch.lerp(table[low], table[low + 1], fraction)[:, :, None, None]
+
+
+def weight_exponents(weight: Tensor, input_max: int) -> Tensor:
+    """Largest k per output channel with |w| 2**k <= 127 and sum(|w|) 2**k * input_max < SUM_LIMIT."""
+    flat = weight.detach().flatten(1).abs().float()
+    peak = WEIGHT_MAX / flat.amax(1).clamp_min(1e-12)
+    total = (SUM_LIMIT / input_max - flat.shape[1]) / flat.sum(1).clamp_min(1e-12)  # rounding adds < 1/2 a weight
+    return torch.minimum(peak, total).log2().floor().clamp(max=MAX_EXPONENT)
+
+
+class IntegerConv2d(nn.Module):
+    """A convolution of the entropy path with one bias per quality knot.
+
+    Input and output are real-valued tensors on their integer grids.  ``out_frac`` is an int for a ReLU output, clamped
+    to 8 unsigned bits, or a tuple of one per output channel for raw signed output (means and scales).  With
+    ``quantise`` off the same layer runs in plain float arithmetic: the float twin.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 1, *, groups: int = 1, input_max: int = ACTIVATION_MAX,
+                 input_frac: int = ACTIVATION_FRAC, out_frac: int | tuple[int, ...] = ACTIVATION_FRAC) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs // groups, kernel, kernel))
+        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
+        self.bias = nn.Parameter(torch.zeros(KNOTS, outputs))
+        self.groups = groups
+        self.input_max = input_max
+        self.input_frac = input_frac
+        self.relu = isinstance(out_frac, int)
+        self.out_frac = out_frac
+        self.quantise = True
+
+    def forward(self, x: Tensor, position: Tensor) -> Tensor:
+        return self.convolve(x, self.quantised_weight(), interpolate(self.bias, position))
+
+    def quantised_weight(self) -> Tensor:
+        """Weights on their grids, or as they are in the float twin."""
+        if not self.quantise:
+            return self.weight
+        scale = torch.exp2(weight_exponents(self.weight, self.input_max))[:, None, None, None]
+        return round_half_up(self.weight * scale) / scale
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """The layer with given weights (O, I, k, k) and biases (B, O, 1, 1); raw outputs are not yet rounded."""
+        y = F.conv2d(x, weight, padding=weight.shape[-1] // 2, groups=self.groups)
+        if self.relu:
+            return _Activation.apply(y + bias.to(y.dtype), self.quantise)
+        return y.float() + bias
+
+
+def compand(x: Tensor, quantise: bool = True) -> Tensor:
+    """sign(x) log2(1 + |x|) / 2, on a signed 8-bit grid: what the context networks see of a latent.
+
+    Rates differ by a factor of 17 in step size; in the logarithm that is an offset, which the biases can follow.
+    """
+    y = torch.sign(x) * torch.log2(1 + x.abs()) * 0.5
+    limit = COMPAND_MAX * 2.0**-COMPAND_FRAC
+    y = y.clamp(-limit, limit)
+    if quantise:
+        scale = 2.0**COMPAND_FRAC
+        y = torch.sign(y) * round_half_up(y.abs() * scale) / scale
+    return y

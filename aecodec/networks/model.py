@@ -1,0 +1,135 @@
+"""The whole model as it is trained: every network, the quantisers and the two rates."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from aecodec.codec.config import Architecture
+from aecodec.codec.gaussian import SCALE_MIN
+from aecodec.codec.integer import MEAN_FRAC, SCALE_FRAC
+from aecodec.codec.partition import STEPS
+from aecodec.codec.quality import KNOTS, LAMBDA_MAX, LAMBDA_MIN
+from aecodec.networks.context import ContextStep, join_steps, split_steps
+from aecodec.networks.hyperprior import HyperAnalysis, HyperSynthesis
+from aecodec.networks.integer import IntegerConv2d, compand, interpolate, round_half_up
+from aecodec.networks.transforms import Analysis, Gain, Synthesis
+
+PROBABILITY_FLOOR = 1e-9
+LAMBDA_UNIT = 0.018  # the lambda whose best step is KLT_STEP; gains start at sqrt(lambda / LAMBDA_UNIT)
+LOG_SCALE_TOP = 63 / 8  # nats above SCALE_MIN
+LOG_SCALE_FLOOR = -1.5  # training lets a scale fall this far (in nats) below the smallest that is coded
+
+
+class _GaussianBits(torch.autograd.Function):
+    """Value and both derivatives in one pass: autograd's own chain costs three times as much on a CPU."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, log_scale: Tensor) -> Tensor:
+        inverse = torch.exp(-log_scale) * (1 / (SCALE_MIN * math.sqrt(2)))
+        size = x.abs()
+        low = (size - 0.5) * inverse
+        high = low + inverse
+        p = (0.5 * (torch.erfc(low) - torch.erfc(high))).clamp_min_(PROBABILITY_FLOOR)
+        ctx.save_for_backward(x, low, high, inverse, p)
+        return torch.log2(p).neg_()
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+        x, low, high, inverse, p = ctx.saved_tensors
+        at_low = torch.exp(-low.square())
+        at_high = torch.exp(-high.square())
+        # dp/dlow = -at_low / sqrt(pi), dp/dhigh = at_high / sqrt(pi), bits = -log2(p)
+        factor = grad / (p * (math.log(2) * math.sqrt(math.pi)))
+        d_x = factor * (at_low - at_high) * inverse * torch.sign(x)
+        d_log_scale = factor * (at_high * high - at_low * low)
+        return d_x, d_log_scale
+
+
+def gaussian_bits(x: Tensor, log_scale: Tensor) -> Tensor:
+    """Bits of x under N(0, (SCALE_MIN e^log_scale)^2) integrated over a unit bin around it; same shape as x."""
+    return _GaussianBits.apply(x, log_scale)
+
+
+@dataclass
+class Output:
+    """One training pass: reconstruction (B, 3, H, W) and bits (B,) of latents and hyper-latents."""
+
+    picture: Tensor
+    latent_bits: Tensor
+    hyper_bits: Tensor
+
+
+class FloatModel(nn.Module):
+    """The float half: all that a runtime needs beside the integer entropy model."""
+
+    def __init__(self, arch: Architecture) -> None:
+        super().__init__()
+        self.arch = arch
+        self.analysis = Analysis(arch)
+        self.synthesis = Synthesis(arch)
+        self.hyper_analysis = HyperAnalysis(arch)
+        self.gain = Gain(arch.latents)
+        self.inverse_gain = Gain(arch.latents)
+
+
+class Model(FloatModel):
+    """Every network of one set of weights.  ``position`` (B,) is the quality on the knot scale, 0..INTERVALS."""
+
+    def __init__(self, arch: Architecture) -> None:
+        super().__init__(arch)
+        self.hyper_synthesis = HyperSynthesis(arch)
+        self.context = nn.ModuleList(ContextStep(arch, k) for k in range(STEPS))
+        self.hyper_scale = nn.Parameter(torch.full((KNOTS, arch.hyper_latents), math.log(1 / SCALE_MIN)))
+        knots = torch.linspace(math.log(LAMBDA_MIN), math.log(LAMBDA_MAX), KNOTS)
+        with torch.no_grad():
+            self.gain.log += 0.5 * (knots - math.log(LAMBDA_UNIT))[:, None]
+            self.inverse_gain.log -= 0.5 * (knots - math.log(LAMBDA_UNIT))[:, None]
+
+    def quantise(self, on: bool) -> None:
+        """Integer arithmetic (True) or its float twin (False) on the entropy path."""
+        for module in self.modules():
+            if isinstance(module, IntegerConv2d):
+                module.quantise = on
+
+    def forward(self, x: Tensor, position: Tensor) -> Output:
+        quantised = self.hyper_synthesis.out.quantise
+        gain = self.gain(position)
+        y = self.analysis(x, position) * gain
+        z = self.hyper_analysis(y, position)
+        hyper_log_scale = interpolate(self.hyper_scale, position)
+        z_noisy, z_hat = (self._noise(z), round_half_up(z)) if self.training else (z.round(), z.round())
+        hyper_bits = gaussian_bits(z_noisy, hyper_log_scale)
+        features = self.hyper_synthesis(z_hat, position)
+
+        parts: list[Tensor] = []
+        contexts: list[Tensor] = []
+        bits = 0
+        gains = split_steps(gain.expand(-1, -1, 2, 2))
+        for step, y_part, gain_part in zip(self.context, split_steps(y), gains):
+            context = join_steps(contexts).to(memory_format=torch.channels_last) if contexts else None
+            mean, log_scale = step(features, context, position)
+            mean = mean * gain_part
+            if quantised:
+                mean = round_half_up(mean * 2.0**MEAN_FRAC) * 2.0**-MEAN_FRAC
+            coded = log_scale.detach() >= 0.5 * 2.0**-SCALE_FRAC
+            residual = y_part - mean
+            symbol = round_half_up(residual) * coded
+            log_scale = log_scale.clamp(LOG_SCALE_FLOOR, LOG_SCALE_TOP)
+            if self.training:
+                step_bits = gaussian_bits(self._noise(residual), log_scale)
+            else:
+                step_bits = gaussian_bits(symbol, log_scale) * coded
+            bits = bits + step_bits.sum((0, 2, 3, 4))
+            parts.append(symbol + mean)
+            contexts.append(compand(parts[-1], quantised).to(features.dtype))
+        y_hat = join_steps(parts).to(memory_format=torch.channels_last)
+        picture = self.synthesis(y_hat * self.inverse_gain(position), position)
+        return Output(picture, bits, hyper_bits.sum((1, 2, 3)))
+
+    @staticmethod
+    def _noise(x: Tensor) -> Tensor:
+        return x + torch.rand_like(x) - 0.5

@@ -1,0 +1,129 @@
+"""Analysis and synthesis: the float networks at the two ends of the codec.
+
+    picture (B, 3, H, W)                                              reconstruction
+        | \\                                                               ^
+        |  shuffle 8 -> 1/8 -> 1/16 -> conv                                | shuffle 8
+       KLT                                     |              1/8 <- 1/16 <- conv
+        |                                      |               |             |
+        +---------------- + -------------------+               +---- KLT^T --+
+                          |                                                  |
+                      y (B, M, H/16, W/16)  --- gain, quantise, code ---  y^ -+
+
+Nothing in the synthesis runs above 1/8 resolution but the final shuffle.  The KLT path is a linear transform codec; the
+networks' last layers start at zero, so training starts there and not at noise.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aecodec.codec.config import LATENT_STRIDE, Architecture, Upsampler
+from aecodec.codec.quality import KNOTS
+from aecodec.networks.integer import interpolate
+
+KLT_STEP = 38 / 255  # the quantiser step, in picture units, that a unit of y stands for at gain 1
+
+
+class ResidualBlock(nn.Module):
+    """x + conv3(act(conv3(x))), dense: on CPUs these reach more FLOP/s than depthwise blocks."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        with torch.no_grad():
+            self.conv2.weight.mul_(0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.leaky_relu(self.conv1(x), 0.1))
+
+
+class Gain(nn.Module):
+    """Per-channel factors that depend on the quality, interpolated between knots in the logarithm."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.log = nn.Parameter(torch.zeros(KNOTS, channels))
+
+    def forward(self, position: Tensor) -> Tensor:
+        return torch.exp(interpolate(self.log, position))
+
+
+def upsampler(kind: Upsampler, inputs: int, outputs: int, factor: int, kernel: int) -> nn.Module:
+    """Upsampling by ``factor``: shuffle, resize then convolve, or transposed convolution."""
+    if kind == "pixelshuffle":
+        return nn.Sequential(nn.Conv2d(inputs, outputs * factor**2, kernel, padding=kernel // 2), nn.PixelShuffle(factor))
+    if kind == "resize-conv":
+        return nn.Sequential(nn.Upsample(scale_factor=factor, mode="nearest"), nn.Conv2d(inputs, outputs, 3, padding=1))
+    return nn.ConvTranspose2d(inputs, outputs, 2 * factor, factor, factor // 2)
+
+
+class Analysis(nn.Module):
+    """Picture (B, 3, H, W) in 0..1, H and W multiples of 16, to latents (B, M, H/16, W/16) at gain 1."""
+
+    def __init__(self, arch: Architecture) -> None:
+        super().__init__()
+        self.klt = nn.Conv2d(3, arch.latents, LATENT_STRIDE, LATENT_STRIDE, bias=False)
+        self.stem = nn.Conv2d(192, arch.width_8, 3, padding=1)
+        self.gain_8 = Gain(arch.width_8)
+        self.blocks_8 = nn.Sequential(*(ResidualBlock(arch.width_8) for _ in range(arch.blocks_8)))
+        self.down_16 = nn.Conv2d(arch.width_8, arch.width_16, 3, 2, 1)
+        self.gain_16 = Gain(arch.width_16)
+        self.blocks_16 = nn.Sequential(*(ResidualBlock(arch.width_16) for _ in range(arch.blocks_16)))
+        self.head = nn.Conv2d(arch.width_16, arch.latents, 3, padding=1)
+        with torch.no_grad():
+            self.head.weight.mul_(0.05)
+
+    def forward(self, x: Tensor, position: Tensor) -> Tensor:
+        x = x - 0.5
+        y = self.klt(x)
+        x = F.leaky_relu(self.stem(F.pixel_unshuffle(x, 8)), 0.1)
+        x = self.blocks_8(x * self.gain_8(position).to(x.dtype))
+        x = self.down_16(x)
+        x = self.blocks_16(x * self.gain_16(position).to(x.dtype))
+        return y.float() + self.head(x).float()
+
+
+class Synthesis(nn.Module):
+    """Latents (B, M, H/16, W/16) at gain 1 to a picture (B, 3, H, W), not clamped."""
+
+    def __init__(self, arch: Architecture) -> None:
+        super().__init__()
+        self.klt = nn.Conv2d(arch.latents, 3 * LATENT_STRIDE**2, 1, bias=False)
+        self.register_buffer("spread", torch.ones(1, arch.latents, 1, 1))
+        self.stem = nn.Conv2d(arch.latents, arch.decoder_width_16, 3, padding=1)
+        self.gain_16 = Gain(arch.decoder_width_16)
+        self.blocks_16 = nn.Sequential(*(ResidualBlock(arch.decoder_width_16) for _ in range(arch.decoder_blocks_16)))
+        self.up_8 = upsampler(arch.upsampler, arch.decoder_width_16, arch.decoder_width_8, 2, 1)
+        self.gain_8 = Gain(arch.decoder_width_8)
+        self.blocks_8 = nn.Sequential(*(ResidualBlock(arch.decoder_width_8) for _ in range(arch.decoder_blocks_8)))
+        self.head = upsampler(arch.upsampler, arch.decoder_width_8, 3, 8, 3)
+        with torch.no_grad():
+            (self.head if isinstance(self.head, nn.ConvTranspose2d) else self.head[-2 + (arch.upsampler == "resize-conv")]).weight.mul_(0.05)
+
+    def forward(self, y: Tensor, position: Tensor) -> Tensor:
+        linear = F.pixel_shuffle(self.klt(y), LATENT_STRIDE)
+        x = self.stem(y / self.spread)
+        x = self.blocks_16(x * self.gain_16(position).to(x.dtype))
+        x = F.leaky_relu(self.up_8(x), 0.1)
+        x = self.blocks_8(x * self.gain_8(position).to(x.dtype))
+        return linear.float() + self.head(x).float() + 0.5
+
+
+def set_klt(analysis: Analysis, synthesis: Synthesis, basis: Tensor, variance: Tensor) -> None:
+    """Fix both linear paths to principal components (M, 768) of 16x16 RGB blocks, flattened as (3, 16, 16), and scale the
+    synthesis' input by their standard deviations, from ``variance`` (M,) on the 255 scale.
+
+    The components are not trained: their weights are so much smaller than the latents that they multiply that any
+    usual learning rate makes them explode.
+    """
+    m = analysis.klt.weight.shape[0]
+    with torch.no_grad():
+        analysis.klt.weight.copy_(basis[:m].reshape(m, 3, LATENT_STRIDE, LATENT_STRIDE) / KLT_STEP)
+        # PixelShuffle reads channel c * 256 + i * 16 + j, which is the block's own (3, 16, 16) order
+        synthesis.klt.weight.copy_(basis[:m].T[:, :, None, None] * KLT_STEP)
+        synthesis.spread.copy_((variance[:m].sqrt() / (255 * KLT_STEP)).clamp_min(0.3)[None, :, None, None])
+    analysis.klt.requires_grad_(False)
+    synthesis.klt.requires_grad_(False)

@@ -1,0 +1,112 @@
+"""Weights: one folder a model, found by name, opened without pickle, checked by content.
+
+    NAME/card.toml            architecture, content hash, what it was trained on and what it reaches
+    NAME/model.safetensors    float16 transforms, int8 and int32 entropy model
+
+The weights id in a file's header is the first 32 bits of the SHA-256 of ``model.safetensors``.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aecodec.codec.config import Architecture
+from aecodec.codec.entropy_model import EntropyModel
+from aecodec.errors import WeightsError
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
+INSTALLED = Path(__file__).parent
+DEFAULT = "photo"
+CARD = "card.toml"
+TENSORS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One model, opened: its card, its identity and its tensors by name."""
+
+    name: str
+    folder: Path
+    id: str
+    card: dict[str, Any]
+    arch: Architecture
+    tensors: dict[str, np.ndarray]
+
+    @functools.cached_property
+    def entropy_model(self) -> EntropyModel:
+        return EntropyModel.from_tensors(self.tensors, self.arch)
+
+
+def names() -> list[str]:
+    """Installed models, the default first."""
+    found = sorted(path.parent.name for path in INSTALLED.glob(f"*/{CARD}"))
+    return sorted(found, key=lambda name: name != DEFAULT)
+
+
+def folder_of(name: str) -> Path:
+    """The folder of an installed name, or of a path to a folder that holds a card.
+
+    Raises WeightsError where there is none.
+    """
+    for folder in (INSTALLED / name, Path(name)):
+        if name and (folder / CARD).is_file():
+            return folder
+    raise WeightsError(f"no weights named {name!r}; installed: {', '.join(names()) or 'none'}")
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """A card as nested dictionaries.  Raises WeightsError where it cannot be read."""
+    try:
+        return tomllib.loads((folder / CARD).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise WeightsError(f"cannot read {folder / CARD}: {error}") from None
+
+
+def content_hash(data: bytes) -> str:
+    """SHA-256 of a tensors file, as a card states it; its first 8 digits are the weights id."""
+    return hashlib.sha256(data).hexdigest()
+
+
+@functools.lru_cache(maxsize=4)
+def load(name: str = DEFAULT) -> Weights:
+    """Opens weights and checks them against their card.
+
+    Raises WeightsError where they are missing, damaged or not as the card says.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as load_tensors
+
+    folder = folder_of(name)
+    card = read_card(folder)
+    try:
+        data = (folder / TENSORS).read_bytes()
+        digest = content_hash(data)
+        if card["sha256"] != digest:
+            raise WeightsError(f"{folder / TENSORS} is not the file that its card describes")
+        arch = Architecture(**card["architecture"])
+        return Weights(card["name"], folder, digest[:8], card, arch, load_tensors(data))
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        raise WeightsError(f"cannot open the weights in {folder}: {error}") from None
+
+
+def find(identity: str) -> Weights:
+    """The installed weights with this id.  Raises WeightsError naming the id where none has it."""
+    for name in names():
+        if read_card(INSTALLED / name).get("sha256", "")[:8] == identity:
+            return load(name)
+    raise WeightsError(f"the file needs the weights {identity}, which are not installed (installed: {describe()})")
+
+
+def describe() -> str:
+    """Names and ids of what is installed, for messages."""
+    return ", ".join(f"{name} {read_card(INSTALLED / name).get('sha256', '?')[:8]}" for name in names()) or "none"
