@@ -1,0 +1,1 @@
+"""The command line.  Modules here import click and nothing heavy; commands import what they use when they run."""

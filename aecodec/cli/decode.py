@@ -1,0 +1,76 @@
+"""``aecodec decode``."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from pathlib import Path
+
+import click
+
+from aecodec.cli import files, options
+from aecodec.errors import AecodecError
+
+
+@click.command()
+@click.argument("paths", metavar="IN... OUT", nargs=-1, required=True)
+@options.output_dir
+@options.device
+@options.threads
+@options.max_pixels
+@options.force
+@options.as_json
+def decode(paths, output_dir, device, threads, max_pixels, force, as_json):
+    """Decode .aec files into any format that Pillow writes; OUT's extension picks it.
+
+    \b
+    aecodec decode photo.aec photo.png
+    aecodec decode --output-dir pictures *.aec
+
+    With --output-dir, or with "-" for standard output, pictures are written as PNG.
+    """
+    tasks = files.jobs(paths, output_dir, ".png")
+    files.use_threads(threads)
+
+    def work(job: files.Job) -> None:
+        kind = _format(job.output)
+        files.check_output(job.output, force)
+        data = files.read_input(job.input)
+        import aecodec
+
+        start = time.perf_counter()
+        image = aecodec.decode(data, device=device, max_pixels=max_pixels)
+        seconds = time.perf_counter() - start
+        files.write_output(job.output, _save(image, kind))
+        if as_json:
+            result = {"input": job.input, "output": job.output, "width": image.width, "height": image.height,
+                      "decode_seconds": round(seconds, 4)}
+            click.echo(json.dumps(result), err=job.output == files.STANDARD)
+
+    files.run(tasks, work)
+
+
+def _format(output: str) -> str:
+    """Pillow's name of the format that an output's extension stands for."""
+    from PIL import Image
+
+    if output == files.STANDARD:
+        return "PNG"
+    extension = Path(output).suffix.lower()
+    Image.init()
+    kind = Image.registered_extensions().get(extension)
+    if kind is None or kind not in Image.SAVE:
+        raise AecodecError(f"cannot write pictures with the extension {extension!r}; use .png, .jpg, .webp or .tif")
+    return kind
+
+
+def _save(image, kind: str) -> bytes:
+    metadata = {name: image.info[name] for name in ("icc_profile", "exif", "xmp") if name in image.info}
+    options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {"lossless": True} if kind == "WEBP" else {}
+    buffer = io.BytesIO()
+    try:
+        image.save(buffer, kind, **options, **metadata)
+    except (OSError, ValueError) as error:
+        raise AecodecError(f"Pillow cannot write it as {kind}: {error}") from None
+    return buffer.getvalue()

@@ -1,0 +1,136 @@
+"""``aecodec encode``."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aecodec.cli import files, options
+from aecodec.codec.quality import DEFAULT_QUALITY, index_of_quality, quality_of_index
+from aecodec.errors import AecodecError, PictureError
+
+if TYPE_CHECKING:
+    from aecodec.codec.pipeline import Encoded, Encoder
+
+
+class ByteSize(click.ParamType):
+    """A number of bytes with an optional k or M (thousands and millions)."""
+
+    name = "N[k,M]"
+
+    def convert(self, value, param, ctx) -> int:
+        text = str(value).strip()
+        factor = {"k": 1000, "K": 1000, "M": 1000_000}.get(text[-1:], 1)
+        try:
+            size = float(text[:-1] if factor > 1 else text) * factor
+            if not 1 <= size < 2**53:
+                raise ValueError
+        except ValueError:
+            self.fail(f"{value!r} is not a size such as 50000, 50k or 1.5M", param, ctx)
+        return int(size)
+
+
+@click.command()
+@click.argument("paths", metavar="IN... OUT", nargs=-1, required=True)
+@click.option("-q", "--quality", type=click.FloatRange(0, 100),
+              help=f"0 is smallest, 100 visually lossless.  [default: {DEFAULT_QUALITY:g}]")
+@click.option("--bpp", type=click.FloatRange(min=0, min_open=True), help="At most this many bits per pixel.")
+@click.option("--size", type=ByteSize(), help="At most this many bytes.")
+@click.option("--psnr", type=click.FloatRange(min=0, min_open=True), metavar="DB", help="At least this PSNR.")
+@click.option("--weights", default="photo", show_default=True, help="Installed weights, or a folder that holds some.")
+@click.option("--strip", is_flag=True, help="Drop EXIF and XMP; an EXIF orientation is applied.")
+@options.output_dir
+@options.device
+@options.threads
+@options.max_pixels
+@options.force
+@options.as_json
+def encode(paths, quality, bpp, size, psnr, weights, strip, output_dir, device, threads, max_pixels, force, as_json):
+    """Encode pictures.
+
+    \b
+    aecodec encode photo.png photo.aec
+    aecodec encode --size 40k photo.png photo.aec
+    aecodec encode --output-dir small *.png
+
+    OUT may be "-" for standard output, IN for standard input.  An OUT with a picture's extension is refused without
+    --force, so that "aecodec encode *.png" cannot overwrite a picture.
+    """
+    if sum(target is not None for target in (quality, bpp, size, psnr)) > 1:
+        raise click.UsageError("--quality, --bpp, --size and --psnr exclude each other")
+    tasks = files.jobs(paths, output_dir, files.EXTENSION)
+    files.use_threads(threads)
+
+    def work(job: files.Job) -> None:
+        if Path(job.output).suffix.lower() in files.PICTURE_EXTENSIONS and not force:
+            raise AecodecError(f"the output {job.output} has a picture's extension; --force writes it all the same")
+        files.check_output(job.output, force)
+        image = _open(files.read_input(job.input), max_pixels)
+        from aecodec.codec.pipeline import Encoder
+
+        start = time.perf_counter()
+        encoder = Encoder(image, weights=weights, device=device, strip=strip, max_pixels=max_pixels)
+        encoded, db = _meet_target(encoder, quality, bpp, size, psnr)
+        seconds = time.perf_counter() - start
+        files.write_output(job.output, encoded.data)
+        if as_json:
+            width, height = encoder.image.size
+            result = {
+                "input": job.input, "output": job.output, "bytes": len(encoded.data), "width": width, "height": height,
+                "bpp": round(len(encoded.data) * 8 / (width * height), 6), "quality": quality_of_index(encoded.rate),
+                "weights": encoder.weights.id, "encode_seconds": round(seconds, 4),
+            }
+            if db is not None:
+                result["psnr"] = round(db, 4)
+            click.echo(json.dumps(result), err=job.output == files.STANDARD)
+
+    files.run(tasks, work)
+
+
+def _open(data: bytes, max_pixels: int):
+    """A Pillow image whose size is within the limit; nothing is decoded yet."""
+    import warnings
+
+    from PIL import Image, UnidentifiedImageError
+
+    from aecodec.codec.pipeline import check_size
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            Image.MAX_IMAGE_PIXELS = None  # the limit is --max-pixels, checked next
+            image = Image.open(io.BytesIO(data))
+        check_size(*image.size, max_pixels)
+        image.load()
+        return image
+    except UnidentifiedImageError:
+        raise PictureError("not a picture that Pillow can read" if data else "the file is empty") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, AecodecError):
+            raise
+        raise PictureError(f"the picture cannot be read: {error}") from None
+
+
+def _meet_target(encoder: Encoder, quality, bpp, size, psnr) -> tuple[Encoded, float | None]:
+    """The encoding that was asked for, and its PSNR in dB where that had to be measured."""
+    from aecodec.codec import rate_control
+
+    if bpp is not None:
+        size = bpp * encoder.image.width * encoder.image.height / 8
+    if size is not None:
+        what = f"{bpp:g} bits per pixel" if bpp is not None else f"{size} bytes"
+        return rate_control.largest_below(encoder.encode, lambda e: len(e.data), size, what), None
+    if psnr is not None:
+        from aecodec.eval.metrics import psnr as measure
+
+        def attempt(rate: int) -> tuple[Encoded, float]:
+            encoded = encoder.encode(rate)
+            return encoded, measure(encoder.array, encoder.reconstruct(encoded))
+
+        return rate_control.smallest_above(attempt, lambda result: result[1], psnr, f"{psnr:g} dB")
+    return encoder.encode(index_of_quality(DEFAULT_QUALITY if quality is None else quality)), None

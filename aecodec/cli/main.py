@@ -1,0 +1,37 @@
+"""``aecodec``: the group, and how errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from aecodec import __version__
+
+COMMANDS = {"encode": "encode", "decode": "decode", "info": "info", "weights": "weights"}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        return getattr(importlib.import_module(f"aecodec.cli.{COMMANDS[name]}"), name)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", message="aecodec %(version)s")
+def main() -> None:
+    """A learned image codec: small files, one model for every rate, the same bits on every machine.
+
+    \b
+    aecodec encode photo.png photo.aec
+    aecodec decode photo.aec photo.png
+
+    Exit codes: 0 done, 1 at least one file failed, 2 wrong usage, 3 a file is damaged, truncated, unknown or over the
+    limits.
+    """

@@ -1,0 +1,85 @@
+"""``aecodec weights``."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from aecodec.errors import AecodecError
+
+
+@click.group()
+def weights():
+    """Say which models are installed and what they are.
+
+    \b
+    aecodec weights list
+    aecodec weights show photo
+    """
+
+
+@weights.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per model.")
+def list_(as_json):
+    """List installed weights, the default first."""
+    from aecodec import weights as store
+
+    for name in store.names():
+        card = store.read_card(store.INSTALLED / name)
+        if as_json:
+            click.echo(json.dumps({"name": name, "id": card["sha256"][:8], "purpose": card.get("purpose", "")}))
+        else:
+            click.echo(f"{name:12} {card['sha256'][:8]}  {card.get('purpose', '')}".rstrip())
+
+
+@weights.command()
+@click.argument("name", default="photo")
+def show(name):
+    """Print the card of installed weights, or of a folder, and what the networks cost per pixel."""
+    try:
+        from aecodec import weights as store
+        from aecodec.codec.config import Architecture
+        from aecodec.networks.complexity import kmac_per_pixel
+
+        folder = store.folder_of(name)
+        click.echo((folder / store.CARD).read_text("utf-8").rstrip())
+        costs = kmac_per_pixel(Architecture(**store.read_card(folder)["architecture"]))
+    except AecodecError as error:
+        click.echo(f"aecodec: {error}", err=True)
+        sys.exit(1)
+    decoder = costs["synthesis"] + costs["hyper_synthesis"] + costs["context"]
+    encoder = costs["analysis"] + costs["hyper_analysis"] + costs["hyper_synthesis"] + costs["context"]
+    click.echo("\nthousands of multiply-accumulates per pixel:")
+    for part, cost in [*costs.items(), ("writing", encoder), ("reading", decoder)]:
+        click.echo(f"  {part:16}{cost:8.2f}")
+
+
+@weights.command()
+@click.argument("name", default="photo")
+def verify(name):
+    """Check weights: content hash, the certificate of exact integer sums, and a known-answer test.
+
+    The certificate lists, for every integer layer, the largest sum that any input can cause.  Below 2**24 float32
+    arithmetic is exact, whatever the library, the thread count or the order of summation.
+    """
+    try:
+        from aecodec import weights as store
+        from aecodec.codec.certificate import certify, known_answer
+
+        opened = store.load(name)
+        click.echo(f"{opened.name} {opened.id}: content hash as the card states")
+        for layer, bound in certify(opened.entropy_model).items():
+            click.echo(f"  {layer:24}{bound:10}  {100 * bound / 2**24:5.1f} % of 2**24")
+        answer = known_answer(opened.entropy_model)
+        expected = opened.card.get("known_answer")
+        if expected is None:
+            click.echo(f"known answer {answer} (the card states none)")
+        elif expected != answer:
+            raise AecodecError(f"the known-answer test fails on this machine: {answer}, not {expected}")
+        else:
+            click.echo(f"known answer {answer}: as the card states")
+    except AecodecError as error:
+        click.echo(f"aecodec: {error}", err=True)
+        sys.exit(1)
