@@ -44,15 +44,18 @@ def encode(image: Image, quality: float = 60, *, weights: str = "photo", device:
     return pipeline.Encoder(image, weights=weights, device=device).encode(index_of_quality(quality)).data
 
 
-def decode(data: bytes, *, device: str = "auto", max_pixels: int | None = 2**28) -> Image:
+def decode(
+    data: bytes, *, weights: str | None = None, device: str = "auto", max_pixels: int | None = 2**28
+) -> Image:
     """The picture in an .aec file, mode "RGB" or "L", with its ICC, EXIF and XMP in ``info``.
 
-    Raises BitstreamError where the data is damaged, LimitError over ``max_pixels`` (None: no limit), WeightsError where
-    the weights that the file names are not installed.
+    ``weights`` is a folder to take the weights from where they are not installed.  Raises BitstreamError where the data
+    is damaged, LimitError over ``max_pixels`` (None: no limit), WeightsError where the weights that the file names are
+    not there.
     """
     from aecodec.codec import pipeline
 
-    return pipeline.decode(data, device=device, max_pixels=max_pixels)
+    return pipeline.decode(data, weights=weights, device=device, max_pixels=max_pixels)
 
 
 def info(data: bytes) -> Header:

@@ -15,13 +15,14 @@ from aecodec.errors import AecodecError
 
 @click.command()
 @click.argument("paths", metavar="IN... OUT", nargs=-1, required=True)
+@click.option("--weights", help="Take the weights from this folder.  [default: those installed]")
 @options.output_dir
 @options.device
 @options.threads
 @options.max_pixels
 @options.force
 @options.as_json
-def decode(paths, output_dir, device, threads, max_pixels, force, as_json):
+def decode(paths, weights, output_dir, device, threads, max_pixels, force, as_json):
     """Decode .aec files into any format that Pillow writes; OUT's extension picks it.
 
     \b
@@ -40,7 +41,7 @@ def decode(paths, output_dir, device, threads, max_pixels, force, as_json):
         import aecodec
 
         start = time.perf_counter()
-        image = aecodec.decode(data, device=device, max_pixels=max_pixels)
+        image = aecodec.decode(data, weights=weights, device=device, max_pixels=max_pixels)
         seconds = time.perf_counter() - start
         files.write_output(job.output, _save(image, kind))
         if as_json:

@@ -8,7 +8,7 @@ import click
 
 from aecodec import __version__
 
-COMMANDS = {"encode": "encode", "decode": "decode", "info": "info", "weights": "weights"}
+COMMANDS = {"encode": "encode", "decode": "decode", "info": "info", "weights": "weights", "train": "train"}
 
 
 class LazyGroup(click.Group):

@@ -24,11 +24,9 @@ MAX_PIXELS = 2**28  # 268 million; the default limit
 MODES = ("L", "RGB")  # layout bits 0-1; bits 2-3 are the depth (0: 8 bits), bits 4-7 the tiling (0: one tile)
 
 PAYLOAD = b"P"
-ALPHA = b"A"
 ICC = b"c"
 EXIF = b"e"
 XMP = b"x"
-_KNOWN_CRITICAL = (PAYLOAD, ALPHA)
 
 
 @dataclass(frozen=True)
@@ -144,7 +142,7 @@ def _chunks(reader: _Reader) -> Iterator[tuple[bytes, bytes]]:
         body = reader.take(reader.varint())
         if struct.unpack("<I", reader.take(4))[0] != zlib.crc32(kind + body):
             raise BitstreamError("the file is damaged (checksum)")
-        if not kind.islower() and kind not in _KNOWN_CRITICAL:
+        if not kind.islower() and kind != PAYLOAD:
             raise BitstreamError(f"the file needs a feature that this aecodec does not know (chunk {kind!r})")
         yield kind, body
         if kind == PAYLOAD:

@@ -12,6 +12,7 @@ Upsampler = Literal["pixelshuffle", "resize-conv", "transposed"]
 LATENT_STRIDE = 16  # pixels per latent position, each way
 HYPER_STRIDE = 4  # latent positions per hyper-latent position, each way
 PADDING = LATENT_STRIDE * HYPER_STRIDE  # pictures are padded to a multiple of this
+_COUNTS = ("blocks_8", "blocks_16", "decoder_blocks_8", "decoder_blocks_16")  # these may be 0
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Architecture:
             if name == "upsampler":
                 if value not in ("pixelshuffle", "resize-conv", "transposed"):
                     raise ValueError(f"unknown upsampler {value!r}")
-            elif not isinstance(value, int) or not 0 <= value <= 4096:
-                raise ValueError(f"{name} must be an integer in 0..4096, not {value!r}")
+            elif not isinstance(value, int) or not (name in _COUNTS or value) or not 0 <= value <= 4096:
+                raise ValueError(f"{name} must be an integer in {0 if name in _COUNTS else 1}..4096, not {value!r}")
         if self.latents % STEPS:
             raise ValueError(f"latents must be a multiple of {STEPS}, not {self.latents}")
 

@@ -7,6 +7,7 @@ this one for coding, so there is one set of numbers.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 
@@ -38,12 +39,13 @@ class EntropyModel:
     """All integers of one set of weights.
 
     mean_gain: (KNOTS, M) int32 with GAIN_FRAC fractional bits, hyper_scale: (KNOTS, Nz) int32 scale indices with
-    HYPER_SCALE_FRAC fractional bits.
+    HYPER_SCALE_FRAC fractional bits; ``arithmetic`` the module that computes its layers.
     """
 
     layers: dict[str, IntegerLayer]
     mean_gain: np.ndarray
     hyper_scale: np.ndarray
+    arithmetic: ModuleType = integer
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, np.ndarray], arch: Architecture) -> EntropyModel:
@@ -74,11 +76,11 @@ class EntropyModel:
 
     def features(self, z: np.ndarray, rate: int) -> np.ndarray:
         """Hyper-latents (hz, wz, Nz), |z| <= 127, to features (4 hz, 4 wz, F) float32 integers in 0..255."""
-        x = integer.apply(self.layers["hyper_synthesis.up_32"], z.astype(np.float32), rate)
+        x = self.arithmetic.apply(self.layers["hyper_synthesis.up_32"], z.astype(np.float32), rate)
         x = integer.shuffle(x, HYPER_STRIDE // 2)
-        x = integer.apply(self.layers["hyper_synthesis.up_16"], x, rate)
+        x = self.arithmetic.apply(self.layers["hyper_synthesis.up_16"], x, rate)
         x = integer.shuffle(x, HYPER_STRIDE // 2)
-        return integer.apply(self.layers["hyper_synthesis.out"], x, rate)
+        return self.arithmetic.apply(self.layers["hyper_synthesis.out"], x, rate)
 
     def predict(
         self, step: int, features: np.ndarray, context: np.ndarray, rate: int
@@ -91,7 +93,7 @@ class EntropyModel:
         """
         x = features if step == 0 else np.concatenate([features, context], -1)
         for name in ("mix", "gather", "hidden"):
-            x = integer.apply(self.layers[f"context.{step}.{name}"], x, rate)
+            x = self.arithmetic.apply(self.layers[f"context.{step}.{name}"], x, rate)
         out = self.layers[f"context.{step}.out"]
         gain = integer.interpolate(self.mean_gain, rate)
         m = len(gain)
@@ -100,7 +102,7 @@ class EntropyModel:
         for phase in range(4):
             group = np.arange(m // STEPS) + group_of(step, phase) * (m // STEPS)
             part = x[phase // 2 :: 2, phase % 2 :: 2]
-            raw = integer.apply_rows(out, part.reshape(-1, x.shape[-1]), rate, np.concatenate([group, m + group]))
+            raw = self.arithmetic.apply_rows(out, part.reshape(-1, x.shape[-1]), rate, np.concatenate([group, m + group]))
             mean, scale = np.split(raw.reshape(*part.shape[:2], -1), 2, -1)
             means.append((mean.astype(np.int64) * gain[group] + (1 << (shift - 1))) >> shift)
             levels.append(np.clip(scale, 0, LEVELS - 1).astype(np.uint8))

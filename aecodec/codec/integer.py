@@ -14,15 +14,17 @@ which in float32 is ``floor(sum * 2**-s + 0.5)`` and exact because ``|sum| + 2**
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
 from aecodec.codec.quality import INTERVALS, MAX_INDEX, STEPS
 
-ACTIVATION_FRAC = 5  # hidden activations: unsigned 8 bits, 0 .. 7.97
+ACTIVATION_FRAC = 6  # hidden activations: unsigned 8 bits, 0 .. 3.98
 ACTIVATION_MAX = 255
-COMPAND_FRAC = 5  # companded latents: signed 8 bits, +-3.97
+COMPAND_FRAC = ACTIVATION_FRAC  # they enter one sum with activations
+COMPAND_STEPS = 16  # per octave of 1 + |latent|
 COMPAND_MAX = 127  # also the largest |z|
 WEIGHT_MAX = 127
 MAX_EXPONENT = 14
@@ -32,6 +34,7 @@ EXACT_LIMIT = 2**24  # float32 holds every integer up to here
 RAW_MEAN_FRAC = 8  # means as the context network puts them out, at gain 1
 GAIN_FRAC = 12
 MEAN_FRAC = 4  # means at their gain, as they are added to symbols
+MEAN_LIMIT = 2**26  # in those units; leaves room for a symbol in int32
 SCALE_FRAC = 3  # scale indices are steps of 1/8 in the natural logarithm
 
 
@@ -65,6 +68,13 @@ class IntegerLayer:
     def shift(self) -> np.ndarray:
         """(O,) right shift of the requantisation; negative shifts are exact multiplications."""
         return self.exponent.astype(np.int64) + self.input_frac - self.out_frac
+
+    @functools.cached_property
+    def matrix(self) -> np.ndarray:
+        """Weights in float32 as the sums use them: (k * k * I, O), or (k * k, O) where depthwise."""
+        if self.depthwise:
+            return self.weight.reshape(self.weight.shape[0], -1).T.astype(np.float32)
+        return self.weight.transpose(2, 3, 1, 0).reshape(-1, self.weight.shape[0]).astype(np.float32)
 
     @property
     def depthwise(self) -> bool:
@@ -102,23 +112,20 @@ def apply(layer: IntegerLayer, x: np.ndarray, rate: int) -> np.ndarray:
     views = _neighbourhood(x, kernel)
     bias = interpolate(layer.bias, rate).astype(np.float32)
     if layer.depthwise:
-        taps = layer.weight.reshape(layer.weight.shape[0], -1).T.astype(np.float32)
-        sums = views[0] * taps[0]
-        for view, tap in zip(views[1:], taps[1:]):
+        sums = views[0] * layer.matrix[0]
+        for view, tap in zip(views[1:], layer.matrix[1:]):
             sums += view * tap
     else:
         h, w, _ = x.shape
         columns = (views[0] if kernel == 1 else np.concatenate(views, -1)).reshape(h * w, -1)
-        matrix = layer.weight.transpose(2, 3, 1, 0).reshape(-1, layer.weight.shape[0]).astype(np.float32)
-        sums = (columns @ matrix).reshape(h, w, -1)
+        sums = (columns @ layer.matrix).reshape(h, w, -1)
     sums += bias
     return layer.requantise(sums)
 
 
 def apply_rows(layer: IntegerLayer, x: np.ndarray, rate: int, rows: np.ndarray) -> np.ndarray:
     """A 1x1 layer at positions x (n, I), for the output channels ``rows`` only: (n, len(rows))."""
-    matrix = layer.weight[rows, :, 0, 0].T.astype(np.float32)
-    sums = x @ matrix
+    sums = x @ layer.matrix[:, rows]
     sums += interpolate(layer.bias, rate)[rows].astype(np.float32)
     return layer.requantise(sums, rows)
 
@@ -131,10 +138,10 @@ def shuffle(x: np.ndarray, factor: int) -> np.ndarray:
 
 
 def _compand_table() -> np.ndarray:
-    # round(2^COMPAND_FRAC * log2(1 + |v|) / 2); no entry is within 1e-6 of a tie, so every libm gives this table
-    limit = int(2 ** ((COMPAND_MAX + 1) / 2 ** (COMPAND_FRAC - 1)) * 2**MEAN_FRAC)
+    # round(COMPAND_STEPS * log2(1 + |v|)); no entry is within 1e-6 of a tie, so every libm gives this table
+    limit = int(2 ** ((COMPAND_MAX + 1) / COMPAND_STEPS) * 2**MEAN_FRAC)
     v = np.arange(limit + 1) / 2**MEAN_FRAC
-    exact = np.log2(1 + v) * 2 ** (COMPAND_FRAC - 1)
+    exact = np.log2(1 + v) * COMPAND_STEPS
     return np.minimum(np.floor(exact + 0.5), COMPAND_MAX).astype(np.float32)
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 from aecodec.codec import bitstream, latents, picture
 from aecodec.codec.bitstream import EXIF, ICC, MAX_PIXELS, MAX_SIDE, XMP, Header, Stream
 from aecodec.codec.config import LATENT_STRIDE
 from aecodec.errors import LimitError, PictureError
 from aecodec.runtime import open_transforms
-from aecodec.weights import DEFAULT, find, load
+from aecodec.weights import DEFAULT, Weights, find, load
 
 _METADATA = {ICC: "icc_profile", EXIF: "exif", XMP: "xmp"}
 
@@ -72,22 +73,24 @@ class Encoder:
         return picture.to_array(image)
 
 
-def decode(data: bytes, *, device: str = "auto", max_pixels: int | None = MAX_PIXELS) -> Image.Image:
+def decode(
+    data: bytes, *, weights: str | None = None, device: str = "auto", max_pixels: int | None = MAX_PIXELS
+) -> Image.Image:
     """See ``aecodec.decode``."""
     stream = bitstream.read(data, max_pixels)
     head = stream.header
-    weights = find(head.weights)
-    transforms = open_transforms(weights, device)
-    image = picture.from_array(transforms.synthesise(decode_latents(stream), head.rate)[: head.height, : head.width], head.mode)
+    model = find(head.weights, weights)
+    decoded = open_transforms(model, device).synthesise(decode_latents(stream, model), head.rate)
+    image = picture.from_array(decoded[: head.height, : head.width], head.mode)
     for kind, name in _METADATA.items():
         if kind in stream.chunks:
             image.info[name] = stream.chunks[kind]
     return image
 
 
-def decode_latents(stream: Stream) -> np.ndarray:
+def decode_latents(stream: Stream, weights: Weights | None = None) -> np.ndarray:
     """The integer latents (h, w, M) in a file: the part of decoding that is the same bits on every machine."""
-    weights = find(stream.header.weights)
+    weights = weights or find(stream.header.weights)
     height, width = picture.padded_size(stream.header.height, stream.header.width)
     shape = (height // LATENT_STRIDE, width // LATENT_STRIDE, weights.arch.latents)
     return latents.decode(weights.entropy_model, stream.payload, shape, stream.header.rate)
@@ -103,7 +106,8 @@ def check_size(width: int, height: int, max_pixels: int | None) -> None:
 
 def _read_metadata(image: Image.Image, strip: bool) -> dict[bytes, bytes]:
     chunks = {}
-    if profile := image.info.get("icc_profile"):
+    profile = image.info.get("icc_profile")
+    if profile and image.mode not in ("CMYK", "LAB"):  # those are converted to sRGB, and their profile is spent
         chunks[ICC] = bytes(profile)
     if not strip:
         if exif := image.getexif().tobytes() if image.getexif() else b"":
@@ -124,5 +128,17 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         warnings.warn("transparency is dropped", stacklevel=3)
     elif image.mode not in ("1", "P", "YCbCr"):
-        warnings.warn(f"colours are converted from {image.mode} to RGB", stacklevel=3)
+        warnings.warn(f"colours are converted from {image.mode} to sRGB", stacklevel=3)
+        return _managed(image)
     return image.convert("L" if image.mode in ("1", "LA", "La") else "RGB")
+
+
+def _managed(image: Image.Image) -> Image.Image:
+    """A CMYK or Lab picture in sRGB, through its ICC profile where it has one."""
+    if profile := image.info.get("icc_profile"):
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError):
+            pass  # a broken profile; the plain conversion is what is left
+    return image.convert("RGB")

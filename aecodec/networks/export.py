@@ -69,6 +69,19 @@ def load_float_model(weights: Weights) -> FloatModel:
     return model.eval()
 
 
+def import_tensors(weights: Weights) -> dict[str, Tensor]:
+    """A whole model's state from its weights: the inverse of ``export_tensors``, on the grids of what was stored."""
+    tensors = {name: torch.from_numpy(array) for name, array in weights.tensors.items()}
+    state = {name: value.float() for name, value in tensors.items() if value.dtype == torch.float16}
+    for name in layer_names():
+        layer = weights.entropy_model.layers[name]
+        scale = torch.exp2(tensors[f"{name}.exponent"].float())
+        state[f"{name}.weight"] = tensors[f"{name}.weight"].float() / scale[:, None, None, None]
+        state[f"{name}.bias"] = tensors[f"{name}.bias"].float() / (scale * 2**layer.input_frac)
+    state["hyper_scale"] = tensors["hyper_scale"].float() / (LEVELS_PER_NAT * 2**HYPER_SCALE_FRAC)
+    return state
+
+
 def save_weights(model: Model, folder: Path, name: str, card: dict[str, Any]) -> str:
     """Writes ``folder`` with the model's tensors and its card, and returns the weights id.
 

@@ -28,6 +28,8 @@ class HyperAnalysis(nn.Module):
         self.conv2 = nn.Conv2d(n, n, 5, 2, 2)
         self.conv3 = nn.Conv2d(n, arch.hyper_latents, 5, 2, 2)
         self.bias = nn.Parameter(torch.zeros(KNOTS, n))
+        with torch.no_grad():
+            self.conv3.weight.mul_(10)  # or all round to zero at first, and training learns to do without them
 
     def forward(self, y: Tensor, position: Tensor) -> Tensor:
         x = F.leaky_relu(self.conv1(compand(y, quantise=False)) + interpolate(self.bias, position), 0.1)

@@ -17,6 +17,7 @@ from aecodec.codec.integer import (
     ACTIVATION_MAX,
     COMPAND_FRAC,
     COMPAND_MAX,
+    COMPAND_STEPS,
     MAX_EXPONENT,
     SUM_LIMIT,
     WEIGHT_MAX,
@@ -113,11 +114,11 @@ class IntegerConv2d(nn.Module):
 
 
 def compand(x: Tensor, quantise: bool = True) -> Tensor:
-    """sign(x) log2(1 + |x|) / 2, on a signed 8-bit grid: what the context networks see of a latent.
+    """sign(x) log2(1 + |x|) on a signed 8-bit grid of COMPAND_STEPS an octave: what the context networks see of a latent.
 
     Rates differ by a factor of 17 in step size; in the logarithm that is an offset, which the biases can follow.
     """
-    y = torch.sign(x) * torch.log2(1 + x.abs()) * 0.5
+    y = torch.sign(x) * torch.log2(1 + x.abs()) * (COMPAND_STEPS * 2.0**-COMPAND_FRAC)
     limit = COMPAND_MAX * 2.0**-COMPAND_FRAC
     y = y.clamp(-limit, limit)
     if quantise:

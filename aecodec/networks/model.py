@@ -83,11 +83,18 @@ class Model(FloatModel):
         super().__init__(arch)
         self.hyper_synthesis = HyperSynthesis(arch)
         self.context = nn.ModuleList(ContextStep(arch, k) for k in range(STEPS))
-        self.hyper_scale = nn.Parameter(torch.full((KNOTS, arch.hyper_latents), math.log(1 / SCALE_MIN)))
+        self.hyper_scale = nn.Parameter(torch.full((KNOTS, arch.hyper_latents), math.log(2 / SCALE_MIN)))
         knots = torch.linspace(math.log(LAMBDA_MIN), math.log(LAMBDA_MAX), KNOTS)
         with torch.no_grad():
             self.gain.log += 0.5 * (knots - math.log(LAMBDA_UNIT))[:, None]
             self.inverse_gain.log -= 0.5 * (knots - math.log(LAMBDA_UNIT))[:, None]
+
+    @torch.no_grad()
+    def set_scales(self, deviation: Tensor) -> None:
+        """Starts the predicted scales at the latents' own: ``deviation`` (M,), standard deviations at gain 1."""
+        log = (deviation * torch.exp(self.gain.log) / SCALE_MIN).clamp_min(1).log()
+        for step in self.context:
+            step.out.bias[:, self.arch.latents :] = log
 
     def quantise(self, on: bool) -> None:
         """Integer arithmetic (True) or its float twin (False) on the entropy path."""

@@ -21,6 +21,8 @@ class TorchTransforms:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = device
+        # TF32 would round to 10 bits; the format asks for float32's accuracy
+        torch.backends.cudnn.allow_tf32 = False
         self.model = load_float_model(weights).to(device).to(memory_format=torch.channels_last)
 
     def _position(self, rate: int) -> torch.Tensor:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from aecodec.codec.certificate import exact
 from aecodec.codec.config import Architecture
 from aecodec.codec.entropy_model import EntropyModel
 from aecodec.errors import WeightsError
@@ -44,7 +45,8 @@ class Weights:
 
     @functools.cached_property
     def entropy_model(self) -> EntropyModel:
-        return EntropyModel.from_tensors(self.tensors, self.arch)
+        """The integer half, its known answer checked on this machine.  Raises WeightsError where that fails."""
+        return exact(EntropyModel.from_tensors(self.tensors, self.arch), self.card.get("known_answer"))
 
 
 def names() -> list[str]:
@@ -99,12 +101,16 @@ def load(name: str = DEFAULT) -> Weights:
         raise WeightsError(f"cannot open the weights in {folder}: {error}") from None
 
 
-def find(identity: str) -> Weights:
-    """The installed weights with this id.  Raises WeightsError naming the id where none has it."""
-    for name in names():
-        if read_card(INSTALLED / name).get("sha256", "")[:8] == identity:
-            return load(name)
-    raise WeightsError(f"the file needs the weights {identity}, which are not installed (installed: {describe()})")
+def find(identity: str, name: str | None = None) -> Weights:
+    """The weights with this id: those installed, or those of ``name`` (a name or a folder) where it is given.
+
+    Raises WeightsError naming the id where none has it.
+    """
+    for candidate in names() if name is None else [name]:
+        if read_card(folder_of(candidate)).get("sha256", "")[:8] == identity:
+            return load(candidate)
+    where = f"installed: {describe()}" if name is None else f"{name} holds others"
+    raise WeightsError(f"the file needs the weights {identity}, which are not there ({where})")
 
 
 def describe() -> str:

@@ -1,0 +1,75 @@
+"""``aecodec train``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from aecodec.errors import AecodecError
+
+
+@click.command()
+@click.argument("config", required=False, type=click.Path(dir_okay=False))
+@click.option("-o", "--output", "folder", required=True, type=click.Path(file_okay=False), metavar="FOLDER",
+              help="Checkpoints, logs and the weights go here; a run that was cut goes on from here.")
+@click.option("--data", multiple=True, metavar="FOLDER", help="Pictures to train on; may be given several times.")
+@click.option("--init", metavar="WEIGHTS", help="Start from these: an installed name, a folder or a checkpoint.")
+@click.option("--minutes", type=float, help="Train this long.")
+@click.option("--steps", type=int, help="Train this many steps.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train.")
+def train(config, folder, data, init, minutes, steps, device):
+    """Train weights, or fine-tune them on pictures of your own.
+
+    \b
+    aecodec train photo.toml -o runs/photo
+    aecodec train --init photo --data scans --minutes 30 -o runs/scans
+    aecodec encode --weights runs/scans/weights scan.png scan.aec
+
+    CONFIG is a TOML file of the keys that docs/training.md lists; options replace what it says.
+    """
+    try:
+        from aecodec.training import settings as keys
+
+        overrides = {"data": list(data), "init": init, "minutes": minutes, "steps": steps, "device": device}
+        overrides = {key: value for key, value in overrides.items() if value not in (None, [])}
+        settings = keys.read(Path(config), **overrides) if config else keys.make(_with_init(overrides))
+        _train(settings, Path(folder))
+    except AecodecError as error:
+        click.echo(f"aecodec: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        click.echo(f"aecodec: {error.filename or folder}: {(error.strerror or str(error)).lower()}", err=True)
+        sys.exit(1)
+
+
+def _with_init(content: dict) -> dict:
+    """Without a configuration the architecture is that of the weights to start from, at a gentle learning rate."""
+    if "init" not in content:
+        return content
+    from aecodec import weights
+
+    card = weights.read_card(weights.folder_of(content["init"]))
+    gentle = {"learning_rate": 1e-4, "warm_up": 50, "hyper_warm_up": 0}
+    return {**gentle, **content, "architecture": card["architecture"]}
+
+
+def _train(settings, folder: Path) -> None:
+    from aecodec.networks.export import save_weights
+    from aecodec.training.loop import Run
+
+    folder.mkdir(parents=True, exist_ok=True)
+    run = Run(settings, folder, lambda message: click.echo(f"aecodec: {message}", err=True))
+    click.echo(f"{len(run.pictures.arrays)} pictures to train on, {run.device}", err=True)
+    with click.progressbar(length=1000, file=sys.stderr, label="training", show_eta=True) as bar:
+        for report in run.progress():
+            bar.label = f"step {report.step}  loss {report.loss:.4f}  {report.rate:.3f} bpp"
+            bar.update(int(1000 * report.share) - bar.pos)
+    training = {
+        "pictures": len(run.pictures.arrays), "steps": run.step, "minutes": round(run.seconds / 60, 1),
+        "settings": {key: value for key, value in settings.to_dict().items() if key not in ("data", "architecture")},
+    }
+    run.average.cpu()
+    identity = save_weights(run.average, folder / "weights", settings.name, {"training": training})
+    click.echo(f"{folder / 'weights'}: weights {identity} after {run.step} steps")

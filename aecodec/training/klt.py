@@ -1,0 +1,29 @@
+"""The linear transform that training starts from: principal components of picture blocks (Karhunen-Loeve transform)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aecodec.codec.config import LATENT_STRIDE
+from aecodec.training.data import Pictures
+
+BLOCKS_PER_PICTURE = 60
+
+
+def principal_components(pictures: Pictures, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """(768, 768) orthonormal rows, largest variance first, and (768,) variances on the 255 scale.
+
+    Blocks of 16 x 16 RGB pixels are flattened as (3, 16, 16) after 127.5 is taken off.
+    """
+    size = LATENT_STRIDE
+    total, count = np.zeros((3 * size**2, 3 * size**2)), 0
+    for array in pictures.arrays:
+        if min(array.shape[:2]) < size:
+            continue
+        tops, lefts = (rng.integers(n - size + 1, size=BLOCKS_PER_PICTURE) for n in array.shape[:2])
+        blocks = np.stack([array[y : y + size, x : x + size].transpose(2, 0, 1).ravel() for y, x in zip(tops, lefts)])
+        blocks = blocks - 127.5
+        total += blocks.T @ blocks
+        count += len(blocks)
+    variance, vectors = np.linalg.eigh(total / max(count, 1))
+    return vectors[:, ::-1].T.copy(), np.maximum(variance[::-1], 0)

@@ -1,0 +1,272 @@
+"""The training run: rate-distortion loss, optimiser, averaged weights, validation, checkpoints.
+
+The loss of a crop at quality q is ``(R + lambda(q) * D) / sqrt(lambda(q))``: R in bits per pixel, D the MSE on the 255
+scale.  The optimum of R + lambda D grows about as the square root of lambda, so no quality dominates the sum.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from aecodec.codec.quality import INTERVALS, KNOTS, LAMBDA_MAX, LAMBDA_MIN
+from aecodec.errors import AecodecError
+from aecodec.networks.model import LAMBDA_UNIT, Model
+from aecodec.networks.transforms import KLT_STEP, set_klt
+from aecodec.training import data
+from aecodec.training.klt import principal_components
+from aecodec.training.settings import Settings
+
+CHECKPOINT = "checkpoint.pt"
+LOG, VALIDATION = "log.csv", "validation.csv"
+VALIDATION_CROPS = 32
+LOG_EVERY = 100
+SPIKE = 8.0  # a gradient this many times its running median is not applied
+ROLLBACK_WINDOW, ROLLBACK_COUNT, ROLLBACK_DAMPING = 60, 30, 0.7
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run reports every LOG_EVERY steps: means over them; rate in bits per pixel, seconds since the start."""
+
+    step: int
+    seconds: float
+    share: float
+    loss: float
+    rate: float
+    gradient: float
+
+
+def lambda_at(position: Tensor) -> Tensor:
+    """Lagrangians (B,) at knot positions (B,)."""
+    return LAMBDA_MIN * torch.exp(math.log(LAMBDA_MAX / LAMBDA_MIN) * position / INTERVALS)
+
+
+def new_model(settings: Settings, pictures: data.Pictures, rng: np.random.Generator) -> Model:
+    """A model that starts as a KLT transform codec: linear paths, gains and scales from the pictures' own statistics."""
+    model = Model(settings.architecture)
+    basis, variance = (torch.from_numpy(a).float() for a in principal_components(pictures, rng))
+    set_klt(model.analysis, model.synthesis, basis, variance)
+    latents = settings.architecture.latents
+    deviation = variance[:latents].clamp_min(1).sqrt() / (255 * KLT_STEP)
+    model.set_scales(deviation)
+    return model
+
+
+def parameter_groups(model: Model, settings: Settings) -> list[dict]:
+    """Three groups for the optimiser: transforms, entropy model, and the tables that are indexed by quality."""
+    entropy = ("context.", "hyper_synthesis.", "hyper_analysis.")
+    groups: dict[float, list[nn.Parameter]] = {1.0: [], settings.entropy_rate: [], settings.table_rate: []}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        if parameter.ndim == 2:
+            groups[settings.table_rate].append(parameter)
+        elif parameter.ndim == 4 and name.startswith(entropy):
+            groups[settings.entropy_rate].append(parameter)
+        else:
+            groups[1.0].append(parameter)
+    return [
+        {"params": parameters, "lr": settings.learning_rate * factor, "peak": settings.learning_rate * factor}
+        for factor, parameters in groups.items()
+    ]
+
+
+def rate_and_distortion(model: nn.Module, x: Tensor, position: Tensor, hyper_weight: float = 1.0) -> tuple[Tensor, Tensor]:
+    """(B,) bits per pixel and (B,) MSE on the 255 scale of pictures (B, 3, H, W) at knot positions (B,)."""
+    with torch.autocast(x.device.type, torch.bfloat16):
+        out = model(x, position)
+    rate = (out.latent_bits + hyper_weight * out.hyper_bits) / (x.shape[2] * x.shape[3])
+    return rate, 255**2 * (out.picture - x).square().mean((1, 2, 3))
+
+
+def to_tensor(crops: np.ndarray, device: torch.device) -> Tensor:
+    """(B, H, W, 3) uint8 to (B, 3, H, W) float32 in 0..1, channels last in memory."""
+    return torch.from_numpy(crops).to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
+
+
+@torch.no_grad()
+def validate(model: Model, crops: Tensor) -> tuple[float, list[tuple[float, float]]]:
+    """Mean of log(R + lambda D) over the knots, lower is better (0.01 is about 1 % of rate), and per knot the mean bits
+    per pixel (estimated) and PSNR in dB."""
+    score, curve = 0.0, []
+    for knot in range(KNOTS):
+        rates, distortions = [], []
+        for part in crops.split(8):
+            position = torch.full((len(part),), float(knot), device=part.device)
+            rate, distortion = rate_and_distortion(model, part, position)
+            rates.append(rate)
+            distortions.append(distortion)
+        rate, distortion = torch.cat(rates), torch.cat(distortions)
+        lagrangian = lambda_at(torch.tensor(float(knot)))
+        score += (rate + lagrangian * distortion).log().mean().item() / KNOTS
+        curve.append((rate.mean().item(), (10 * torch.log10(255**2 / distortion)).mean().item()))
+    return score, curve
+
+
+class Run:
+    """One training run in a folder; it resumes from the folder's checkpoint where there is one."""
+
+    def __init__(self, settings: Settings, folder: Path, complain: Callable[[str], None]) -> None:
+        """Loads the pictures and builds or resumes the model.  Raises AecodecError where that cannot work."""
+        self.settings, self.folder = settings, folder
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        name = settings.device if settings.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(name)
+        torch.manual_seed(settings.seed)
+        self.rng = np.random.default_rng(settings.seed)
+        files = data.find(settings.data)
+        held = [path for path in files if data.is_held_out(path.name, settings.held_out)]
+        self.pictures = data.load([path for path in files if path not in set(held)], complain)
+        self.validation = None
+        if held:
+            crops = data.centres(data.load(held, complain), VALIDATION_CROPS, settings.crop)
+            self.validation = to_tensor(crops, self.device)
+        model = new_model(settings, self.pictures, self.rng)
+        if settings.init is not None:
+            model.load_state_dict(initial_state(settings.init, model))
+        model.quantise(settings.quantise)
+        self.model = model.to(self.device).to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.model).eval()
+        self.optimiser = torch.optim.Adam(parameter_groups(self.model, settings), betas=(0.9, 0.995), fused=True)
+        self.step, self.seconds, self.damping = 0, 0.0, 1.0
+        self.norms: list[float] = []
+        self.skipped: list[int] = []
+        if (folder / CHECKPOINT).is_file():
+            self._resume()
+        self._good = copy.deepcopy(self.model.state_dict())
+
+    @property
+    def share(self) -> float:
+        """How much of the run is done, 0..1."""
+        done = [self.step / self.settings.steps] if self.settings.steps else []
+        done += [self.seconds / (60 * self.settings.minutes)] if self.settings.minutes else []
+        return min(1.0, max(done))
+
+    def progress(self) -> Iterator[Progress]:
+        """Trains to the end, with a report every LOG_EVERY steps; checkpoints and validates on the way."""
+        start = time.perf_counter() - self.seconds
+        losses: list[float] = []
+        rates: list[float] = []
+        while self.share < 1:
+            loss, rate, norm = self._train_step()
+            losses.append(loss)
+            rates.append(rate)
+            self.step += 1
+            self.seconds = time.perf_counter() - start
+            if self.step % LOG_EVERY == 0:
+                recent = [statistics.fmean(values[-LOG_EVERY:]) for values in (losses, rates)]
+                report = Progress(self.step, self.seconds, self.share, *recent, norm)
+                self._log(LOG, [report.step, f"{report.seconds:.0f}", f"{report.loss:.5f}", f"{report.rate:.4f}"])
+                yield report
+                losses.clear()
+                rates.clear()
+            if self.step % self.settings.validate_every == 0:
+                self.validate_and_save()
+        if self.step % self.settings.validate_every:
+            self.validate_and_save()
+
+    def validate_and_save(self) -> None:
+        """One line of validation.csv and a checkpoint."""
+        if self.validation is not None:
+            score, curve = validate(self.average, self.validation)
+            points = [f"{value:.4f}" for point in curve for value in point]
+            self._log(VALIDATION, [self.step, f"{self.seconds:.0f}", f"{score:.5f}", *points])
+        self.save()
+
+    def _train_step(self) -> tuple[float, float, float]:
+        settings = self.settings
+        factor = min(1, (self.step + 1) / settings.warm_up) if settings.warm_up else 1
+        factor *= self.damping * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.share)))
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["peak"] * factor
+        x = to_tensor(data.batch(self.pictures, settings.batch, settings.crop, self.rng), self.device)
+        uniform = (torch.arange(settings.batch) + torch.rand(settings.batch)) / settings.batch  # stratified
+        position = (INTERVALS * uniform**settings.low_quality_bias).to(self.device)
+        # at first the hyper-latents cost little, or the model learns to do without them before it has learnt to use them
+        hyper_weight = min(1, 0.05 + self.step / settings.hyper_warm_up) if settings.hyper_warm_up else 1
+        rate, distortion = rate_and_distortion(self.model, x, position, hyper_weight)
+        lagrangian = lambda_at(position)
+        loss = ((rate + lagrangian * distortion) / (lagrangian / LAMBDA_UNIT).sqrt()).mean()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip).item()
+        usual = statistics.median(self.norms[-200:]) if len(self.norms) > 30 else math.inf
+        if norm <= SPIKE * usual:
+            self.optimiser.step()
+            self.norms.append(norm)
+            decay = min(settings.ema, (self.step + 1) / (self.step + 20))
+            with torch.no_grad():
+                torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
+            if self.step % 200 == 0 and not any(step > self.step - 200 for step in self.skipped):
+                self._good = copy.deepcopy(self.model.state_dict())
+        else:  # a spike, or not a number
+            self.norms.append(SPIKE * usual)
+            self._skip()
+        return loss.item(), rate.mean().item(), norm
+
+    def _skip(self) -> None:
+        """Leaves a step out; where that becomes the rule, goes back to the last good state with a lower rate."""
+        self.skipped = [step for step in self.skipped if step > self.step - ROLLBACK_WINDOW] + [self.step]
+        if len(self.skipped) > ROLLBACK_COUNT:
+            self.model.load_state_dict(self._good)
+            self.optimiser.state.clear()
+            self.skipped.clear()
+            self.damping *= ROLLBACK_DAMPING
+            if self.damping < 0.01:
+                raise AecodecError("training diverges again and again; lower learning_rate")
+
+    def _log(self, name: str, row: list) -> None:
+        with open(self.folder / name, "a", newline="") as file:
+            csv.writer(file).writerow(row)
+
+    def save(self) -> None:
+        """Writes the checkpoint, whole or not at all."""
+        state = {
+            "step": self.step, "seconds": self.seconds, "damping": self.damping, "model": self.model.state_dict(),
+            "average": self.average.state_dict(), "optimiser": self.optimiser.state_dict(),
+            "architecture": self.settings.architecture.to_dict(),
+        }
+        temporary = self.folder / (CHECKPOINT + ".new")
+        torch.save(state, temporary)
+        os.replace(temporary, self.folder / CHECKPOINT)
+
+    def _resume(self) -> None:
+        state = torch.load(self.folder / CHECKPOINT, map_location=self.device, weights_only=True)
+        if state["architecture"] != self.settings.architecture.to_dict():
+            raise AecodecError(f"{self.folder} holds a run of another architecture; choose another folder")
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.seconds, self.damping = state["step"], state["seconds"], state["damping"]
+
+
+def initial_state(source: str, model: Model) -> dict[str, Tensor]:
+    """A state dictionary from a checkpoint file, or from weights: an installed name or a folder.
+
+    Weights hold the entropy model as integers; they are put back on their grids as real numbers.
+    """
+    path = Path(source)
+    if path.is_dir() and (path / CHECKPOINT).is_file():
+        path = path / CHECKPOINT
+    if path.is_file():
+        return torch.load(path, map_location="cpu", weights_only=True)["average"]
+    from aecodec.networks.export import import_tensors
+    from aecodec.weights import load
+
+    weights = load(source)
+    if weights.arch != model.arch:
+        raise AecodecError(f"the weights {source} have another architecture")
+    return import_tensors(weights)

@@ -1,0 +1,106 @@
+"""What a training run is told, from a TOML file; every key has a default but the data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from aecodec.codec.config import Architecture
+from aecodec.errors import AecodecError
+from aecodec.weights import tomllib
+
+
+class SettingsError(AecodecError, ValueError):
+    """A configuration that cannot be used; the message names the key."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run.  A run ends after ``steps`` or ``minutes``, whichever is set; the learning rate decays over it.
+
+    data: folders of pictures, searched to any depth; name: of the weights that are written; init: weights (a name, a
+    folder or a checkpoint) to start from; held_out: share of pictures kept for validation, chosen by file name;
+    crop, batch: crops of crop x crop pixels a step; learning_rate: of the transforms, at its peak, with
+    entropy_rate and table_rate as factors for the entropy model and the quality tables; warm_up: steps; ema: decay of the
+    averaged weights; low_quality_bias: crops draw their quality as 100 * u**bias from uniform u; quantise: integer
+    arithmetic in training (off: the float twin); validate_every, device, seed, threads.
+    """
+
+    data: tuple[str, ...]
+    name: str = "photo"
+    init: str | None = None
+    steps: int | None = None
+    minutes: float | None = None
+    held_out: float = 0.05
+    crop: int = 256
+    batch: int = 8
+    learning_rate: float = 5e-4
+    entropy_rate: float = 2.0
+    table_rate: float = 5.0
+    warm_up: int = 300
+    hyper_warm_up: int = 1500
+    clip: float = 1.0
+    ema: float = 0.999
+    low_quality_bias: float = 1.25
+    quantise: bool = True
+    validate_every: int = 1000
+    device: str = "auto"
+    seed: int = 0
+    threads: int | None = None
+    architecture: Architecture = field(default_factory=Architecture)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As TOML can hold it: without the keys that are not set."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+def read(path: Path, **overrides: Any) -> Settings:
+    """Settings from a TOML file; ``overrides`` that are not None replace what it says.
+
+    Raises SettingsError where the file cannot be read, or a key is missing, unknown or of the wrong type.
+    """
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path} is not TOML: {error}") from None
+    return make({**content, **{key: value for key, value in overrides.items() if value not in (None, ())}})
+
+
+def make(content: dict[str, Any]) -> Settings:
+    """Settings from a dictionary.  Raises SettingsError as ``read`` does."""
+    content = dict(content)
+    known = {f.name: f for f in fields(Settings)}
+    if unknown := sorted(set(content) - set(known)):
+        raise SettingsError(f"unknown key {unknown[0]!r}; known are {', '.join(known)}")
+    if not content.get("data"):
+        raise SettingsError("the key 'data' is missing: a folder of pictures, or a list of folders")
+    if isinstance(content["data"], str):
+        content["data"] = [content["data"]]
+    content["data"] = tuple(content["data"])
+    try:
+        if isinstance(content.get("architecture"), dict):
+            content["architecture"] = Architecture(**content["architecture"])
+        settings = Settings(**content)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"architecture: {error}") from None
+    _check(settings)
+    return settings
+
+
+_POSITIVE = ("steps", "minutes", "crop", "batch", "learning_rate", "clip", "validate_every", "low_quality_bias")
+
+
+def _check(settings: Settings) -> None:
+    for key in _POSITIVE:
+        value = getattr(settings, key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0):
+            raise SettingsError(f"{key} must be a positive number, not {value!r}")
+    if settings.steps is None and settings.minutes is None:
+        raise SettingsError("one of 'steps' and 'minutes' must be set")
+    if settings.crop % 64:
+        raise SettingsError(f"crop must be a multiple of 64, not {settings.crop}")
+    if not 0 <= settings.held_out < 1:
+        raise SettingsError(f"held_out must lie in 0..1, not {settings.held_out}")

@@ -1,0 +1,58 @@
+"""The pictures of a training run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aecodec.errors import AecodecError
+from aecodec.training import data
+
+
+def test_a_bad_picture_is_named_and_the_rest_is_used(tmp_path):
+    """One broken file among thousands must not end a run, nor vanish without a word."""
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "good.png")
+    (tmp_path / "bad.jpg").write_text("not a picture")
+    (tmp_path / "notes.txt").write_text("not meant as one")
+    said = []
+    pictures = data.load(data.find([str(tmp_path)]), said.append)
+    assert pictures.names == ["good.png"]
+    assert len(said) == 1
+    assert "bad.jpg" in said[0]
+
+
+def test_an_empty_or_missing_folder_is_refused(tmp_path):
+    """Training on nothing is a mistake in a path, and should say so."""
+    with pytest.raises(AecodecError, match="no pictures"):
+        data.find([str(tmp_path)])
+    with pytest.raises(AecodecError, match="no folder"):
+        data.find([str(tmp_path / "none")])
+
+
+def test_the_held_out_share_does_not_depend_on_other_files():
+    """Validation pictures that move into training when a folder grows would make its figures meaningless."""
+    names = [f"picture-{i}.png" for i in range(4000)]
+    held = [name for name in names if data.is_held_out(name, 0.05)]
+    assert 150 < len(held) < 250
+    assert not any(data.is_held_out(name, 0) for name in names)
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (64, 64), (30, 200), (200, 30)])
+def test_crops_have_their_size_even_from_small_pictures(shape):
+    """Thumbnails in a folder must not stop a run."""
+    array = np.arange(shape[0] * shape[1] * 3, dtype=np.uint8).reshape(*shape, 3)
+    part = data.crop(array, 64, 0, 0)
+    assert part.shape == (64, 64, 3)
+    h, w = min(64, shape[0]), min(64, shape[1])
+    assert (part[:h, :w] == array[:h, :w]).all()
+
+
+def test_batches_come_from_inside_the_pictures():
+    """A wrong stride would train on torn pictures, and nothing but the quality would tell."""
+    ramp = np.add.outer(np.arange(90), np.arange(120))[..., None] + np.zeros(3, int)
+    out = data.batch(data.Pictures([ramp.astype(np.uint8)], ["a"]), 8, 64, np.random.default_rng(0)).astype(int)
+    assert out.shape == (8, 64, 64, 3)
+    for part in out:
+        steps = {int(abs(d)) for d in np.unique(np.diff(part[..., 0], axis=0))}
+        assert steps == {1}

@@ -1,0 +1,107 @@
+"""A training run in small: it learns, it resumes, it survives a spike, and its weights encode pictures."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from aecodec.codec.quality import KNOTS
+from aecodec.networks.export import import_tensors, save_weights
+from aecodec.training.klt import principal_components
+from aecodec.training.data import Pictures
+from aecodec.training.loop import Run, initial_state, validate
+from aecodec.training.settings import make
+from aecodec.weights import load
+
+TINY = {
+    "latents": 32, "width_8": 16, "width_16": 16, "blocks_8": 1, "blocks_16": 1, "decoder_width_8": 16,
+    "decoder_width_16": 16, "decoder_blocks_8": 1, "decoder_blocks_16": 1, "hyper_width": 16, "hyper_latents": 8,
+    "context_width": 16,
+}
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of smooth, textured pictures."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    for i in range(24):
+        coarse = Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8))
+        coarse.resize((96, 96), Image.Resampling.BICUBIC).save(folder / f"{i}.png")
+    return folder
+
+
+def settings(pictures, **more):
+    content = {"data": str(pictures), "steps": 40, "crop": 64, "batch": 4, "held_out": 0.2, "warm_up": 5,
+               "validate_every": 1000, "device": "cpu", "architecture": TINY}
+    return make({**content, **more})
+
+
+def fail(message):
+    raise AssertionError(message)
+
+
+def test_training_lowers_the_cost_of_pictures_it_has_not_seen(pictures, tmp_path):
+    """A sign error in the loss or a frozen optimiser would otherwise show only after a day of training."""
+    run = Run(settings(pictures, steps=120, ema=0.9), tmp_path, fail)
+    before, _ = validate(run.average, run.validation)
+    list(run.progress())
+    after, curve = validate(run.average, run.validation)
+    assert after < before - 0.02
+    assert len(curve) == KNOTS
+
+
+def test_a_run_that_was_cut_goes_on_where_it_was(pictures, tmp_path):
+    """Training machines are taken away; what was computed must not be lost, or counted twice."""
+    first = Run(settings(pictures, steps=4), tmp_path, fail)
+    list(first.progress())
+    second = Run(settings(pictures, steps=6), tmp_path, fail)
+    assert second.step == 4
+    for name, value in first.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name
+    list(second.progress())
+    assert second.step == 6
+
+
+def test_a_gradient_that_is_not_a_number_is_not_applied(pictures, tmp_path, monkeypatch):
+    """One bad batch must not destroy days of work."""
+    run = Run(settings(pictures), tmp_path, fail)
+    for _ in range(32):
+        run._train_step()
+        run.step += 1
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(math.nan))
+    run._train_step()
+    assert all(torch.equal(value, before[name]) for name, value in run.model.state_dict().items())
+
+
+def test_weights_come_back_as_they_were_written(pictures, tmp_path):
+    """Fine-tuning must start from the shipped model, not from something near it."""
+    run = Run(settings(pictures, steps=3), tmp_path, fail)
+    list(run.progress())
+    save_weights(run.average, tmp_path / "weights", "tiny", {})
+    first = import_tensors(load(str(tmp_path / "weights")))
+    run.average.load_state_dict(initial_state(str(tmp_path / "weights"), run.average))
+    save_weights(run.average, tmp_path / "again", "tiny", {})
+    second = import_tensors(load(str(tmp_path / "again")))
+    assert first.keys() == run.average.state_dict().keys()
+    for name in first:
+        assert torch.allclose(first[name], second[name], rtol=0, atol=1e-6), name
+
+
+def test_principal_components_compact_correlated_blocks():
+    """The linear start is what makes short training runs worth anything."""
+    rng = np.random.default_rng(0)
+    smooth = [
+        np.asarray(Image.fromarray(rng.integers(0, 256, (4, 4, 3), np.uint8)).resize((64, 64), Image.Resampling.BICUBIC))
+        for _ in range(10)
+    ]
+    basis, variance = principal_components(Pictures(smooth, [""] * 10), rng)
+    assert np.allclose(basis @ basis.T, np.eye(768), atol=1e-8)
+    assert (np.diff(variance) <= 1e-6 * variance[0]).all()
+    assert variance[:48].sum() > 0.95 * variance.sum()

@@ -1,0 +1,44 @@
+"""What a user hears about a configuration that cannot work."""
+
+from __future__ import annotations
+
+import pytest
+
+from aecodec.training.settings import SettingsError, make, read
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, "'data' is missing"),
+        ({"data": "x"}, "one of 'steps' and 'minutes'"),
+        ({"data": "x", "steps": 1, "stepps": 2}, "unknown key 'stepps'"),
+        ({"data": "x", "steps": -1}, "steps must be a positive number"),
+        ({"data": "x", "steps": True}, "steps must be a positive number"),
+        ({"data": "x", "steps": 1, "crop": 100}, "multiple of 64"),
+        ({"data": "x", "steps": 1, "held_out": 1}, "held_out"),
+        ({"data": "x", "steps": 1, "architecture": {"latents": 30}}, "multiple of 4"),
+        ({"data": "x", "steps": 1, "architecture": {"width": 30}}, "width"),
+    ],
+)
+def test_a_bad_setting_is_named(content, message):
+    """A run that starts with a misspelt key would waste hours before anybody notices."""
+    with pytest.raises(SettingsError, match=message):
+        make(content)
+
+
+def test_overrides_replace_what_the_file_says(tmp_path):
+    """``--minutes 5`` on a shared configuration must win, or a quick trial runs for a day."""
+    path = tmp_path / "run.toml"
+    path.write_text('data = "pictures"\nsteps = 10\n[architecture]\nlatents = 64\n')
+    settings = read(path, steps=3, data=("other",), init=None)
+    assert (settings.steps, settings.data, settings.architecture.latents) == (3, ("other",), 64)
+
+
+def test_an_unreadable_file_is_one_clear_line(tmp_path):
+    """A typing error in a file name or in TOML must not be a traceback."""
+    with pytest.raises(SettingsError, match="no such file"):
+        read(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("data = [")
+    with pytest.raises(SettingsError, match="is not TOML"):
+        read(tmp_path / "bad.toml")
