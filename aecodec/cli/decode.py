@@ -69,6 +69,14 @@ def _format(output: str) -> str:
 def _save(image, kind: str) -> bytes:
     metadata = {name: image.info[name] for name in ("icc_profile", "exif", "xmp") if name in image.info}
     options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {"lossless": True} if kind == "WEBP" else {}
+    if kind == "PNG" and "xmp" in metadata:
+        from PIL.PngImagePlugin import PngInfo
+
+        options["pnginfo"] = PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", metadata.pop("xmp").decode("utf-8", "replace"))
+    elif kind == "TIFF" and "xmp" in metadata:
+        metadata["exif"] = image.getexif()
+        metadata["exif"][700] = metadata.pop("xmp")
     buffer = io.BytesIO()
     try:
         image.save(buffer, kind, **options, **metadata)

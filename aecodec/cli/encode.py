@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,13 +36,21 @@ class ByteSize(click.ParamType):
         return int(size)
 
 
+class Finite(click.FloatRange):
+    """A number in a range; click's own type takes "nan" for one."""
+
+    def convert(self, value, param, ctx) -> float:
+        number = super().convert(value, param, ctx)
+        return number if math.isfinite(number) else self.fail(f"{value} is not a finite number", param, ctx)
+
+
 @click.command()
 @click.argument("paths", metavar="IN... OUT", nargs=-1, required=True)
-@click.option("-q", "--quality", type=click.FloatRange(0, 100),
+@click.option("-q", "--quality", type=Finite(0, 100),
               help=f"0 is smallest, 100 visually lossless.  [default: {DEFAULT_QUALITY:g}]")
-@click.option("--bpp", type=click.FloatRange(min=0, min_open=True), help="At most this many bits per pixel.")
+@click.option("--bpp", type=Finite(min=0, min_open=True), help="At most this many bits per pixel.")
 @click.option("--size", type=ByteSize(), help="At most this many bytes.")
-@click.option("--psnr", type=click.FloatRange(min=0, min_open=True), metavar="DB", help="At least this PSNR.")
+@click.option("--psnr", type=Finite(min=0, min_open=True), metavar="DB", help="At least this PSNR.")
 @click.option("--weights", default="photo", show_default=True, help="Installed weights, or a folder that holds some.")
 @click.option("--strip", is_flag=True, help="Drop EXIF and XMP; an EXIF orientation is applied.")
 @options.output_dir
@@ -107,12 +116,13 @@ def _open(data: bytes, max_pixels: int):
             image = Image.open(io.BytesIO(data))
         check_size(*image.size, max_pixels)
         image.load()
+        getattr(image, "n_frames", 1)  # where some plugins find out that a file is damaged
         return image
     except UnidentifiedImageError:
         raise PictureError("not a picture that Pillow can read" if data else "the file is empty") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, AecodecError):
-            raise
+    except (AecodecError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's plugins raise whatever they meet in a damaged file
         raise PictureError(f"the picture cannot be read: {error}") from None
 
 

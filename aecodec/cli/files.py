@@ -68,11 +68,13 @@ def check_output(path: str, force: bool) -> None:
     if path == STANDARD:
         return
     target = Path(path)
-    if target.is_dir():
+    if os.path.isdir(target):  # target.is_dir() raises where a folder may not be searched
         raise AecodecError(f"{path} is a folder")
-    if not target.parent.is_dir():
+    if not os.path.isdir(target.parent):
         raise AecodecError(f"there is no folder {target.parent}")
-    if target.exists() and not force:
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise AecodecError(f'{path} is a device or a pipe; "-" writes to standard output')
+    if os.path.exists(target) and not force:
         raise AecodecError(f"{path} exists; --force replaces it")
 
 
@@ -119,7 +121,7 @@ def _reason(error: OSError) -> str:
 def complain(path: str, message: object) -> None:
     """One line on standard error."""
     name = "standard input" if path == STANDARD else path
-    click.echo(f"aecodec: {name}: {' '.join(str(message).split())}", err=True)
+    click.echo("aecodec: " + " ".join(f"{name}: {message}".split()), err=True)
 
 
 def run(tasks: Sequence[Job], work: Callable[[Job], None]) -> None:
@@ -134,12 +136,16 @@ def run(tasks: Sequence[Job], work: Callable[[Job], None]) -> None:
             except AecodecError as error:
                 failures.append(error)
                 complain(job.input, error)
+            except BrokenPipeError:
+                raise  # the reader of our output has gone; click ends quietly
+            except OSError as error:
+                failures.append(AecodecError(_reason(error)))
+                complain(job.input, failures[-1])
             except MemoryError:
                 failures.append(AecodecError("out of memory"))
                 complain(job.input, failures[-1])
-            for warning in caught:
-                if warning.category is UserWarning:
-                    complain(job.input, f"warning: {warning.message}")
+            for message in dict.fromkeys(str(w.message) for w in caught if w.category is UserWarning):
+                complain(job.input, f"warning: {message}")
     if failures:
         sys.exit(DAMAGED if all(isinstance(error, BitstreamError) for error in failures) else FAILED)
 

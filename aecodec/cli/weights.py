@@ -28,10 +28,8 @@ def list_(as_json):
 
     for name in store.names():
         card = store.read_card(store.INSTALLED / name)
-        if as_json:
-            click.echo(json.dumps({"name": name, "id": card["sha256"][:8], "purpose": card.get("purpose", "")}))
-        else:
-            click.echo(f"{name:12} {card['sha256'][:8]}  {card.get('purpose', '')}".rstrip())
+        entry = {"name": name, "id": card.get("sha256", "?")[:8], "purpose": card.get("purpose", "")}
+        click.echo(json.dumps(entry) if as_json else "{name:12} {id}  {purpose}".format(**entry).rstrip())
 
 
 @weights.command()
@@ -40,12 +38,11 @@ def show(name):
     """Print the card of installed weights, or of a folder, and what the networks cost per pixel."""
     try:
         from aecodec import weights as store
-        from aecodec.codec.config import Architecture
         from aecodec.networks.complexity import kmac_per_pixel
 
-        folder = store.folder_of(name)
-        click.echo((folder / store.CARD).read_text("utf-8").rstrip())
-        costs = kmac_per_pixel(Architecture(**store.read_card(folder)["architecture"]))
+        opened = store.load(name)
+        costs = kmac_per_pixel(opened.arch)
+        click.echo((opened.folder / store.CARD).read_text("utf-8").rstrip())
     except AecodecError as error:
         click.echo(f"aecodec: {error}", err=True)
         sys.exit(1)
@@ -72,14 +69,9 @@ def verify(name):
         click.echo(f"{opened.name} {opened.id}: content hash as the card states")
         for layer, bound in certify(opened.entropy_model).items():
             click.echo(f"  {layer:24}{bound:10}  {100 * bound / 2**24:5.1f} % of 2**24")
-        answer = known_answer(opened.entropy_model)
-        expected = opened.card.get("known_answer")
-        if expected is None:
-            click.echo(f"known answer {answer} (the card states none)")
-        elif expected != answer:
-            raise AecodecError(f"the known-answer test fails on this machine: {answer}, not {expected}")
-        else:
-            click.echo(f"known answer {answer}: as the card states")
+        # opening the entropy model has already run the test and raised where its answer is not the card's
+        stated = "as the card states" if "known_answer" in opened.card else "the card states none"
+        click.echo(f"known answer {known_answer(opened.entropy_model)}: {stated}")
     except AecodecError as error:
         click.echo(f"aecodec: {error}", err=True)
         sys.exit(1)

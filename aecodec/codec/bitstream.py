@@ -19,7 +19,7 @@ from aecodec.errors import BitstreamError, LimitError
 
 MAGIC = b"\x8faec\r\n\n"  # a byte outside ASCII, and line ends that any text-mode transfer would change
 VERSION = 1
-MAX_SIDE = 2**24
+MAX_SIDE = 2**22  # 64 times this, what a line of one pixel pads to, is just MAX_PIXELS
 MAX_PIXELS = 2**28  # 268 million; the default limit
 MODES = ("L", "RGB")  # layout bits 0-1; bits 2-3 are the depth (0: 8 bits), bits 4-7 the tiling (0: one tile)
 

@@ -29,6 +29,8 @@ x = 65536 * (x div frequency) + x mod frequency + start.  The words are stored i
 
 from __future__ import annotations
 
+import contextlib
+import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,13 +40,12 @@ import numpy as np
 from aecodec.codec import _rans_python
 from aecodec.codec._rans_python import LOWER, PRECISION
 
-try:
-    from aecodec.codec import _rans as _coder
+_coder, IMPLEMENTATION = _rans_python, "python"
+if not os.environ.get("AECODEC_PURE_PYTHON"):
+    with contextlib.suppress(ImportError):
+        from aecodec.codec import _rans as _coder
 
-    IMPLEMENTATION = "c"
-except ImportError:
-    _coder = _rans_python
-    IMPLEMENTATION = "python"
+        IMPLEMENTATION = "c"
 
 __all__ = ["IMPLEMENTATION", "Decoder", "RansError", "Tables", "encode"]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,10 @@ class Weights:
     @functools.cached_property
     def entropy_model(self) -> EntropyModel:
         """The integer half, its known answer checked on this machine.  Raises WeightsError where that fails."""
-        return exact(EntropyModel.from_tensors(self.tensors, self.arch), self.card.get("known_answer"))
+        try:
+            return exact(EntropyModel.from_tensors(self.tensors, self.arch), self.card.get("known_answer"))
+        except (KeyError, IndexError, ValueError) as error:
+            raise WeightsError(f"the tensors in {self.folder} do not fit their card: {error}") from None
 
 
 def names() -> list[str]:
@@ -61,7 +65,7 @@ def folder_of(name: str) -> Path:
     Raises WeightsError where there is none.
     """
     for folder in (INSTALLED / name, Path(name)):
-        if name and (folder / CARD).is_file():
+        if name and os.path.isfile(folder / CARD):
             return folder
     raise WeightsError(f"no weights named {name!r}; installed: {', '.join(names()) or 'none'}")
 

@@ -1,0 +1,178 @@
+"""``aecodec decode``: pictures out, or one line and the right exit code."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import aecodec
+from aecodec.codec import bitstream
+from aecodec.codec.bitstream import Header, Stream
+from aecodec.codec.pipeline import Encoder
+
+
+@pytest.fixture
+def stored(tmp_path, file):
+    """good.aec in the current folder."""
+    (tmp_path / "good.aec").write_bytes(file)
+    return file
+
+
+def names(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def as_array(path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_decodes(cli, stored, tmp_path):
+    """The file on disk is the picture that the library decodes."""
+    result = cli("decode", "good.aec", "out.png")
+    assert (result.exit_code, result.output) == (0, "")
+    assert np.array_equal(as_array(tmp_path / "out.png"), np.asarray(aecodec.decode(stored)))
+
+
+@pytest.mark.parametrize("extension", ["png", "webp", "tif", "bmp", "ppm", "PNG"])
+def test_lossless_formats_are_lossless(cli, stored, tmp_path, extension):
+    """A picture loses enough in one codec; the way out must add nothing."""
+    assert cli("decode", "good.aec", f"out.{extension}").exit_code == 0
+    assert np.array_equal(as_array(tmp_path / f"out.{extension}"), np.asarray(aecodec.decode(stored)))
+
+
+def test_jpeg_is_nearly_lossless(cli, stored, tmp_path):
+    """JPEG at Pillow's default would undo a quality that was paid for."""
+    assert cli("decode", "good.aec", "out.jpg").exit_code == 0
+    difference = as_array(tmp_path / "out.jpg").astype(int) - np.asarray(aecodec.decode(stored))
+    assert np.sqrt(np.mean(difference**2)) < 2
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg", "webp", "tif"])
+def test_metadata_comes_out(cli, tmp_path, photo, extension):
+    """A profile that stops at the .aec file is a profile lost."""
+    picture = photo(20, 10)
+    exif = picture.getexif()
+    exif[0x010F] = "maker"
+    picture.info.update(icc_profile=bytes(16) + b"RGB " + bytes(108), xmp=b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>")
+    (tmp_path / "in.aec").write_bytes(Encoder(picture).encode(0).data)
+    assert cli("decode", "in.aec", f"out.{extension}").exit_code == 0
+    with Image.open(tmp_path / f"out.{extension}") as image:
+        assert image.info["icc_profile"] == picture.info["icc_profile"]
+        assert image.getexif()[0x010F] == "maker"
+        assert image.info["xmp"] == picture.info["xmp"]
+
+
+def hostile(data: bytes) -> dict[str, tuple[int, bytes, str]]:
+    """Name to (exit code, bytes, what the message must say)."""
+    stream = bitstream.read(data)
+    foreign = Header(96, 64, "RGB", "0badcafe", 0)
+    huge = Header(2**20, 2**20, "RGB", stream.header.weights, 0)
+    other = Header(96, 256, "RGB", stream.header.weights, 0)
+    return {
+        "truncated": (3, data[:-1], "truncated"),
+        "empty": (3, b"", "empty"),
+        "text": (3, b"hello", "no aecodec file"),
+        "checksum": (3, data[:-9] + bytes([data[-9] ^ 1]) + data[-8:], "checksum"),
+        "foreign": (1, bitstream.write(Stream(foreign, stream.payload)), "0badcafe"),
+        "huge": (3, bitstream.write(Stream(huge, stream.payload)), "--max-pixels"),
+        "swapped": (3, bitstream.write(Stream(other, stream.payload)), "damaged"),
+    }
+
+
+@pytest.mark.parametrize("case", ["truncated", "empty", "text", "checksum", "foreign", "huge", "swapped"])
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_bad_files_leave_no_output(fails, file, tmp_path, case, force):
+    """One line, the exit code that says whose fault it is, and the old picture untouched."""
+    code, data, message = hostile(file)[case]
+    (tmp_path / "bad.aec").write_bytes(data)
+    (tmp_path / "old.png").write_bytes(b"precious")
+    line = fails(code, "decode", *force, "bad.aec", "old.png" if force else "new.png")
+    assert line.startswith("aecodec: bad.aec: ")
+    assert message in line
+    assert names(tmp_path) == ["bad.aec", "old.png"]
+    assert (tmp_path / "old.png").read_bytes() == b"precious"
+
+
+def test_missing_file(fails):
+    """A file that is not there is not a damaged one: exit code 1."""
+    assert "no such file" in fails(1, "decode", "missing.aec", "out.png")
+
+
+def test_an_existing_output_is_kept(cli, fails, stored, tmp_path):
+    """The original may be all that has the name; only --force replaces it."""
+    (tmp_path / "old.png").write_bytes(b"precious")
+    assert "--force" in fails(1, "decode", "good.aec", "old.png")
+    assert (tmp_path / "old.png").read_bytes() == b"precious"
+    assert cli("decode", "-f", "good.aec", "old.png").exit_code == 0
+    assert as_array(tmp_path / "old.png").shape == (64, 96, 3)
+
+
+def test_the_input_is_never_the_output(fails, stored, tmp_path):
+    """Not even with --force is an .aec file replaced by a picture: no picture has that extension."""
+    fails(1, "decode", "--force", "good.aec", "good.aec")
+    assert (tmp_path / "good.aec").read_bytes() == stored
+
+
+@pytest.mark.parametrize("output", ["out.xyz", "out", "out.aec", "out.mpg"])
+def test_unknown_extensions_are_refused(fails, stored, tmp_path, output):
+    """A guess would be a file that nothing opens."""
+    assert "extension" in fails(1, "decode", "good.aec", output)
+    assert names(tmp_path) == ["good.aec"]
+
+
+def test_pipes(cli, stored):
+    """"-" gives PNG and nothing else on standard output."""
+    result = cli("decode", "--json", "-", "-", stdin=stored)
+    assert result.exit_code == 0
+    with Image.open(io.BytesIO(result.stdout_bytes)) as image:
+        assert image.format == "PNG"
+        assert np.array_equal(np.asarray(image), np.asarray(aecodec.decode(stored)))
+    assert json.loads(result.stderr)["output"] == "-"
+
+
+def test_json(cli, stored):
+    """Scripts rely on these names."""
+    report = json.loads(cli("decode", "--json", "good.aec", "out.png").stdout)
+    assert report.pop("decode_seconds") > 0
+    assert report == {"input": "good.aec", "output": "out.png", "width": 96, "height": 64}
+
+
+def test_many_files(cli, stored, tmp_path):
+    """One damaged file among many: the rest is decoded.  3 says damage; with another failure beside it, 1."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "bad.aec").write_bytes(stored[:-1])
+    result = cli("decode", "--output-dir", "out", "bad.aec", "good.aec")
+    assert result.exit_code == 3
+    assert result.stderr.startswith("aecodec: bad.aec: ")
+    assert names(tmp_path / "out") == ["good.png"]
+    assert cli("decode", "-f", "--output-dir", "out", "bad.aec", "missing.aec", "good.aec").exit_code == 1
+
+
+def test_two_inputs_of_one_name_are_refused(cli, stored, tmp_path):
+    """The second would silently replace the first."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "good.aec").write_bytes(stored)
+    result = cli("decode", "--output-dir", ".", "good.aec", "sub/good.aec")
+    assert result.exit_code == 2
+    assert "would both become good.png" in result.stderr
+    assert not (tmp_path / "good.png").exists()
+
+
+def test_limit_of_pixels(cli, fails, stored):
+    """Below the picture's size it is refused, at its size it is decoded."""
+    assert "96 x 64" in fails(3, "decode", "--max-pixels", 96 * 64 - 1, "good.aec", "out.png")
+    assert cli("decode", "--max-pixels", 96 * 64, "good.aec", "out.png").exit_code == 0
+
+
+@pytest.mark.parametrize("args", ["good.aec", "a b c", "- --output-dir .", "--device tpu a b", ""])
+def test_usage_errors(cli, stored, tmp_path, args):
+    """A wrong command line is told with exit code 2 and does nothing at all."""
+    result = cli("decode", *args.split())
+    assert result.exit_code == 2
+    assert "Error: " in result.stderr
+    assert names(tmp_path) == ["good.aec"]

@@ -1,0 +1,69 @@
+"""``aecodec info``."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from aecodec import weights
+from aecodec.codec.pipeline import Encoder
+from aecodec.codec.quality import index_of_quality
+
+
+@pytest.fixture
+def described(tmp_path, photo):
+    """in.aec, a gray picture of quality 42.5 with EXIF; its size in bytes."""
+    picture = photo(40, 24, "L")
+    picture.getexif()[0x010F] = "maker"
+    data = Encoder(picture).encode(index_of_quality(42.5)).data
+    (tmp_path / "in.aec").write_bytes(data)
+    return len(data)
+
+
+def test_json(cli, described):
+    """Scripts rely on these names; the quality is the number that was asked for."""
+    report = json.loads(cli("info", "--json", "in.aec").stdout)
+    assert report == {
+        "input": "in.aec", "version": 1, "width": 40, "height": 24, "mode": "L", "weights": weights.load().id,
+        "quality": 42.5, "bytes": described, "bpp": pytest.approx(described * 8 / 40 / 24, abs=1e-6), "tiles": 1,
+        "metadata": ["exif"],
+    }  # fmt: skip
+
+
+def test_prose(cli, described):
+    """One line a file, for people."""
+    line = cli("info", "in.aec").stdout
+    assert line.startswith(f"in.aec: 40 x 24 L, quality 42.5, {described} bytes, ")
+    assert line.endswith(", with exif\n")
+
+
+def test_reads_pipes_and_many_files(cli, described, tmp_path):
+    """All files are told about, whatever is wrong with some."""
+    data = (tmp_path / "in.aec").read_bytes()
+    (tmp_path / "bad.aec").write_bytes(data[:-1])
+    result = cli("info", "bad.aec", "-", "in.aec", stdin=data)
+    assert result.exit_code == 3
+    assert len(result.stdout.splitlines()) == 2
+    assert result.stderr.startswith("aecodec: bad.aec: ")
+
+
+@pytest.mark.parametrize(("content", "code"), [(b"", 3), (b"hello", 3), (b"\x8faec\r\n\n\x07", 3), (None, 1)])
+def test_bad_files(fails, tmp_path, content, code):
+    """One line and the exit code that says whether the file or its name is wrong."""
+    if content is not None:
+        (tmp_path / "bad.aec").write_bytes(content)
+    assert fails(code, "info", "bad.aec").startswith("aecodec: bad.aec: ")
+
+
+def test_damage_deep_in_the_file_is_found(fails, described, tmp_path):
+    """"info" is what people use to check an archive, so it reads all checksums and not the header's only."""
+    data = bytearray((tmp_path / "in.aec").read_bytes())
+    data[-20] ^= 4
+    (tmp_path / "in.aec").write_bytes(data)
+    assert "checksum" in fails(3, "info", "in.aec")
+
+
+def test_usage_error(cli):
+    """No file is no question."""
+    assert cli("info").exit_code == 2

@@ -1,0 +1,98 @@
+"""``aecodec weights``: which models there are, and whether they can be trusted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from aecodec import weights
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """A folder with the installed weights, to be changed."""
+    return shutil.copytree(weights.INSTALLED / "photo", tmp_path / "copy")
+
+
+def change_card(folder, old: str, new: str) -> None:
+    card = folder / weights.CARD
+    text = card.read_text("utf-8")
+    assert old in text
+    card.write_text(text.replace(old, new), "utf-8")
+
+
+def test_list(cli):
+    """The ids are what a file's header names."""
+    first, *_ = cli("weights", "list").stdout.splitlines()
+    assert first.split()[:2] == ["photo", weights.load().id]
+    first, *_ = cli("weights", "list", "--json").stdout.splitlines()
+    assert json.loads(first).items() >= {"name": "photo", "id": weights.load().id}.items()
+
+
+def test_show(cli, copied):
+    """The card, and what the networks cost: the numbers by which somebody chooses a model."""
+    for name in ("photo", copied):
+        output = cli("weights", "show", name).stdout
+        assert f'sha256 = "{weights.load().card["sha256"]}"' in output
+        costs = dict(line.split() for line in output[output.index("multiply") :].splitlines()[1:])
+        parts = ("synthesis", "hyper_synthesis", "context")
+        assert float(costs["reading"]) == pytest.approx(sum(float(costs[part]) for part in parts), abs=0.02)
+        assert float(costs["reading"]) < float(costs["writing"])
+
+
+def test_verify(cli):
+    """Every integer layer is listed, with the largest sum that it can reach."""
+    result = cli("weights", "verify")
+    assert result.exit_code == 0
+    bounds = {line.split()[0]: int(line.split()[1]) for line in result.stdout.splitlines() if "% of 2**24" in line}
+    assert bounds.keys() == weights.load().entropy_model.layers.keys()
+    assert max(bounds.values()) < 2**24
+    assert result.stdout.splitlines()[-1].endswith("as the card states")
+
+
+def test_verify_finds_a_changed_byte(fails, copied):
+    """Weights that were damaged on the way would write files that nobody else can read."""
+    tensors = copied / weights.TENSORS
+    data = bytearray(tensors.read_bytes())
+    data[-1] ^= 1
+    tensors.write_bytes(data)
+    assert "not the file that its card describes" in fails(1, "weights", "verify", copied)
+
+
+def test_verify_finds_a_wrong_answer(cli, copied):
+    """The known answer is the self-test of a machine: if it differs, the user must not go on."""
+    change_card(copied, weights.load().card["known_answer"], "0123456789abcdef")
+    result = cli("weights", "verify", copied)
+    assert result.exit_code == 1
+    assert "known-answer test" in result.stderr
+
+
+def test_missing_weights(fails, tmp_path):
+    """The message says which there are."""
+    for command in ("show", "verify"):
+        assert "installed: photo" in fails(1, "weights", command, "no-such")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("latents = ", "latents = 1"),
+        ("hyper_width = ", "hyper_width = -"),
+        ("context_width", "width_of_context"),
+        ("[architecture]", "[architect]"),
+        ("[", "[[["),
+    ],
+)
+@pytest.mark.parametrize("command", ["show", "verify"])
+def test_broken_cards_are_told_in_one_line(cli, copied, command, old, new):
+    """A card is edited by hand, so it is broken by hand."""
+    change_card(copied, old, new)
+    result = cli("weights", command, copied)
+    if (command, new) == ("show", "latents = 1"):
+        assert result.exit_code == 0  # a card that makes sense, if for other tensors
+        return
+    assert isinstance(result.exception, SystemExit)
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1

@@ -1,0 +1,116 @@
+"""Latents to bytes and back, with the installed entropy model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aecodec import weights
+from aecodec.codec import latents, rans
+from aecodec.codec.bitstream import read
+from aecodec.codec.entropy_model import EntropyModel
+from aecodec.codec.gaussian import tables
+from aecodec.codec.integer import COMPAND_MAX, MEAN_FRAC
+from aecodec.codec.quality import MAX_INDEX, index_of_quality
+from aecodec.errors import BitstreamError
+
+
+@pytest.fixture(scope="module")
+def model():
+    return weights.load().entropy_model
+
+
+def random_latents(model, height: int, width: int, spread: float) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(height * width)
+    shape = (height // 4, width // 4, model.hyper_scale.shape[1])
+    y = random.laplace(0, spread, (height, width, model.mean_gain.shape[1]))
+    return y.astype(np.float32), random.normal(0, 6, shape).astype(np.float32)
+
+
+def altered(model: EntropyModel, change) -> EntropyModel:
+    """The model with change(means, levels) in place of its predictions."""
+
+    class Altered(EntropyModel):
+        def predict(self, *args):
+            return change(*super().predict(*args))
+
+    return Altered(model.layers, model.mean_gain, model.hyper_scale)
+
+
+@pytest.mark.parametrize("rate", [0, 1000, MAX_INDEX])
+@pytest.mark.parametrize(("height", "width", "spread"), [(4, 4, 0.1), (4, 12, 3), (8, 4, 60), (12, 8, 3)])
+def test_round_trip_is_exact(model, height, width, spread, rate):
+    """One latent that differs changes the context of all that follow: the rest of the picture is noise."""
+    y, z = random_latents(model, height, width, spread)
+    coded = latents.encode(model, y, z, rate)
+    assert coded.latents.any()
+    assert np.array_equal(latents.decode(model, coded.payload, y.shape, rate), coded.latents)
+
+
+def test_extreme_latents_survive(model):
+    """Latents far outside of what the model knows, as an adversarial picture makes them, are clamped but consistent."""
+    y, z = random_latents(model, 4, 4, 1e7)
+    coded = latents.encode(model, y, z * 1000, 500)
+    assert np.abs(coded.latents).max() >= latents.SYMBOL_MAX << MEAN_FRAC >> 1
+    assert np.array_equal(latents.decode(model, coded.payload, y.shape, 500), coded.latents)
+
+
+def test_quantisation_error_is_half_a_step(model):
+    """Whatever is coded is coded to half a step, however wrong the prediction is."""
+    y, z = random_latents(model, 8, 8, 5)
+    coded = latents.encode(altered(model, lambda mean, level: (mean - 50, np.maximum(level, 1))), y, z, 1500)
+    assert np.abs(coded.latents * 2.0**-MEAN_FRAC - y).max() <= 0.5
+
+
+def test_latents_of_level_zero_cost_nothing(model):
+    """Most latents of a small file are skipped; a thousandth of a bit for each would be seen in its size."""
+    skipping = altered(model, lambda mean, level: (mean + 3, np.zeros_like(level)))
+    y, z = random_latents(model, 8, 8, 5)
+    coded = latents.encode(skipping, y, z, 1000)
+    symbols = np.clip(np.rint(z), -COMPAND_MAX, COMPAND_MAX).astype(np.int32).ravel()
+    levels = np.ascontiguousarray(model.hyper_levels(z.shape[:2], 1000)).ravel()
+    assert coded.payload == rans.encode(symbols, levels, tables())
+    assert coded.latents.any()
+    assert np.array_equal(latents.decode(skipping, coded.payload, y.shape, 1000), coded.latents)
+
+
+@pytest.mark.parametrize("quality", [10, 50, 100])
+def test_payload_is_as_long_as_the_model_says(encoder, quality):
+    """What the coder adds to the model's own estimate is pure loss; training minimises the estimate."""
+    encoded = encoder.encode(index_of_quality(quality))
+    payload = read(encoded.data).payload
+    assert len(payload) == pytest.approx(encoded.coded.estimate / 8, rel=0.01, abs=100)
+
+
+def test_estimate_is_the_information_of_the_symbols():
+    """The coder is judged by this number; if it is wrong, so is the verdict."""
+    symbols = np.array([0, 0, -5], np.int32)
+    levels = np.array([0, 40, 40], np.uint8)
+    sigma = 0.12 * np.exp(5)
+    density = -np.log2(  # of so wide a Gaussian, which is flat over a step
+        np.exp(-((symbols / sigma) ** 2) / 2) / (sigma * np.sqrt(2 * np.pi))
+    )
+    assert latents.estimate_bits(symbols[:1], levels[:1]) == pytest.approx(0, abs=1e-4)
+    assert latents.estimate_bits(symbols, levels) == pytest.approx(density[1:].sum(), abs=1e-3)
+
+
+def test_payload_of_another_size_is_refused(model):
+    """A payload that was swapped with another picture's, checksum and all, must not be shown as a picture."""
+    y, z = random_latents(model, 8, 8, 3)
+    payload = latents.encode(model, y, z, 1000).payload
+    for shape in ((8, 4, y.shape[2]), (8, 12, y.shape[2]), (64, 64, y.shape[2])):
+        with pytest.raises(BitstreamError, match="damaged"):
+            latents.decode(model, payload, shape, 1000)
+    for wrong in (payload[:-4], payload + bytes(4), b"", payload[:7]):
+        with pytest.raises(BitstreamError, match="damaged"):
+            latents.decode(model, wrong, y.shape, 1000)
+
+
+@pytest.mark.parametrize("value", [COMPAND_MAX + 1, -(2**20)])
+def test_hyper_latents_out_of_range_are_refused(model, value):
+    """They would carry the integer networks beyond the sums that are certified to be exact."""
+    levels = np.ascontiguousarray(model.hyper_levels((1, 1), 0)).ravel()
+    symbols = np.zeros(levels.shape, np.int32)
+    symbols[3] = value
+    with pytest.raises(BitstreamError, match="hyper-latents out of range"):
+        latents.decode(model, rans.encode(symbols, levels, tables()), (4, 4, model.mean_gain.shape[1]), 0)

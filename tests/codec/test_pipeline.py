@@ -1,0 +1,222 @@
+"""A picture's whole way, with the installed weights."""
+
+from __future__ import annotations
+
+import io
+import random
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import aecodec
+from aecodec.codec import bitstream, pipeline
+from aecodec.codec.bitstream import Header, Stream
+from aecodec.codec.pipeline import Encoder, decode, decode_latents
+from aecodec.codec.quality import index_of_quality
+from aecodec.errors import BitstreamError, LimitError, PictureError, WeightsError
+from aecodec.eval.metrics import psnr
+
+ICC = bytes(16) + b"RGB " + bytes(108)
+XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
+
+
+@pytest.mark.parametrize("quality", [0, 60, 100])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 64), (63, 65), (96, 64)])
+def test_round_trip(photo, size, mode, quality):
+    """Writer and reader must agree on every pixel: rate control and the report show what the writer reconstructs."""
+    encoder = Encoder(photo(*size, mode))
+    encoded = encoder.encode(index_of_quality(quality))
+    image = decode(encoded.data)
+    assert (image.size, image.mode) == (size, mode)
+    shown = np.asarray(image) if mode == "RGB" else np.repeat(np.asarray(image)[..., None], 3, -1)
+    assert np.array_equal(shown, encoder.reconstruct(encoded))
+    assert np.array_equal(decode_latents(bitstream.read(encoded.data)), encoded.coded.latents)
+
+
+def test_more_quality_is_a_better_and_a_larger_picture(photo):
+    """A quality scale that does not rise, or a decoder that shows something else than the picture, is useless."""
+    picture = photo()
+    original = np.asarray(picture)
+    files = [aecodec.encode(picture, quality) for quality in (0, 25, 50, 75, 100)]
+    assert sorted(files, key=len) == files
+    fidelity = [psnr(original, np.asarray(aecodec.decode(file))) for file in files]
+    assert sorted(fidelity) == fidelity
+    assert fidelity[0] > 20
+    assert fidelity[-1] > 35
+
+
+def test_metadata_survives(photo):
+    """Colours without their profile are wrong colours; a photo without its EXIF has lost when and which way up."""
+    picture = photo(20, 10)
+    exif = picture.getexif()
+    exif[0x0112] = 6  # orientation
+    exif[0x010F] = "maker"
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", exif=exif, icc_profile=ICC, xmp=XMP)
+    with Image.open(buffer) as source:
+        image = decode(Encoder(source).encode(0).data)
+        stripped_encoder = Encoder(source, strip=True)
+    assert image.size == (20, 10)
+    assert image.info["icc_profile"] == ICC
+    assert image.info["xmp"] == XMP
+    assert dict(image.getexif()) == {0x0112: 6, 0x010F: "maker"}
+    stripped = decode(stripped_encoder.encode(0).data)
+    assert stripped.size == (10, 20)  # what orientation 6 says, done
+    assert stripped.info == {"icc_profile": ICC}
+
+
+def test_animation_is_refused(photo):
+    """Nobody wants to find out later that all frames but one are gone."""
+    buffer = io.BytesIO()
+    photo(8, 8).save(buffer, "GIF", save_all=True, append_images=[photo(8, 8, seed=1)])
+    with pytest.raises(PictureError, match="animated"):
+        Encoder(Image.open(buffer))
+
+
+def test_photographs_of_phones_are_no_animations(photo):
+    """An MPO is a JPEG with a preview behind it; to refuse it is to refuse every other telephone's pictures."""
+    buffer = io.BytesIO()
+    photo(24, 8).save(buffer, "MPO", save_all=True, append_images=[photo(8, 8)])
+    assert Encoder(Image.open(buffer)).image.size == (24, 8)
+
+
+def test_a_tiff_layout_is_not_metadata(photo):
+    """Pillow takes a TIFF file's own strips and offsets for EXIF; in another file they are wrong, and cost bytes."""
+    picture = photo(24, 8)
+    buffer = io.BytesIO()
+    exif = picture.getexif()
+    exif[0x010F] = "maker"
+    picture.save(buffer, "TIFF", exif=exif)
+    image = decode(Encoder(Image.open(buffer)).encode(0).data)
+    assert dict(image.getexif()) == {0x010F: "maker"}
+
+
+def test_damaged_exif_costs_no_picture(photo):
+    """Old cameras wrote bad EXIF; the picture is worth more than it."""
+    picture = photo(8, 8)
+    picture.info["exif"] = b"Exif\0\0XX*\0rubbish"
+    with pytest.warns(UserWarning, match="EXIF"):
+        assert decode(Encoder(picture).encode(0).data).size == (8, 8)
+
+
+def test_profiles_of_other_colours_are_not_kept(photo):
+    """An RGB picture that claims to be CMYK is shown as garbage, or not at all."""
+    picture = photo(8, 8, "CMYK")
+    picture.info["icc_profile"] = bytes(16) + b"CMYK" + bytes(108)
+    with pytest.warns(UserWarning, match="CMYK"):
+        encoder = Encoder(picture)
+    assert decode(encoder.encode(0).data).info == {}
+
+
+def test_weights_of_a_folder_read_what_they_wrote(photo, tiny):
+    """Somebody who trains a model must be able to read its files without installing it."""
+    _, folder = tiny
+    encoder = Encoder(photo(), weights=str(folder))
+    data = encoder.encode(1000).data
+    image = aecodec.decode(data, weights=str(folder))
+    assert np.array_equal(np.asarray(image), encoder.reconstruct(encoder.encode(1000)))
+    with pytest.raises(WeightsError, match=encoder.weights.id):
+        aecodec.decode(data)
+    with pytest.raises(WeightsError):
+        aecodec.decode(aecodec.encode(photo(8, 8)), weights=str(folder))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_loss_of_transparency_is_told(photo, mode):
+    """A logo that gets a background needs a warning, and a picture without transparency needs none."""
+    with pytest.warns(UserWarning, match="transparency"):
+        encoder = Encoder(photo(8, 8).convert(mode))
+    assert encoder.image.mode == {"RGBA": "RGB", "LA": "L"}[mode]
+
+
+@pytest.mark.parametrize(("mode", "colour"), [("RGB", (1, 2, 3)), ("L", 3), ("P", 5)])
+def test_loss_of_a_transparent_colour_is_told(photo, mode, colour):
+    """PNG and GIF may make one colour transparent without a fourth channel."""
+    buffer = io.BytesIO()
+    photo(8, 8, mode).save(buffer, "PNG", transparency=colour)
+    with pytest.warns(UserWarning, match="transparency"):
+        Encoder(Image.open(buffer))
+
+
+def test_loss_of_depth_is_told():
+    """16 bits become 8, rounded and over the whole range: 65535 is white."""
+    samples = np.array([[0, 128, 129, 65535]], np.uint16)
+    with pytest.warns(UserWarning, match="16-bit"):
+        encoder = Encoder(Image.fromarray(samples))
+    assert np.asarray(encoder.image).tolist() == [[0, 0, 1, 255]]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "P"])
+def test_what_loses_nothing_does_not_warn(photo, mode):
+    """Warnings that come every time are not read when they matter."""
+    Encoder(photo(8, 8).convert(mode))
+
+
+def test_limits_hold_for_writing_and_reading(photo, file):
+    """The limit is what keeps a server alive, so it must come before the work on both ways."""
+    with pytest.raises(LimitError):
+        Encoder(photo(96, 64), max_pixels=96 * 64 - 1)
+    with pytest.raises(LimitError):
+        decode(file, max_pixels=96 * 64 - 1)
+    assert decode(file, max_pixels=96 * 64).size == (96, 64)
+
+
+def test_foreign_weights_are_named(file):
+    """The message is all that leads from a file of other weights to the package that has them."""
+    stream = bitstream.read(file)
+    foreign = Header(96, 64, "RGB", "0badcafe", stream.header.rate)
+    with pytest.raises(WeightsError, match="0badcafe"):
+        decode(bitstream.write(Stream(foreign, stream.payload)))
+
+
+def test_no_flipped_bit_goes_unnoticed(file):
+    """A damaged file must be refused, not shown as a wrong picture and not end in a crash."""
+    positions = random.Random(9)
+    for _ in range(200):
+        damaged = bytearray(file)
+        damaged[positions.randrange(len(file))] ^= 1 << positions.randrange(8)
+        with pytest.raises((BitstreamError, WeightsError)):
+            decode(bytes(damaged))
+
+
+def test_hostile_payloads_are_refused_or_pictures(file):
+    """Checksums keep out accidents, not malice: with right checksums, any payload must end in one known way."""
+    stream = bitstream.read(file)
+    positions = random.Random(10)
+    refused = 0
+    for _ in range(60):
+        payload = bytearray(stream.payload)
+        payload[positions.randrange(len(payload))] ^= 1 << positions.randrange(8)
+        try:
+            image = decode(bitstream.write(Stream(stream.header, bytes(payload))))
+        except BitstreamError:
+            refused += 1
+        else:
+            assert image.size == (96, 64)
+    assert refused > 50
+
+
+@pytest.mark.parametrize(("width", "height", "rate"), [(96, 65, 0), (1, 1, 0), (4096, 4096, 0), (96, 64, 2048)])
+def test_headers_of_another_picture_are_refused(file, width, height, rate):
+    """Sizes in a header are claims: they must neither be believed nor cost the memory that they claim."""
+    stream = bitstream.read(file)
+    head = Header(width, height, "RGB", stream.header.weights, rate)
+    with pytest.raises(BitstreamError, match="damaged"):
+        pipeline.decode(bitstream.write(Stream(head, stream.payload)))
+
+
+def test_interface(photo):
+    """The three functions that the README shows."""
+    picture = photo(40, 30)
+    data = aecodec.encode(picture, quality=33)
+    head = aecodec.info(data)
+    assert (head.width, head.height, head.mode, head.quality) == (40, 30, "RGB", 33)
+    assert aecodec.decode(data).size == (40, 30)
+    for quality in (-0.01, 100.01, float("nan")):
+        with pytest.raises(ValueError, match="quality"):
+            aecodec.encode(picture, quality)
+    with pytest.raises(aecodec.WeightsError, match="no-such"):
+        aecodec.encode(picture, weights="no-such")

@@ -1,0 +1,107 @@
+"""What several tests share: pictures made on the spot, files of them, and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from aecodec.cli.main import main
+from aecodec.codec.pipeline import Encoder
+from aecodec.codec.quality import index_of_quality
+
+
+def _photo(width: int = 96, height: int = 64, mode: str = "RGB", seed: int = 0) -> Image.Image:
+    """Smooth colours, an edge and a little texture, which is what a photograph is to a codec."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width] / 48
+    slopes, phases = random.uniform(0.5, 2, (3, 2)), random.uniform(0, 6, 3)
+    colours = [np.sin(a * x + b * y + phase) for (a, b), phase in zip(slopes, phases)]
+    edge = 30.0 * (x + 0.4 * y > 1)
+    texture = random.normal(0, 5, (height, width))
+    array = 128 + 60 * np.stack(colours, -1) + (edge + texture)[..., None]
+    return Image.fromarray(array.clip(0, 255).astype(np.uint8)).convert(mode)
+
+
+@pytest.fixture(scope="session")
+def photo() -> Callable[..., Image.Image]:
+    """photo(width, height, mode, seed) makes a picture."""
+    return _photo
+
+
+@pytest.fixture(scope="session")
+def encoder() -> Encoder:
+    """A colour picture of 96 x 64, ready to be encoded."""
+    return Encoder(_photo())
+
+
+@pytest.fixture(scope="session")
+def file(encoder: Encoder) -> bytes:
+    """That picture as a file of quality 50."""
+    return encoder.encode(index_of_quality(50)).data
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> tuple:
+    """(model, folder): a small untrained torch model, and its weights in a folder.
+
+    Every bias is random, and where a weights file can hold it; scales are spread over all levels and beyond.
+    """
+    import torch
+
+    from aecodec.codec.config import Architecture
+    from aecodec.networks.export import save_weights
+    from aecodec.networks.integer import IntegerConv2d, weight_exponents
+    from aecodec.networks.model import Model
+
+    torch.manual_seed(7)
+    arch = Architecture(
+        latents=16, width_8=8, width_16=8, blocks_8=1, blocks_16=1, decoder_width_8=8, decoder_width_16=8,
+        decoder_blocks_8=1, decoder_blocks_16=1, hyper_width=12, hyper_latents=8, context_width=12,
+    )  # fmt: skip
+    model = Model(arch).eval()
+    with torch.no_grad():
+        model.gain.log.add_(torch.rand_like(model.gain.log))
+        model.hyper_scale.uniform_(-0.3, 9)
+        for layer in model.modules():
+            if not isinstance(layer, IntegerConv2d):
+                continue
+            layer.bias.uniform_(-0.5, 1.5)
+            if not layer.relu:
+                layer.bias[:, : arch.latents] *= 4
+                layer.bias[:, arch.latents :] *= 5
+            grid = torch.exp2(weight_exponents(layer.weight, layer.input_max) + layer.input_frac)
+            layer.bias.copy_(torch.round(layer.bias * grid) / grid)
+    folder = tmp_path_factory.mktemp("weights") / "tiny"
+    save_weights(model, folder, "tiny", {})
+    return model, folder
+
+
+@pytest.fixture
+def cli(tmp_path, monkeypatch) -> Callable[..., Result]:
+    """Runs the command line in tmp_path; arguments are turned into strings."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args: object, stdin: bytes | None = None) -> Result:
+        return CliRunner().invoke(main, [str(arg) for arg in args], input=stdin)
+
+    return run
+
+
+@pytest.fixture
+def fails(cli) -> Callable[..., str]:
+    """Runs the command line, which must end with ``code`` and one line on standard error; returns that line."""
+
+    def run(code: int, *args: object, stdin: bytes | None = None) -> str:
+        result = cli(*args, stdin=stdin)
+        assert isinstance(result.exception, SystemExit), result.exception
+        assert result.exit_code == code, result.stderr
+        assert result.stdout_bytes == b""
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("aecodec: ")
+        return line
+
+    return run

@@ -1,0 +1,127 @@
+"""The conformance streams: files that exist, and must decode to the same latents wherever this runs.
+
+Everything that is known to change float results is tried: threads, oneDNN, matmul precision, deterministic algorithms,
+the arithmetic behind the entropy model, the entropy coder's implementation, the device.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aecodec import weights
+from aecodec.codec import bitstream, integer, latents, picture, pipeline, rans, reference
+
+FOLDER = Path(__file__).parent / "conformance"
+INDEX = json.loads((FOLDER / "index.json").read_text())
+PIXEL_TOLERANCE = 1
+
+
+def digest(array: np.ndarray) -> str:
+    return hashlib.sha256(array.astype("<i4").tobytes()).hexdigest()
+
+
+def decode_with(model, stream: bitstream.Stream) -> np.ndarray:
+    height, width = picture.padded_size(stream.header.height, stream.header.width)
+    return latents.decode(model, stream.payload, (height // 16, width // 16, len(model.mean_gain[0])), stream.header.rate)
+
+
+@pytest.fixture(params=sorted(INDEX))
+def stream(request):
+    return request.param, bitstream.read((FOLDER / f"{request.param}.aec").read_bytes())
+
+
+@contextlib.contextmanager
+def torch_setting(name: str):
+    import torch
+
+    threads, onednn = torch.get_num_threads(), torch.backends.mkldnn.enabled
+    try:
+        if name.startswith("threads"):
+            torch.set_num_threads(int(name[-1]))
+        elif name == "no oneDNN":
+            torch.backends.mkldnn.enabled = False
+        elif name == "medium precision":
+            torch.set_float32_matmul_precision("medium")
+        elif name == "deterministic":
+            torch.use_deterministic_algorithms(True)
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.backends.mkldnn.enabled = onednn
+        torch.set_float32_matmul_precision("highest")
+        torch.use_deterministic_algorithms(False)
+
+
+SETTINGS = ["as it is", "threads 1", "threads 2", "no oneDNN", "medium precision", "deterministic"]
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_stream_decodes_to_its_latents_and_pixels(stream, setting):
+    """A file written today must open tomorrow, on another machine, with another library, to the same picture."""
+    name, parsed = stream
+    with torch_setting(setting):
+        assert digest(pipeline.decode_latents(parsed)) == INDEX[name]["latents"]
+        decoded = np.asarray(pipeline.decode((FOLDER / f"{name}.aec").read_bytes(), device="cpu"), np.int16)
+    expected = np.asarray(Image.open(FOLDER / f"{name}.png"), np.int16)
+    if setting == "medium precision":  # rounds the synthesis to bfloat16 where the CPU can: no promise but the latents
+        return
+    assert np.abs(decoded - expected).max() <= PIXEL_TOLERANCE
+
+
+def test_plain_integers_give_the_same_latents(stream):
+    """The fast float32 path is only a way to compute integers; int64 arithmetic is what it must equal."""
+    name, parsed = stream
+    slow = replace(weights.find(parsed.header.weights).entropy_model, arithmetic=reference)
+    assert digest(decode_with(slow, parsed)) == INDEX[name]["latents"]
+
+
+@pytest.mark.parametrize("environment", [{"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+                                         {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"},
+                                         {"AECODEC_PURE_PYTHON": "1"}], ids=["1 thread", "2 threads", "no compiled coder"])
+def test_a_fresh_process_gives_the_same_latents(environment):
+    """Thread counts are read once, at import, and a machine without a compiler has the Python coder: same files."""
+    code = (
+        "import hashlib, json, sys, pathlib\n"
+        "from aecodec.codec import bitstream, pipeline\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "print(json.dumps({p.stem: hashlib.sha256(pipeline.decode_latents(bitstream.read(p.read_bytes()))"
+        ".astype('<i4').tobytes()).hexdigest() for p in sorted(folder.glob('*.aec'))}))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code, str(FOLDER)], env={**os.environ, **environment},
+                         stdout=subprocess.PIPE, check=True)
+    assert json.loads(run.stdout) == {name: entry["latents"] for name, entry in INDEX.items()}
+
+
+def test_cuda_gives_the_same_pictures(stream):
+    """A GPU computes the synthesis; the latents never touch it."""
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    name, _ = stream
+    decoded = np.asarray(pipeline.decode((FOLDER / f"{name}.aec").read_bytes(), device="cuda"), np.int16)
+    assert np.abs(decoded - np.asarray(Image.open(FOLDER / f"{name}.png"), np.int16)).max() <= PIXEL_TOLERANCE
+
+
+def test_an_off_by_one_in_the_rounding_is_caught(monkeypatch):
+    """If this passes with a broken requantisation, the whole suite proves nothing."""
+    name = "rgb-middle"
+    parsed = bitstream.read((FOLDER / f"{name}.aec").read_bytes())
+    model = weights.find(parsed.header.weights).entropy_model
+    honest = integer.IntegerLayer.requantise
+    monkeypatch.setattr(integer.IntegerLayer, "requantise", lambda *arguments: honest(*arguments) + np.float32(1))
+    try:
+        wrong = digest(decode_with(model, parsed)) != INDEX[name]["latents"]
+    except (bitstream.BitstreamError, rans.RansError):
+        wrong = True
+    assert wrong
