@@ -5,19 +5,21 @@ BIN = $(VENV)/bin
 
 .PHONY: demo test install clean
 
-# A virtual environment with the pinned set.  EXTRAS and PIP_ARGS can be set, say PIP_ARGS="--index-url ..." for a CPU torch.
+# A virtual environment with the pinned set.  EXTRAS picks the package's extras; PIP_ARGS reaches pip, say with the index
+# of a CPU build of torch.
 EXTRAS ?= test
-STAMP = $(VENV)/.installed-$(subst $() ,,$(EXTRAS))
 PIP_ARGS ?=
+STAMP = $(VENV)/.installed-$(EXTRAS)
 
 $(STAMP): pyproject.toml constraints.txt setup.py aecodec/codec/_rans.c
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[$(EXTRAS)]'
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.$(if $(EXTRAS),[$(EXTRAS)])'
 	touch $@
 
 install: $(STAMP)
 
-demo: install
+demo:
+	$(MAKE) install EXTRAS=
 	$(BIN)/python scripts/demo.py samples/astronaut.png demo-output
 
 test: install

@@ -37,6 +37,7 @@ def main() -> None:
     index = {}
     for name, (mode, left, top, width, height, quality) in CASES.items():
         picture = source.crop((left, top, left + width, top + height)).convert(mode)
+        picture.info.clear()  # the source's ICC profile is larger than the streams
         data = aecodec.encode(picture, quality, device="cpu")
         (folder / f"{name}.aec").write_bytes(data)
         aecodec.decode(data, device="cpu").save(folder / f"{name}.png")

@@ -7,7 +7,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image
 
 from aecodec.codec import bitstream, latents, picture
 from aecodec.codec.bitstream import EXIF, ICC, MAX_PIXELS, MAX_SIDE, XMP, Header, Stream
@@ -138,6 +138,8 @@ def _exif(image: Image.Image) -> bytes:
 
 def _upright(image: Image.Image) -> Image.Image:
     """The picture turned as its EXIF says."""
+    from PIL import ImageOps
+
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # as in _exif
@@ -165,6 +167,8 @@ def _plain(image: Image.Image) -> Image.Image:
 def _managed(image: Image.Image) -> Image.Image:
     """A CMYK or Lab picture in sRGB, through its ICC profile where it has one."""
     if profile := image.info.get("icc_profile"):
+        from PIL import ImageCms
+
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")

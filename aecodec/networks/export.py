@@ -18,6 +18,7 @@ from aecodec.codec.entropy_model import HYPER_SCALE_FRAC, EntropyModel, layer_na
 from aecodec.codec.gaussian import LEVELS_PER_NAT
 from aecodec.codec.integer import BIAS_LIMIT, GAIN_FRAC
 from aecodec.errors import WeightsError
+from aecodec.networks.complexity import kmac_per_pixel
 from aecodec.networks.integer import IntegerConv2d, weight_exponents
 from aecodec.networks.model import FloatModel, Model
 from aecodec.weights import CARD, TENSORS, Weights, content_hash
@@ -96,6 +97,10 @@ def save_weights(model: Model, folder: Path, name: str, card: dict[str, Any]) ->
     digest = content_hash(data)
     (folder / TENSORS).write_bytes(data)
     answer = known_answer(EntropyModel.from_tensors(tensors, model.arch))
-    content = {"name": name, "sha256": digest, "known_answer": answer, **card, "architecture": model.arch.to_dict()}
+    content = {
+        "name": name, "sha256": digest, "known_answer": answer, **card,
+        "kmac_per_pixel": {part: round(cost, 2) for part, cost in kmac_per_pixel(model.arch).items()},
+        "architecture": model.arch.to_dict(),
+    }
     (folder / CARD).write_text(tomli_w.dumps(content), "utf-8")
     return digest[:8]

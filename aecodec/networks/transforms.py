@@ -101,7 +101,9 @@ class Synthesis(nn.Module):
         self.blocks_8 = nn.Sequential(*(ResidualBlock(arch.decoder_width_8) for _ in range(arch.decoder_blocks_8)))
         self.head = upsampler(arch.upsampler, arch.decoder_width_8, 3, 8, 3)
         with torch.no_grad():
-            (self.head if isinstance(self.head, nn.ConvTranspose2d) else self.head[-2 + (arch.upsampler == "resize-conv")]).weight.mul_(0.05)
+            for module in self.head.modules():
+                if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+                    module.weight.mul_(0.05)
 
     def forward(self, y: Tensor, position: Tensor) -> Tensor:
         linear = F.pixel_shuffle(self.klt(y), LATENT_STRIDE)

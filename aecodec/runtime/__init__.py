@@ -6,11 +6,15 @@ is not among them: it is integer arithmetic in ``codec/entropy_model.py``, the s
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import importlib.util
+import os
 from typing import Protocol
 
 import numpy as np
 
+from aecodec.errors import AecodecError
 from aecodec.weights import Weights, load
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -30,12 +34,44 @@ class Transforms(Protocol):
 
 
 def open_transforms(weights: Weights, device: str = "auto") -> Transforms:
-    """The runtime for a device; opened once and kept.  Raises AecodecError where the device is not there."""
+    """The runtime for a device; opened once and kept.
+
+    "cpu" is OpenVINO, or torch where OpenVINO is not installed or the architecture needs it; "cuda" is torch; "auto" is
+    "cuda" where there is an NVIDIA driver and a torch that can use it, else "cpu".  Raises AecodecError where the device
+    or a library for it is not there.
+    """
+    if device == "auto":
+        device = "cuda" if _cuda_is_usable() else "cpu"
     return _open(str(weights.folder), device)
 
 
 @functools.lru_cache(maxsize=4)
 def _open(folder: str, device: str) -> Transforms:
+    weights = load(folder)
+    if device == "cpu" and weights.arch.upsampler == "pixelshuffle" and _installed("openvino"):
+        from aecodec.runtime.openvino_runtime import OpenVinoTransforms
+
+        return OpenVinoTransforms(weights, int(os.environ.get("OMP_NUM_THREADS", 0)))
+    if not _installed("torch"):
+        raise AecodecError(f"--device {device} needs torch, which is not installed")
     from aecodec.runtime.torch_runtime import TorchTransforms
 
-    return TorchTransforms(load(folder), device)
+    return TorchTransforms(weights, device)
+
+
+def _installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+@functools.cache
+def _cuda_is_usable() -> bool:
+    """Whether torch would find a GPU; importing torch to ask takes seconds, so the driver is looked for first."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return False
+    if not _installed("torch"):
+        return False
+    import torch
+
+    return torch.cuda.is_available()

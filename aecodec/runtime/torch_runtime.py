@@ -15,11 +15,9 @@ from aecodec.weights import Weights
 class TorchTransforms:
     """See ``runtime.Transforms``."""
 
-    def __init__(self, weights: Weights, device: str = "auto") -> None:
+    def __init__(self, weights: Weights, device: str) -> None:
         if device == "cuda" and not torch.cuda.is_available():
             raise AecodecError("no CUDA device is available to torch; use --device cpu")
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = device
         # TF32 would round to 10 bits; the format asks for float32's accuracy
         torch.backends.cudnn.allow_tf32 = False

@@ -36,10 +36,11 @@ def test_show(cli, copied):
     for name in ("photo", copied):
         output = cli("weights", "show", name).stdout
         assert f'sha256 = "{weights.load().card["sha256"]}"' in output
-        costs = dict(line.split() for line in output[output.index("multiply") :].splitlines()[1:])
+        totals = dict(line.split() for line in output[output.index("accumulates") :].splitlines()[1:])
+        costs = weights.load().card["kmac_per_pixel"]
         parts = ("synthesis", "hyper_synthesis", "context")
-        assert float(costs["reading"]) == pytest.approx(sum(float(costs[part]) for part in parts), abs=0.02)
-        assert float(costs["reading"]) < float(costs["writing"])
+        assert float(totals["reading"]) == pytest.approx(sum(costs[part] for part in parts), abs=0.06)
+        assert float(totals["reading"]) <= 25  # the goal for a decoder that a laptop runs
 
 
 def test_verify(cli):

@@ -1,0 +1,71 @@
+"""What integer arithmetic costs: the entropy model against its float twin, the same weights without any rounding.
+
+    python -m aecodec.eval.twin FOLDER [--weights NAME] [--checkpoint FILE]
+
+Both are evaluated in torch on the same pictures, by the bits that the model's probabilities say (files are within 1 % of
+that, which the tests check) and the PSNR of the decoded pictures.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from PIL import Image
+
+from aecodec.codec import picture
+from aecodec.codec.quality import INTERVALS
+from aecodec.eval.bdrate import bd_rate, mean_curve
+from aecodec.eval.metrics import psnr
+from aecodec.networks.export import import_tensors
+from aecodec.networks.model import Model
+from aecodec.training import data
+from aecodec.weights import DEFAULT, load
+
+POSITIONS = tuple(range(INTERVALS + 1))
+
+
+@torch.inference_mode()
+def curve(model: Model, array: np.ndarray) -> list[tuple[float, float]]:
+    """(bits per pixel, PSNR in dB) of a picture (H, W, 3) uint8 at every quality knot."""
+    height, width = array.shape[:2]
+    x = torch.from_numpy(picture.pad(array)).permute(2, 0, 1)[None].float() / 255
+    points = []
+    for position in POSITIONS:
+        out = model(x, torch.tensor([float(position)]))
+        bits = (out.latent_bits + out.hyper_bits).item()
+        decoded = out.picture[0].permute(1, 2, 0)[:height, :width].mul(255).round().clamp(0, 255).byte().numpy()
+        points.append((bits / (height * width), psnr(array, decoded)))
+    return points
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.option("--weights", default=DEFAULT, show_default=True, help="Installed weights, or a folder.")
+@click.option("--checkpoint", type=click.Path(exists=True, dir_okay=False),
+              help="Take the twin's weights from before they were rounded, from a training run.")
+def main(folder: str, weights: str, checkpoint: str | None) -> None:
+    """BD-rate of the integer entropy model against its float twin."""
+    opened = load(weights)
+    integer, twin = Model(opened.arch).eval(), Model(opened.arch).eval()
+    integer.load_state_dict(import_tensors(opened))
+    twin.load_state_dict(integer.state_dict())
+    if checkpoint:
+        twin.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["average"])
+    twin.quantise(False)
+    curves: dict[str, list] = {"integer": [], "float": []}
+    for path in data.find([folder]):
+        array = np.asarray(Image.open(Path(path)).convert("RGB"))
+        curves["integer"].append(curve(integer, array))
+        curves["float"].append(curve(twin, array))
+    means = {name: mean_curve(points) for name, points in curves.items()}
+    click.echo("   integer bpp      dB     float bpp      dB")
+    for (rate, db), (twin_rate, twin_db) in zip(means["integer"], means["float"]):
+        click.echo(f"{rate:14.4f}{db:8.3f}{twin_rate:14.4f}{twin_db:8.3f}")
+    click.echo(f"rate of the integer model at equal PSNR: {bd_rate(means['float'], means['integer']).percent:+.2f} %")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Two runtimes, one codec: what OpenVINO computes must be what torch was trained to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from aecodec import runtime, weights
+from aecodec.errors import AecodecError
+from aecodec.runtime.openvino_runtime import OpenVinoTransforms
+from aecodec.runtime.torch_runtime import TorchTransforms
+
+RATES = (0, 700, 2048)
+
+
+@pytest.fixture(scope="module")
+def both():
+    opened = weights.load()
+    return OpenVinoTransforms(opened), TorchTransforms(opened, "cpu")
+
+
+@pytest.fixture(scope="module")
+def array():
+    rng = np.random.default_rng(3)
+    smooth = np.add.outer(np.arange(128), np.arange(192))[..., None] * np.array([0.5, 0.7, 0.3])
+    return (smooth + rng.normal(0, 12, (128, 192, 3))).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_both_write_the_same_latents(both, array, rate):
+    """Otherwise the weights are tuned for one runtime and used with another."""
+    (y, z), (y_torch, z_torch) = (transforms.analyse(array, rate) for transforms in both)
+    assert y.shape == y_torch.shape
+    assert z.shape == z_torch.shape
+    assert np.abs(y - y_torch).max() < 1e-3 * max(1, np.abs(y_torch).max() / 50)
+    assert np.abs(z - z_torch).max() < 1e-3
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_both_show_the_same_picture(both, array, rate):
+    """A file must not look different for having been opened without torch."""
+    y, _ = both[1].analyse(array, rate)
+    latents = np.rint(y * 16).astype(np.int32)
+    shown, shown_torch = (transforms.synthesise(latents, rate).astype(int) for transforms in both)
+    assert shown.shape == array.shape
+    assert np.abs(shown - shown_torch).max() <= 1
+
+
+def test_encoding_and_decoding_import_no_torch(tmp_path):
+    """torch takes seconds to import; one careless import would make the command line unusable again."""
+    code = (
+        "import sys\n"
+        "import numpy as np\n"
+        "from PIL import Image\n"
+        "import aecodec\n"
+        "data = aecodec.encode(Image.fromarray(np.zeros((70, 50, 3), np.uint8)), device='cpu')\n"
+        "aecodec.decode(data, device='cpu')\n"
+        "heavy = {'torch', 'compressai', 'torchvision', 'scipy', 'pandas', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_device_that_is_not_there_is_one_clear_line():
+    """A traceback from inside a library does not say what to do."""
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    with pytest.raises(AecodecError, match="--device cpu"):
+        runtime.open_transforms(weights.load(), "cuda")
+    assert runtime.open_transforms(weights.load(), "auto").device == "cpu"
