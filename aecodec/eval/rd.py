@@ -91,7 +91,7 @@ def roundtrip_aecodec(picture: Image.Image, quality: float, weights: str | None)
 
     options = {} if weights is None else {"weights": weights}
     data = aecodec.encode(picture, quality=quality, **options)
-    return data, aecodec.decode(data)
+    return data, aecodec.decode(data, **options)
 
 
 def measure(picture: Image.Image, quality: float, roundtrip: RoundTrip) -> Point:

@@ -8,8 +8,6 @@ import pytest
 from aecodec.codec import rans
 from aecodec.codec.gaussian import LEVELS, cdf_of_level, scale_of_level, tables
 
-pytest.importorskip("torchvision", reason="the compressai extra is not installed", exc_type=(ImportError, RuntimeError))
-
 
 @pytest.fixture(scope="module")
 def compressai():
