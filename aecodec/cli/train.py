@@ -56,6 +56,11 @@ def _with_init(content: dict) -> dict:
 
 
 def _train(settings, folder: Path) -> None:
+    try:
+        import tomli_w  # noqa: F401  writes the card: better missed now than after hours of training
+        import torch  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise AecodecError(f"training needs {error.name}: pip install 'aecodec[train]'") from None
     from aecodec.networks.export import save_weights
     from aecodec.training.loop import Run
 
