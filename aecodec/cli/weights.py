@@ -66,7 +66,10 @@ def verify(name):
 
         opened = store.load(name)
         click.echo(f"{opened.name} {opened.id}: content hash as the card states")
-        for layer, bound in certify(opened.entropy_model).items():
+        bounds = certify(opened.entropy_model)
+        if bounds != opened.card.get("largest_sums", bounds):
+            raise AecodecError("the certificate in the card is not that of these tensors")
+        for layer, bound in bounds.items():
             click.echo(f"  {layer:24}{bound:10}  {100 * bound / 2**24:5.1f} % of 2**24")
         # opening the entropy model has already run the test and raised where its answer is not the card's
         stated = "as the card states" if "known_answer" in opened.card else "the card states none"

@@ -38,7 +38,7 @@ def layer_names() -> list[str]:
 class EntropyModel:
     """All integers of one set of weights.
 
-    mean_gain: (KNOTS, M) int32 with GAIN_FRAC fractional bits, hyper_scale: (KNOTS, Nz) int32 scale indices with
+    mean_gain: (GAIN_ROWS, M) int32 with GAIN_FRAC fractional bits, hyper_scale: (KNOTS, Nz) int32 scale indices with
     HYPER_SCALE_FRAC fractional bits; ``arithmetic`` the module that computes its layers.
     """
 

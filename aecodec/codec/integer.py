@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aecodec.codec.quality import INTERVALS, MAX_INDEX, STEPS
+from aecodec.codec.quality import MAX_INDEX
 
 ACTIVATION_FRAC = 6  # hidden activations: unsigned 8 bits, 0 .. 3.98
 ACTIVATION_MAX = 255
@@ -33,19 +33,24 @@ BIAS_LIMIT = 2**22
 EXACT_LIMIT = 2**24  # float32 holds every integer up to here
 RAW_MEAN_FRAC = 8  # means as the context network puts them out, at gain 1
 GAIN_FRAC = 12
+GAIN_ROWS = 129  # gains are exponential in quality: a finer table, or linear steps between its rows would be far off
 MEAN_FRAC = 4  # means at their gain, as they are added to symbols
 MEAN_LIMIT = 2**26  # in those units; leaves room for a symbol in int32
 SCALE_FRAC = 3  # scale indices are steps of 1/8 in the natural logarithm
 
 
 def interpolate(table: np.ndarray, rate: int) -> np.ndarray:
-    """Integer interpolation of a (KNOTS, ...) integer table at a rate index 0..MAX_INDEX, ties upward."""
+    """Integer interpolation of a table at a rate index 0..MAX_INDEX, ties upward.
+
+    The rows (n, ...) are evenly spaced over the rate indices; n - 1 divides MAX_INDEX.
+    """
     if not 0 <= rate <= MAX_INDEX:
         raise ValueError(f"rate index {rate} outside 0..{MAX_INDEX}")
-    low = min(rate // STEPS, INTERVALS - 1)
-    part = rate - low * STEPS
-    table = table.astype(np.int64)
-    return (table[low] * (STEPS - part) + table[low + 1] * part + STEPS // 2) // STEPS
+    steps = MAX_INDEX // (len(table) - 1)
+    low = min(rate // steps, len(table) - 2)
+    part = rate - low * steps
+    table = table[low : low + 2].astype(np.int64)
+    return (table[0] * (steps - part) + table[1] * part + steps // 2) // steps
 
 
 @dataclass(frozen=True)

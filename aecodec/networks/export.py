@@ -16,7 +16,8 @@ from torch import Tensor
 from aecodec.codec.certificate import certify, known_answer
 from aecodec.codec.entropy_model import HYPER_SCALE_FRAC, EntropyModel, layer_names
 from aecodec.codec.gaussian import LEVELS_PER_NAT
-from aecodec.codec.integer import BIAS_LIMIT, GAIN_FRAC
+from aecodec.codec.integer import BIAS_LIMIT, GAIN_FRAC, GAIN_ROWS
+from aecodec.codec.quality import INTERVALS
 from aecodec.errors import WeightsError
 from aecodec.networks.complexity import kmac_per_pixel
 from aecodec.networks.integer import IntegerConv2d, weight_exponents
@@ -47,7 +48,8 @@ def export_tensors(model: Model) -> dict[str, np.ndarray]:
     for name in layer_names():
         for key, value in _integer_tensors(model.get_submodule(name)).items():
             tensors[f"{name}.{key}"] = value
-    tensors["mean_gain"] = torch.round(model.gain.log.exp() * 2**GAIN_FRAC).to(torch.int32)
+    gains = model.gain(torch.linspace(0, INTERVALS, GAIN_ROWS))[:, :, 0, 0]
+    tensors["mean_gain"] = torch.round(gains * 2**GAIN_FRAC).to(torch.int32)
     scale = model.hyper_scale * LEVELS_PER_NAT * 2**HYPER_SCALE_FRAC
     tensors["hyper_scale"] = torch.round(scale).to(torch.int32)
     arrays = {name: value.contiguous().numpy() for name, value in tensors.items()}
@@ -96,11 +98,11 @@ def save_weights(model: Model, folder: Path, name: str, card: dict[str, Any]) ->
     data = save(tensors)
     digest = content_hash(data)
     (folder / TENSORS).write_bytes(data)
-    answer = known_answer(EntropyModel.from_tensors(tensors, model.arch))
+    entropy_model = EntropyModel.from_tensors(tensors, model.arch)
     content = {
-        "name": name, "sha256": digest, "known_answer": answer, **card,
+        "name": name, "sha256": digest, "known_answer": known_answer(entropy_model), **card,
         "kmac_per_pixel": {part: round(cost, 2) for part, cost in kmac_per_pixel(model.arch).items()},
-        "architecture": model.arch.to_dict(),
+        "architecture": model.arch.to_dict(), "largest_sums": certify(entropy_model),
     }
     (folder / CARD).write_text(tomli_w.dumps(content), "utf-8")
     return digest[:8]

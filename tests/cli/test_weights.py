@@ -70,6 +70,14 @@ def test_verify_finds_a_wrong_answer(cli, copied):
     assert "known-answer test" in result.stderr
 
 
+def test_verify_finds_another_certificate(cli, copied):
+    """A certificate that belongs to other tensors proves nothing about these."""
+    change_card(copied, '"context.0.mix" = ', '"context.0.mix" = 1')
+    result = cli("weights", "verify", copied)
+    assert result.exit_code == 1
+    assert "certificate" in result.stderr
+
+
 def test_missing_weights(fails, tmp_path):
     """The message says which there are."""
     for command in ("show", "verify"):

@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from aecodec import weights
+from aecodec.codec import integer
 from aecodec.codec.gaussian import LEVELS
-from aecodec.codec.integer import ACTIVATION_FRAC, COMPAND_MAX, MEAN_FRAC, compand
+from aecodec.codec.integer import ACTIVATION_FRAC, COMPAND_MAX, GAIN_FRAC, MEAN_FRAC, compand
 from aecodec.codec.partition import STEPS as CONTEXT_STEPS
-from aecodec.codec.quality import KNOTS, STEPS
+from aecodec.codec.quality import KNOTS, MAX_INDEX, STEPS
 from aecodec.networks.context import split_steps
+
 
 @pytest.fixture(scope="module")
 def models(tiny):
@@ -74,3 +76,16 @@ def test_hyper_levels_are_the_trained_scales(models, knot):
     assert levels.shape == (2, 3, model.arch.hyper_latents)
     assert levels.min() >= 1  # level 0 is never coded
     assert np.abs(levels - trained).max() <= 0.5 + 1 / 32  # stored in sixteenths
+
+
+def test_means_follow_the_gains_between_the_knots():
+    """A latent that is not coded is its mean: with the mean at another gain than the latent, pictures lose a decibel."""
+    opened = weights.load()
+    logs = opened.tensors["gain.log"].astype(float)
+    for rate in range(0, MAX_INDEX + 1, 37):
+        low = min(rate // 256, 7)
+        gain = np.exp(logs[low] + (logs[low + 1] - logs[low]) * (rate - low * 256) / 256)
+        mean_gain = integer.interpolate(opened.entropy_model.mean_gain, rate) / 2**GAIN_FRAC
+        assert np.abs(mean_gain - gain).max() < 2**-GAIN_FRAC + 0.05 * gain.max()
+        large = gain > 0.1
+        assert np.abs(mean_gain / gain - 1)[large].max() < 0.06

@@ -220,3 +220,15 @@ def test_interface(photo):
             aecodec.encode(picture, quality)
     with pytest.raises(aecodec.WeightsError, match="no-such"):
         aecodec.encode(picture, weights="no-such")
+
+
+def test_quality_rises_smoothly_between_the_knots(encoder):
+    """A quality between two that were trained must not be worse than both: users ask for any number."""
+    psnrs, sizes = [], []
+    for quality in range(0, 101, 4):
+        encoded = encoder.encode(index_of_quality(quality))
+        error = encoder.reconstruct(encoded).astype(float) - encoder.array
+        psnrs.append(10 * np.log10(255**2 / np.square(error).mean()))
+        sizes.append(len(encoded.data))
+    assert (np.diff(psnrs) > -0.02).all(), psnrs
+    assert (np.diff(sizes) >= 0).all(), sizes
