@@ -151,7 +151,6 @@ def run(tasks: Sequence[Job], work: Callable[[Job], None]) -> None:
 
 
 def use_threads(count: int | None) -> None:
-    """Limits the threads of every numerical library; must run before they are imported."""
+    """Limits the threads of the runtimes; must run before they are imported."""
     if count:
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-            os.environ[name] = str(count)
+        os.environ["OMP_NUM_THREADS"] = str(count)
