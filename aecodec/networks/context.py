@@ -25,7 +25,7 @@ class ContextStep(nn.Module):
         self.mix = IntegerConv2d(arch.hyper_width + (m if step else 0), n)
         self.gather = IntegerConv2d(n, n, 3, groups=n)
         self.hidden = IntegerConv2d(n, n)
-        self.out = IntegerConv2d(n, 2 * m, out_frac=(RAW_MEAN_FRAC,) * m + (SCALE_FRAC,) * m)
+        self.out = IntegerConv2d(n, 2 * m, relu=False)
         with torch.no_grad():
             self.out.weight.mul_(0.1)
 

@@ -1,6 +1,6 @@
 """The hyperprior: a coarse side signal z that says where latents are large.
 
-    y * gain --compand--> analysis --> round --> z (B, Nz, H/64, W/64) --> IntegerConv2d stages --> features (B, F, H/16, W/16)
+    y * gain -> compand -> analysis -> round -> z (B, Nz, H/64, W/64) -> IntegerConv2d -> features (B, F, H/16, W/16)
 
 The analysis is float, since only the writer runs it; everything after z is integer.  (Balle et al., "Variational image
 compression with a scale hyperprior", ICLR 2018.)

@@ -77,13 +77,13 @@ def weight_exponents(weight: Tensor, input_max: int) -> Tensor:
 class IntegerConv2d(nn.Module):
     """A convolution of the entropy path with one bias per quality knot.
 
-    Input and output are real-valued tensors on their integer grids.  ``out_frac`` is an int for a ReLU output, clamped
-    to 8 unsigned bits, or a tuple of one per output channel for raw signed output (means and scales).  With
-    ``quantise`` off the same layer runs in plain float arithmetic: the float twin.
+    Input and output are real-valued tensors on their integer grids.  With ``relu`` the output is clamped to 8 unsigned
+    bits; without, it is raw and signed (means and scales), and the caller rounds it.  With ``quantise`` off the same layer
+    runs in plain float arithmetic: the float twin.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 1, *, groups: int = 1, input_max: int = ACTIVATION_MAX,
-                 input_frac: int = ACTIVATION_FRAC, out_frac: int | tuple[int, ...] = ACTIVATION_FRAC) -> None:
+                 input_frac: int = ACTIVATION_FRAC, relu: bool = True) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs // groups, kernel, kernel))
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
@@ -91,8 +91,7 @@ class IntegerConv2d(nn.Module):
         self.groups = groups
         self.input_max = input_max
         self.input_frac = input_frac
-        self.relu = isinstance(out_frac, int)
-        self.out_frac = out_frac
+        self.relu = relu
         self.quantise = True
 
     def forward(self, x: Tensor, position: Tensor) -> Tensor:

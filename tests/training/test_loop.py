@@ -11,8 +11,8 @@ from PIL import Image
 
 from aecodec.codec.quality import KNOTS
 from aecodec.networks.export import import_tensors, save_weights
-from aecodec.training.klt import principal_components
 from aecodec.training.data import Pictures
+from aecodec.training.klt import principal_components
 from aecodec.training.loop import Run, initial_state, validate
 from aecodec.training.settings import make
 from aecodec.weights import load
