@@ -18,7 +18,6 @@ from aecodec.codec.integer import (
     MEAN_LIMIT,
     RAW_MEAN_FRAC,
     compand,
-    one_thread,
 )
 from aecodec.codec.partition import STEPS
 from aecodec.codec.quality import MAX_INDEX
@@ -44,7 +43,6 @@ def certify(model: EntropyModel) -> dict[str, int]:
     return bounds
 
 
-@one_thread()
 def known_answer(model: EntropyModel) -> str:
     """A digest of everything the entropy model says about a fixed input; 16 hexadecimal digits.
 

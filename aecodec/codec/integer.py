@@ -14,13 +14,10 @@ which in float32 is ``floor(sum * 2**-s + 0.5)`` and exact because ``|sum| + 2**
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from aecodec.codec.quality import MAX_INDEX
 
@@ -40,21 +37,6 @@ GAIN_ROWS = 129  # gains are exponential in quality: a finer table, or linear st
 MEAN_FRAC = 4  # means at their gain, as they are added to symbols
 MEAN_LIMIT = 2**26  # in those units; leaves room for a symbol in int32
 SCALE_FRAC = 3  # scale indices are steps of 1/8 in the natural logarithm
-
-
-@functools.cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController().select(user_api="blas")
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Keeps numpy's matrix products on the calling thread.
-
-    They are small, waiting threads would spin, and OpenBLAS 0.3.23 (numpy 1.26) has hung for good in a threaded product.
-    """
-    with _blas().limit(limits=1):
-        yield
 
 
 def interpolate(table: np.ndarray, rate: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from aecodec.codec import rans
 from aecodec.codec.config import HYPER_STRIDE
 from aecodec.codec.entropy_model import EntropyModel
 from aecodec.codec.gaussian import LEVELS, cdf_of_level, scale_of_level, tables
-from aecodec.codec.integer import COMPAND_MAX, MEAN_FRAC, compand, one_thread
+from aecodec.codec.integer import COMPAND_MAX, MEAN_FRAC, compand
 from aecodec.codec.partition import STEPS, group_of
 from aecodec.errors import BitstreamError
 
@@ -91,7 +91,6 @@ def _bits() -> np.ndarray:
     return result
 
 
-@one_thread()
 def encode(
     model: EntropyModel, y: np.ndarray, z: np.ndarray, rate: int, distortion: float = math.inf
 ) -> CodedLatents:
@@ -121,7 +120,6 @@ def encode(
     return CodedLatents(latents, payload, all_symbols, all_levels)
 
 
-@one_thread()
 def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int, int], rate: int) -> np.ndarray:
     """The integer latents (h, w, M) of ``encode``.  Raises BitstreamError where the payload is damaged."""
     h, w, m = shape

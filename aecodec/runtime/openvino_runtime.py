@@ -7,12 +7,24 @@ The graphs are built from the tensors of a weights file, layer by layer as ``net
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
-import openvino
-from openvino import opset13 as ops
 
-from aecodec.codec.config import LATENT_STRIDE
+# OpenVINO's import starts openvino_telemetry, which reports usage over the network from a thread that forks.  A codec
+# reports nothing; besides, that fork has hung OpenBLAS and the dynamic loader for good.  Absent, it is replaced by a stub.
+_telemetry = sys.modules.get("openvino_telemetry")
+sys.modules["openvino_telemetry"] = None
+try:
+    import openvino
+    from openvino import opset13 as ops
+finally:
+    if _telemetry is None:
+        del sys.modules["openvino_telemetry"]
+    else:
+        sys.modules["openvino_telemetry"] = _telemetry
+
+from aecodec.codec.config import LATENT_STRIDE  # noqa: E402
 from aecodec.codec.integer import COMPAND_FRAC, COMPAND_MAX, COMPAND_STEPS, MEAN_FRAC
 from aecodec.codec.quality import INTERVALS, STEPS
 from aecodec.weights import Weights

@@ -163,13 +163,3 @@ def test_compand_equals_the_one_in_training():
     latents = np.arange(-5000, 5001, dtype=np.int32)
     trained = torch_compand(torch.from_numpy(latents).float() * 2.0**-MEAN_FRAC)
     assert np.array_equal(integer.compand(latents), trained.numpy() * 2**COMPAND_FRAC)
-
-
-def test_matrix_products_stay_on_one_thread():
-    """A threaded product hung for good in one OpenBLAS that numpy ships; a decoder that hangs loses the picture."""
-    from threadpoolctl import threadpool_info
-
-    with integer.one_thread():
-        blas = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
-    assert blas
-    assert set(blas) == {1}

@@ -50,7 +50,9 @@ def test_both_show_the_same_picture(both, array, rate):
 
 
 def test_encoding_and_decoding_import_no_torch(tmp_path):
-    """torch takes seconds to import; one careless import would make the command line unusable again."""
+    """torch takes seconds to import; one careless import would make the command line unusable again.
+
+    OpenVINO's telemetry is among them: it opens connections, and its thread has hung decoders for good."""
     code = (
         "import sys\n"
         "import numpy as np\n"
@@ -58,7 +60,9 @@ def test_encoding_and_decoding_import_no_torch(tmp_path):
         "import aecodec\n"
         "data = aecodec.encode(Image.fromarray(np.zeros((70, 50, 3), np.uint8)), device='cpu')\n"
         "aecodec.decode(data, device='cpu')\n"
-        "heavy = {'torch', 'compressai', 'torchvision', 'scipy', 'pandas', 'matplotlib'} & set(sys.modules)\n"
+        "import threading\n"
+        "assert threading.active_count() == 1, threading.enumerate()\n"
+        "heavy = {'torch', 'compressai', 'torchvision', 'scipy', 'pandas', 'matplotlib', 'openvino_telemetry'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
