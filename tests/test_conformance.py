@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from aecodec import weights
-from aecodec.codec import bitstream, integer, latents, picture, pipeline, rans, reference
+from aecodec.codec import bitstream, integer, picture, pipeline, rans, reference
 
 FOLDER = Path(__file__).parent / "conformance"
 INDEX = json.loads((FOLDER / "index.json").read_text())
@@ -32,8 +32,7 @@ def digest(array: np.ndarray) -> str:
 
 
 def decode_with(model, stream: bitstream.Stream) -> np.ndarray:
-    height, width = picture.padded_size(stream.header.height, stream.header.width)
-    return latents.decode(model, stream.payload, (height // 16, width // 16, len(model.mean_gain[0])), stream.header.rate)
+    return pipeline.decode_latents(stream, replace(weights.find(stream.header.weights), entropy_model=model))
 
 
 @pytest.fixture(params=sorted(INDEX))
@@ -69,7 +68,7 @@ def synthesise(runtime, parsed, latents_):
     if runtime == "openvino":
         from aecodec.runtime.openvino_runtime import OpenVinoTransforms as Transforms
 
-        transforms = Transforms(opened)
+        transforms = Transforms(opened, bfloat16=False)
     else:
         pytest.importorskip("torch")
         from aecodec.runtime.torch_runtime import TorchTransforms

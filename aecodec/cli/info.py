@@ -29,7 +29,7 @@ def info(paths, as_json):
         result = {
             "version": bitstream.VERSION, "width": head.width, "height": head.height, "mode": head.mode,
             "weights": head.weights, "quality": head.quality, "bytes": len(data),
-            "bpp": round(len(data) * 8 / (head.width * head.height), 6), "tiles": 1,
+            "bpp": round(len(data) * 8 / (head.width * head.height), 6), "tiles": head.tiles,
             "metadata": [names[kind] for kind in stream.chunks if kind in names],
         }
         if as_json:

@@ -78,9 +78,9 @@ def hostile(data: bytes) -> dict[str, tuple[int, bytes, str]]:
         "empty": (3, b"", "empty"),
         "text": (3, b"hello", "no aecodec file"),
         "checksum": (3, data[:-9] + bytes([data[-9] ^ 1]) + data[-8:], "checksum"),
-        "foreign": (1, bitstream.write(Stream(foreign, stream.payload)), "0badcafe"),
-        "huge": (3, bitstream.write(Stream(huge, stream.payload)), "--max-pixels"),
-        "swapped": (3, bitstream.write(Stream(other, stream.payload)), "damaged"),
+        "foreign": (1, bitstream.write(Stream(foreign, stream.payloads)), "0badcafe"),
+        "huge": (3, bitstream.write(Stream(huge, stream.payloads)), "--max-pixels"),
+        "swapped": (3, bitstream.write(Stream(other, stream.payloads)), "damaged"),
     }
 
 

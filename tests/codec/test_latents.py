@@ -78,8 +78,8 @@ def test_latents_of_level_zero_cost_nothing(model):
 def test_payload_is_as_long_as_the_model_says(encoder, quality):
     """What the coder adds to the model's own estimate is pure loss; training minimises the estimate."""
     encoded = encoder.encode(index_of_quality(quality))
-    payload = read(encoded.data).payload
-    assert len(payload) == pytest.approx(encoded.coded.estimate / 8, rel=0.01, abs=100)
+    payload = read(encoded.data).payloads[0]
+    assert len(payload) == pytest.approx(encoded.estimate / 8, rel=0.01, abs=100)
 
 
 def test_estimate_is_the_information_of_the_symbols():
