@@ -4,7 +4,8 @@
 
 A chunk is type (1), length (varint), body, CRC-32 of type and body (4).  A reader skips lowercase types
 that it does not know and refuses the file for any other.  The payloads, one a tile, are the last chunks, and the file
-ends with them, so that nothing can be cut off unnoticed.  Integers are little-endian, varints base 128, least significant first.
+ends with them, so that nothing can be cut off unnoticed.  Integers are little-endian, varints base 128, least
+significant first.
 """
 
 from __future__ import annotations

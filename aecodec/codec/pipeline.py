@@ -12,6 +12,7 @@ from PIL import Image
 from aecodec.codec import bitstream, latents, metadata, picture
 from aecodec.codec.bitstream import MAX_PIXELS, MAX_SIDE, Header, Stream
 from aecodec.codec.config import LATENT_STRIDE
+from aecodec.codec.entropy_model import EntropyModel
 from aecodec.codec.tiles import BLOCK, Box, Grid, tile_side, whole
 from aecodec.errors import LimitError, PictureError
 from aecodec.runtime import Transforms, open_transforms, thread_count
@@ -138,7 +139,7 @@ def _decode_area(stream: Stream, model: Weights, transforms: Transforms, area: B
             for ahead in windows[index : index + 2]:  # the workers go on while a block is synthesised
                 for tile in tiles.touching(ahead):
                     if tile not in decoded:
-                        decoded[tile] = workers.submit(_decode_tile, stream, model, tiles[tile].shape, tile)
+                        decoded[tile] = workers.submit(_decode_tile, stream, model.entropy_model, tiles[tile].shape, tile)
             values = tiles.assemble(window, lambda tile: decoded[tile].result())
             pixels = transforms.synthesise(values, head.rate)
             origin = window.scaled(LATENT_STRIDE)
@@ -149,9 +150,8 @@ def _decode_area(stream: Stream, model: Weights, transforms: Transforms, area: B
     return result
 
 
-def _decode_tile(stream: Stream, model: Weights, shape: tuple[int, int], index: int) -> np.ndarray:
-    shape = (*shape, model.arch.latents)
-    return latents.decode(model.entropy_model, stream.payloads[index], shape, stream.header.rate)
+def _decode_tile(stream: Stream, model: EntropyModel, shape: tuple[int, int], index: int) -> np.ndarray:
+    return latents.decode(model, stream.payloads[index], shape, stream.header.rate)
 
 
 class _Inline(Executor):
@@ -167,13 +167,13 @@ def _workers(parallel: bool) -> Executor:
     return ThreadPoolExecutor(thread_count()) if parallel else _Inline()
 
 
-def decode_latents(stream: Stream, weights: Weights | None = None) -> np.ndarray:
+def decode_latents(stream: Stream, model: EntropyModel | None = None) -> np.ndarray:
     """The integer latents (h, w, M) in a file: the part of decoding that is the same bits on every machine."""
     head = stream.header
-    weights = weights or find(head.weights)
+    model = model or find(head.weights).entropy_model
     area = _latent_area(head.height, head.width)
     tiles = Grid(area, head.tile // LATENT_STRIDE)
-    return tiles.assemble(area, lambda index: _decode_tile(stream, weights, tiles[index].shape, index))
+    return tiles.assemble(area, lambda index: _decode_tile(stream, model, tiles[index].shape, index))
 
 
 def _latent_area(height: int, width: int) -> Box:

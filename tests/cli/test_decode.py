@@ -176,3 +176,15 @@ def test_usage_errors(cli, stored, tmp_path, args):
     assert result.exit_code == 2
     assert "Error: " in result.stderr
     assert names(tmp_path) == ["good.aec"]
+
+
+def test_a_region_is_decoded(cli, fails, file, tmp_path):
+    """A detail of a large scan is what is looked at; the help says how to ask for it."""
+    (tmp_path / "a.aec").write_bytes(file)
+    assert cli("decode", "--crop", "10,20,30,40", "a.aec", "detail.png").exit_code == 0
+    assert cli("decode", "a.aec", "whole.png").exit_code == 0
+    whole, detail = (as_array(name).astype(int) for name in ("whole.png", "detail.png"))
+    assert np.abs(whole[20:60, 10:40] - detail).max() <= 1
+    assert "96 x 64" in fails(1, "decode", "--crop", "90,20,30,40", "a.aec", "out.png")
+    assert cli("decode", "--crop", "1,2,3", "a.aec", "out.png").exit_code == 2
+    assert not (tmp_path / "out.png").exists()

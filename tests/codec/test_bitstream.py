@@ -19,8 +19,8 @@ from aecodec.errors import BitstreamError, LimitError
 SIDES = st.integers(1, MAX_SIDE)
 IDS = st.binary(min_size=4, max_size=4).map(bytes.hex)
 PLAIN = st.builds(Header, SIDES, SIDES, st.sampled_from(MODES), IDS, st.integers(0, MAX_INDEX))
-TILED = st.builds(Header, st.integers(1, 2000), st.integers(1, 2000), st.sampled_from(MODES), IDS, st.integers(0, MAX_INDEX),
-                  st.sampled_from([256, 1024, 2**15]))  # fmt: skip
+SMALL_SIDES, TILES = st.integers(1, 2000), st.sampled_from([256, 1024, 2**15])
+TILED = st.builds(Header, SMALL_SIDES, SMALL_SIDES, st.sampled_from(MODES), IDS, st.integers(0, MAX_INDEX), TILES)
 HEADERS = PLAIN | TILED
 CHUNKS = st.dictionaries(st.sampled_from([b"c", b"e", b"x", b"q"]), st.binary(max_size=300))
 SMALL = Stream(Header(300, 2, "RGB", "0123abcd", 1029), [b"payload"], {b"x": b"<xmp/>"})
