@@ -104,5 +104,5 @@ def test_torch_computes_the_same_sums(setting, layout):
         tensor = torch.from_numpy(x).permute(2, 0, 1)[None].contiguous(memory_format=layout)
         weight = torch.from_numpy(layer.weight).float()
         sums = F.conv2d(tensor, weight, padding=weight.shape[-1] // 2, groups=inputs if layer.depthwise else 1)
-        sums = sums[0].permute(1, 2, 0).numpy() + layer.bias[0].astype(np.float32)
-        assert np.array_equal(layer.requantise(sums), integer.apply(layer, x, 0))
+        sums = sums[0].permute(1, 2, 0).contiguous().numpy()
+        assert np.array_equal(layer.requantise(sums, layer.bias[0].astype(np.float32)), integer.apply(layer, x, 0))
