@@ -3,6 +3,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <math.h>
 
 /* Builds for several x86 instruction sets at once, where the compiler and the C library can choose among them. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__)
@@ -11,26 +12,17 @@
 #define FAST
 #endif
 
-#define ALL_INTEGERS 8388608.0f /* from here on every float32 is one */
-
-/* floor((sum + bias) * scale + half), limited to low..high. */
-static inline float requantised(float sum, float bias, float scale, float half, float low, float high)
-{
-    float y = (sum + bias) * scale + half;
-    float small = y > ALL_INTEGERS ? ALL_INTEGERS : y < -ALL_INTEGERS ? -ALL_INTEGERS : y;
-    float whole = (float)(int)small;
-    whole -= whole > small;
-    whole = small == y ? whole : y;
-    whole = whole < low ? low : whole;
-    return whole > high ? high : whole;
-}
-
+/* Each of sums (rows, channels) becomes floor((sum + bias) * scale + half), limited to low..high. */
 FAST static void requantise_rows(float *restrict sums, Py_ssize_t rows, Py_ssize_t channels, const float *restrict bias,
                                  const float *restrict scale, const float *restrict half, float low, float high)
 {
     for (Py_ssize_t r = 0; r < rows; r++, sums += channels)
-        for (Py_ssize_t c = 0; c < channels; c++)
-            sums[c] = requantised(sums[c], bias[c], scale[c], half[c], low, high);
+        for (Py_ssize_t c = 0; c < channels; c++) {
+            float y = (sums[c] + bias[c]) * scale[c] + half[c];
+            float whole = floorf(y);
+            whole = whole > low ? whole : low;
+            sums[c] = whole < high ? whole : high;
+        }
 }
 
 /* out (h, w, channels) = 3x3 convolution of x, zero outside, each channel with its own nine taps (9, channels). */
