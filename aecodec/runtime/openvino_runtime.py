@@ -25,12 +25,14 @@ finally:
     else:
         sys.modules["openvino_telemetry"] = _telemetry
 
-from aecodec.codec.config import LATENT_STRIDE  # noqa: E402
 from aecodec.codec.integer import COMPAND_FRAC, COMPAND_MAX, COMPAND_STEPS, MEAN_FRAC
 from aecodec.codec.quality import INTERVALS, STEPS
 from aecodec.weights import Weights
 
 Node = openvino.Node
+PATCH = 8  # pixels each way
+# the channels of a patch in a picture's own order (row, column, colour), by their place in torch's (colour, row, column)
+_PATCH = np.arange(3 * PATCH**2).reshape(3, PATCH, PATCH).transpose(1, 2, 0).ravel()
 
 
 class OpenVinoTransforms:
@@ -55,25 +57,27 @@ class OpenVinoTransforms:
         self._compiled: dict[str, openvino.CompiledModel] = {}
 
     def analyse(self, picture: np.ndarray, rate: int) -> np.ndarray:
+        patches = _to_patches(picture)[None]
         gains = (self._gain(name, rate) for name in ("analysis.gain_8", "analysis.gain_16"))
-        correction = self._run(self._analysis_network, picture[None], *gains)
-        return self._run(self._analysis_linear, picture[None], correction, self._gain("gain", rate))[0]
+        correction = self._run(self._analysis_network, patches, *gains, share=True)
+        return self._run(self._analysis_linear, patches, correction, self._gain("gain", rate))[0]
 
     def hyper_analyse(self, y: np.ndarray, rate: int) -> np.ndarray:
         return self._run(self._hyper_analysis, y[None], self._lerp("hyper_analysis.bias", rate))[0]
 
     def synthesise(self, latents: np.ndarray, rate: int) -> np.ndarray:
         inverse, *gains = (self._gain(name, rate) for name in ("inverse_gain", "synthesis.gain_16", "synthesis.gain_8"))
-        correction = self._run(self._synthesis_network, latents[None], inverse, *gains)
-        return self._run(self._synthesis_linear, latents[None], inverse, correction)[0]
+        correction = self._run(self._synthesis_network, latents[None], inverse, *gains, share=True)
+        return _from_patches(self._run(self._synthesis_linear, latents[None], inverse, correction, share=True)[0])
 
-    def _run(self, build: Callable[[], openvino.Model], *inputs: np.ndarray) -> np.ndarray:
+    def _run(self, build: Callable[[], openvino.Model], *inputs: np.ndarray, share: bool = False) -> np.ndarray:
+        """The output of a graph; with ``share`` it lies in the runtime's memory, until the graph runs again."""
         name = build.__name__
         if name not in self._compiled:
             precision = self._network_precision if name.endswith("network") else "f32"
             options = {**self._options, "INFERENCE_PRECISION_HINT": precision}
             self._compiled[name] = self._core.compile_model(build(), "CPU", options)
-        return self._compiled[name](inputs)[0]
+        return self._compiled[name](inputs, share_inputs=True, share_outputs=share)[0]
 
     def _lerp(self, name: str, rate: int) -> np.ndarray:
         """A quality table (KNOTS, C) at a rate index, as (1, C, 1, 1)."""
@@ -85,23 +89,30 @@ class OpenVinoTransforms:
     def _gain(self, name: str, rate: int) -> np.ndarray:
         return np.exp(self._lerp(f"{name}.log", rate))
 
-    # graphs: NHWC outside, as pictures and latents are; NCHW inside
+    # Graphs: NHWC outside, as pictures and latents are, NCHW inside.  Pictures come and go as patches, so that no graph
+    # handles floats at full resolution.
 
     def _analysis_network(self) -> openvino.Model:
         arch = self._arch
-        picture = ops.parameter([1, -1, -1, 3], np.uint8)
+        picture = ops.parameter([1, -1, -1, len(_PATCH)], np.uint8)
         gain_8, gain_16 = _vector(arch.width_8), _vector(arch.width_16)
-        x = _leaky(self._conv("analysis.stem", ops.space_to_depth(_centred(picture), "depth_first", 8)))
+        x = _leaky(self._conv("analysis.stem", _centred(picture), lambda weight: weight[:, _PATCH]))
         x = self._blocks("analysis.blocks_8", arch.blocks_8, ops.multiply(x, gain_8))
         x = self._conv("analysis.down_16", x, stride=2)
         x = self._blocks("analysis.blocks_16", arch.blocks_16, ops.multiply(x, gain_16))
         return openvino.Model([_float(self._conv("analysis.head", x))], [picture, gain_8, gain_16])
 
     def _analysis_linear(self) -> openvino.Model:
-        picture = ops.parameter([1, -1, -1, 3], np.uint8)
+        picture = ops.parameter([1, -1, -1, len(_PATCH)], np.uint8)
         correction = ops.parameter([1, self._arch.latents, -1, -1], np.float32)
         gain = _vector(self._arch.latents)
-        y = ops.add(self._conv("analysis.klt", _centred(picture), stride=LATENT_STRIDE, pad=0), correction)
+
+        def by_patches(weight: np.ndarray) -> np.ndarray:
+            """A convolution of 16x16 pixels (M, 3, 16, 16) as one of 2x2 patches (M, 192, 2, 2)."""
+            parts = weight.reshape(-1, 3, 2, PATCH, 2, PATCH).transpose(0, 3, 5, 1, 2, 4)
+            return parts.reshape(-1, len(_PATCH), 2, 2)
+
+        y = ops.add(self._conv("analysis.klt", _centred(picture), by_patches, stride=2, pad=0), correction)
         return openvino.Model([_to_nhwc(ops.multiply(y, gain))], [picture, correction, gain])
 
     def _hyper_analysis(self) -> openvino.Model:
@@ -126,16 +137,20 @@ class OpenVinoTransforms:
         x = self._blocks("synthesis.blocks_16", arch.decoder_blocks_16, ops.multiply(x, gain_16))
         x = _leaky(ops.depth_to_space(self._conv("synthesis.up_8.0", x), "depth_first", 2))
         x = self._blocks("synthesis.blocks_8", arch.decoder_blocks_8, ops.multiply(x, gain_8))
-        return openvino.Model([_float(self._conv("synthesis.head.0", x))], [latents, inverse, gain_16, gain_8])
+        x = self._conv("synthesis.head.0", x, outputs=_PATCH)
+        return openvino.Model([_float(x)], [latents, inverse, gain_16, gain_8])
 
     def _synthesis_linear(self) -> openvino.Model:
         latents, inverse, y = self._latents()
-        correction = ops.parameter([1, 3 * 8**2, -1, -1], np.float32)
-        x = ops.add(
-            ops.depth_to_space(self._conv("synthesis.klt", y), "depth_first", LATENT_STRIDE),
-            ops.depth_to_space(correction, "depth_first", 8),
-        )
-        x = ops.multiply(ops.add(x, _scalar(0.5)), _scalar(255))
+        correction = ops.parameter([1, len(_PATCH), -1, -1], np.float32)
+
+        def by_patches(weight: np.ndarray) -> np.ndarray:
+            """Rows for 16x16 pixels (3, 16, 16) as those for patches and 2x2 of them, (192, 2, 2)."""
+            parts = weight.reshape(3, 2, PATCH, 2, PATCH, *weight.shape[1:]).transpose(2, 4, 0, 1, 3, 5, 6, 7)
+            return parts.reshape(weight.shape)
+
+        linear = ops.depth_to_space(self._conv("synthesis.klt", y, by_patches), "depth_first", 2)
+        x = ops.multiply(ops.add(ops.add(linear, correction), _scalar(0.5)), _scalar(255))
         x = ops.clamp(ops.round(x, "half_to_even"), 0, 255)
         return openvino.Model([ops.convert(_to_nhwc(x), "u8")], [latents, inverse, correction])
 
@@ -145,18 +160,34 @@ class OpenVinoTransforms:
         y = ops.multiply(ops.convert(_to_nchw(latents), "f32"), _scalar(2.0**-MEAN_FRAC))
         return latents, inverse, ops.multiply(y, inverse)
 
-    def _conv(self, name: str, x: Node, stride: int = 1, pad: int | None = None) -> Node:
-        weight = self._tensors[f"{name}.weight"].astype(np.float32)
+    def _conv(self, name: str, x: Node, order: Callable[[np.ndarray], np.ndarray] = lambda weight: weight, *,
+              outputs: slice | np.ndarray = slice(None), stride: int = 1, pad: int | None = None) -> Node:
+        """A layer; ``order`` rearranges its weights (O, I, k, k), ``outputs`` its output channels."""
+        weight = order(self._tensors[f"{name}.weight"].astype(np.float32))[outputs]
         pad = weight.shape[-1] // 2 if pad is None else pad
-        y = ops.convolution(x, ops.constant(weight), [stride] * 2, [pad] * 2, [pad] * 2, [1, 1])
+        y = ops.convolution(x, ops.constant(np.ascontiguousarray(weight)), [stride] * 2, [pad] * 2, [pad] * 2, [1, 1])
         if f"{name}.bias" not in self._tensors:
             return y
-        return ops.add(y, ops.constant(self._tensors[f"{name}.bias"].astype(np.float32)[None, :, None, None]))
+        bias = self._tensors[f"{name}.bias"].astype(np.float32)[outputs]
+        return ops.add(y, ops.constant(np.ascontiguousarray(bias[None, :, None, None])))
 
     def _blocks(self, name: str, count: int, x: Node) -> Node:
         for i in range(count):
             x = ops.add(x, self._conv(f"{name}.{i}.conv2", _leaky(self._conv(f"{name}.{i}.conv1", x))))
         return x
+
+
+def _to_patches(picture: np.ndarray) -> np.ndarray:
+    """(H, W, 3) to (H / 8, W / 8, 192)."""
+    h, w, _ = picture.shape
+    parts = picture.reshape(h // PATCH, PATCH, w // PATCH, 3 * PATCH).transpose(0, 2, 1, 3)
+    return parts.reshape(h // PATCH, w // PATCH, -1)
+
+
+def _from_patches(x: np.ndarray) -> np.ndarray:
+    """The inverse of ``_to_patches``."""
+    h, w, _ = x.shape
+    return x.reshape(h, w, PATCH, 3 * PATCH).transpose(0, 2, 1, 3).reshape(h * PATCH, w * PATCH, 3)
 
 
 def _scalar(value: float) -> Node:
