@@ -1,11 +1,46 @@
-"""Pictures to arrays and back."""
+"""Any picture to one that can be coded, to an array, and back."""
 
 from __future__ import annotations
+
+import io
+import warnings
 
 import numpy as np
 from PIL import Image
 
 from aecodec.codec.config import PADDING
+from aecodec.errors import PictureError
+
+
+def plain(image: Image.Image) -> Image.Image:
+    """The picture as "L" or "RGB"; a warning says what that loses."""
+    if image.has_transparency_data:
+        warnings.warn("transparency is dropped", stacklevel=3)
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode == "F":
+        raise PictureError("floating-point samples have no fixed range; convert them to 8 or 16 bits first")
+    if image.mode.startswith("I"):
+        warnings.warn("16-bit samples are rounded to 8 bits", stacklevel=3)
+        samples = np.asarray(image, np.float64)
+        return Image.fromarray(np.rint(samples / 257).clip(0, 255).astype(np.uint8), "L")
+    if image.mode not in ("1", "P", "YCbCr") and not image.has_transparency_data:
+        warnings.warn(f"colours are converted from {image.mode} to sRGB", stacklevel=3)
+        return _managed(image)
+    return image.convert("L" if image.mode in ("1", "LA", "La") else "RGB")
+
+
+def _managed(image: Image.Image) -> Image.Image:
+    """A CMYK or Lab picture in sRGB, through its ICC profile where it has one."""
+    if profile := image.info.get("icc_profile"):
+        from PIL import ImageCms
+
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError):
+            pass  # a broken profile; the plain conversion is what is left
+    return image.convert("RGB")
 
 
 def to_array(image: Image.Image) -> np.ndarray:
