@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import time
 from pathlib import Path
@@ -43,9 +42,12 @@ def decode(paths, weights, output_dir, device, threads, max_pixels, force, as_js
         start = time.perf_counter()
         image = aecodec.decode(data, weights=weights, device=device, max_pixels=max_pixels)
         seconds = time.perf_counter() - start
-        files.write_output(job.output, _save(image, kind))
+        from aecodec.codec import formats
+
+        files.write_output(job.output, formats.save(image, kind))
         if as_json:
-            result = {"input": job.input, "output": job.output, "width": image.width, "height": image.height,
+            shown = aecodec.info(data)
+            result = {"input": job.input, "output": job.output, "width": shown.width, "height": shown.height,
                       "decode_seconds": round(seconds, 4)}
             click.echo(json.dumps(result), err=job.output == files.STANDARD)
 
@@ -64,22 +66,3 @@ def _format(output: str) -> str:
     if kind is None or kind not in Image.SAVE:
         raise AecodecError(f"cannot write pictures with the extension {extension!r}; use .png, .jpg, .webp or .tif")
     return kind
-
-
-def _save(image, kind: str) -> bytes:
-    metadata = {name: image.info[name] for name in ("icc_profile", "exif", "xmp") if name in image.info}
-    options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {"lossless": True} if kind == "WEBP" else {}
-    if kind == "PNG" and "xmp" in metadata:
-        from PIL.PngImagePlugin import PngInfo
-
-        options["pnginfo"] = PngInfo()
-        options["pnginfo"].add_itxt("XML:com.adobe.xmp", metadata.pop("xmp").decode("utf-8", "replace"))
-    elif kind == "TIFF" and "xmp" in metadata:
-        metadata["exif"] = image.getexif()
-        metadata["exif"][700] = metadata.pop("xmp")
-    buffer = io.BytesIO()
-    try:
-        image.save(buffer, kind, **options, **metadata)
-    except (OSError, ValueError) as error:
-        raise AecodecError(f"Pillow cannot write it as {kind}: {error}") from None
-    return buffer.getvalue()

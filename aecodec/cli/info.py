@@ -20,11 +20,11 @@ def info(paths, as_json):
     """
 
     def work(job: files.Job) -> None:
-        from aecodec.codec import bitstream
+        from aecodec.codec import bitstream, metadata
 
         data = files.read_input(job.input)
         stream = bitstream.read(data, max_pixels=None)
-        head = stream.header
+        head = metadata.shown(stream.header, stream.chunks)
         names = {bitstream.ICC: "icc", bitstream.EXIF: "exif", bitstream.XMP: "xmp"}
         result = {
             "version": bitstream.VERSION, "width": head.width, "height": head.height, "mode": head.mode,

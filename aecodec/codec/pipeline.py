@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from aecodec.codec import bitstream, latents, metadata, picture
-from aecodec.codec.bitstream import MAX_PIXELS, MAX_SIDE, Header, Stream
+from aecodec.codec import alpha, bitstream, formats, latents, metadata, picture
+from aecodec.codec.bitstream import ALPHA, EXIF, MAX_PIXELS, Header, Stream
 from aecodec.codec.config import LATENT_STRIDE
 from aecodec.codec.latents import CodedLatents
-from aecodec.errors import LimitError, PictureError
 from aecodec.runtime import open_transforms
 from aecodec.weights import DEFAULT, Weights, find, load
 
@@ -30,8 +29,9 @@ class Encoded:
 class Encoder:
     """One picture, ready to be encoded at any number of qualities.
 
-    Raises PictureError where it cannot be encoded as it is (animation) and LimitError over ``max_pixels``; warns where
-    something of it will be lost.  With ``strip`` EXIF and XMP are dropped and the EXIF orientation is applied.
+    ``image`` is its colour.  Raises PictureError where it cannot be encoded as it is (animation without a ``frame``) and
+    LimitError over ``max_pixels``; warns where something of it will be lost.  With ``strip`` EXIF and XMP are dropped and
+    the EXIF orientation is applied.
     """
 
     def __init__(
@@ -42,16 +42,15 @@ class Encoder:
         device: str = "auto",
         strip: bool = False,
         max_pixels: int | None = MAX_PIXELS,
+        frame: int | None = None,
     ) -> None:
-        check_size(*image.size, max_pixels)
-        # an MPO is a photograph with a preview or a second view behind it, as many phones write them
-        if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-            raise PictureError("the picture is animated; encode its frames one by one")
-        image.load()
-        self._metadata = metadata.read(image, strip)
+        bits = formats.load(image, frame, max_pixels)
+        self._chunks = metadata.read(image, strip)
         if strip:
             image = metadata.upright(image)
-        self.image = picture.plain(image)
+        self.image, plane = picture.split(image, bits)
+        if plane:
+            self._chunks[ALPHA] = alpha.encode(np.asarray(plane))
         self.array = picture.to_array(self.image)
         self.weights = load(weights)
         self._transforms = open_transforms(self.weights, device)
@@ -62,8 +61,14 @@ class Encoder:
         y, z = self._transforms.analyse(self._padded, rate)
         coded = latents.encode(self.weights.entropy_model, y, z, rate, DISTORTION)
         header = Header(self.image.width, self.image.height, self.image.mode, self.weights.id, rate)
-        data = bitstream.write(Stream(header, coded.payload, self._metadata))
+        data = bitstream.write(Stream(header, coded.payload, self._chunks))
         return Encoded(data, rate, coded)
+
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """Width and height as a viewer shows the picture, turned as its EXIF says."""
+        width, height = self.image.size
+        return (height, width) if metadata.orientation(self._chunks.get(EXIF, b"")) > 4 else (width, height)
 
     def reconstruct(self, encoded: Encoded) -> np.ndarray:
         """What a decoder will show, (H, W, 3) uint8, without parsing the file again."""
@@ -81,6 +86,8 @@ def decode(
     model = find(head.weights, weights)
     decoded = open_transforms(model, device).synthesise(decode_latents(stream, model), head.rate)
     image = picture.from_array(decoded[: head.height, : head.width], head.mode)
+    if ALPHA in stream.chunks:
+        image.putalpha(Image.fromarray(alpha.decode(stream.chunks[ALPHA], head.height, head.width)))
     image.info.update(metadata.from_chunks(stream.chunks))
     return image
 
@@ -91,11 +98,3 @@ def decode_latents(stream: Stream, weights: Weights | None = None) -> np.ndarray
     height, width = picture.padded_size(stream.header.height, stream.header.width)
     shape = (height // LATENT_STRIDE, width // LATENT_STRIDE, weights.arch.latents)
     return latents.decode(weights.entropy_model, stream.payload, shape, stream.header.rate)
-
-
-def check_size(width: int, height: int, max_pixels: int | None) -> None:
-    """Raises LimitError, or PictureError where the format has no room for a side."""
-    if max_pixels is not None and width * height > max_pixels:
-        raise LimitError(f"{width} x {height} is over the limit of {max_pixels} pixels; --max-pixels raises it")
-    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
-        raise PictureError(f"a picture of {width} x {height} cannot be stored")
