@@ -120,6 +120,16 @@ def test_unknown_chunks_are_skipped_or_refused():
             bitstream.read(header() + chunk(kind, b"news") + END)
 
 
+def test_the_head_needs_no_payload():
+    """An open file dialog reads the first kilobytes of a thousand files."""
+    data = header() + chunk(b"A", b"mask") + chunk(b"c", b"icc")
+    head, chunks = bitstream.read_head(data + b"P")
+    assert (head.width, chunks) == (bitstream.read_header(data).width, {b"A": b"mask", b"c": b"icc"})
+    for damaged in (data, data[:-1] + b"!P", header() + chunk(b"Q", b"") + b"P"):
+        with pytest.raises(BitstreamError):
+            bitstream.read_head(damaged)
+
+
 def test_two_chunks_of_a_type_are_refused():
     """Which of two profiles is shown must not depend on the reader."""
     with pytest.raises(BitstreamError, match="two chunks"):
