@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
 import json
 import time
 from pathlib import Path
@@ -72,9 +71,12 @@ def _work(job: files.Job, weights, crop, update, device, max_pixels, force) -> b
     start = time.perf_counter()
     image = aecodec.decode(data, weights=weights, device=device, crop=crop, max_pixels=max_pixels)
     seconds = time.perf_counter() - start
-    written = _save(image, kind)
+    from aecodec.codec import formats, metadata
+
+    written = formats.save(image, kind)
     files.write_output(job, written)
-    report = {"width": image.width, "height": image.height, "decode_seconds": round(seconds, 4)}
+    width, height = metadata.shown_size(image.size, image.info.get("exif", b""))
+    report = {"width": width, "height": height, "decode_seconds": round(seconds, 4)}
     return batch.Done(report, len(data), len(written))
 
 
@@ -87,48 +89,6 @@ def _format(output: str) -> str:
     extension = Path(output).suffix.lower()
     Image.init()
     kind = Image.registered_extensions().get(extension)
-    if kind is None or kind not in Image.SAVE:
+    if kind in (None, "AEC") or kind not in Image.SAVE:
         raise AecodecError(f"cannot write pictures with the extension {extension!r}; use .png, .jpg, .webp or .tif")
     return kind
-
-
-def _save(image, kind: str) -> bytes:
-    """The picture as a file; metadata that Pillow's writer stumbles over is dropped with a warning, never the picture.
-
-    Raises AecodecError where the picture itself cannot be written.
-    """
-    import warnings
-
-    metadata = {name: image.info.pop(name) for name in ("exif", "xmp", "icc_profile") if name in image.info}
-    reason = None
-    for dropped in ((), *((name,) for name in metadata), tuple(metadata)):
-        try:
-            data = _write(image, kind, {name: value for name, value in metadata.items() if name not in dropped})
-        except MemoryError:
-            raise
-        except Exception as error:  # the writers raise whatever they meet in damaged metadata
-            reason = reason or error
-            continue
-        if dropped:
-            warnings.warn(f"{' and '.join(dropped)} cannot be kept in {kind}: {reason}", stacklevel=2)
-        return data
-    raise AecodecError(f"Pillow cannot write it as {kind}: {reason}")
-
-
-def _write(image, kind: str, metadata: dict[str, bytes]) -> bytes:
-    options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {"lossless": True} if kind == "WEBP" else {}
-    if kind == "PNG" and "xmp" in metadata:
-        from PIL.PngImagePlugin import PngInfo
-
-        options["pnginfo"] = PngInfo()
-        options["pnginfo"].add_itxt("XML:com.adobe.xmp", metadata.pop("xmp").decode("utf-8", "replace"))
-    elif kind == "TIFF" and "xmp" in metadata:
-        from PIL import Image
-
-        exif = Image.Exif()
-        exif.load(metadata.get("exif", b""))
-        exif[700] = metadata.pop("xmp")
-        metadata["exif"] = exif
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options, **metadata)
-    return buffer.getvalue()

@@ -26,6 +26,7 @@ MAX_PIXELS = 2**28  # 268 million; the default limit
 MODES = ("L", "RGB")  # layout bits 0-1; bits 2-3 are the depth (0: 8 bits), bits 4-7 the tiles (``tiles.TILE_CODES``)
 
 PAYLOAD = b"P"
+ALPHA = b"A"  # lossless, see alpha.py
 ICC = b"c"
 EXIF = b"e"
 XMP = b"x"
@@ -35,8 +36,8 @@ XMP = b"x"
 class Header:
     """What a reader knows before it decodes anything.
 
-    ``mode`` is "L" or "RGB"; ``weights`` the 32-bit weights id as 8 hexadecimal digits; ``rate`` the rate index;
-    ``tile`` the side of the tiles in pixels, 0 for one tile.
+    ``mode`` is "L" or "RGB" (alpha is a chunk of its own); ``weights`` the 32-bit weights id as 8 hexadecimal digits;
+    ``rate`` the rate index; ``tile`` the side of the tiles in pixels, 0 for one tile.
     """
 
     width: int
@@ -155,13 +156,25 @@ def _read_header(reader: _Reader, max_pixels: int | None) -> Header:
     return Header(width, height, MODES[mode], weights, rate, _tile_side(tile_code))
 
 
-def _chunks(reader: _Reader) -> Iterator[tuple[bytes, bytes]]:
+def read_head(data: bytes, max_pixels: int | None = MAX_PIXELS) -> tuple[Header, dict[bytes, bytes]]:
+    """The header and the chunks before the payload, their checksums verified; the payload need not be there.
+
+    Raises as ``read`` does.
+    """
+    reader = _Reader(data)
+    return _read_header(reader, max_pixels), dict(_chunks(reader, PAYLOAD))
+
+
+def _chunks(reader: _Reader, end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+    """Types and bodies up to the payload, or up to before a chunk of type ``end``."""
     while True:
         kind = reader.take(1)
+        if kind == end:
+            return
         body = reader.take(reader.varint())
         if struct.unpack("<I", reader.take(4))[0] != zlib.crc32(kind + body):
             raise BitstreamError("the file is damaged (checksum)")
-        if not kind.islower() and kind != PAYLOAD:
+        if not kind.islower() and kind not in (PAYLOAD, ALPHA):
             raise BitstreamError(f"the file needs a feature that this aecodec does not know (chunk {kind!r})")
         yield kind, body
 

@@ -100,12 +100,12 @@ class IntegerLayer:
 
     @functools.cached_property
     def rounding(self) -> tuple[np.ndarray, np.ndarray]:
-        """(O,) float32 factor and offset of the rounding shift; above 2**23 float32 has no halves, so none is added there."""
+        """(O,) float32 factor and offset of the rounding shift; above 2**23 float32 has no halves to add."""
         half = np.where(self.shift > 0, np.float32(0.5), np.float32(0))
         return np.exp2(-self.shift).astype(np.float32), half
 
     def requantise(self, sums: np.ndarray, bias: np.ndarray, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
-        """Bias, rounding shift and ReLU on exact sums (..., O), in place; ``rows`` are the output channels they belong to."""
+        """Bias, rounding shift and ReLU on exact sums (..., O), in place; ``rows`` are the output channels they are of."""
         scale, half = (part[rows] for part in self.rounding)
         low, high = (0, ACTIVATION_MAX) if self.relu else (-np.inf, np.inf)
         if _compiled:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from aecodec.codec import bitstream, latents, metadata, picture
-from aecodec.codec.bitstream import MAX_PIXELS, MAX_SIDE, Header, Stream
+from aecodec.codec import alpha, bitstream, formats, latents, metadata, picture
+from aecodec.codec.bitstream import ALPHA, EXIF, MAX_PIXELS, Header, Stream
 from aecodec.codec.config import LATENT_STRIDE
 from aecodec.codec.entropy_model import EntropyModel
 from aecodec.codec.tiles import BLOCK, Box, Grid, tile_side, whole
-from aecodec.errors import LimitError, PictureError
+from aecodec.errors import PictureError
 from aecodec.runtime import Transforms, open_transforms, thread_count
 from aecodec.weights import DEFAULT, Weights, find, load
 
@@ -33,8 +33,9 @@ class Encoded:
 class Encoder:
     """One picture, ready to be encoded at any number of qualities.
 
-    Raises PictureError where it cannot be encoded as it is (animation) and LimitError over ``max_pixels``; warns where
-    something of it will be lost.  With ``strip`` EXIF and XMP are dropped and the EXIF orientation is applied.
+    ``image`` is its colour.  Raises PictureError where it cannot be encoded as it is (animation without a ``frame``) and
+    LimitError over ``max_pixels``; warns where something of it will be lost.  With ``strip`` EXIF and XMP are dropped and
+    the EXIF orientation is applied.
     """
 
     def __init__(
@@ -45,16 +46,15 @@ class Encoder:
         device: str = "auto",
         strip: bool = False,
         max_pixels: int | None = MAX_PIXELS,
+        frame: int | None = None,
     ) -> None:
-        check_size(*image.size, max_pixels)
-        # an MPO is a photograph with a preview or a second view behind it, as many phones write them
-        if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-            raise PictureError("the picture is animated; encode its frames one by one")
-        image.load()
-        self._metadata = metadata.read(image, strip)
+        bits = formats.load(image, frame, max_pixels)
+        self._chunks = metadata.read(image, strip)
         if strip:
             image = metadata.upright(image)
-        self.image = picture.plain(image)
+        self.image, plane = picture.split(image, bits)
+        if plane:
+            self._chunks[ALPHA] = alpha.encode(np.asarray(plane))
         self.array = picture.to_array(self.image)
         self.weights = load(weights)
         self._transforms = open_transforms(self.weights, device)
@@ -79,7 +79,7 @@ class Encoder:
                     coded[tile] = workers.submit(code, part, self._transforms.hyper_analyse(part, rate))
         payloads, estimates = zip(*(coded[tile].result() for tile in sorted(coded)))
         header = Header(width, height, self.image.mode, self.weights.id, rate, side)
-        return Encoded(bitstream.write(Stream(header, payloads, self._metadata)), rate, sum(estimates))
+        return Encoded(bitstream.write(Stream(header, payloads, self._chunks)), rate, sum(estimates))
 
     def _analyse(self, box: Box, area: Box, rate: int) -> np.ndarray:
         """Latents (h, w, M) of a box of the latents' area."""
@@ -91,6 +91,11 @@ class Encoder:
             return self._transforms.analyse(pixels, rate)[blocks[index].relative(wide).slices]
 
         return blocks.assemble(box, analyse)
+
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """Width and height as a viewer shows the picture, turned as its EXIF says."""
+        return metadata.shown_size(self.image.size, self._chunks.get(EXIF, b""))
 
     def reconstruct(self, encoded: Encoded) -> np.ndarray:
         """What a decoder will show, (H, W, 3) uint8."""
@@ -118,8 +123,10 @@ def decode(
             raise PictureError(f"the crop {left},{top},{width},{height} is not inside {head.width} x {head.height}")
         area = inside
     model = find(head.weights, weights)
-    decoded = _decode_area(stream, model, open_transforms(model, device), area)
-    image = picture.from_array(decoded, head.mode)
+    image = picture.from_array(_decode_area(stream, model, open_transforms(model, device), area), head.mode)
+    if ALPHA in stream.chunks:
+        plane = alpha.decode(stream.chunks[ALPHA], head.height, head.width)
+        image.putalpha(Image.fromarray(plane[area.slices]))
     image.info.update(metadata.from_chunks(stream.chunks))
     return image
 
@@ -178,11 +185,3 @@ def decode_latents(stream: Stream, model: EntropyModel | None = None) -> np.ndar
 
 def _latent_area(height: int, width: int) -> Box:
     return whole(*picture.padded_size(height, width)).scaled(1, LATENT_STRIDE)
-
-
-def check_size(width: int, height: int, max_pixels: int | None) -> None:
-    """Raises LimitError, or PictureError where the format has no room for a side."""
-    if max_pixels is not None and width * height > max_pixels:
-        raise LimitError(f"{width} x {height} is over the limit of {max_pixels} pixels; --max-pixels raises it")
-    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
-        raise PictureError(f"a picture of {width} x {height} cannot be stored")

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 TILE_CODES = range(1, 9)  # as stored; code n stands for a side of 128 * 2**n pixels
 TILE = 1024  # pixels, the side that is written
@@ -101,6 +102,8 @@ class Grid:
 
     def assemble(self, box: Box, contents: Callable[[int], np.ndarray]) -> np.ndarray:
         """A box (h, w, C) put together from the squares that it touches; ``contents`` gives a square's by its number."""
+        import numpy as np  # here, because a header needs the geometry only
+
         touched = self.touching(box)
         if len(touched) == 1 and self[touched[0]] == box:
             return contents(touched[0])

@@ -67,6 +67,19 @@ def test_metadata_comes_out(cli, tmp_path, photo, extension):
         assert image.info["xmp"] == picture.info["xmp"]
 
 
+def test_alpha_comes_out(cli, tmp_path, photo):
+    """Into formats that hold it as it is; into others on white, with a warning."""
+    picture = photo(20, 10).convert("RGBA")
+    picture.putalpha(0)
+    (tmp_path / "in.aec").write_bytes(aecodec.encode(picture))
+    result = cli("decode", "in.aec", "out.png")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert as_array(tmp_path / "out.png").shape == (10, 20, 4)
+    result = cli("decode", "in.aec", "out.jpg")
+    assert result.stderr == "aecodec: in.aec: warning: transparency is laid on white; JPEG keeps none\n"
+    assert as_array(tmp_path / "out.jpg").min() > 250
+
+
 def hostile(data: bytes) -> dict[str, tuple[int, bytes, str]]:
     """Name to (exit code, bytes, what the message must say)."""
     stream = bitstream.read(data)

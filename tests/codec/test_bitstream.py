@@ -140,6 +140,16 @@ def test_tiles_are_all_there_in_one_place():
         bitstream.read(head + b"".join(tiles[:3]) + chunk(b"x", b"") + b"".join(tiles[3:]))
 
 
+def test_the_head_needs_no_payload():
+    """An open file dialog reads the first kilobytes of a thousand files."""
+    data = header() + chunk(b"A", b"mask") + chunk(b"c", b"icc")
+    head, chunks = bitstream.read_head(data + b"P")
+    assert (head.width, chunks) == (bitstream.read_header(data).width, {b"A": b"mask", b"c": b"icc"})
+    for damaged in (data, data[:-1] + b"!P", header() + chunk(b"Q", b"") + b"P"):
+        with pytest.raises(BitstreamError):
+            bitstream.read_head(damaged)
+
+
 def test_two_chunks_of_a_type_are_refused():
     """Which of two profiles is shown must not depend on the reader."""
     with pytest.raises(BitstreamError, match="two chunks"):
