@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -13,13 +12,17 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING
 
 import click
 
 from aecodec.cli import files
 from aecodec.cli.files import Job
 from aecodec.errors import AecodecError, BitstreamError
+
+if TYPE_CHECKING:
+    from multiprocessing import Process
+    from multiprocessing.connection import Connection
 
 PICTURES_PER_PROCESS = 4  # fewer are done before another process has started
 MAX_PROCESSES = 16  # each holds the model, and a picture at a time
@@ -138,12 +141,14 @@ def _tell(outcome: Outcome, show: Callable[[dict], str] | None) -> None:
 
 def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Iterator[Outcome]:
     """Outcomes as they come from worker processes.  A worker that is killed costs the picture that it had."""
+    import multiprocessing.connection
+
     context = multiprocessing.get_context("spawn")  # a fork would copy the locks of threads that it does not copy
     waiting = iter(tasks)
-    busy: dict[Connection, tuple[multiprocessing.Process, Job]] = {}
+    busy: dict[Connection, tuple[Process, Job]] = {}
     workers = []
 
-    def start() -> tuple[Connection, multiprocessing.Process]:
+    def start() -> tuple[Connection, Process]:
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, work), daemon=True)
         with _deaf_to_interrupts():
@@ -152,7 +157,7 @@ def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Iterator[Outcom
         workers.append(process)
         return ours, process
 
-    def give(connection: Connection, process: multiprocessing.Process) -> None:
+    def give(connection: Connection, process: Process) -> None:
         job = next(waiting, None)
         if job is None:
             connection.close()  # where the worker ends
@@ -165,7 +170,7 @@ def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Iterator[Outcom
         for _ in range(processes):
             give(*start())
         while busy:
-            for connection in wait(busy):
+            for connection in multiprocessing.connection.wait(busy):
                 process, job = busy.pop(connection)
                 try:
                     outcome = connection.recv()
