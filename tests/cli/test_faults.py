@@ -90,8 +90,9 @@ def test_a_disk_that_fills_up_keeps_what_was_written(folder, small_disk):
 
 def test_a_limit_of_file_size_keeps_the_old_file(folder):
     """As a full disk, where nobody may mount one; also what a quota does."""
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300)); from aecodec.cli.main import main; main()"
-    command = [sys.executable, "-c", limit, "encode", "-f", "-q", "100", "a.png", "old.aec"]
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))\n"
+    limited = limit + "from aecodec.cli.main import main; main()"
+    command = [sys.executable, "-c", limited, "encode", "-f", "-q", "100", "a.png", "old.aec"]
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert result.returncode == 1
     assert result.stderr == "aecodec: a.png: cannot write old.aec: file too large\n"
