@@ -162,6 +162,15 @@ def test_a_small_picture_file_of_a_huge_picture_is_refused_at_once(tmp_path):
     assert "60000 x 60000 is over the limit" in result.stderr
 
 
+def test_postscript_is_not_run(cli, tmp_path, monkeypatch):
+    """It is a program, and Pillow hands it to an interpreter; the name of the file proves nothing."""
+    monkeypatch.setattr("PIL.EpsImagePlugin.EpsImageFile.load", lambda *_, **__: pytest.fail("PostScript was run"))
+    (tmp_path / "photo.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    result = cli("encode", "photo.png", "out.aec")
+    assert result.exit_code == 1
+    assert "PostScript" in result.stderr
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="no endless file here")
 def test_an_endless_input_is_refused(tmp_path):
     """A pipe that never ends must not be read until the memory is full."""

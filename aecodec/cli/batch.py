@@ -67,13 +67,10 @@ def run(
     CPU threads among processes, and get a progress bar on a terminal and a summary; ``work`` must be picklable then.
     """
     processes, each = share(len(tasks), threads) if verb else (1, threads)
+    if processes > 1 and _on_gpu(device, processes * each):
+        processes, each = 1, processes * each  # a GPU gains nothing from several models in its memory
     if each:
-        os.environ["OMP_NUM_THREADS"] = str(each)  # read when the runtimes are imported
-    if processes > 1 and device != "cpu":
-        from aecodec.runtime import _cuda_is_usable
-
-        if device == "cuda" or _cuda_is_usable():
-            processes = 1  # one GPU gains nothing from several models in its memory
+        _use_threads(each)
     outcomes = _spread(tasks, work, processes) if processes > 1 else (attempt(work, job) for job in tasks)
     progress = Progress(len(tasks), verb)
     failures: list[bool] = []  # whether each is damage
@@ -100,6 +97,20 @@ def share(jobs: int, threads: int | None) -> tuple[int, int | None]:
     return (processes, total // processes) if processes > 1 else (1, threads)
 
 
+def _use_threads(count: int) -> None:
+    """Limits the threads of numpy and the runtimes, here and in processes started later; before they are imported."""
+    os.environ["OMP_NUM_THREADS"] = str(count)
+
+
+def _on_gpu(device: str, threads: int) -> bool:
+    if device != "auto":
+        return device == "cuda"
+    _use_threads(threads)
+    from aecodec.runtime import _cuda_is_usable
+
+    return _cuda_is_usable()
+
+
 def _cores() -> int:
     try:
         return len(os.sched_getaffinity(0))
@@ -123,6 +134,8 @@ def attempt(work: Work, job: Job) -> Outcome:
             outcome.error = files.reason(error)
         except MemoryError:
             outcome.error = "out of memory"
+        except Exception as error:  # a fault of ours: it must not cost the pictures that wait
+            outcome.error = f"unexpected {type(error).__name__}: {error}; please report this"
     outcome.warnings = list(dict.fromkeys(str(w.message) for w in caught if w.category is UserWarning))
     return outcome
 
@@ -157,18 +170,21 @@ def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Iterator[Outcom
         workers.append(process)
         return ours, process
 
-    def give(connection: Connection, process: Process) -> None:
+    def give(connection: Connection | None = None, process: Process | None = None) -> None:
         job = next(waiting, None)
         if job is None:
-            connection.close()  # where the worker ends
+            if connection is not None:
+                connection.close()  # where the worker ends
             return
+        if connection is None:
+            connection, process = start()
         busy[connection] = process, job
         with contextlib.suppress(OSError):  # a worker that has died meanwhile is found at the next wait
             connection.send(job)
 
     try:
         for _ in range(processes):
-            give(*start())
+            give()
         while busy:
             for connection in multiprocessing.connection.wait(busy):
                 process, job = busy.pop(connection)
@@ -177,8 +193,10 @@ def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Iterator[Outcom
                 except (EOFError, OSError):
                     process.join()
                     outcome = Outcome(job, error=f"the process that worked on it has died ({process.exitcode})")
-                    connection, process = start()
-                give(connection, process)
+                    connection.close()
+                    give()
+                else:
+                    give(connection, process)
                 yield outcome
     finally:
         for process, _ in busy.values():

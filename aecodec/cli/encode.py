@@ -123,6 +123,8 @@ def _open(data: bytes, max_pixels: int):
             Image.MAX_IMAGE_PIXELS = None  # the limit is --max-pixels, checked next
             image = Image.open(io.BytesIO(data))
         check_size(*image.size, max_pixels)
+        if image.format == "EPS":  # Pillow would have Ghostscript run it, whatever the file's name says
+            raise PictureError("PostScript is a program and not a picture; render it first")
         image.load()
         getattr(image, "n_frames", 1)  # where some plugins find out that a file is damaged
         return image

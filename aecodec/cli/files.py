@@ -61,9 +61,9 @@ def jobs(
     for job in result:
         key = os.path.normcase(job.output)
         if key in seen:
-            raise click.UsageError(f"{seen[key]} and {job.input} would both become {job.output}")
+            raise click.UsageError(printable(f"{seen[key]} and {job.input} would both become {job.output}"))
         if os.path.abspath(job.output) in inputs:
-            raise click.UsageError(f"{job.output} would replace an input")
+            raise click.UsageError(printable(f"{job.output} would replace an input"))
         seen[key] = job.input
     return result
 
@@ -76,7 +76,7 @@ def expand(paths: Sequence[str], wanted: Collection[str], recursive: bool) -> It
     """
 
     def unreadable(error: OSError) -> None:
-        raise click.UsageError(f"cannot read the folder {error.filename}: {reason(error)}")
+        raise click.UsageError(printable(f"cannot read the folder {error.filename}: {reason(error)}"))
 
     for path in paths:
         if not os.path.isdir(path):
@@ -196,7 +196,12 @@ def reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
+def printable(text: object) -> str:
+    """One line without control characters: names and messages from elsewhere could move the cursor, or not be encodable."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(str(text).split()))
+
+
 def complain(path: str, message: object) -> None:
     """One line on standard error."""
     name = "standard input" if path == STANDARD else path
-    click.echo("aecodec: " + " ".join(f"{name}: {message}".split()), err=True)
+    click.echo("aecodec: " + printable(f"{name}: {message}"), err=True)

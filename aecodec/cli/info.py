@@ -44,4 +44,4 @@ def _work(job: files.Job) -> batch.Done:
 def _prose(report: dict) -> str:
     text = "{input}: {width} x {height} {mode}, quality {quality:g}, {bytes} bytes, {bpp:.3f} bits per pixel, "
     text += "weights {weights}" + (f", with {' '.join(report['metadata'])}" if report["metadata"] else "")
-    return text.format(**report)
+    return files.printable(text.format(**report))

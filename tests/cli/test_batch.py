@@ -108,6 +108,38 @@ def test_all_damaged_is_exit_code_3(cli, tree):
     assert cli("decode", "-r", "--output-dir", "out", "photos").exit_code == 3
 
 
+def test_a_fault_of_ours_costs_one_picture(cli, tree, monkeypatch):
+    """A bug that one picture in ten thousand meets must not leave the night's work undone."""
+    from aecodec.codec import pipeline
+
+    honest = pipeline.Encoder
+
+    def faulty(image, **options):
+        if image.width == 12:
+            raise IndexError("off by one")
+        return honest(image, **options)
+
+    monkeypatch.setattr(pipeline, "Encoder", faulty)
+    result = cli("encode", "-r", "--output-dir", "out", "photos")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("aecodec: photos/b.png: unexpected IndexError: off by one")
+    assert len(below(tree / "out")) == 3
+
+
+def test_a_hostile_name_does_not_reach_the_terminal(cli, tree):
+    """A name in somebody's archive may hold what clears a screen, or bytes that are no text."""
+    folder = os.fsencode(tree / "photos")
+    for name in (b"\x1b[2J.png", b"\xff\xfe.png"):
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(b"hello")
+    result = cli("encode", "--json", "--output-dir", "out", "photos")
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) == 3
+    assert "\x1b" not in result.output
+    assert "aecodec: photos/?[2J.png: " in result.stderr
+    assert "aecodec: photos/??.png: " in result.stderr
+
+
 class TestUpdate:
     """``--update``: the second run of a night's work must take seconds, and must never skip what has changed."""
 
