@@ -95,13 +95,13 @@ def expand(paths: Sequence[str], wanted: Collection[str], recursive: bool) -> It
             raise click.UsageError(f"no {'/'.join(wanted) if len(wanted) == 1 else 'pictures'} in the folder {path}{hint}")
 
 
-def read_input(path: str, max_pixels: int | None, check: Callable[[bytes], object] = len) -> bytes:
+def read_input(path: str, max_pixels: int, check: Callable[[bytes], object] = len) -> bytes:
     """The bytes of a file or of standard input.
 
     ``check`` is given the first block before more is read, and raises what is wrong with it.  Raises LimitError for
     more bytes than a picture of ``max_pixels`` can need (an endless pipe), AecodecError where it cannot be read.
     """
-    limit = None if max_pixels is None else 8 * max_pixels + 2**26  # RGBA of 16 bits, and room for metadata
+    limit = 8 * max_pixels + 2**26  # RGBA of 16 bits, and room for metadata
     blocks, size = [], 0
     try:
         with contextlib.nullcontext(sys.stdin.buffer) if path == STANDARD else open(path, "rb") as file:
@@ -109,7 +109,7 @@ def read_input(path: str, max_pixels: int | None, check: Callable[[bytes], objec
                 if not blocks:
                     check(block)
                 size += len(block)
-                if limit is not None and size > limit:
+                if size > limit:
                     raise LimitError(f"more than {limit} bytes; --max-pixels raises the limit")
                 blocks.append(block)
     except OSError as error:

@@ -29,7 +29,7 @@ def info(paths, recursive, as_json):
 def _work(job: files.Job) -> batch.Done:
     from aecodec.codec import bitstream
 
-    data = files.read_input(job.input, None, lambda start: bitstream.read_header(start, max_pixels=None))
+    data = files.read_input(job.input, bitstream.MAX_PIXELS, lambda start: bitstream.read_header(start, max_pixels=None))
     stream = bitstream.read(data, max_pixels=None)
     head = stream.header
     names = {bitstream.ICC: "icc", bitstream.EXIF: "exif", bitstream.XMP: "xmp"}
