@@ -68,6 +68,7 @@ def signals(count: int = 60) -> None:
     """A folder is encoded over and over; each run gets a signal at a random moment, and the next goes on with --update."""
     from aecodec.codec import bitstream
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's children would ignore it
     dice, totals = random.Random(0), Counter()
     with tempfile.TemporaryDirectory() as name:
         photos, out = Path(name, "photos"), Path(name, "out")

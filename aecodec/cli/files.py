@@ -112,6 +112,8 @@ def read_input(path: str, max_pixels: int, check: Callable[[bytes], object] = le
                 if size > limit:
                     raise LimitError(f"more than {limit} bytes; --max-pixels raises the limit")
                 blocks.append(block)
+    except IsADirectoryError:
+        raise AecodecError("is a directory; folders need --output-dir") from None
     except OSError as error:
         raise AecodecError(reason(error)) from None
     return b"".join(blocks)

@@ -156,10 +156,11 @@ def test_a_reader_that_goes_away(folder):
     assert result.stdout.startswith("a.aec: 96 x 64 RGB")
 
 
-def interrupt(folder: Path, number: int, *args: str, everyone: bool = False) -> tuple[int, str]:
+def interrupt(folder: Path, number: int, threads: str, everyone: bool = False) -> tuple[int, str]:
     """Encodes photos/ and sends a signal once the first output is there; exit code and standard error."""
-    command = [*AECODEC, "encode", "--output-dir", "out", *args, "photos"]
-    running = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    command = [*AECODEC, "encode", "-j", threads, "--output-dir", "out", "photos"]
+    running = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                               preexec_fn=_hear)  # fmt: skip
     while not any(path.suffix == ".aec" for path in (folder / "out").iterdir()):
         time.sleep(0.002)
         assert running.poll() is None
@@ -171,10 +172,10 @@ def interrupt(folder: Path, number: int, *args: str, everyone: bool = False) -> 
     return running.returncode, error
 
 
-@pytest.mark.parametrize(("args", "everyone"), [((), True), (("-j", "2"), True), (("-j", "2"), False)])
-def test_ctrl_c_in_the_middle(folder, args, everyone):
+@pytest.mark.parametrize(("threads", "everyone"), [("1", True), ("2", True), ("2", False)])
+def test_ctrl_c_in_the_middle(folder, threads, everyone):
     """What is done is whole, what is not is not there, and 130 tells the script to stop, too."""
-    code, error = interrupt(folder, signal.SIGINT, *args, everyone=everyone)
+    code, error = interrupt(folder, signal.SIGINT, threads, everyone)
     assert code == 130
     summary, last = error.splitlines()[-2:]
     assert last == "aecodec: interrupted"
@@ -184,22 +185,22 @@ def test_ctrl_c_in_the_middle(folder, args, everyone):
     assert len(files_in(folder / "photos")) == 60
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_termination_is_an_orderly_end(folder, number):
+@pytest.mark.parametrize(("number", "threads"), [(signal.SIGTERM, "1"), (signal.SIGTERM, "2"), (signal.SIGHUP, "1")])
+def test_a_termination_is_an_orderly_end(folder, number, threads):
     """A shutdown, a closed terminal: no temporary files are left to be found years later."""
-    code, error = interrupt(folder, number)
+    code, error = interrupt(folder, number, threads)
     assert code == 128 + number
     assert "Traceback" not in error
     assert 0 < assert_all_whole(folder / "out") < 60
 
 
-@pytest.mark.parametrize("args", [(), ("-j", "2")])
-def test_a_killed_process_leaves_no_half_file(folder, args):
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_killed_process_leaves_no_half_file(folder, threads):
     """Nothing can be tidied after kill -9, but no name that was asked for may hold half a picture; --update goes on."""
-    code, _ = interrupt(folder, signal.SIGKILL, *args)
+    code, _ = interrupt(folder, signal.SIGKILL, threads)
     assert code == -signal.SIGKILL
     deadline = time.monotonic() + 60
-    while args and time.monotonic() < deadline and _still_growing(folder / "out"):
+    while threads == "2" and time.monotonic() < deadline and _still_growing(folder / "out"):
         pass  # orphaned workers end after the picture that they have
     for path in (folder / "out").iterdir():
         if not path.name.startswith(".aecodec-"):
@@ -209,6 +210,12 @@ def test_a_killed_process_leaves_no_half_file(folder, args):
     result = run("encode", "--update", "--output-dir", "out", "photos", cwd=folder)
     assert result.returncode == 0
     assert f"{60 - done} encoded, {done} up to date" in result.stderr
+
+
+def _hear() -> None:
+    """Signals that whoever runs the tests ignores (nohup, a background job) would be ignored by their children, too."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _still_growing(folder: Path) -> bool:
