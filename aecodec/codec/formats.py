@@ -8,9 +8,10 @@ import io
 import warnings
 from collections.abc import Iterator
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from aecodec.codec import metadata
+from aecodec.codec import jxl, metadata
 from aecodec.codec.picture import check_size
 from aecodec.errors import AecodecError, PictureError
 
@@ -42,6 +43,9 @@ def open_picture(data: bytes, max_pixels: int | None) -> Image.Image:
     """
     Image.MAX_IMAGE_PIXELS = None  # the limit is max_pixels, checked next
     with _damage():
+        if _recognise(data) == "JPEG XL":  # whose plugin decodes when it opens
+            header = jxl.read_header(data)
+            check_size(header.width, header.height, max_pixels)
         try:
             image = Image.open(io.BytesIO(data))
         except UnidentifiedImageError:
@@ -74,8 +78,50 @@ def load(image: Image.Image, frame: int | None, max_pixels: int | None) -> int:
             raise PictureError(f"{problem}; --frame N takes one of them, counted from 0")
         check_size(*image.size, max_pixels)
         bits = _bits(image)
+        if image.format == "JXL":
+            _complete_jxl(image)
+        low = _low_bytes(image) if bits == 16 else None
         image.load()
+        if low is not None:
+            _round(image, low)
     return bits
+
+
+def _complete_jxl(image: Image.Image) -> None:
+    """What the JPEG XL plugin leaves out: frames, XMP, and that it turned the picture as told."""
+    image.fp.seek(0)
+    data = image.fp.read()
+    if jxl.read_header(data).animated:
+        raise PictureError("the picture is animated, and Pillow's plugin for JPEG XL takes no frame of it")
+    found = dict(jxl.boxes(data))
+    if b"xml " in found:
+        image.info["xmp"] = found[b"xml "]
+    if b"brob" in found:
+        warnings.warn("not kept: compressed metadata of JPEG XL", stacklevel=4)
+    if not image.jpeg:
+        image.getexif().pop(0x0112, None)
+
+
+def _low_bytes(image: Image.Image) -> np.ndarray | None:
+    """The low bytes (H, W, C) of a PNG's 16-bit colour, of which Pillow keeps the high ones: read as if bytes were swapped."""
+    swapped = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
+    if image.format != "PNG" or len(image.tile) != 1 or image.tile[0][3] not in swapped:
+        return None
+    position = image.fp.tell()
+    image.fp.seek(0)
+    twin = Image.open(io.BytesIO(image.fp.read()))
+    image.fp.seek(position)
+    twin.tile = [(*twin.tile[0][:3], swapped[image.tile[0][3]])]
+    low = np.asarray(twin)
+    return low[..., 1::2] if image.tile[0][3] == "LA;16B" else low  # there, (high, low) pairs
+
+
+def _round(image: Image.Image, low: np.ndarray) -> None:
+    """Puts 16-bit samples, rounded to 8 bits, in place of their high bytes; gray with alpha becomes "LA"."""
+    high = np.asarray(image)[..., -low.shape[-1] :].astype(np.uint32)
+    rounded = ((high << 8 | low) * 255 + 32895) >> 16  # the nearest to 255/65535 of it
+    image.im = Image.fromarray(rounded.astype(np.uint8)).im
+    image._mode = {2: "LA", 3: "RGB", 4: "RGBA"}[low.shape[-1]]
 
 
 def save(image: Image.Image, kind: str) -> bytes:
@@ -182,6 +228,11 @@ def _bits(image: Image.Image) -> int:
     fp.seek(position)
     if image.format == "PNG":
         return head[24]  # IHDR
+    if image.format == "JXL":
+        fp.seek(0)
+        bits = jxl.read_header(fp.read()).bits
+        fp.seek(position)
+        return bits
     if image.format == "PPM" and image.tile and image.tile[0][0].startswith("ppm"):
         maximum = image.tile[0][3]
         return (maximum if isinstance(maximum, int) else maximum[-1]).bit_length()

@@ -102,8 +102,8 @@ def _exif(image: Image) -> bytes:
 def _without_a_chunk(image: Image) -> list[str]:
     """What a picture says that is neither ICC nor EXIF nor XMP, and that a user may miss."""
     lost = []
-    texts = {name for name in getattr(image, "text", {}) if name not in ("XML:com.adobe.xmp", "Software", "Comment")}
-    if "comment" in image.info or texts:
+    dull = ("XML:com.adobe.xmp", "Software", "date:create", "date:modify", "date:timestamp")
+    if "comment" in image.info or set(getattr(image, "text", ())) - set(dull):
         lost.append("comments")
     gamma = image.info.get("gamma", _PLAIN_GAMMA)
     if abs(gamma - _PLAIN_GAMMA) > 0.01 and not {"icc_profile", "srgb"} & image.info.keys():

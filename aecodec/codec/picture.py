@@ -32,7 +32,7 @@ def split(image: Image.Image, bits: int = 8) -> tuple[Image.Image, Image.Image |
         if key is not None:  # of the file's depth, for which Pillow's own conversion makes no allowance
             peak = 1 if image.mode == "1" else 2**bits - 1
             samples = np.asarray(colour).reshape(*image.size[::-1], -1)
-            alpha = _opaque(samples != np.atleast_1d(key) * 255 // peak)
+            alpha = _opaque(samples != np.rint(np.atleast_1d(key) * 255 / peak))
     elif image.has_transparency_data:
         image = image.convert("LA" if image.mode in ("LA", "La") else "RGBA")
         colour, alpha = image.convert(image.mode[:-1]), image.getchannel("A")

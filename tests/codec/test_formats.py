@@ -129,16 +129,16 @@ def tiff_of_16_bits() -> bytes:
     return body.ljust(200, b"\0") + struct.pack("<3H", 16, 16, 16).ljust(20, b"\0") + bytes(6)
 
 
-def png_of_16_bits(colour_type: int) -> bytes:
-    """A PNG of one black pixel."""
+def png_of_16_bits(colour_type: int, samples: bytes | None = None) -> bytes:
+    """A PNG of one pixel, black or of these samples."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     header = struct.pack(">IIBBBBB", 1, 1, 16, colour_type, 0, 0, 0)
-    samples = {0: 1, 2: 3, 4: 2, 6: 4}[colour_type]
+    row = b"\0" + (samples or bytes({0: 2, 2: 6, 4: 4, 6: 8}[colour_type]))
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
-            + chunk(b"IDAT", zlib.compress(bytes(1 + 2 * samples))) + chunk(b"IEND", b""))  # fmt: skip
+            + chunk(b"IDAT", zlib.compress(row)) + chunk(b"IEND", b""))  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -161,6 +161,16 @@ def png_of_16_bits(colour_type: int) -> bytes:
 def test_depth_is_that_of_the_file(data, bits):
     """Pillow reads 16 bits of colour as 8 without a word; the half that is lost must be told."""
     assert load(data)[1] == bits
+
+
+@pytest.mark.parametrize(("colour_type", "mode"), [(2, "RGB"), (4, "LA"), (6, "RGBA")])
+def test_colour_of_16_bits_is_rounded_and_not_cut(colour_type, mode):
+    """Cut, all shadows get darker and all lights brighter; Pillow cuts."""
+    samples = [129, 128, 65535, 256][: len(mode)]
+    image, _ = load(png_of_16_bits(colour_type, struct.pack(f">{len(mode)}H", *samples)))
+    assert image.mode == mode
+    assert image.getpixel((0, 0)) == tuple(round(sample / 257) for sample in samples)
+    assert image.copy().getpixel((0, 0)) == image.getpixel((0, 0))
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", data_of(Image.new("L", (64, 64)))[:60], b"GIF89a" + bytes(9)])

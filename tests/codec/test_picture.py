@@ -75,6 +75,7 @@ def test_alpha_is_taken_as_it_is(photo):
         (8, 0, b"\5\x0f", b"\0\5"),
         (16, 0, b"\5\5\0\5", b"\5\5"),
         (8, 2, b"\1\2\3\1\2\4", b"\0\1\0\2\0\3"),
+        (16, 2, b"\1\2\3\4\5\6\1\2\3\4\6\6", b"\1\2\3\4\5\6"),
     ],
 )
 def test_a_transparent_colour_is_found_at_every_depth(bits, colour_type, row, key):
