@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import sys
 import warnings
 from collections.abc import Iterator
 
@@ -89,8 +90,7 @@ def load(image: Image.Image, frame: int | None, max_pixels: int | None) -> int:
 
 def _complete_jxl(image: Image.Image) -> None:
     """What the JPEG XL plugin leaves out: frames, XMP, and that it turned the picture as told."""
-    image.fp.seek(0)
-    data = image.fp.read()
+    data = getattr(image, "fc", b"")  # the whole file, which the plugin keeps
     if jxl.read_header(data).animated:
         raise PictureError("the picture is animated, and Pillow's plugin for JPEG XL takes no frame of it")
     found = dict(jxl.boxes(data))
@@ -98,22 +98,36 @@ def _complete_jxl(image: Image.Image) -> None:
         image.info["xmp"] = found[b"xml "]
     if b"brob" in found:
         warnings.warn("not kept: compressed metadata of JPEG XL", stacklevel=4)
-    if not image.jpeg:
-        image.getexif().pop(0x0112, None)
+    if not getattr(image, "jpeg", False):  # those it leaves as they lie
+        with contextlib.suppress(Exception):  # damaged EXIF, of which metadata.read warns
+            image.getexif().pop(0x0112, None)
 
 
 def _low_bytes(image: Image.Image) -> np.ndarray | None:
-    """The low bytes (H, W, C) of a PNG's 16-bit colour, of which Pillow keeps the high ones: read as if bytes were swapped."""
-    swapped = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
-    if image.format != "PNG" or len(image.tile) != 1 or image.tile[0][3] not in swapped:
+    """The low bytes (H, W, C) of 16-bit colour in a PNG or TIFF, of which Pillow keeps the high ones.
+
+    They are what it reads where it is told that the file's bytes are swapped.  None where that cannot be told.
+    """
+    orders = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+    swapped = {f"{mode};16{order}": f"{mode};16{orders[order]}" for mode in ("RGB", "RGBA") for order in orders}
+    swapped["LA;16B"] = "RGBA"  # high and low bytes as four channels
+    if image.format not in ("PNG", "TIFF") or not image.tile:
         return None
     position = image.fp.tell()
     image.fp.seek(0)
     twin = Image.open(io.BytesIO(image.fp.read()))
     image.fp.seek(position)
-    twin.tile = [(*twin.tile[0][:3], swapped[image.tile[0][3]])]
+    if image.tell():
+        twin.seek(image.tell())
+    tiles = []
+    for *place, args in twin.tile:
+        first, *rest = (args,) if isinstance(args, str) else args
+        if first not in swapped:
+            return None
+        tiles.append((*place, (swapped[first], *rest) if rest else swapped[first]))
+    twin.tile = tiles
     low = np.asarray(twin)
-    return low[..., 1::2] if image.tile[0][3] == "LA;16B" else low  # there, (high, low) pairs
+    return low[..., 1::2] if first == "LA;16B" else low
 
 
 def _round(image: Image.Image, low: np.ndarray) -> None:
@@ -219,6 +233,8 @@ def _bits(image: Image.Image) -> int:
         return max(bits) if isinstance(bits, tuple) else bits
     if deep or "bit_depth" in image.info:  # other formats' gray is spread over 16 bits; pillow_heif says what it read
         return 16 if deep else image.info["bit_depth"]
+    if image.format == "JXL":
+        return jxl.read_header(getattr(image, "fc", b"")).bits
     fp = getattr(image, "fp", None)
     if fp is None or fp.closed:
         return 8
@@ -228,11 +244,6 @@ def _bits(image: Image.Image) -> int:
     fp.seek(position)
     if image.format == "PNG":
         return head[24]  # IHDR
-    if image.format == "JXL":
-        fp.seek(0)
-        bits = jxl.read_header(fp.read()).bits
-        fp.seek(position)
-        return bits
     if image.format == "PPM" and image.tile and image.tile[0][0].startswith("ppm"):
         maximum = image.tile[0][3]
         return (maximum if isinstance(maximum, int) else maximum[-1]).bit_length()

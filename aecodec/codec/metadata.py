@@ -61,7 +61,7 @@ def orientation(exif: bytes) -> int:
     CIPA DC-008 (EXIF 2.3), 4.6.2 and 4.6.4: the tag stands in the first directory of a TIFF structure.
     """
     tiff = exif.removeprefix(b"Exif\0\0")
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    order = "<" if tiff.startswith(b"II") else ">"
     try:
         (start,) = struct.unpack_from(f"{order}4xI", tiff)
         (count,) = struct.unpack_from(f"{order}H", tiff, start)
@@ -69,7 +69,7 @@ def orientation(exif: bytes) -> int:
             tag, kind, _, value = struct.unpack_from(f"{order}HHIH", tiff, start + 2 + 12 * entry)
             if tag == _ORIENTATION:
                 return value if kind == 3 and 1 <= value <= 8 else 1
-    except struct.error:  # also where there is no byte order
+    except struct.error:
         pass
     return 1
 

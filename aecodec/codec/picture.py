@@ -19,12 +19,12 @@ def split(image: Image.Image, bits: int = 8) -> tuple[Image.Image, Image.Image |
     ``bits`` is what a sample had in the file.  Colour that nobody sees is replaced (``fill``).  Raises PictureError where
     the range of the samples is unknown.
     """
+    gray = _levels(image) if image.mode == "F" or image.mode.startswith("I") else None
     if bits > 8:
         warnings.warn(f"{bits}-bit samples are rounded to 8 bits", stacklevel=3)
     key = image.info.get("transparency")
     alpha = None
-    if image.mode == "F" or image.mode.startswith("I"):
-        gray = _levels(image)
+    if gray is not None:
         colour = Image.fromarray(np.rint(gray * (255 / (2**bits - 1))).clip(0, 255).astype(np.uint8))
         alpha = None if key is None else _opaque(gray[..., None] != key)
     elif image.mode in ("1", "L", "RGB"):
@@ -51,6 +51,8 @@ def fill(colour: Image.Image, alpha: Image.Image) -> Image.Image:
     Pull and push (Gortler et al., The Lumigraph, 1996): halve the picture, averaging what is seen, until no hole is left;
     then fill the holes of each size from the next smaller, enlarged bilinearly.
     """
+    if alpha.getextrema()[0] > 0:
+        return colour
     level = colour.copy()
     level.putalpha(_seen(alpha))
     finer = []

@@ -120,13 +120,15 @@ def test_the_second_picture_of_a_telephone_is_told(photo):
     assert said(load, data, 0)[1] == ""
 
 
-def tiff_of_16_bits() -> bytes:
-    """An RGB TIFF of one black pixel; Pillow reads such files and does not write them."""
-    tags = [(256, 3, 1, 1), (257, 3, 1, 1), (258, 3, 3, 200), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, 220),
-            (277, 3, 1, 3), (278, 3, 1, 1), (279, 4, 1, 6)]  # fmt: skip
-    body = b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags))
-    body += b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
-    return body.ljust(200, b"\0") + struct.pack("<3H", 16, 16, 16).ljust(20, b"\0") + bytes(6)
+def tiff_of_16_bits(samples: tuple = (0, 0, 0), order: str = "<", deflated: bool = False) -> bytes:
+    """An RGB TIFF of one pixel; Pillow reads such files and does not write them."""
+    strip = struct.pack(f"{order}3H", *samples)
+    strip = zlib.compress(strip) if deflated else strip
+    longs = [(256, 1, 1), (257, 1, 1), (258, 3, 200), (259, 1, 8 if deflated else 1), (262, 1, 2), (273, 1, 220),
+             (277, 1, 3), (278, 1, 1), (279, 1, len(strip))]  # fmt: skip
+    body = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, len(longs))
+    body += b"".join(struct.pack(f"{order}HHII", tag, 3 if tag == 258 else 4, *rest) for tag, *rest in longs) + bytes(4)
+    return body.ljust(200, b"\0") + struct.pack(f"{order}3H", 16, 16, 16).ljust(20, b"\0") + strip
 
 
 def png_of_16_bits(colour_type: int, samples: bytes | None = None) -> bytes:
@@ -171,6 +173,14 @@ def test_colour_of_16_bits_is_rounded_and_not_cut(colour_type, mode):
     assert image.mode == mode
     assert image.getpixel((0, 0)) == tuple(round(sample / 257) for sample in samples)
     assert image.copy().getpixel((0, 0)) == image.getpixel((0, 0))
+
+
+@pytest.mark.parametrize("deflated", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_tiffs_of_16_bits_are_rounded_too(order, deflated):
+    """Scanners write them, in either order of bytes, as they are and compressed."""
+    image, bits = load(tiff_of_16_bits((129, 128, 256), order, deflated))
+    assert (bits, image.mode, image.getpixel((0, 0))) == (16, "RGB", (1, 0, 1))
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", data_of(Image.new("L", (64, 64)))[:60], b"GIF89a" + bytes(9)])

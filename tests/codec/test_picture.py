@@ -137,7 +137,7 @@ def test_gray_of_12_bits_is_not_black():
     assert list(colour.getdata()) == [0, 128, 255]
 
 
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("samples", [np.ones((2, 2), np.float32), np.full((2, 2), 70000, np.int32), -np.eye(2, dtype="i4")])
 def test_samples_without_a_range_are_refused(samples):
     """Which value is white is a guess, and a wrong one is a black picture."""
