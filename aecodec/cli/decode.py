@@ -63,6 +63,6 @@ def _format(output: str) -> str:
     extension = Path(output).suffix.lower()
     Image.init()
     kind = Image.registered_extensions().get(extension)
-    if kind is None or kind not in Image.SAVE:
+    if kind not in Image.SAVE or extension == files.EXTENSION:  # which Pillow knows where aecodec.pillow is imported
         raise AecodecError(f"cannot write pictures with the extension {extension!r}; use .png, .jpg, .webp or .tif")
     return kind
