@@ -157,13 +157,13 @@ def save(image: Image.Image, kind: str) -> bytes:
         warnings.warn(f"not kept in {kind}: {', '.join(_METADATA[name] for name in sorted(lost))}", stacklevel=2)
     if kind == "GIF" and image.getcolors() is None:
         warnings.warn("GIF holds 256 colours; the others are approximated", stacklevel=2)
-    values = {name: value for name, value in values.items() if name not in lost}
-    if kind == "PNG" and "xmp" in values:
+    values |= dict.fromkeys(lost, b"")  # where a name is missing, some of Pillow's writers look into image.info
+    if kind == "PNG" and values.get("xmp"):
         from PIL.PngImagePlugin import PngInfo
 
         values["pnginfo"] = PngInfo()
         values["pnginfo"].add_itxt("XML:com.adobe.xmp", values.pop("xmp").decode("utf-8", "replace"))
-    elif kind == "TIFF" and "xmp" in values:
+    elif kind == "TIFF" and values.get("xmp"):
         values["exif"] = image.getexif()
         values["exif"][700] = values.pop("xmp")
     buffer = io.BytesIO()
