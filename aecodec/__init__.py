@@ -49,19 +49,25 @@ def encode(
 
 
 def decode(
-    data: bytes, *, weights: str | None = None, device: str = "auto", max_pixels: int | None = 2**28
+    data: bytes,
+    *,
+    weights: str | None = None,
+    device: str = "auto",
+    crop: tuple[int, int, int, int] | None = None,
+    max_pixels: int | None = 2**28,
 ) -> Image:
     """The picture in an .aec file, mode "RGB", "L", "RGBA" or "LA", with its ICC, EXIF and XMP in ``info``.
 
     As from Pillow's own formats, it is not turned as its EXIF says; ``PIL.ImageOps.exif_transpose`` does that.
 
-    ``weights`` is a folder to take the weights from where they are not installed.  Raises BitstreamError where the data
-    is damaged, LimitError over ``max_pixels`` (None: no limit), WeightsError where the weights that the file names are
-    not there.
+    ``weights`` is a folder to take the weights from where they are not installed; ``crop`` (left, top, width, height) is a
+    part to decode, in pixels as they are stored; the rest of a large picture costs no time then.  Raises BitstreamError
+    where the data is damaged, LimitError over ``max_pixels`` (None: no limit), PictureError for a crop that is not inside,
+    WeightsError where the weights that the file names are not there.
     """
     from aecodec.codec import pipeline
 
-    return pipeline.decode(data, weights=weights, device=device, max_pixels=max_pixels)
+    return pipeline.decode(data, weights=weights, device=device, crop=crop, max_pixels=max_pixels)
 
 
 def info(data: bytes) -> Header:

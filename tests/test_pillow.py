@@ -53,7 +53,7 @@ def test_open_decodes_nothing(stored):
 def test_open_reads_no_payload(file):
     """Opening a large file over a network must not fetch it."""
     stream = bitstream.read(file)
-    data = bitstream.write(Stream(stream.header, bytes(10**6), {bitstream.ICC: bytes(100_000)}))
+    data = bitstream.write(Stream(stream.header, [bytes(10**6)], {bitstream.ICC: bytes(100_000)}))
     read = []
 
     class Counting(io.BytesIO):
@@ -121,7 +121,7 @@ def test_the_limit_is_that_of_pillow(monkeypatch, stored, file):
     with pytest.warns(Image.DecompressionBombWarning):
         Image.open(stored)
     stream = bitstream.read(file)
-    bomb = bitstream.write(Stream(Header(2**20, 2**20, "RGB", stream.header.weights, 0), b""))
+    bomb = bitstream.write(Stream(Header(2**20, 2**20, "RGB", stream.header.weights, 0), [b""]))
     with pytest.raises(Image.DecompressionBombError):
         Image.open(io.BytesIO(bomb))
 
@@ -131,7 +131,7 @@ def test_damage_is_an_os_error(file):
     for bad in (file[:9], file[:12] + b"!" + file[13:]):
         with pytest.raises(UnidentifiedImageError, match="aec"):
             Image.open(io.BytesIO(bad))
-    foreign = Stream(Header(9, 9, "L", "0badcafe", 0), b"")
+    foreign = Stream(Header(9, 9, "L", "0badcafe", 0), [b""])
     for bad in (file[:-1], file[:-9] + b"!" + file[-8:], file + b"!", bitstream.write(foreign)):
         with pytest.raises(OSError):
             Image.open(io.BytesIO(bad)).load()

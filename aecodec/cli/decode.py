@@ -2,56 +2,82 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from pathlib import Path
 
 import click
 
-from aecodec.cli import files, options
+from aecodec.cli import batch, files, options
 from aecodec.errors import AecodecError
 
 
+class Crop(click.ParamType):
+    """Four integers: the left and top of a region, its width and its height."""
+
+    name = "X,Y,W,H"
+
+    def convert(self, value, param, ctx) -> tuple[int, int, int, int]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            left, top, width, height = map(int, value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a region such as 900,600,200,100", param, ctx)
+        return left, top, width, height
+
+
 @click.command()
-@click.argument("paths", metavar="IN... OUT", nargs=-1, required=True)
-@click.option("--weights", help="Take the weights from this folder.  [default: those installed]")
+@click.argument("paths", metavar="IN... OUT", nargs=-1, required=True, type=options.file_names)
+@click.option("--weights", metavar="FOLDER", type=options.file_names,
+              help="Take the weights from this folder.  [default: those installed]")
+@click.option("--crop", type=Crop(), help="Decode this part only, in pixels as they are stored.")
 @options.output_dir
+@options.recursive
+@options.update
 @options.device
 @options.threads
 @options.max_pixels
 @options.force
 @options.as_json
-def decode(paths, weights, output_dir, device, threads, max_pixels, force, as_json):
+def decode(paths, output_dir, recursive, threads, as_json, **settings):
     """Decode .aec files into any format that Pillow writes; OUT's extension picks it.
 
     \b
     aecodec decode photo.aec photo.png
+    aecodec decode --crop 900,600,200,100 photo.aec detail.png
     aecodec decode --output-dir pictures *.aec
+    aecodec decode -r --output-dir pictures archive
 
-    With --output-dir, or with "-" for standard output, pictures are written as PNG.
+    With --output-dir, or with "-" for standard output, pictures are written as PNG.  With --output-dir an IN may be a
+    folder, which stands for the .aec files in it.
     """
-    tasks = files.jobs(paths, output_dir, ".png")
-    files.use_threads(threads)
+    tasks = files.jobs(paths, output_dir, ".png", {files.EXTENSION}, recursive)
+    work = functools.partial(_work, **settings)
+    batch.run(tasks, work, show=json.dumps if as_json else None, verb="decoded", threads=threads, device=settings["device"])
 
-    def work(job: files.Job) -> None:
-        kind = _format(job.output)
-        files.check_output(job.output, force)
-        data = files.read_input(job.input)
-        import aecodec
 
-        start = time.perf_counter()
-        image = aecodec.decode(data, weights=weights, device=device, max_pixels=max_pixels)
-        seconds = time.perf_counter() - start
-        from aecodec.codec import formats
+def _work(job: files.Job, weights, crop, update, device, max_pixels, force) -> batch.Done:
+    if update and files.up_to_date(job):
+        return batch.SKIPPED
+    kind = _format(job.output)
+    files.check_output(job, force or update)
+    from aecodec.codec.bitstream import read_header
 
-        files.write_output(job.output, formats.save(image, kind))
-        if as_json:
-            shown = aecodec.info(data)
-            result = {"input": job.input, "output": job.output, "width": shown.width, "height": shown.height,
-                      "decode_seconds": round(seconds, 4)}
-            click.echo(json.dumps(result), err=job.output == files.STANDARD)
+    data = files.read_input(job.input, max_pixels, lambda start: read_header(start, max_pixels))
+    import aecodec
 
-    files.run(tasks, work)
+    start = time.perf_counter()
+    image = aecodec.decode(data, weights=weights, device=device, crop=crop, max_pixels=max_pixels)
+    seconds = time.perf_counter() - start
+    from aecodec.codec import formats, metadata
+
+    written = formats.save(image, kind)
+    files.write_output(job, written)
+    width, height = metadata.shown_size(image.size, image.info.get("exif", b""))
+    report = {"width": width, "height": height, "decode_seconds": round(seconds, 4)}
+    return batch.Done(report, len(data), len(written))
 
 
 def _format(output: str) -> str:
@@ -63,6 +89,6 @@ def _format(output: str) -> str:
     extension = Path(output).suffix.lower()
     Image.init()
     kind = Image.registered_extensions().get(extension)
-    if kind not in Image.SAVE or extension == files.EXTENSION:  # which Pillow knows where aecodec.pillow is imported
+    if kind in (None, "AEC") or kind not in Image.SAVE:
         raise AecodecError(f"cannot write pictures with the extension {extension!r}; use .png, .jpg, .webp or .tif")
     return kind

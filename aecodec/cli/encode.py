@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import time
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aecodec.cli import files, options
+from aecodec.cli import batch, files, options
 from aecodec.codec.quality import DEFAULT_QUALITY, index_of_quality, quality_of_index
 from aecodec.errors import AecodecError
 
@@ -44,65 +45,70 @@ class Finite(click.FloatRange):
 
 
 @click.command()
-@click.argument("paths", metavar="IN... OUT", nargs=-1, required=True)
+@click.argument("paths", metavar="IN... OUT", nargs=-1, required=True, type=options.file_names)
 @click.option("-q", "--quality", type=Finite(0, 100),
               help=f"0 is smallest, 100 visually lossless.  [default: {DEFAULT_QUALITY:g}]")
 @click.option("--bpp", type=Finite(min=0, min_open=True), help="At most this many bits per pixel.")
 @click.option("--size", type=ByteSize(), help="At most this many bytes.")
 @click.option("--psnr", type=Finite(min=0, min_open=True), metavar="DB", help="At least this PSNR.")
-@click.option("--weights", default="photo", show_default=True, help="Installed weights, or a folder that holds some.")
+@options.weights
 @click.option("--strip", is_flag=True, help="Drop EXIF and XMP; an EXIF orientation is applied.")
 @click.option("--frame", type=click.IntRange(min=0), metavar="N", help="Take this frame or page of several, from 0.")
 @options.output_dir
+@options.recursive
+@options.update
 @options.device
 @options.threads
 @options.max_pixels
 @options.force
 @options.as_json
-def encode(paths, quality, bpp, size, psnr, weights, strip, frame, output_dir, device, threads, max_pixels, force,
-           as_json):
+def encode(paths, quality, bpp, size, psnr, output_dir, recursive, threads, as_json, **settings):
     """Encode pictures.
 
     \b
     aecodec encode photo.png photo.aec
     aecodec encode --size 40k photo.png photo.aec
     aecodec encode --output-dir small *.png
+    aecodec encode -r --update --output-dir small photos
 
     OUT may be "-" for standard output, IN for standard input.  An OUT with a picture's extension is refused without
-    --force, so that "aecodec encode *.png" cannot overwrite a picture.
+    --force, so that "aecodec encode *.png" cannot overwrite a picture.  With --output-dir an IN may be a folder, which
+    stands for the files in it that have a picture's extension.
     """
-    if sum(target is not None for target in (quality, bpp, size, psnr)) > 1:
+    target = {"quality": quality, "bpp": bpp, "size": size, "psnr": psnr}
+    if sum(value is not None for value in target.values()) > 1:
         raise click.UsageError("--quality, --bpp, --size and --psnr exclude each other")
-    tasks = files.jobs(paths, output_dir, files.EXTENSION)
-    files.use_threads(threads)
+    tasks = files.jobs(paths, output_dir, files.EXTENSION, files.PICTURE_EXTENSIONS, recursive)
+    work = functools.partial(_work, target=target, **settings)
+    batch.run(tasks, work, show=json.dumps if as_json else None, verb="encoded", threads=threads, device=settings["device"])
 
-    def work(job: files.Job) -> None:
-        if Path(job.output).suffix.lower() in files.PICTURE_EXTENSIONS and not force:
-            raise AecodecError(f"the output {job.output} has a picture's extension; --force writes it all the same")
-        files.check_output(job.output, force)
-        data = files.read_input(job.input)
-        from aecodec.codec import formats
-        from aecodec.codec.pipeline import Encoder
 
-        image = formats.open_picture(data, max_pixels)
+def _work(job: files.Job, target: dict, weights, strip, frame, update, device, max_pixels, force) -> batch.Done:
+    if Path(job.output).suffix.lower() in files.PICTURE_EXTENSIONS and not force:
+        raise AecodecError(f"the output {job.output} has a picture's extension; --force writes it all the same")
+    if update and files.up_to_date(job):
+        return batch.SKIPPED
+    files.check_output(job, force or update)
+    data = files.read_input(job.input, max_pixels)
+    from aecodec.codec import formats
+    from aecodec.codec.pipeline import Encoder
 
-        start = time.perf_counter()
-        encoder = Encoder(image, weights=weights, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
-        encoded, db = _meet_target(encoder, quality, bpp, size, psnr)
-        seconds = time.perf_counter() - start
-        files.write_output(job.output, encoded.data)
-        if as_json:
-            width, height = encoder.shown_size
-            result = {
-                "input": job.input, "output": job.output, "bytes": len(encoded.data), "width": width, "height": height,
-                "bpp": round(len(encoded.data) * 8 / (width * height), 6), "quality": quality_of_index(encoded.rate),
-                "weights": encoder.weights.id, "encode_seconds": round(seconds, 4),
-            }
-            if db is not None:
-                result["psnr"] = round(db, 4)
-            click.echo(json.dumps(result), err=job.output == files.STANDARD)
+    image = formats.open_picture(data, max_pixels)
 
-    files.run(tasks, work)
+    start = time.perf_counter()
+    encoder = Encoder(image, weights=weights, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
+    encoded, db = _meet_target(encoder, **target)
+    seconds = time.perf_counter() - start
+    files.write_output(job, encoded.data)
+    width, height = encoder.shown_size
+    report = {
+        "bytes": len(encoded.data), "width": width, "height": height,
+        "bpp": round(len(encoded.data) * 8 / (width * height), 6), "quality": quality_of_index(encoded.rate),
+        "weights": encoder.weights.id, "encode_seconds": round(seconds, 4),
+    }  # fmt: skip
+    if db is not None:
+        report["psnr"] = round(db, 4)
+    return batch.Done(report, len(data), len(encoded.data))
 
 
 def _meet_target(encoder: Encoder, quality, bpp, size, psnr) -> tuple[Encoded, float | None]:

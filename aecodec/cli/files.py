@@ -1,96 +1,173 @@
-"""Inputs, outputs and failures of commands that work on files."""
+"""Inputs and outputs of commands that work on files."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from aecodec.errors import AecodecError, BitstreamError
+from aecodec.errors import AecodecError, LimitError
 
 STANDARD = "-"
 EXTENSION = ".aec"
-FAILED, DAMAGED = 1, 3
+FAILED, DAMAGED, INTERRUPTED = 1, 3, 130
 PICTURE_EXTENSIONS = frozenset(
     ".apng .avif .bmp .gif .heic .heif .j2k .jfif .jp2 .jpe .jpeg .jpg .jxl .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp"
     .split()
 )
+BLOCK = 2**20  # bytes read at a time, and at most before an input is looked at
 
 
 @dataclass(frozen=True)
 class Job:
-    """One input and where its result goes; either may be "-"."""
+    """One input and where its result goes; either may be "-".  ``folder`` is the --output-dir that OUT lies below."""
 
     input: str
     output: str
+    folder: str | None = None
 
 
-def jobs(paths: Sequence[str], output_dir: str | None, extension: str) -> list[Job]:
-    """IN OUT, or any number of INs with an output folder.
+def jobs(
+    paths: Sequence[str], output_dir: str | None, extension: str, wanted: Collection[str] = (), recursive: bool = False
+) -> list[Job]:
+    """IN OUT, or any number of files and folders with an output folder; ``wanted`` as in ``expand``.
 
-    Raises click.UsageError for anything else, and where two inputs would become one output.
+    Raises click.UsageError for anything else, and where two inputs would become one output or an output replace an
+    input: nothing has been written then.  Ends the process where there is no such output folder.
     """
     if output_dir is None:
-        if len(paths) != 2:
+        if len(paths) != 2 or recursive:
             raise click.UsageError("give one IN and one OUT, or any number of INs with --output-dir")
         return [Job(*paths)]
     if not paths:
         raise click.UsageError("nothing to do: give at least one IN")
-    result = [Job(path, str(Path(output_dir) / (Path(path).stem + extension))) for path in paths]
+    if STANDARD in paths:
+        raise click.UsageError("standard input has no name to use in --output-dir")
+    if not os.path.isdir(output_dir):
+        complain(output_dir, "there is no folder of this name")
+        sys.exit(FAILED)
+    result = [
+        Job(path, str(Path(output_dir, below.parent, below.stem + extension)), output_dir)
+        for path, below in expand(paths, wanted, recursive)
+    ]
+    inputs = {os.path.abspath(job.input) for job in result}
     seen: dict[str, str] = {}
     for job in result:
-        if job.input == STANDARD:
-            raise click.UsageError("standard input has no name to use in --output-dir")
-        if job.output in seen:
-            raise click.UsageError(f"{seen[job.output]} and {job.input} would both become {job.output}")
-        seen[job.output] = job.input
+        key = os.path.normcase(job.output)
+        if key in seen:
+            raise click.UsageError(f"{seen[key]} and {job.input} would both become {job.output}")
+        if os.path.abspath(job.output) in inputs:
+            raise click.UsageError(f"{job.output} would replace an input")
+        seen[key] = job.input
     return result
 
 
-def read_input(path: str) -> bytes:
-    """The bytes of a file or of standard input.  Raises AecodecError where it cannot be read."""
-    if path == STANDARD:
-        return sys.stdin.buffer.read()
+def expand(paths: Sequence[str], wanted: Collection[str], recursive: bool) -> Iterator[tuple[str, Path]]:
+    """Files, each with its path below the argument that it came from, folders sorted.
+
+    A folder gives its files with the extensions ``wanted``, and with ``recursive`` those of the folders in it; hidden
+    ones and links to folders are left out.  Raises click.UsageError where a folder gives none or cannot be read.
+    """
+
+    def unreadable(error: OSError) -> None:
+        raise click.UsageError(f"cannot read the folder {error.filename}: {reason(error)}")
+
+    for path in paths:
+        if not os.path.isdir(path):
+            yield path, Path(Path(path).name)
+            continue
+        found = False
+        for folder, below, names in os.walk(path, onerror=unreadable):
+            below[:] = sorted(name for name in below if recursive and not name.startswith("."))
+            for name in sorted(names):
+                file = os.path.join(folder, name)
+                if Path(name).suffix.lower() in wanted and not name.startswith(".") and os.path.isfile(file):
+                    found = True
+                    yield file, Path(os.path.relpath(file, path))
+        if not found:
+            hint = "" if recursive else "; -r looks into the folders in it"
+            raise click.UsageError(f"no {'/'.join(wanted) if len(wanted) == 1 else 'pictures'} in the folder {path}{hint}")
+
+
+def read_input(path: str, max_pixels: int | None, check: Callable[[bytes], object] = len) -> bytes:
+    """The bytes of a file or of standard input.
+
+    ``check`` is given the first block before more is read, and raises what is wrong with it.  Raises LimitError for
+    more bytes than a picture of ``max_pixels`` can need (an endless pipe), AecodecError where it cannot be read.
+    """
+    limit = None if max_pixels is None else 8 * max_pixels + 2**26  # RGBA of 16 bits, and room for metadata
+    blocks, size = [], 0
     try:
-        return Path(path).read_bytes()
+        with contextlib.nullcontext(sys.stdin.buffer) if path == STANDARD else open(path, "rb") as file:
+            while block := file.read(BLOCK):
+                if not blocks:
+                    check(block)
+                size += len(block)
+                if limit is not None and size > limit:
+                    raise LimitError(f"more than {limit} bytes; --max-pixels raises the limit")
+                blocks.append(block)
     except OSError as error:
-        raise AecodecError(_reason(error)) from None
+        raise AecodecError(reason(error)) from None
+    return b"".join(blocks)
 
 
-def check_output(path: str, force: bool) -> None:
-    """Raises AecodecError where writing would replace a file without ``force``, or cannot work at all."""
+def up_to_date(job: Job) -> bool:
+    """Whether the output is whole and newer than the last change of the input, of its contents or of what has its name.
+
+    Outputs appear whole or not at all, so one that is not empty is whole.  Where a file is replaced by an older one
+    its modification time goes back, but not the time of its last change of status, so both count.
+    """
+    if STANDARD in (job.input, job.output):
+        return False
+    try:
+        made, source = os.stat(job.output), os.stat(job.input)
+    except OSError:
+        return False
+    changed = source.st_mtime_ns if os.name == "nt" else max(source.st_mtime_ns, source.st_ctime_ns)
+    return made.st_size > 0 and made.st_mtime_ns > changed
+
+
+def check_output(job: Job, force: bool) -> None:
+    """Raises AecodecError where writing would replace the input, or a file without ``force``, or cannot work at all."""
+    path = job.output
     if path == STANDARD:
         return
     target = Path(path)
     if os.path.isdir(target):  # target.is_dir() raises where a folder may not be searched
         raise AecodecError(f"{path} is a folder")
-    if not os.path.isdir(target.parent):
+    if job.folder is None and not os.path.isdir(target.parent):
         raise AecodecError(f"there is no folder {target.parent}")
-    if os.path.exists(target) and not os.path.isfile(target):
+    if not os.path.exists(target):
+        return
+    if not os.path.isfile(target):
         raise AecodecError(f'{path} is a device or a pipe; "-" writes to standard output')
-    if os.path.exists(target) and not force:
+    if job.input != STANDARD and os.path.exists(job.input) and os.path.samefile(job.input, target):
+        raise AecodecError(f"{path} is the input itself")
+    if not force:
         raise AecodecError(f"{path} exists; --force replaces it")
 
 
-def write_output(path: str, data: bytes) -> None:
+def write_output(job: Job, data: bytes) -> None:
     """Writes a whole file or none: a temporary file beside it, then a rename.
 
     Raises AecodecError where it cannot be written.
     """
-    if path == STANDARD:
+    if job.output == STANDARD:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
-    target = Path(path)
+    target = Path(job.output)
     temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        if job.folder is not None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".aecodec-", dir=target.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
@@ -99,7 +176,7 @@ def write_output(path: str, data: bytes) -> None:
         os.replace(temporary, target)
         temporary = None
     except OSError as error:
-        raise AecodecError(f"cannot write {path}: {_reason(error)}") from None
+        raise AecodecError(f"cannot write {job.output}: {reason(error)}") from None
     finally:
         if temporary is not None:
             os.unlink(temporary)
@@ -114,7 +191,8 @@ def _mode_for(target: Path) -> int:
     return 0o666 & ~umask
 
 
-def _reason(error: OSError) -> str:
+def reason(error: OSError) -> str:
+    """What the system says, as the end of a line."""
     return (error.strerror or str(error)).lower()
 
 
@@ -122,35 +200,3 @@ def complain(path: str, message: object) -> None:
     """One line on standard error."""
     name = "standard input" if path == STANDARD else path
     click.echo("aecodec: " + " ".join(f"{name}: {message}".split()), err=True)
-
-
-def run(tasks: Sequence[Job], work: Callable[[Job], None]) -> None:
-    """Does every job, says in one line what fails or is lost, and ends the process with the right exit code."""
-    failures: list[AecodecError] = []
-    for job in tasks:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("always", UserWarning)
-            try:
-                work(job)
-            except AecodecError as error:
-                failures.append(error)
-                complain(job.input, error)
-            except BrokenPipeError:
-                raise  # the reader of our output has gone; click ends quietly
-            except OSError as error:
-                failures.append(AecodecError(_reason(error)))
-                complain(job.input, failures[-1])
-            except MemoryError:
-                failures.append(AecodecError("out of memory"))
-                complain(job.input, failures[-1])
-            for message in dict.fromkeys(str(w.message) for w in caught if w.category is UserWarning):
-                complain(job.input, f"warning: {message}")
-    if failures:
-        sys.exit(DAMAGED if all(isinstance(error, BitstreamError) for error in failures) else FAILED)
-
-
-def use_threads(count: int | None) -> None:
-    """Limits the threads of the runtimes; must run before they are imported."""
-    if count:
-        os.environ["OMP_NUM_THREADS"] = str(count)

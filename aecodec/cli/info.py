@@ -6,39 +6,42 @@ import json
 
 import click
 
-from aecodec.cli import files, options
+from aecodec.cli import batch, files, options
 
 
 @click.command()
-@click.argument("paths", metavar="FILE...", nargs=-1, required=True)
+@click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=options.file_names)
+@options.recursive
 @options.as_json
-def info(paths, as_json):
+def info(paths, recursive, as_json):
     """Say what .aec files hold, without decoding them.  All checksums are verified.
 
     \b
     aecodec info photo.aec
+    aecodec info -r archive
+
+    A folder stands for the .aec files in it.
     """
+    tasks = [files.Job(path, "") for path, _ in files.expand(paths, {files.EXTENSION}, recursive)]
+    batch.run(tasks, _work, show=json.dumps if as_json else _prose)
 
-    def work(job: files.Job) -> None:
-        from aecodec.codec import bitstream, metadata
 
-        data = files.read_input(job.input)
-        stream = bitstream.read(data, max_pixels=None)
-        head = metadata.shown(stream.header, stream.chunks)
-        names = {bitstream.ICC: "icc", bitstream.EXIF: "exif", bitstream.XMP: "xmp"}
-        result = {
-            "version": bitstream.VERSION, "width": head.width, "height": head.height, "mode": head.mode,
-            "weights": head.weights, "quality": head.quality, "bytes": len(data),
-            "bpp": round(len(data) * 8 / (head.width * head.height), 6), "tiles": 1,
-            "metadata": [names[kind] for kind in stream.chunks if kind in names],
-        }
-        if as_json:
-            click.echo(json.dumps({"input": job.input, **result}))
-        else:
-            click.echo(
-                f"{job.input}: {head.width} x {head.height} {head.mode}, quality {head.quality:g}, {len(data)} bytes, "
-                f"{result['bpp']:.3f} bits per pixel, weights {head.weights}"
-                + (f", with {' '.join(result['metadata'])}" if result["metadata"] else "")
-            )
+def _work(job: files.Job) -> batch.Done:
+    from aecodec.codec import bitstream, metadata
 
-    files.run([files.Job(path, files.STANDARD) for path in paths], work)
+    data = files.read_input(job.input, None, lambda start: bitstream.read_header(start, max_pixels=None))
+    stream = bitstream.read(data, max_pixels=None)
+    head = metadata.shown(stream.header, stream.chunks)
+    names = {bitstream.ICC: "icc", bitstream.EXIF: "exif", bitstream.XMP: "xmp"}
+    return batch.Done({
+        "version": bitstream.VERSION, "width": head.width, "height": head.height, "mode": head.mode,
+        "weights": head.weights, "quality": head.quality, "bytes": len(data),
+        "bpp": round(len(data) * 8 / (head.width * head.height), 6), "tiles": head.tiles,
+        "metadata": [names[kind] for kind in stream.chunks if kind in names],
+    })  # fmt: skip
+
+
+def _prose(report: dict) -> str:
+    text = "{input}: {width} x {height} {mode}, quality {quality:g}, {bytes} bytes, {bpp:.3f} bits per pixel, "
+    text += "weights {weights}" + (f", with {' '.join(report['metadata'])}" if report["metadata"] else "")
+    return text.format(**report)

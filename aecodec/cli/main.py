@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import sys
 
 import click
 
 from aecodec import __version__
+from aecodec.cli.files import INTERRUPTED
 
 COMMANDS = {"encode": "encode", "decode": "decode", "info": "info", "weights": "weights", "train": "train"}
 
@@ -22,6 +24,13 @@ class LazyGroup(click.Group):
             return None
         return getattr(importlib.import_module(f"aecodec.cli.{COMMANDS[name]}"), name)
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("aecodec: interrupted", err=True)
+            sys.exit(INTERRUPTED)
+
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", message="aecodec %(version)s")
@@ -33,5 +42,12 @@ def main() -> None:
     aecodec decode photo.aec photo.png
 
     Exit codes: 0 done, 1 at least one file failed, 2 wrong usage, 3 a file is damaged, truncated, unknown or over the
-    limits.
+    limits, 130 interrupted.
+
+    Shells complete commands, options and files after one of these lines in .bashrc, .zshrc or fish's config:
+
+    \b
+    eval "$(_AECODEC_COMPLETE=bash_source aecodec)"
+    eval "$(_AECODEC_COMPLETE=zsh_source aecodec)"
+    _AECODEC_COMPLETE=fish_source aecodec | source
     """

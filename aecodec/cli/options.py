@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+
+def _installed(ctx, param, incomplete: str) -> list[str]:
+    """Names of installed weights for shell completion; ``aecodec.weights`` would import numpy."""
+    folder = Path(__file__).parent.parent / "weights"
+    return sorted(path.parent.name for path in folder.glob(f"{incomplete}*/card.toml"))
+
+
+# click.Path only so that shells complete the names of files; what is there is looked at when its turn comes
+file_names = click.Path(readable=False)
+weights = click.option("--weights", default="photo", show_default=True, shell_complete=_installed,
+                       help="Installed weights, or a folder that holds some.")
+weights_argument = click.argument("name", default="photo", shell_complete=_installed)
 device = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
                       help="Where the networks run.")
-threads = click.option("-j", "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]")
+threads = click.option("-j", "--threads", type=click.IntRange(min=1),
+                       help="CPU threads in all; many pictures are shared out among processes.  [default: all cores]")
 force = click.option("-f", "--force", is_flag=True, help="Replace existing files.")
 output_dir = click.option("--output-dir", type=click.Path(file_okay=False), metavar="DIR",
-                          help="Write one file per IN into this folder.")
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file.")
+                          help="Write one file per IN into this folder, with the folders that it lies in below an IN.")
+recursive = click.option("-r", "--recursive", is_flag=True, help="Descend into the folders in a folder.")
+update = click.option("--update", is_flag=True,
+                      help="Skip what is done: an OUT that is not empty and newer than the last change of its IN, of "
+                           "contents, name or rights. Others are replaced. Settings are not compared.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file, as they finish.")
 max_pixels = click.option("--max-pixels", type=click.IntRange(min=1), default=2**28, show_default=True,
                           help="Refuse larger pictures before anything is allocated.")

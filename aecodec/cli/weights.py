@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from aecodec.cli import options
 from aecodec.errors import AecodecError
 
 
@@ -23,7 +24,11 @@ def weights():
 @weights.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per model.")
 def list_(as_json):
-    """List installed weights, the default first."""
+    """List installed weights, the default first.
+
+    \b
+    aecodec weights list
+    """
     from aecodec import weights as store
 
     for name in store.names():
@@ -33,9 +38,13 @@ def list_(as_json):
 
 
 @weights.command()
-@click.argument("name", default="photo")
+@options.weights_argument
 def show(name):
-    """Print the card of installed weights, or of a folder, and what the networks cost per pixel."""
+    """Print the card of installed weights, or of a folder, and what the networks cost per pixel.
+
+    \b
+    aecodec weights show photo
+    """
     try:
         from aecodec import weights as store
 
@@ -53,9 +62,12 @@ def show(name):
 
 
 @weights.command()
-@click.argument("name", default="photo")
+@options.weights_argument
 def verify(name):
     """Check weights: content hash, the certificate of exact integer sums, and a known-answer test.
+
+    \b
+    aecodec weights verify photo
 
     The certificate lists, for every integer layer, the largest sum that any input can cause.  Below 2**24 float32
     arithmetic is exact, whatever the library, the thread count or the order of summation.

@@ -56,6 +56,8 @@ def open_picture(data: bytes, max_pixels: int | None) -> Image.Image:
             except UnidentifiedImageError:
                 raise PictureError("not a picture that Pillow can read" if data else "the file is empty") from None
         check_size(*image.size, max_pixels)
+        if image.format == "EPS":  # Pillow would have Ghostscript run it, whatever the file's name says
+            raise PictureError("PostScript is a program and not a picture; render it first")
     return image
 
 
@@ -157,20 +159,38 @@ def save(image: Image.Image, kind: str) -> bytes:
         warnings.warn(f"not kept in {kind}: {', '.join(_METADATA[name] for name in sorted(lost))}", stacklevel=2)
     if kind == "GIF" and image.getcolors() is None:
         warnings.warn("GIF holds 256 colours; the others are approximated", stacklevel=2)
-    values |= dict.fromkeys(lost, b"")  # where a name is missing, some of Pillow's writers look into image.info
-    if kind == "PNG" and values.get("xmp"):
+    values = {name: value for name, value in values.items() if name not in lost}
+    for name in _METADATA:  # some of Pillow's writers look there for what they are not given
+        image.info.pop(name, None)
+    reason = None
+    for dropped in ((), *((name,) for name in values), tuple(values)):  # damaged metadata must not cost the picture
+        try:
+            data = _write(image, kind, {name: value for name, value in values.items() if name not in dropped})
+        except MemoryError:
+            raise
+        except Exception as error:  # the writers raise whatever they meet
+            reason = reason or error
+            continue
+        if dropped:
+            names = " and ".join(_METADATA[name] for name in dropped)
+            warnings.warn(f"{names} cannot be kept in {kind}: {reason}", stacklevel=2)
+        return data
+    raise AecodecError(f"Pillow cannot write it as {kind}: {reason}")
+
+
+def _write(image: Image.Image, kind: str, values: dict[str, bytes]) -> bytes:
+    if kind == "PNG" and "xmp" in values:
         from PIL.PngImagePlugin import PngInfo
 
         values["pnginfo"] = PngInfo()
         values["pnginfo"].add_itxt("XML:com.adobe.xmp", values.pop("xmp").decode("utf-8", "replace"))
-    elif kind == "TIFF" and values.get("xmp"):
-        values["exif"] = image.getexif()
-        values["exif"][700] = values.pop("xmp")
+    elif kind == "TIFF" and "xmp" in values:
+        exif = Image.Exif()
+        exif.load(values.get("exif", b""))
+        exif[700] = values.pop("xmp")
+        values["exif"] = exif
     buffer = io.BytesIO()
-    try:
-        image.save(buffer, kind, **_OPTIONS.get(kind, {}), **values)
-    except (OSError, ValueError) as error:
-        raise AecodecError(f"Pillow cannot write it as {kind}: {error}") from None
+    image.save(buffer, kind, **_OPTIONS.get(kind, {}), **values)
     return buffer.getvalue()
 
 

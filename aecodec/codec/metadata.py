@@ -50,9 +50,13 @@ def from_chunks(chunks: dict[bytes, bytes]) -> dict[str, bytes]:
 
 def shown(header: Header, chunks: dict[bytes, bytes]) -> Header:
     """The header as a viewer shows the picture: turned as its EXIF says, and with alpha in its mode."""
-    if orientation(chunks.get(EXIF, b"")) > 4:
-        header = replace(header, width=header.height, height=header.width)
-    return replace(header, mode=header.mode + "A") if ALPHA in chunks else header
+    width, height = shown_size((header.width, header.height), chunks.get(EXIF, b""))
+    return replace(header, width=width, height=height, mode=header.mode + "A" if ALPHA in chunks else header.mode)
+
+
+def shown_size(size: tuple[int, int], exif: bytes) -> tuple[int, int]:
+    """Width and height of a picture of this size after it is turned as its EXIF says."""
+    return size[::-1] if orientation(exif) > 4 else size
 
 
 def orientation(exif: bytes) -> int:

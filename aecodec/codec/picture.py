@@ -10,6 +10,7 @@ from PIL import Image
 
 from aecodec.codec.bitstream import MAX_SIDE
 from aecodec.codec.config import PADDING
+from aecodec.codec.tiles import Box
 from aecodec.errors import LimitError, PictureError
 
 
@@ -115,10 +116,14 @@ def padded_size(height: int, width: int) -> tuple[int, int]:
     return -height % PADDING + height, -width % PADDING + width
 
 
-def pad(array: np.ndarray) -> np.ndarray:
-    """(H, W, C) replicated at the bottom and right edges to a size that the networks take."""
-    height, width = padded_size(*array.shape[:2])
-    return np.pad(array, ((0, height - array.shape[0]), (0, width - array.shape[1]), (0, 0)), "edge")
+def window(array: np.ndarray, box: Box) -> np.ndarray:
+    """The box of a picture (H, W, C), which may reach over its bottom and right edges: those are replicated."""
+    height, width = array.shape[:2]
+    part = array[min(box.top, height - 1) : box.bottom, min(box.left, width - 1) : box.right]
+    rows, columns = box.shape
+    if part.shape[:2] == (rows, columns):
+        return part
+    return np.pad(part, ((0, rows - part.shape[0]), (0, columns - part.shape[1]), (0, 0)), "edge")
 
 
 def check_size(width: int, height: int, max_pixels: int | None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +12,10 @@ from PIL import Image
 from aecodec.codec import alpha, bitstream, formats, latents, metadata, picture
 from aecodec.codec.bitstream import ALPHA, EXIF, MAX_PIXELS, Header, Stream
 from aecodec.codec.config import LATENT_STRIDE
-from aecodec.codec.latents import CodedLatents
-from aecodec.runtime import open_transforms
+from aecodec.codec.entropy_model import EntropyModel
+from aecodec.codec.tiles import BLOCK, Box, Grid, tile_side, whole
+from aecodec.errors import PictureError
+from aecodec.runtime import Transforms, open_transforms, thread_count
 from aecodec.weights import DEFAULT, Weights, find, load
 
 DISTORTION = 25.0  # of rate-distortion optimised rounding, in bits per squared step; found on held-out pictures
@@ -19,11 +23,11 @@ DISTORTION = 25.0  # of rate-distortion optimised rounding, in bits per squared 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A file's bytes, the rate index that it was coded at, and the latents in it."""
+    """A file's bytes, the rate index that it was coded at, and the bits that the model says its payloads should take."""
 
     data: bytes
     rate: int
-    coded: CodedLatents
+    estimate: float
 
 
 class Encoder:
@@ -54,47 +58,130 @@ class Encoder:
         self.array = picture.to_array(self.image)
         self.weights = load(weights)
         self._transforms = open_transforms(self.weights, device)
-        self._padded = picture.pad(self.array)
 
-    def encode(self, rate: int) -> Encoded:
-        """The file at a rate index (``quality.index_of_quality``)."""
-        y, z = self._transforms.analyse(self._padded, rate)
-        coded = latents.encode(self.weights.entropy_model, y, z, rate, DISTORTION)
-        header = Header(self.image.width, self.image.height, self.image.mode, self.weights.id, rate)
-        data = bitstream.write(Stream(header, coded.payload, self._chunks))
-        return Encoded(data, rate, coded)
+    def encode(self, rate: int, tile: int | None = None) -> Encoded:
+        """The file at a rate index (``quality.index_of_quality``); ``tile`` as in ``bitstream.Header``, None to choose."""
+        height, width = self.array.shape[:2]
+        model, side = self.weights.entropy_model, tile_side(height, width) if tile is None else tile
+        area = _latent_area(height, width)
+
+        def code(y: np.ndarray, z: np.ndarray) -> tuple[bytes, float]:
+            coded = latents.encode(model, y, z, rate, DISTORTION)
+            return coded.payload, coded.estimate
+
+        coded: dict[Box, Future] = {}
+        with _workers(side > 0) as workers:
+            for group in Grid(area, max(side, BLOCK // side * side) // LATENT_STRIDE if side else 0):
+                y = self._analyse(group, area, rate)
+                concurrent.futures.wait(coded.values())  # or latents would pile up where coding is the slower part
+                for tile in Grid(group, side // LATENT_STRIDE):
+                    part = np.ascontiguousarray(y[tile.relative(group).slices])
+                    coded[tile] = workers.submit(code, part, self._transforms.hyper_analyse(part, rate))
+        payloads, estimates = zip(*(coded[tile].result() for tile in sorted(coded)))
+        header = Header(width, height, self.image.mode, self.weights.id, rate, side)
+        return Encoded(bitstream.write(Stream(header, payloads, self._chunks)), rate, sum(estimates))
+
+    def _analyse(self, box: Box, area: Box, rate: int) -> np.ndarray:
+        """Latents (h, w, M) of a box of the latents' area."""
+        blocks = Grid(box, BLOCK // LATENT_STRIDE)
+
+        def analyse(index: int) -> np.ndarray:
+            wide = blocks[index].grown(self.weights.arch.analysis_halo, area)
+            pixels = picture.window(self.array, wide.scaled(LATENT_STRIDE))
+            return self._transforms.analyse(pixels, rate)[blocks[index].relative(wide).slices]
+
+        return blocks.assemble(box, analyse)
 
     @property
     def shown_size(self) -> tuple[int, int]:
         """Width and height as a viewer shows the picture, turned as its EXIF says."""
-        width, height = self.image.size
-        return (height, width) if metadata.orientation(self._chunks.get(EXIF, b"")) > 4 else (width, height)
+        return metadata.shown_size(self.image.size, self._chunks.get(EXIF, b""))
 
     def reconstruct(self, encoded: Encoded) -> np.ndarray:
-        """What a decoder will show, (H, W, 3) uint8, without parsing the file again."""
-        decoded = self._transforms.synthesise(encoded.coded.latents, encoded.rate)
-        image = picture.from_array(decoded[: self.image.height, : self.image.width], self.image.mode)
-        return picture.to_array(image)
+        """What a decoder will show, (H, W, 3) uint8."""
+        stream = bitstream.read(encoded.data, None)
+        decoded = _decode_area(stream, self.weights, self._transforms, whole(*self.array.shape[:2]))
+        return picture.to_array(picture.from_array(decoded, self.image.mode))
 
 
 def decode(
-    data: bytes, *, weights: str | None = None, device: str = "auto", max_pixels: int | None = MAX_PIXELS
+    data: bytes,
+    *,
+    weights: str | None = None,
+    device: str = "auto",
+    crop: tuple[int, int, int, int] | None = None,
+    max_pixels: int | None = MAX_PIXELS,
 ) -> Image.Image:
     """See ``aecodec.decode``."""
     stream = bitstream.read(data, max_pixels)
     head = stream.header
+    area = whole(head.height, head.width)
+    if crop is not None:
+        left, top, width, height = crop
+        inside = Box(top, left, top + height, left + width)
+        if not inside or inside & area != inside:
+            raise PictureError(f"the crop {left},{top},{width},{height} is not inside {head.width} x {head.height}")
+        area = inside
     model = find(head.weights, weights)
-    decoded = open_transforms(model, device).synthesise(decode_latents(stream, model), head.rate)
-    image = picture.from_array(decoded[: head.height, : head.width], head.mode)
+    image = picture.from_array(_decode_area(stream, model, open_transforms(model, device), area), head.mode)
     if ALPHA in stream.chunks:
-        image.putalpha(Image.fromarray(alpha.decode(stream.chunks[ALPHA], head.height, head.width)))
+        plane = alpha.decode(stream.chunks[ALPHA], head.height, head.width)
+        image.putalpha(Image.fromarray(plane[area.slices]))
     image.info.update(metadata.from_chunks(stream.chunks))
     return image
 
 
-def decode_latents(stream: Stream, weights: Weights | None = None) -> np.ndarray:
+def _decode_area(stream: Stream, model: Weights, transforms: Transforms, area: Box) -> np.ndarray:
+    """An area, in pixels, of the decoded picture: (h, w, 3) uint8.  Only the tiles that it needs are decoded."""
+    head = stream.header
+    latent_area = _latent_area(head.height, head.width)
+    tiles = Grid(latent_area, head.tile // LATENT_STRIDE)
+    blocks = Grid(area.scaled(1, LATENT_STRIDE), BLOCK // LATENT_STRIDE)
+    windows = [block.grown(model.arch.synthesis_halo, latent_area) for block in blocks]
+    last_use = {tile: index for index, window in enumerate(windows) for tile in tiles.touching(window)}
+    result = np.empty((*area.shape, 3), np.uint8)
+    with _workers(len(last_use) > 1) as workers:
+        decoded: dict[int, Future] = {}
+        for index, (block, window) in enumerate(zip(blocks, windows)):
+            for ahead in windows[index : index + 2]:  # the workers go on while a block is synthesised
+                for tile in tiles.touching(ahead):
+                    if tile not in decoded:
+                        decoded[tile] = workers.submit(_decode_tile, stream, model.entropy_model, tiles[tile].shape, tile)
+            values = tiles.assemble(window, lambda tile: decoded[tile].result())
+            pixels = transforms.synthesise(values, head.rate)
+            origin = window.scaled(LATENT_STRIDE)
+            common = block.scaled(LATENT_STRIDE) & area
+            result[common.relative(area).slices] = pixels[common.relative(origin).slices]
+            for tile in [tile for tile in decoded if last_use[tile] <= index]:
+                del decoded[tile]
+    return result
+
+
+def _decode_tile(stream: Stream, model: EntropyModel, shape: tuple[int, int], index: int) -> np.ndarray:
+    return latents.decode(model, stream.payloads[index], shape, stream.header.rate)
+
+
+class _Inline(Executor):
+    """Does the work when it is submitted: one tile needs no thread."""
+
+    def submit(self, function, /, *args) -> Future:
+        future: Future = Future()
+        future.set_result(function(*args))
+        return future
+
+
+def _workers(parallel: bool) -> Executor:
+    return ThreadPoolExecutor(thread_count()) if parallel else _Inline()
+
+
+def decode_latents(stream: Stream, model: EntropyModel | None = None) -> np.ndarray:
     """The integer latents (h, w, M) in a file: the part of decoding that is the same bits on every machine."""
-    weights = weights or find(stream.header.weights)
-    height, width = picture.padded_size(stream.header.height, stream.header.width)
-    shape = (height // LATENT_STRIDE, width // LATENT_STRIDE, weights.arch.latents)
-    return latents.decode(weights.entropy_model, stream.payload, shape, stream.header.rate)
+    head = stream.header
+    model = model or find(head.weights).entropy_model
+    area = _latent_area(head.height, head.width)
+    tiles = Grid(area, head.tile // LATENT_STRIDE)
+    return tiles.assemble(area, lambda index: _decode_tile(stream, model, tiles[index].shape, index))
+
+
+def _latent_area(height: int, width: int) -> Box:
+    return whole(*picture.padded_size(height, width)).scaled(1, LATENT_STRIDE)

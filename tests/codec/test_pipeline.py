@@ -13,7 +13,7 @@ from PIL import Image
 import aecodec
 from aecodec.codec import bitstream, pipeline
 from aecodec.codec.bitstream import Header, Stream
-from aecodec.codec.pipeline import Encoder, decode, decode_latents
+from aecodec.codec.pipeline import Encoder, decode
 from aecodec.codec.quality import index_of_quality
 from aecodec.errors import BitstreamError, LimitError, PictureError, WeightsError
 from aecodec.eval.metrics import psnr
@@ -33,7 +33,78 @@ def test_round_trip(photo, size, mode, quality):
     assert (image.size, image.mode) == (size, mode)
     shown = np.asarray(image) if mode == "RGB" else np.repeat(np.asarray(image)[..., None], 3, -1)
     assert np.array_equal(shown, encoder.reconstruct(encoded))
-    assert np.array_equal(decode_latents(bitstream.read(encoded.data)), encoded.coded.latents)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Blocks of 128 pixels, so that a small picture has many."""
+    monkeypatch.setattr(pipeline, "BLOCK", 128)
+
+
+def test_blocks_leave_no_seam(photo, request):
+    """The transforms work on a picture in parts; where one ends must not show, and not by one level."""
+    encoder = Encoder(photo(400, 330))
+    at_once = encoder.encode(index_of_quality(60))
+    picture_at_once = np.asarray(decode(at_once.data), int)
+    request.getfixturevalue("small_blocks")
+    in_parts = encoder.encode(index_of_quality(60))
+    assert len(in_parts.data) == pytest.approx(len(at_once.data), rel=1e-3)  # the last bits of y may differ
+    assert np.abs(np.asarray(decode(at_once.data), int) - picture_at_once).max() <= 1
+
+
+def test_tiles_are_decoded_to_the_whole_picture(photo):
+    """Tiles see nothing of each other in the entropy coder; the picture must not show where they meet."""
+    picture = photo(600, 300)
+    encoder = Encoder(picture)
+    rate = index_of_quality(40)
+    tiled, plain = encoder.encode(rate, 256), encoder.encode(rate, 0)
+    assert bitstream.read(tiled.data).header.tiles == 6
+    assert len(tiled.data) == pytest.approx(len(plain.data), rel=0.1)
+    assert len(tiled.data) == pytest.approx(tiled.estimate / 8, rel=0.01, abs=150)
+    error = np.square(np.subtract(picture, decode(tiled.data), dtype=float)).mean(-1)
+    assert np.array_equal(encoder.reconstruct(tiled), decode(tiled.data))
+    near = np.zeros(error.shape, bool)
+    for edge in (256, 512):
+        near[:, edge - 8 : edge + 8] = True
+    near[256 - 8 : 256 + 8] = True
+    assert 10 * np.log10(error[near].mean() / error[~near].mean()) < 0.5  # dB; few pixels, so much noise
+
+
+@pytest.mark.parametrize("tile", [0, 256])
+@pytest.mark.parametrize("crop", [(0, 0, 1, 1), (250, 100, 20, 60), (599, 299, 1, 1), (3, 200, 590, 100), (0, 0, 600, 300)])
+def test_a_crop_is_that_part_of_the_picture(photo, small_blocks, crop, tile):
+    """Whoever asks for a region gets it, as it is in the whole picture."""
+    data = Encoder(photo(600, 300)).encode(index_of_quality(40), tile).data
+    left, top, width, height = crop
+    whole = np.asarray(decode(data), int)[top : top + height, left : left + width]
+    part = decode(data, crop=crop)
+    assert part.size == (width, height)
+    assert np.abs(np.asarray(part, int) - whole).max() <= 1
+
+
+def test_a_crop_decodes_only_the_tiles_that_it_needs(photo, monkeypatch):
+    """A detail of a huge picture must not cost what the picture costs."""
+    data = Encoder(photo(1000, 300)).encode(index_of_quality(40), 256).data
+    decoded = []
+    original = pipeline._decode_tile
+    monkeypatch.setattr(pipeline, "_decode_tile", lambda *a: decoded.append(a[-1]) or original(*a))
+    decode(data, crop=(10, 10, 50, 50))
+    assert decoded == [0]  # its halo of 128 pixels ends within the tile
+
+
+@pytest.mark.parametrize("crop", [(0, 0, 0, 5), (-1, 0, 5, 5), (90, 0, 7, 1), (0, 64, 1, 1), (200, 200, 1, 1)])
+def test_a_crop_outside_is_refused(file, crop):
+    """An empty or shifted picture would be taken for the region that was asked for."""
+    with pytest.raises(PictureError, match="crop"):
+        decode(file, crop=crop)
+
+
+def test_a_damaged_tile_is_one_error(photo):
+    """The workers' errors are the caller's."""
+    stream = bitstream.read(Encoder(photo(600, 300)).encode(index_of_quality(40), 256).data)
+    payloads = [*stream.payloads[:3], stream.payloads[2], *stream.payloads[4:]]
+    with pytest.raises(BitstreamError):
+        decode(bitstream.write(Stream(stream.header, payloads)))
 
 
 def test_more_quality_is_a_better_and_a_larger_picture(photo):
@@ -158,7 +229,7 @@ def test_hostile_alpha_is_refused(file, body):
     """Right checksums around alpha of another size, or a bomb, must end in the one known way."""
     stream = bitstream.read(file)
     with pytest.raises(BitstreamError, match="alpha"):
-        decode(bitstream.write(Stream(stream.header, stream.payload, {bitstream.ALPHA: body})))
+        decode(bitstream.write(Stream(stream.header, stream.payloads, {bitstream.ALPHA: body})))
 
 
 def test_loss_of_depth_is_told():
@@ -184,7 +255,7 @@ def test_foreign_weights_are_named(file):
     stream = bitstream.read(file)
     foreign = Header(96, 64, "RGB", "0badcafe", stream.header.rate)
     with pytest.raises(WeightsError, match="0badcafe"):
-        decode(bitstream.write(Stream(foreign, stream.payload)))
+        decode(bitstream.write(Stream(foreign, stream.payloads)))
 
 
 def test_no_flipped_bit_goes_unnoticed(file):
@@ -203,10 +274,10 @@ def test_hostile_payloads_are_refused_or_pictures(file):
     positions = random.Random(10)
     refused = 0
     for _ in range(60):
-        payload = bytearray(stream.payload)
+        payload = bytearray(stream.payloads[0])
         payload[positions.randrange(len(payload))] ^= 1 << positions.randrange(8)
         try:
-            image = decode(bitstream.write(Stream(stream.header, bytes(payload))))
+            image = decode(bitstream.write(Stream(stream.header, [bytes(payload)])))
         except BitstreamError:
             refused += 1
         else:
@@ -220,7 +291,7 @@ def test_headers_of_another_picture_are_refused(file, width, height, rate):
     stream = bitstream.read(file)
     head = Header(width, height, "RGB", stream.header.weights, rate)
     with pytest.raises(BitstreamError, match="damaged"):
-        pipeline.decode(bitstream.write(Stream(head, stream.payload)))
+        pipeline.decode(bitstream.write(Stream(head, stream.payloads)))
 
 
 def test_interface(photo):

@@ -1,0 +1,289 @@
+"""Jobs at work: one after another or in processes, told as they finish, with one exit code for all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+
+import click
+
+from aecodec.cli import files
+from aecodec.cli.files import Job
+from aecodec.errors import AecodecError, BitstreamError
+
+PICTURES_PER_PROCESS = 4  # fewer are done before another process has started
+MAX_PROCESSES = 16  # each holds the model, and a picture at a time
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a job gives: what --json prints beside input and output, and the bytes read and written."""
+
+    report: dict
+    read: int = 0
+    written: int = 0
+
+
+SKIPPED = Done({"skipped": True})
+Work = Callable[[Job], Done]
+
+
+@dataclass
+class Outcome:
+    """How a job ended: ``done``, or what was wrong; ``damaged`` where the fault is the file's own."""
+
+    job: Job
+    done: Done | None = None
+    error: str = ""
+    damaged: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+
+def run(
+    tasks: Sequence[Job],
+    work: Work,
+    *,
+    show: Callable[[dict], str] | None = None,
+    verb: str = "",
+    threads: int | None = None,
+    device: str = "cpu",
+) -> None:
+    """Does every job, says in one line what fails or is lost, and ends the process with the right exit code.
+
+    ``show`` makes the line that is printed for a report.  With a ``verb`` ("encoded") several jobs may share ``threads``
+    CPU threads among processes, and get a progress bar on a terminal and a summary; ``work`` must be picklable then.
+    """
+    processes, each = share(len(tasks), threads) if verb else (1, threads)
+    if each:
+        os.environ["OMP_NUM_THREADS"] = str(each)  # read when the runtimes are imported
+    if processes > 1 and device != "cpu":
+        from aecodec.runtime import _cuda_is_usable
+
+        if device == "cuda" or _cuda_is_usable():
+            processes = 1  # one GPU gains nothing from several models in its memory
+    outcomes = _spread(tasks, work, processes) if processes > 1 else (attempt(work, job) for job in tasks)
+    progress = Progress(len(tasks), verb)
+    failures: list[bool] = []  # whether each is damage
+    try:
+        with _terminated_as_exit(), contextlib.closing(outcomes):
+            for outcome in outcomes:
+                progress.clear()
+                _tell(outcome, show)
+                if outcome.done is None:
+                    failures.append(outcome.damaged)
+                progress.add(outcome)
+    finally:
+        progress.clear()
+        progress.summary()
+    if failures:
+        sys.exit(files.DAMAGED if all(failures) else files.FAILED)
+
+
+def share(jobs: int, threads: int | None) -> tuple[int, int | None]:
+    """(processes, threads of each): one picture uses all threads, many are spread over processes of few threads."""
+    setting = os.environ.get("OMP_NUM_THREADS", "")
+    total = threads or (int(setting) if setting.isdigit() else 0) or _cores()
+    processes = min(total, jobs // PICTURES_PER_PROCESS, MAX_PROCESSES)
+    return (processes, total // processes) if processes > 1 else (1, threads)
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+def attempt(work: Work, job: Job) -> Outcome:
+    """Does a job and catches what may go wrong with one picture."""
+    outcome = Outcome(job)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", UserWarning)
+        try:
+            outcome.done = work(job)
+        except AecodecError as error:
+            outcome.error, outcome.damaged = str(error), isinstance(error, BitstreamError)
+        except BrokenPipeError:
+            raise  # the reader of our output has gone; click ends quietly
+        except OSError as error:
+            outcome.error = files.reason(error)
+        except MemoryError:
+            outcome.error = "out of memory"
+    outcome.warnings = list(dict.fromkeys(str(w.message) for w in caught if w.category is UserWarning))
+    return outcome
+
+
+def _tell(outcome: Outcome, show: Callable[[dict], str] | None) -> None:
+    job = outcome.job
+    if outcome.error:
+        files.complain(job.input, outcome.error)
+    for message in outcome.warnings:
+        files.complain(job.input, f"warning: {message}")
+    report = {"error": outcome.error} if outcome.done is None else outcome.done.report
+    if show is json.dumps or show and outcome.done is not None:
+        names = {"input": job.input, "output": job.output} if job.output else {"input": job.input}
+        click.echo(show({**names, **report}), err=job.output == files.STANDARD)
+
+
+def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Iterator[Outcome]:
+    """Outcomes as they come from worker processes.  A worker that is killed costs the picture that it had."""
+    context = multiprocessing.get_context("spawn")  # a fork would copy the locks of threads that it does not copy
+    waiting = iter(tasks)
+    busy: dict[Connection, tuple[multiprocessing.Process, Job]] = {}
+    workers = []
+
+    def start() -> tuple[Connection, multiprocessing.Process]:
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+        with _deaf_to_interrupts():
+            process.start()
+        theirs.close()
+        workers.append(process)
+        return ours, process
+
+    def give(connection: Connection, process: multiprocessing.Process) -> None:
+        job = next(waiting, None)
+        if job is None:
+            connection.close()  # where the worker ends
+            return
+        busy[connection] = process, job
+        with contextlib.suppress(OSError):  # a worker that has died meanwhile is found at the next wait
+            connection.send(job)
+
+    try:
+        for _ in range(processes):
+            give(*start())
+        while busy:
+            for connection in wait(busy):
+                process, job = busy.pop(connection)
+                try:
+                    outcome = connection.recv()
+                except (EOFError, OSError):
+                    process.join()
+                    outcome = Outcome(job, error=f"the process that worked on it has died ({process.exitcode})")
+                    connection, process = start()
+                give(connection, process)
+                yield outcome
+    finally:
+        for process, _ in busy.values():
+            process.terminate()
+        for process in workers:
+            process.join(timeout=10)
+
+
+def _serve(connection: Connection, work: Work) -> None:
+    """A worker: jobs in, outcomes out, until the other end is closed."""
+    with _terminated_as_exit():
+        try:
+            while True:
+                connection.send(attempt(work, connection.recv()))
+        except (EOFError, OSError):
+            return
+
+
+@contextlib.contextmanager
+def _terminated_as_exit() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the process in order, so that temporary files are removed."""
+    names = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    names = [name for name in names if signal.getsignal(name) is signal.SIG_DFL]  # not under nohup
+
+    def end(number, frame):
+        sys.exit(128 + number)
+
+    for name in names:
+        signal.signal(name, end)
+    try:
+        yield
+    finally:
+        for name in names:
+            signal.signal(name, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes that start now ignore Ctrl-C, which a terminal sends to all; their parent ends them."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class Progress:
+    """Counts outcomes: a bar on a terminal's standard error while they come, one line at the end.
+
+    No colours and no cursor movements but a carriage return, so any terminal shows it.
+    """
+
+    def __init__(self, total: int, verb: str) -> None:
+        self._total, self._verb = total, verb
+        self._several = bool(verb) and total > 1
+        self._bar = self._several and sys.stderr.isatty()
+        self._done = self._skipped = self._failed = self._read = self._written = 0
+        self._start, self._drawn, self._width = time.monotonic(), 0.0, 0
+
+    def add(self, outcome: Outcome) -> None:
+        if outcome.done is None:
+            self._failed += 1
+        elif outcome.done == SKIPPED:
+            self._skipped += 1
+        else:
+            self._done += 1
+            self._read += outcome.done.read
+            self._written += outcome.done.written
+        if self._bar:
+            self._draw()
+
+    def _draw(self) -> None:
+        ended = self._done + self._skipped + self._failed
+        worked = self._done + self._failed
+        seconds = time.monotonic() - self._start
+        left = seconds / worked * (self._total - ended) if worked else 0
+        filled = 20 * ended // self._total
+        text = f"[{'#' * filled}{'.' * (20 - filled)}] {ended}/{self._total}  {worked / seconds:.1f} pictures/s"
+        if self._read > self._written:
+            text += f"  {_size(self._read - self._written)} saved"
+        text += f"  {_clock(left)} left"
+        text = text[: shutil.get_terminal_size().columns - 1]
+        self._width = len(text)
+        click.echo("\r" + text, nl=False, err=True)
+
+    def clear(self) -> None:
+        if self._width:
+            click.echo("\r" + " " * self._width + "\r", nl=False, err=True)
+            self._width = 0
+
+    def summary(self) -> None:
+        if not self._several:
+            return
+        parts = [f"{self._done} {self._verb}"]
+        parts += [f"{self._skipped} up to date"] if self._skipped else []
+        parts += [f"{self._failed} failed"] if self._failed else []
+        missing = self._total - self._done - self._skipped - self._failed
+        parts += [f"{missing} not done"] if missing else []
+        sizes = f"; {_size(self._read)} to {_size(self._written)}" if self._done else ""
+        click.echo(f"aecodec: {', '.join(parts)}{sizes}, in {_clock(time.monotonic() - self._start)}", err=True)
+
+
+def _size(count: int) -> str:
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count} B"
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
