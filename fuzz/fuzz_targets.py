@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import aecodec
-from aecodec.cli import decode, encode
-from aecodec.codec import _rans_python, bitstream, gaussian, pipeline, rans
+from aecodec.codec import _rans_python, bitstream, formats, gaussian, pipeline, rans
 from aecodec.codec.bitstream import EXIF, ICC, XMP, Header, Stream
 from aecodec.codec.quality import MAX_INDEX
 from aecodec.errors import AecodecError
@@ -35,10 +34,9 @@ def container(data: bytes) -> None:
         except AecodecError:
             continue
         # one picture, one header: what was read is written again byte for byte
-        again = bitstream.write(Stream(stream.header, b""))
-        size = len(again) - 6  # an empty payload chunk: type, length, checksum
-        assert candidate[:size] == again[:size]
-        assert sum(map(len, stream.chunks.values())) + len(stream.payload) <= len(candidate)
+        again = bitstream.write(Stream(stream.header, []))
+        assert candidate[: len(again)] == again
+        assert sum(map(len, [*stream.chunks.values(), *stream.payloads])) <= len(candidate)
 
 
 def entropy(data: bytes) -> None:
@@ -68,7 +66,7 @@ def payload(data: bytes) -> None:
     first = int.from_bytes(data[:3], "little")
     header = Header(1 + first % 128, 1 + (first >> 7) % 128, "RGB", load().id, (first >> 14) % (MAX_INDEX + 1))
     try:
-        latents = pipeline.decode_latents(Stream(header, data[3:]))
+        latents = pipeline.decode_latents(Stream(header, [data[3:]]))
     except AecodecError:
         return
     assert latents.dtype == np.int32
@@ -81,7 +79,7 @@ def metadata(data: bytes) -> None:
     image = _pixel().copy()
     image.info.update((name, part) for name, part in zip(("icc_profile", "exif", "xmp"), parts) if part)
     try:
-        decode._save(image, kind)
+        formats.save(image, kind)
     except AecodecError:
         pass
 
@@ -89,7 +87,7 @@ def metadata(data: bytes) -> None:
 def picture(data: bytes) -> None:
     """Any bytes as a picture to encode."""
     try:
-        pipeline.Encoder(encode._open(data, MAX_PIXELS), max_pixels=MAX_PIXELS)
+        pipeline.Encoder(formats.open_picture(data, MAX_PIXELS), max_pixels=MAX_PIXELS)
     except AecodecError:
         pass
 
@@ -101,8 +99,9 @@ def file(data: bytes) -> None:
         image = aecodec.decode(data, max_pixels=MAX_PIXELS)
     except AecodecError:
         return
-    header = bitstream.read_header(data)
-    assert (image.mode, image.size) == (header.mode, (header.width, header.height))
+    header, chunks = bitstream.read_head(data)
+    mode = header.mode + "A" if bitstream.ALPHA in chunks else header.mode
+    assert (image.mode, image.size) == (mode, (header.width, header.height))
 
 
 TARGETS = {function.__name__: function for function in (container, entropy, payload, metadata, picture, file)}
@@ -171,18 +170,18 @@ def seeds(target: str) -> list[bytes]:
     image = _pixel().copy()
     image.getexif()[0x010F] = "maker"
     exif, xmp, icc = image.getexif().tobytes(), b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>", bytes(16) + b"RGB " + bytes(108)
-    extra = bitstream.write(Stream(streams[0].header, streams[0].payload, {ICC: icc, EXIF: exif, XMP: xmp, b"z": b"news"}))
+    extra = bitstream.write(Stream(streams[0].header, streams[0].payloads, {ICC: icc, EXIF: exif, XMP: xmp, b"z": b"news"}))
     if target in ("container", "file"):
         return [*files, extra]
     if target == "entropy":
         levels = bytes(dice % gaussian.LEVELS for dice in random.Random(1).randbytes(200))
         symbols = np.array([dice - 128 for dice in random.Random(2).randbytes(200)], np.int32) >> 3
         stream = rans.encode(symbols, np.frombuffer(levels, np.uint8), gaussian.tables())
-        return [bytes([200]) + levels + stream, bytes([200]) + levels + streams[0].payload]
+        return [bytes([200]) + levels + stream, bytes([200]) + levels + streams[0].payloads[0]]
     if target == "payload":
         sides = [stream.header for stream in streams if max(stream.header.width, stream.header.height) <= 128]
         return [
-            (h.width - 1 | h.height - 1 << 7 | h.rate << 14).to_bytes(4, "little")[:3] + stream.payload
+            (h.width - 1 | h.height - 1 << 7 | h.rate << 14).to_bytes(4, "little")[:3] + stream.payloads[0]
             for stream in streams
             if (h := stream.header) in sides
         ]

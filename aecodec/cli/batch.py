@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -13,13 +12,18 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING
 
 import click
 
 from aecodec.cli import files
 from aecodec.cli.files import Job
 from aecodec.errors import AecodecError, BitstreamError
+from aecodec.threads import thread_count
+
+if TYPE_CHECKING:
+    from multiprocessing import Process
+    from multiprocessing.connection import Connection
 
 PICTURES_PER_PROCESS = 4  # fewer are done before another process has started
 MAX_PROCESSES = 16  # each holds the model, and a picture at a time
@@ -64,13 +68,10 @@ def run(
     CPU threads among processes, and get a progress bar on a terminal and a summary; ``work`` must be picklable then.
     """
     processes, each = share(len(tasks), threads) if verb else (1, threads)
+    if processes > 1 and _on_gpu(device, processes * each):
+        processes, each = 1, processes * each  # a GPU gains nothing from several models in its memory
     if each:
-        os.environ["OMP_NUM_THREADS"] = str(each)  # read when the runtimes are imported
-    if processes > 1 and device != "cpu":
-        from aecodec.runtime import _cuda_is_usable
-
-        if device == "cuda" or _cuda_is_usable():
-            processes = 1  # one GPU gains nothing from several models in its memory
+        _use_threads(each)
     outcomes = _spread(tasks, work, processes) if processes > 1 else (attempt(work, job) for job in tasks)
     progress = Progress(len(tasks), verb)
     failures: list[bool] = []  # whether each is damage
@@ -91,17 +92,23 @@ def run(
 
 def share(jobs: int, threads: int | None) -> tuple[int, int | None]:
     """(processes, threads of each): one picture uses all threads, many are spread over processes of few threads."""
-    setting = os.environ.get("OMP_NUM_THREADS", "")
-    total = threads or (int(setting) if setting.isdigit() else 0) or _cores()
+    total = threads or thread_count()
     processes = min(total, jobs // PICTURES_PER_PROCESS, MAX_PROCESSES)
     return (processes, total // processes) if processes > 1 else (1, threads)
 
 
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1
+def _use_threads(count: int) -> None:
+    """Limits the threads of numpy and the runtimes, here and in processes started later; before they are imported."""
+    os.environ["OMP_NUM_THREADS"] = str(count)
+
+
+def _on_gpu(device: str, threads: int) -> bool:
+    if device != "auto":
+        return device == "cuda"
+    _use_threads(threads)
+    from aecodec.runtime import _cuda_is_usable
+
+    return _cuda_is_usable()
 
 
 def attempt(work: Work, job: Job) -> Outcome:
@@ -120,6 +127,8 @@ def attempt(work: Work, job: Job) -> Outcome:
             outcome.error = files.reason(error)
         except MemoryError:
             outcome.error = "out of memory"
+        except Exception as error:  # a fault of ours: it must not cost the pictures that wait
+            outcome.error = f"unexpected {type(error).__name__}: {error}; please report this"
     outcome.warnings = list(dict.fromkeys(str(w.message) for w in caught if w.category is UserWarning))
     return outcome
 
@@ -138,12 +147,14 @@ def _tell(outcome: Outcome, show: Callable[[dict], str] | None) -> None:
 
 def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Iterator[Outcome]:
     """Outcomes as they come from worker processes.  A worker that is killed costs the picture that it had."""
+    import multiprocessing.connection
+
     context = multiprocessing.get_context("spawn")  # a fork would copy the locks of threads that it does not copy
     waiting = iter(tasks)
-    busy: dict[Connection, tuple[multiprocessing.Process, Job]] = {}
+    busy: dict[Connection, tuple[Process, Job]] = {}
     workers = []
 
-    def start() -> tuple[Connection, multiprocessing.Process]:
+    def start() -> tuple[Connection, Process]:
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, work), daemon=True)
         with _deaf_to_interrupts():
@@ -152,28 +163,33 @@ def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Iterator[Outcom
         workers.append(process)
         return ours, process
 
-    def give(connection: Connection, process: multiprocessing.Process) -> None:
+    def give(connection: Connection | None = None, process: Process | None = None) -> None:
         job = next(waiting, None)
         if job is None:
-            connection.close()  # where the worker ends
+            if connection is not None:
+                connection.close()  # where the worker ends
             return
+        if connection is None:
+            connection, process = start()
         busy[connection] = process, job
         with contextlib.suppress(OSError):  # a worker that has died meanwhile is found at the next wait
             connection.send(job)
 
     try:
         for _ in range(processes):
-            give(*start())
+            give()
         while busy:
-            for connection in wait(busy):
+            for connection in multiprocessing.connection.wait(busy):
                 process, job = busy.pop(connection)
                 try:
                     outcome = connection.recv()
                 except (EOFError, OSError):
                     process.join()
                     outcome = Outcome(job, error=f"the process that worked on it has died ({process.exitcode})")
-                    connection, process = start()
-                give(connection, process)
+                    connection.close()
+                    give()
+                else:
+                    give(connection, process)
                 yield outcome
     finally:
         for process, _ in busy.values():

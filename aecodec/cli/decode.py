@@ -50,8 +50,8 @@ def decode(paths, output_dir, recursive, threads, as_json, **settings):
     aecodec decode --output-dir pictures *.aec
     aecodec decode -r --output-dir pictures archive
 
-    With --output-dir, or with "-" for standard output, pictures are written as PNG.  With --output-dir an IN may be a
-    folder, which stands for the .aec files in it.
+    IN may be "-" for standard input, OUT for standard output.  There, and with --output-dir, pictures are written as
+    PNG.  An IN with --output-dir may be a folder, which stands for the .aec files in it.
     """
     tasks = files.jobs(paths, output_dir, ".png", {files.EXTENSION}, recursive)
     work = functools.partial(_work, **settings)

@@ -72,7 +72,7 @@ def encode(paths, quality, bpp, size, psnr, output_dir, recursive, threads, as_j
     aecodec encode -r --update --output-dir small photos
 
     OUT may be "-" for standard output, IN for standard input.  An OUT with a picture's extension is refused without
-    --force, so that "aecodec encode *.png" cannot overwrite a picture.  With --output-dir an IN may be a folder, which
+    --force, so that "aecodec encode *.png" cannot overwrite a picture.  An IN with --output-dir may be a folder, which
     stands for the files in it that have a picture's extension.
     """
     target = {"quality": quality, "bpp": bpp, "size": size, "psnr": psnr}

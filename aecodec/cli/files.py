@@ -61,9 +61,9 @@ def jobs(
     for job in result:
         key = os.path.normcase(job.output)
         if key in seen:
-            raise click.UsageError(f"{seen[key]} and {job.input} would both become {job.output}")
+            raise click.UsageError(printable(f"{seen[key]} and {job.input} would both become {job.output}"))
         if os.path.abspath(job.output) in inputs:
-            raise click.UsageError(f"{job.output} would replace an input")
+            raise click.UsageError(printable(f"{job.output} would replace an input"))
         seen[key] = job.input
     return result
 
@@ -76,7 +76,7 @@ def expand(paths: Sequence[str], wanted: Collection[str], recursive: bool) -> It
     """
 
     def unreadable(error: OSError) -> None:
-        raise click.UsageError(f"cannot read the folder {error.filename}: {reason(error)}")
+        raise click.UsageError(printable(f"cannot read the folder {error.filename}: {reason(error)}"))
 
     for path in paths:
         if not os.path.isdir(path):
@@ -95,13 +95,13 @@ def expand(paths: Sequence[str], wanted: Collection[str], recursive: bool) -> It
             raise click.UsageError(f"no {'/'.join(wanted) if len(wanted) == 1 else 'pictures'} in the folder {path}{hint}")
 
 
-def read_input(path: str, max_pixels: int | None, check: Callable[[bytes], object] = len) -> bytes:
+def read_input(path: str, max_pixels: int, check: Callable[[bytes], object] = len) -> bytes:
     """The bytes of a file or of standard input.
 
     ``check`` is given the first block before more is read, and raises what is wrong with it.  Raises LimitError for
     more bytes than a picture of ``max_pixels`` can need (an endless pipe), AecodecError where it cannot be read.
     """
-    limit = None if max_pixels is None else 8 * max_pixels + 2**26  # RGBA of 16 bits, and room for metadata
+    limit = 8 * max_pixels + 2**26  # RGBA of 16 bits, and room for metadata
     blocks, size = [], 0
     try:
         with contextlib.nullcontext(sys.stdin.buffer) if path == STANDARD else open(path, "rb") as file:
@@ -109,9 +109,11 @@ def read_input(path: str, max_pixels: int | None, check: Callable[[bytes], objec
                 if not blocks:
                     check(block)
                 size += len(block)
-                if limit is not None and size > limit:
+                if size > limit:
                     raise LimitError(f"more than {limit} bytes; --max-pixels raises the limit")
                 blocks.append(block)
+    except IsADirectoryError:
+        raise AecodecError("is a directory; folders need --output-dir") from None
     except OSError as error:
         raise AecodecError(reason(error)) from None
     return b"".join(blocks)
@@ -196,7 +198,12 @@ def reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
+def printable(text: object) -> str:
+    """One line without control characters: names and messages from elsewhere could move the cursor, or not be encodable."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(str(text).split()))
+
+
 def complain(path: str, message: object) -> None:
     """One line on standard error."""
     name = "standard input" if path == STANDARD else path
-    click.echo("aecodec: " + " ".join(f"{name}: {message}".split()), err=True)
+    click.echo("aecodec: " + printable(f"{name}: {message}"), err=True)

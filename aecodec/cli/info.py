@@ -29,7 +29,7 @@ def info(paths, recursive, as_json):
 def _work(job: files.Job) -> batch.Done:
     from aecodec.codec import bitstream, metadata
 
-    data = files.read_input(job.input, None, lambda start: bitstream.read_header(start, max_pixels=None))
+    data = files.read_input(job.input, bitstream.MAX_PIXELS, lambda start: bitstream.read_header(start, max_pixels=None))
     stream = bitstream.read(data, max_pixels=None)
     head = metadata.shown(stream.header, stream.chunks)
     names = {bitstream.ICC: "icc", bitstream.EXIF: "exif", bitstream.XMP: "xmp"}
@@ -44,4 +44,4 @@ def _work(job: files.Job) -> batch.Done:
 def _prose(report: dict) -> str:
     text = "{input}: {width} x {height} {mode}, quality {quality:g}, {bytes} bytes, {bpp:.3f} bits per pixel, "
     text += "weights {weights}" + (f", with {' '.join(report['metadata'])}" if report["metadata"] else "")
-    return text.format(**report)
+    return files.printable(text.format(**report))

@@ -152,7 +152,7 @@ def save(image: Image.Image, kind: str) -> bytes:
     if "exif" not in kept:
         image = metadata.upright(image)
     values = {name: image.info[name] for name in _METADATA if image.info.get(name)}
-    if not image.getexif():
+    if metadata.is_empty(image):
         values.pop("exif", None)
     lost = {name for name in values if name not in kept or kind == "JPEG" and len(values[name]) > _SEGMENT.get(name, 2**24)}
     if lost:

@@ -88,6 +88,14 @@ def upright(image: Image) -> Image:
         return image
 
 
+def is_empty(image: Image) -> bool:
+    """Whether a picture's EXIF says nothing.  What is damaged may say something."""
+    try:
+        return not image.getexif()
+    except Exception:  # as in _exif
+        return False
+
+
 def _exif(image: Image) -> bytes:
     """EXIF as bytes, b"" where there is none; what only describes the file that it came from is left out."""
     from PIL.Image import Exif

@@ -1,0 +1,346 @@
+"""Many pictures: folders, processes, what is done already, what is shown meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import aecodec
+from aecodec.cli import batch, files
+
+
+@pytest.fixture
+def tree(tmp_path, photo):
+    """photos/ with pictures on three levels, a text file, a hidden picture and a link that leads back; out/ beside it."""
+    for i, name in enumerate(("b.png", "a.PNG", "sub/c.png", "sub/deep/d.png", ".hidden/e.png", ".f.png")):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        photo(12 + i, 8).save(path)
+    (tmp_path / "photos" / "notes.txt").write_text("no picture")
+    (tmp_path / "photos" / "loop").symlink_to(tmp_path / "photos")
+    (tmp_path / "out").mkdir()
+    return tmp_path
+
+
+def below(folder: Path, pattern: str = "*") -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob(pattern) if path.is_file())
+
+
+def process(*args: object, cwd: Path, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "aecodec", *map(str, args)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, **options)
+
+
+def test_a_folder_is_its_pictures(cli, tree):
+    """A shell's pattern misses upper case and takes text files; a folder is what people mean."""
+    assert cli("encode", "--output-dir", "out", "photos").exit_code == 0
+    assert below(tree / "out") == ["a.aec", "b.aec"]
+
+
+def test_a_tree_keeps_its_shape(cli, tree):
+    """A thousand pictures of ten journeys must not end in one heap, and all must come back the same way."""
+    assert cli("encode", "-r", "--output-dir", "out", "photos").exit_code == 0
+    assert below(tree / "out") == ["a.aec", "b.aec", "sub/c.aec", "sub/deep/d.aec"]
+    (tree / "back").mkdir()
+    assert cli("decode", "-r", "--output-dir", "back", "out").exit_code == 0
+    assert below(tree / "back") == ["a.png", "b.png", "sub/c.png", "sub/deep/d.png"]
+    assert len(cli("info", "-r", "out").stdout.splitlines()) == 4
+
+
+def test_nothing_is_written_where_names_meet(cli, tree, photo):
+    """The second would replace the first: better told before the first hour than after it."""
+    photo(8, 8).save(tree / "photos" / "sub" / "c.jpg")
+    result = cli("encode", "-r", "--output-dir", "out", "photos")
+    assert result.exit_code == 2
+    assert re.search(r"photos/sub/c.jpg and photos/sub/c.png would both become out/sub/c.aec", result.stderr)
+    assert below(tree / "out") == []
+
+
+def test_an_output_is_never_another_input(cli, tree, photo):
+    """Not even with --force: the picture would be gone before its turn comes."""
+    photo(8, 8).save(tree / "photos" / "sub" / "b.aec", "PNG")
+    before = (tree / "photos" / "sub" / "b.aec").read_bytes()
+    result = cli("encode", "-f", "--output-dir", "photos/sub", "photos/b.png", "photos", "photos/sub/b.aec")
+    assert result.exit_code == 2
+    assert (tree / "photos" / "sub" / "b.aec").read_bytes() == before
+    photo(8, 8).save(tree / "photos" / "b.aec", "PNG")
+    result = cli("encode", "-f", "--output-dir", "photos", "photos/b.png", "photos/sub/../b.aec")
+    assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("args", ["-r photos out", "--output-dir out out", "--output-dir out - photos", "photos/b.png"])
+def test_usage_errors(cli, tree, args):
+    """A wrong command line is told with exit code 2 and does nothing at all."""
+    result = cli("encode", *args.split())
+    assert result.exit_code == 2
+    assert "Error: " in result.stderr
+    assert below(tree / "out") == []
+
+
+def test_one_bad_picture_does_not_stop_the_rest(cli, tree):
+    """One broken file in a night's work must cost one file."""
+    (tree / "photos" / "broken.png").write_text("hello")
+    result = cli("encode", "--json", "-r", "--output-dir", "out", "photos")
+    assert result.exit_code == 1
+    first, *_, last = result.stderr.splitlines()
+    assert first.startswith("aecodec: photos/broken.png: ")
+    assert last.startswith("aecodec: 4 encoded, 1 failed; ")
+    reports = {report["input"]: report for report in map(json.loads, result.stdout.splitlines())}
+    assert len(reports) == 5
+    assert "not a picture" in reports["photos/broken.png"]["error"]
+    assert reports["photos/sub/c.png"]["output"] == "out/sub/c.aec"
+    assert below(tree / "out") == ["a.aec", "b.aec", "sub/c.aec", "sub/deep/d.aec"]
+
+
+def test_all_damaged_is_exit_code_3(cli, tree):
+    """A script tells a damaged archive from a full disk by it."""
+    for name in ("x.aec", "sub/y.aec"):
+        (tree / "photos" / name).write_bytes(b"\x8faec\r\n\n\x01")
+    assert cli("decode", "-r", "--output-dir", "out", "photos").exit_code == 3
+
+
+def test_a_fault_of_ours_costs_one_picture(cli, tree, monkeypatch):
+    """A bug that one picture in ten thousand meets must not leave the night's work undone."""
+    from aecodec.codec import pipeline
+
+    honest = pipeline.Encoder
+
+    def faulty(image, **options):
+        if image.width == 12:
+            raise IndexError("off by one")
+        return honest(image, **options)
+
+    monkeypatch.setattr(pipeline, "Encoder", faulty)
+    result = cli("encode", "-r", "--output-dir", "out", "photos")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("aecodec: photos/b.png: unexpected IndexError: off by one")
+    assert len(below(tree / "out")) == 3
+
+
+def test_a_hostile_name_does_not_reach_the_terminal(cli, tree):
+    """A name in somebody's archive may hold what clears a screen, or bytes that are no text."""
+    folder = os.fsencode(tree / "photos")
+    for name in (b"\x1b[2J.png", b"\xff\xfe.png"):
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(b"hello")
+    result = cli("encode", "--json", "--output-dir", "out", "photos")
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) == 3
+    assert "\x1b" not in result.output
+    assert "aecodec: photos/?[2J.png: " in result.stderr
+    assert "aecodec: photos/??.png: " in result.stderr
+
+
+class TestUpdate:
+    """``--update``: the second run of a night's work must take seconds, and must never skip what has changed."""
+
+    @pytest.fixture
+    def encoded(self, cli, tree):
+        def run() -> list[str]:
+            """The outputs that a run wrote."""
+            before = {path: path.stat().st_ino for path in (tree / "out").rglob("*.aec")}
+            assert cli("encode", "--update", "--output-dir", "out", "photos").exit_code == 0
+            return [path.name for path in sorted((tree / "out").rglob("*.aec")) if before.get(path) != path.stat().st_ino]
+
+        assert run() == ["a.aec", "b.aec"]
+        return run
+
+    def test_what_is_done_is_skipped(self, encoded, cli):
+        """And said to be, in the summary and in JSON."""
+        assert encoded() == []
+        result = cli("encode", "--update", "--json", "--output-dir", "out", "photos")
+        assert "2 up to date" in result.stderr
+        assert all(json.loads(line)["skipped"] for line in result.stdout.splitlines())
+
+    def test_a_newer_picture_is_encoded_again(self, encoded, tree, photo):
+        """The usual case."""
+        photo(9, 9).save(tree / "photos" / "b.png")
+        assert encoded() == ["b.aec"]
+        assert aecodec.info((tree / "out" / "b.aec").read_bytes()).width == 9
+
+    def test_so_is_one_replaced_by_an_older_one(self, encoded, tree, photo):
+        """Somebody puts the original back with its old date: by modification time alone it would look done."""
+        photo(9, 9).save(tree / "old.png")
+        os.utime(tree / "old.png", (1e9, 1e9))
+        (tree / "old.png").rename(tree / "photos" / "b.png")
+        assert encoded() == ["b.aec"]
+
+    def test_an_empty_output_is_not_done(self, encoded, tree):
+        """As a file system leaves it after a power failure."""
+        (tree / "out" / "a.aec").write_bytes(b"")
+        assert encoded() == ["a.aec"]
+
+    def test_without_it_nothing_is_replaced(self, encoded, cli, tree):
+        """--update is a wish to replace; its absence is none."""
+        assert cli("encode", "--output-dir", "out", "photos").exit_code == 1
+
+
+def test_processes_write_the_same_files(tree, photo):
+    """-j must change nothing but the time; a damaged picture costs itself only, whoever had it."""
+    for i in range(8):
+        photo(20, 12, seed=i).save(tree / "photos" / f"{i}.png")
+    (tree / "photos" / "broken.png").write_text("hello")
+    for folder, count in (("one", 1), ("two", 2)):
+        (tree / folder).mkdir()
+        result = process("encode", "--json", "-j", count, "--output-dir", folder, "photos", cwd=tree)
+        assert result.returncode == 1
+        assert len(result.stdout.splitlines()) == 11
+        first, *_, last = result.stderr.splitlines()
+        assert {first, last.split(";")[0]} == {
+            "aecodec: photos/broken.png: not a picture that Pillow can read", "aecodec: 10 encoded, 1 failed"
+        }  # fmt: skip
+    one, two = ({name: (tree / d / name).read_bytes() for name in below(tree / d)} for d in ("one", "two"))
+    assert one == two
+    assert len(one) == 10
+
+
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no signals here")
+def test_a_killed_process_costs_one_picture(tmp_path):
+    """What the kernel kills for memory, or what crashes a library, must not hang or end the rest."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, sys\n"
+        "from aecodec.cli import batch, files\n"
+        "def work(job):\n"
+        "    if job.input == '3': os.kill(os.getpid(), 9)\n"
+        "    return batch.Done({})\n"
+        "if __name__ == '__main__':\n"
+        "    tasks = [files.Job(str(i), 'x') for i in range(12)]\n"
+        "    batch.run(tasks, work, verb='done', threads=3)\n"
+    )
+    result = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 1
+    first, last = result.stderr.splitlines()
+    assert first == "aecodec: 3: the process that worked on it has died (-9)"
+    assert last.startswith("aecodec: 11 done, 1 failed")
+
+
+@pytest.mark.parametrize(
+    ("jobs", "threads", "cores", "expected"),
+    [(1, None, 8, (1, None)), (1, 3, 8, (1, 3)), (1000, 1, 8, (1, 1)), (1000, 6, 8, (6, 1)), (9, 8, 8, (2, 4)),
+     (1000, None, 4, (4, 1)), (1000, 64, 64, (16, 4)), (7, 8, 8, (1, 8))],
+)  # fmt: skip
+def test_threads_are_shared_out(monkeypatch, jobs, threads, cores, expected):
+    """-j is a promise about the machine: processes times threads never pass it."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(batch.os, "sched_getaffinity", lambda _: range(cores), raising=False)
+    assert batch.share(jobs, threads) == expected
+
+
+def test_a_pipe_from_end_to_end(tmp_path, photo):
+    """Programs without files get the same picture as those with."""
+    photo(40, 24).save(tmp_path / "a.png")
+    command = f"cat a.png | {sys.executable} -m aecodec encode - - | {sys.executable} -m aecodec decode - b.png"
+    result = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    with Image.open(tmp_path / "a.png") as picture, Image.open(tmp_path / "b.png") as decoded:
+        assert np.array_equal(np.asarray(decoded), np.asarray(aecodec.decode(aecodec.encode(picture))))
+
+
+def test_no_bar_in_a_pipe(tree):
+    """A log file full of carriage returns is no log."""
+    result = process("encode", "-r", "--output-dir", "out", "photos", cwd=tree)
+    assert "\r" not in result.stderr
+    assert "\x1b" not in result.stderr
+    assert re.fullmatch(r"aecodec: 4 encoded; \S+ \w+ to \S+ \w+, in \d+:\d\d\n", result.stderr)
+
+
+def on_terminal(*args: object, cwd: Path, **environment: str) -> str:
+    """What a command writes to a terminal that is its standard error."""
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "aecodec", *map(str, args)]
+    running = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=theirs, env={**os.environ, **environment})
+    os.close(theirs)
+    written = b""
+    try:
+        while block := os.read(ours, 4096):
+            written += block
+    except OSError:  # how Linux says that the other end is closed
+        pass
+    os.close(ours)
+    assert running.wait() == 0
+    assert b"\r" not in running.stdout.read()
+    return written.decode()
+
+
+def test_a_bar_on_a_terminal(tree):
+    """An hour without a sign of life looks like a program that hangs."""
+    text = on_terminal("encode", "-r", "--json", "--output-dir", "out", "photos", cwd=tree)
+    assert "4/4" in text
+    assert re.search(r"\[#{5}\.{15}\] 1/4  \d+\.\d pictures/s .*\d:\d\d left", text)
+    assert text.rstrip().endswith(text[text.index("aecodec: 4 encoded") :].rstrip())
+
+
+def test_a_bar_says_what_is_saved(monkeypatch, capsys):
+    """Bytes saved are what the whole work is for; decoding saves none and says nothing of it."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    job = batch.Job("a", "b")
+    for read, written, said in ((9_000_000, 1_000_000, True), (10, 1000, False)):
+        progress = batch.Progress(2, "encoded")
+        progress.add(batch.Outcome(job, batch.Done({}, read, written)))
+        assert ("8.0 MB saved" in capsys.readouterr().err) == said
+
+
+@pytest.mark.parametrize("variable", ["NO_COLOR", "FORCE_COLOR"])
+def test_no_colour(tree, variable):
+    """There is none, whatever the terminal; then no setting can be ignored."""
+    assert "\x1b" not in on_terminal("encode", "--output-dir", "out", "photos", cwd=tree, **{variable: "1"})
+
+
+def test_one_picture_is_done_in_silence(tree):
+    """A bar for one picture only flickers."""
+    assert on_terminal("encode", "photos/b.png", "b.aec", cwd=tree) == ""
+
+
+MEASURED = """
+import sys
+from aecodec.cli import batch
+from aecodec.cli.main import main
+tell = batch._tell
+page = {page}
+def measured(outcome, show):
+    tell(outcome, show)
+    sys.stdout.write(str(int(open("/proc/self/statm").read().split()[1]) * page) + "\\n")
+batch._tell = measured
+main(sys.argv[1:], "aecodec")
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="measures through /proc")
+def test_memory_is_flat(tmp_path, photo):
+    """A folder of 10 000 pictures must need what one of 10 needs; this one has 300."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "out").mkdir()
+    photo(48, 48).save(tmp_path / "0.png")
+    for i in range(300):
+        os.link(tmp_path / "0.png", tmp_path / "photos" / f"{i}.png")
+    script = MEASURED.format(page=os.sysconf("SC_PAGE_SIZE"))
+    args = ["encode", "-j", "1", "--output-dir", "out", "photos"]
+    result = subprocess.run([sys.executable, "-c", script, *args], cwd=tmp_path, capture_output=True, text=True, check=True)
+    used = [int(line) for line in result.stdout.split()]
+    assert len(used) == 300
+    # a tenth of a picture's own arrays kept for each would show: 200 x 64 x 64 x 3 x 4 bytes are 10 MB
+    assert max(used[250:]) - max(used[50:100]) < 2**21
+
+
+def test_many_names_are_planned_at_once(tmp_path):
+    """Looking through a folder must not take a noticeable part of the work in it."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "out").mkdir()
+    for i in range(2000):
+        (tmp_path / "photos" / f"{i}.aec").touch()
+    start = time.process_time()
+    assert len(files.jobs([str(tmp_path / "photos")], str(tmp_path / "out"), ".png", {".aec"})) == 2000
+    assert time.process_time() - start < 2
