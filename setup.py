@@ -1,4 +1,4 @@
-"""The compiled entropy coder; everything else about the package is in pyproject.toml."""
+"""The compiled modules; everything else about the package is in pyproject.toml."""
 
 import os
 
@@ -7,11 +7,12 @@ from setuptools import Extension, setup
 setup(
     ext_modules=[
         Extension(
-            "aecodec.codec._rans",
-            ["aecodec/codec/_rans.c"],
-            extra_compile_args=["-O3"] if os.name == "posix" else [],
-            # A machine without a compiler still installs: rans.py then takes its Python twin, slow but the same bytes.
+            f"aecodec.codec.{name}",
+            [f"aecodec/codec/{name}.c"],
+            extra_compile_args=["-O3", "-fno-trapping-math"] if os.name == "posix" else [],
+            # A machine without a compiler still installs: rans.py and integer.py then take Python, slow but the same bytes.
             optional=True,
         )
+        for name in ("_rans", "_integer")
     ]
 )

@@ -28,38 +28,57 @@ __all__ = [
     "decode",
     "encode",
     "info",
+    "register_pillow",
 ]
 
 
-def encode(image: Image, quality: float = 60, *, weights: str = "photo", device: str = "auto") -> bytes:
+def encode(
+    image: Image, quality: float = 60, *, weights: str = "photo", device: str = "auto", frame: int | None = None
+) -> bytes:
     """A picture as the bytes of an .aec file.
 
-    ``quality`` is 0..100, ``weights`` an installed name or a folder, ``device`` "auto", "cpu" or "cuda".  ICC, EXIF and
-    XMP that Pillow found in the picture are kept.  Raises PictureError, WeightsError, or ValueError for a quality out of
-    range.
+    ``quality`` is 0..100, ``weights`` an installed name or a folder, ``device`` "auto", "cpu" or "cuda", ``frame`` one of
+    an animation, from 0.  ICC, EXIF and XMP that Pillow found in the picture are kept, and alpha without loss; a
+    UserWarning says what is not.  Raises PictureError, WeightsError, or ValueError for a quality out of range.
     """
     from aecodec.codec import pipeline
     from aecodec.codec.quality import index_of_quality
 
-    return pipeline.Encoder(image, weights=weights, device=device).encode(index_of_quality(quality)).data
+    index = index_of_quality(quality)
+    return pipeline.Encoder(image, weights=weights, device=device, frame=frame).encode(index).data
 
 
 def decode(
-    data: bytes, *, weights: str | None = None, device: str = "auto", max_pixels: int | None = 2**28
+    data: bytes,
+    *,
+    weights: str | None = None,
+    device: str = "auto",
+    crop: tuple[int, int, int, int] | None = None,
+    max_pixels: int | None = 2**28,
 ) -> Image:
-    """The picture in an .aec file, mode "RGB" or "L", with its ICC, EXIF and XMP in ``info``.
+    """The picture in an .aec file, mode "RGB", "L", "RGBA" or "LA", with its ICC, EXIF and XMP in ``info``.
 
-    ``weights`` is a folder to take the weights from where they are not installed.  Raises BitstreamError where the data
-    is damaged, LimitError over ``max_pixels`` (None: no limit), WeightsError where the weights that the file names are
-    not there.
+    As from Pillow's own formats, it is not turned as its EXIF says; ``PIL.ImageOps.exif_transpose`` does that.
+
+    ``weights`` is a folder to take the weights from where they are not installed; ``crop`` (left, top, width, height) is a
+    part to decode, in pixels as they are stored; the rest of a large picture costs no time then.  Raises BitstreamError
+    where the data is damaged, LimitError over ``max_pixels`` (None: no limit), PictureError for a crop that is not inside,
+    WeightsError where the weights that the file names are not there.
     """
     from aecodec.codec import pipeline
 
-    return pipeline.decode(data, weights=weights, device=device, max_pixels=max_pixels)
+    return pipeline.decode(data, weights=weights, device=device, crop=crop, max_pixels=max_pixels)
 
 
 def info(data: bytes) -> Header:
-    """What the header says, without decoding.  Raises BitstreamError where there is none."""
-    from aecodec.codec import bitstream
+    """What the file says before its payload, without decoding: the size as the picture is shown, turned as its EXIF says,
+    and the mode that ``decode`` gives.  Raises BitstreamError where the data is damaged up to there.
+    """
+    from aecodec.codec import bitstream, metadata
 
-    return bitstream.read_header(data, max_pixels=None)
+    return metadata.shown(*bitstream.read_head(data, max_pixels=None))
+
+
+def register_pillow() -> None:
+    """Makes ``PIL.Image.open`` and ``Image.save`` know .aec files, as ``import aecodec.pillow`` does."""
+    import aecodec.pillow  # noqa: F401

@@ -13,19 +13,23 @@ from pathlib import Path
 
 from PIL import Image
 
-import aecodec
+from aecodec import weights
 from aecodec.codec import bitstream
-from aecodec.codec.pipeline import decode_latents
+from aecodec.codec.picture import from_array
+from aecodec.codec.pipeline import Encoder, decode_latents
+from aecodec.codec.quality import index_of_quality
+from aecodec.runtime.openvino_runtime import OpenVinoTransforms
 
 ROOT = Path(__file__).parent.parent
-CASES = {  # name: (mode, left, top, width, height, quality)
-    "rgb-low": ("RGB", 150, 0, 160, 120, 0),
-    "rgb-middle": ("RGB", 150, 0, 160, 120, 45),
-    "rgb-high": ("RGB", 150, 0, 97, 65, 100),
-    "rgb-between": ("RGB", 300, 200, 128, 64, 33.3),
-    "gray": ("L", 150, 0, 131, 67, 60),
-    "column": ("RGB", 200, 100, 1, 200, 50),
-    "pixel": ("RGB", 200, 100, 1, 1, 60),
+CASES = {  # name: (mode, left, top, width, height, quality, side of tiles or 0)
+    "rgb-low": ("RGB", 150, 0, 160, 120, 0, 0),
+    "rgb-middle": ("RGB", 150, 0, 160, 120, 45, 0),
+    "rgb-high": ("RGB", 150, 0, 97, 65, 100, 0),
+    "rgb-between": ("RGB", 300, 200, 128, 64, 33.3, 0),
+    "gray": ("L", 150, 0, 131, 67, 60, 0),
+    "column": ("RGB", 200, 100, 1, 200, 50, 0),
+    "pixel": ("RGB", 200, 100, 1, 1, 60, 0),
+    "tiles": ("RGB", 100, 0, 300, 260, 30, 256),
 }
 
 
@@ -34,14 +38,17 @@ def main() -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     source = Image.open(ROOT / "samples" / "astronaut.png").convert("RGB")
+    transforms = OpenVinoTransforms(weights.load(), bfloat16=False)  # the PNGs hold what float32 gives
     index = {}
-    for name, (mode, left, top, width, height, quality) in CASES.items():
+    for name, (mode, left, top, width, height, quality, tile) in CASES.items():
         picture = source.crop((left, top, left + width, top + height)).convert(mode)
         picture.info.clear()  # the source's ICC profile is larger than the streams
-        data = aecodec.encode(picture, quality, device="cpu")
+        data = Encoder(picture, device="cpu").encode(index_of_quality(quality), tile).data
         (folder / f"{name}.aec").write_bytes(data)
-        aecodec.decode(data, device="cpu").save(folder / f"{name}.png")
-        latents = decode_latents(bitstream.read(data)).astype("<i4")
+        stream = bitstream.read(data)
+        latents = decode_latents(stream).astype("<i4")
+        pixels = transforms.synthesise(latents, stream.header.rate)[:height, :width]
+        from_array(pixels, mode).save(folder / f"{name}.png")
         index[name] = {"latents": hashlib.sha256(latents.tobytes()).hexdigest(), "shape": latents.shape}
     (folder / "index.json").write_text(json.dumps(index, indent=2) + "\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 
 import numpy as np
@@ -30,6 +31,18 @@ def _photo(width: int = 96, height: int = 64, mode: str = "RGB", seed: int = 0) 
 def photo() -> Callable[..., Image.Image]:
     """photo(width, height, mode, seed) makes a picture."""
     return _photo
+
+
+@pytest.fixture(scope="session")
+def reopened() -> Callable[..., Image.Image]:
+    """reopened(image, kind, **options) is the picture after a way through a file, opened and not loaded."""
+
+    def save_and_open(image: Image.Image, kind: str = "PNG", **options) -> Image.Image:
+        buffer = io.BytesIO()
+        image.save(buffer, kind, **options)
+        return Image.open(buffer)
+
+    return save_and_open
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
 import json
 import time
 from pathlib import Path
@@ -14,10 +13,26 @@ from aecodec.cli import batch, files, options
 from aecodec.errors import AecodecError
 
 
+class Crop(click.ParamType):
+    """Four integers: the left and top of a region, its width and its height."""
+
+    name = "X,Y,W,H"
+
+    def convert(self, value, param, ctx) -> tuple[int, int, int, int]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            left, top, width, height = map(int, value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a region such as 900,600,200,100", param, ctx)
+        return left, top, width, height
+
+
 @click.command()
 @click.argument("paths", metavar="IN... OUT", nargs=-1, required=True, type=options.file_names)
 @click.option("--weights", metavar="FOLDER", type=options.file_names,
               help="Take the weights from this folder.  [default: those installed]")
+@click.option("--crop", type=Crop(), help="Decode this part only, in pixels as they are stored.")
 @options.output_dir
 @options.recursive
 @options.update
@@ -31,6 +46,7 @@ def decode(paths, output_dir, recursive, threads, as_json, **settings):
 
     \b
     aecodec decode photo.aec photo.png
+    aecodec decode --crop 900,600,200,100 photo.aec detail.png
     aecodec decode --output-dir pictures *.aec
     aecodec decode -r --output-dir pictures archive
 
@@ -42,7 +58,7 @@ def decode(paths, output_dir, recursive, threads, as_json, **settings):
     batch.run(tasks, work, show=json.dumps if as_json else None, verb="decoded", threads=threads, device=settings["device"])
 
 
-def _work(job: files.Job, weights, update, device, max_pixels, force) -> batch.Done:
+def _work(job: files.Job, weights, crop, update, device, max_pixels, force) -> batch.Done:
     if update and files.up_to_date(job):
         return batch.SKIPPED
     kind = _format(job.output)
@@ -53,11 +69,14 @@ def _work(job: files.Job, weights, update, device, max_pixels, force) -> batch.D
     import aecodec
 
     start = time.perf_counter()
-    image = aecodec.decode(data, weights=weights, device=device, max_pixels=max_pixels)
+    image = aecodec.decode(data, weights=weights, device=device, crop=crop, max_pixels=max_pixels)
     seconds = time.perf_counter() - start
-    written = _save(image, kind)
+    from aecodec.codec import formats, metadata
+
+    written = formats.save(image, kind)
     files.write_output(job, written)
-    report = {"width": image.width, "height": image.height, "decode_seconds": round(seconds, 4)}
+    width, height = metadata.shown_size(image.size, image.info.get("exif", b""))
+    report = {"width": width, "height": height, "decode_seconds": round(seconds, 4)}
     return batch.Done(report, len(data), len(written))
 
 
@@ -70,48 +89,6 @@ def _format(output: str) -> str:
     extension = Path(output).suffix.lower()
     Image.init()
     kind = Image.registered_extensions().get(extension)
-    if kind is None or kind not in Image.SAVE:
+    if kind in (None, "AEC") or kind not in Image.SAVE:
         raise AecodecError(f"cannot write pictures with the extension {extension!r}; use .png, .jpg, .webp or .tif")
     return kind
-
-
-def _save(image, kind: str) -> bytes:
-    """The picture as a file; metadata that Pillow's writer stumbles over is dropped with a warning, never the picture.
-
-    Raises AecodecError where the picture itself cannot be written.
-    """
-    import warnings
-
-    metadata = {name: image.info.pop(name) for name in ("exif", "xmp", "icc_profile") if name in image.info}
-    reason = None
-    for dropped in ((), *((name,) for name in metadata), tuple(metadata)):
-        try:
-            data = _write(image, kind, {name: value for name, value in metadata.items() if name not in dropped})
-        except MemoryError:
-            raise
-        except Exception as error:  # the writers raise whatever they meet in damaged metadata
-            reason = reason or error
-            continue
-        if dropped:
-            warnings.warn(f"{' and '.join(dropped)} cannot be kept in {kind}: {reason}", stacklevel=2)
-        return data
-    raise AecodecError(f"Pillow cannot write it as {kind}: {reason}")
-
-
-def _write(image, kind: str, metadata: dict[str, bytes]) -> bytes:
-    options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {"lossless": True} if kind == "WEBP" else {}
-    if kind == "PNG" and "xmp" in metadata:
-        from PIL.PngImagePlugin import PngInfo
-
-        options["pnginfo"] = PngInfo()
-        options["pnginfo"].add_itxt("XML:com.adobe.xmp", metadata.pop("xmp").decode("utf-8", "replace"))
-    elif kind == "TIFF" and "xmp" in metadata:
-        from PIL import Image
-
-        exif = Image.Exif()
-        exif.load(metadata.get("exif", b""))
-        exif[700] = metadata.pop("xmp")
-        metadata["exif"] = exif
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options, **metadata)
-    return buffer.getvalue()

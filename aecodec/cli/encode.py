@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
 import json
 import math
 import time
@@ -14,7 +13,7 @@ import click
 
 from aecodec.cli import batch, files, options
 from aecodec.codec.quality import DEFAULT_QUALITY, index_of_quality, quality_of_index
-from aecodec.errors import AecodecError, PictureError
+from aecodec.errors import AecodecError
 
 if TYPE_CHECKING:
     from aecodec.codec.pipeline import Encoded, Encoder
@@ -54,6 +53,7 @@ class Finite(click.FloatRange):
 @click.option("--psnr", type=Finite(min=0, min_open=True), metavar="DB", help="At least this PSNR.")
 @options.weights
 @click.option("--strip", is_flag=True, help="Drop EXIF and XMP; an EXIF orientation is applied.")
+@click.option("--frame", type=click.IntRange(min=0), metavar="N", help="Take this frame or page of several, from 0.")
 @options.output_dir
 @options.recursive
 @options.update
@@ -83,22 +83,24 @@ def encode(paths, quality, bpp, size, psnr, output_dir, recursive, threads, as_j
     batch.run(tasks, work, show=json.dumps if as_json else None, verb="encoded", threads=threads, device=settings["device"])
 
 
-def _work(job: files.Job, target: dict, weights, strip, update, device, max_pixels, force) -> batch.Done:
+def _work(job: files.Job, target: dict, weights, strip, frame, update, device, max_pixels, force) -> batch.Done:
     if Path(job.output).suffix.lower() in files.PICTURE_EXTENSIONS and not force:
         raise AecodecError(f"the output {job.output} has a picture's extension; --force writes it all the same")
     if update and files.up_to_date(job):
         return batch.SKIPPED
     files.check_output(job, force or update)
     data = files.read_input(job.input, max_pixels)
-    image = _open(data, max_pixels)
+    from aecodec.codec import formats
     from aecodec.codec.pipeline import Encoder
 
+    image = formats.open_picture(data, max_pixels)
+
     start = time.perf_counter()
-    encoder = Encoder(image, weights=weights, device=device, strip=strip, max_pixels=max_pixels)
+    encoder = Encoder(image, weights=weights, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
     encoded, db = _meet_target(encoder, **target)
     seconds = time.perf_counter() - start
     files.write_output(job, encoded.data)
-    width, height = encoder.image.size
+    width, height = encoder.shown_size
     report = {
         "bytes": len(encoded.data), "width": width, "height": height,
         "bpp": round(len(encoded.data) * 8 / (width * height), 6), "quality": quality_of_index(encoded.rate),
@@ -107,33 +109,6 @@ def _work(job: files.Job, target: dict, weights, strip, update, device, max_pixe
     if db is not None:
         report["psnr"] = round(db, 4)
     return batch.Done(report, len(data), len(encoded.data))
-
-
-def _open(data: bytes, max_pixels: int):
-    """A Pillow image whose size is within the limit; nothing is decoded yet."""
-    import warnings
-
-    from PIL import Image, UnidentifiedImageError
-
-    from aecodec.codec.pipeline import check_size
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            Image.MAX_IMAGE_PIXELS = None  # the limit is --max-pixels, checked next
-            image = Image.open(io.BytesIO(data))
-        check_size(*image.size, max_pixels)
-        if image.format == "EPS":  # Pillow would have Ghostscript run it, whatever the file's name says
-            raise PictureError("PostScript is a program and not a picture; render it first")
-        image.load()
-        getattr(image, "n_frames", 1)  # where some plugins find out that a file is damaged
-        return image
-    except UnidentifiedImageError:
-        raise PictureError("not a picture that Pillow can read" if data else "the file is empty") from None
-    except (AecodecError, MemoryError):
-        raise
-    except Exception as error:  # Pillow's plugins raise whatever they meet in a damaged file
-        raise PictureError(f"the picture cannot be read: {error}") from None
 
 
 def _meet_target(encoder: Encoder, quality, bpp, size, psnr) -> tuple[Encoded, float | None]:

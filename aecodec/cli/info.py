@@ -27,16 +27,16 @@ def info(paths, recursive, as_json):
 
 
 def _work(job: files.Job) -> batch.Done:
-    from aecodec.codec import bitstream
+    from aecodec.codec import bitstream, metadata
 
     data = files.read_input(job.input, bitstream.MAX_PIXELS, lambda start: bitstream.read_header(start, max_pixels=None))
     stream = bitstream.read(data, max_pixels=None)
-    head = stream.header
+    head = metadata.shown(stream.header, stream.chunks)
     names = {bitstream.ICC: "icc", bitstream.EXIF: "exif", bitstream.XMP: "xmp"}
     return batch.Done({
         "version": bitstream.VERSION, "width": head.width, "height": head.height, "mode": head.mode,
         "weights": head.weights, "quality": head.quality, "bytes": len(data),
-        "bpp": round(len(data) * 8 / (head.width * head.height), 6), "tiles": 1,
+        "bpp": round(len(data) * 8 / (head.width * head.height), 6), "tiles": head.tiles,
         "metadata": [names[kind] for kind in stream.chunks if kind in names],
     })  # fmt: skip
 

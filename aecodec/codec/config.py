@@ -47,5 +47,19 @@ class Architecture:
         if self.latents % STEPS:
             raise ValueError(f"latents must be a multiple of {STEPS}, not {self.latents}")
 
+    @property
+    def analysis_halo(self) -> int:
+        """Latent positions around one that its analysis can depend on: the distance to the farthest 3x3 tap."""
+        at_8 = 2 + 2 * self.blocks_8  # stem, blocks and the strided convolution
+        return -(-at_8 // 2) + 2 * self.blocks_16 + 1
+
+    @property
+    def synthesis_halo(self) -> int:
+        """Latent positions around a pixel that its synthesis can depend on."""
+        at_8 = 2 * self.decoder_blocks_8 + 1
+        if self.upsampler != "pixelshuffle":
+            at_8 += 2  # their kernels reach across
+        return 1 + 2 * self.decoder_blocks_16 + -(-at_8 // 2)
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

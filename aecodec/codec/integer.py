@@ -14,12 +14,19 @@ which in float32 is ``floor(sum * 2**-s + 0.5)`` and exact because ``|sum| + 2**
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 from dataclasses import dataclass
 
 import numpy as np
 
 from aecodec.codec.quality import MAX_INDEX
+
+_compiled = None
+if not os.environ.get("AECODEC_PURE_PYTHON"):
+    with contextlib.suppress(ImportError):
+        from aecodec.codec import _integer as _compiled
 
 ACTIVATION_FRAC = 6  # hidden activations: unsigned 8 bits, 0 .. 3.98
 ACTIVATION_MAX = 255
@@ -78,7 +85,7 @@ class IntegerLayer:
     def matrix(self) -> np.ndarray:
         """Weights in float32 as the sums use them: (k * k * I, O), or (k * k, O) where depthwise."""
         if self.depthwise:
-            return self.weight.reshape(self.weight.shape[0], -1).T.astype(np.float32)
+            return np.ascontiguousarray(self.weight.reshape(self.weight.shape[0], -1).T, np.float32)
         return self.weight.transpose(2, 3, 1, 0).reshape(-1, self.weight.shape[0]).astype(np.float32)
 
     @property
@@ -91,20 +98,28 @@ class IntegerLayer:
         bias = np.abs(self.bias.astype(np.int64)).max(0)
         return weights * self.input_max + bias + (1 << np.maximum(self.shift - 1, 0))
 
-    def requantise(self, sums: np.ndarray, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
-        """Rounding shift (and ReLU) of exact sums (..., O), in place; ``rows`` are the output channels they belong to."""
-        sums *= np.exp2(-self.shift[rows]).astype(np.float32)
-        sums += np.where(self.shift[rows] > 0, np.float32(0.5), np.float32(0))  # above 2**23 float32 has no halves
+    @functools.cached_property
+    def rounding(self) -> tuple[np.ndarray, np.ndarray]:
+        """(O,) float32 factor and offset of the rounding shift; above 2**23 float32 has no halves to add."""
+        half = np.where(self.shift > 0, np.float32(0.5), np.float32(0))
+        return np.exp2(-self.shift).astype(np.float32), half
+
+    def requantise(self, sums: np.ndarray, bias: np.ndarray, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
+        """Bias, rounding shift and ReLU on exact sums (..., O), in place; ``rows`` are the output channels they are of."""
+        scale, half = (part[rows] for part in self.rounding)
+        low, high = (0, ACTIVATION_MAX) if self.relu else (-np.inf, np.inf)
+        if _compiled:
+            _compiled.requantise(sums, bias, scale, half, low, high)
+            return sums
+        sums += bias
+        sums *= scale
+        sums += half
         np.floor(sums, out=sums)
-        if self.relu:
-            np.clip(sums, 0, ACTIVATION_MAX, out=sums)
-        return sums
+        return np.clip(sums, low, high, out=sums)
 
 
 def _neighbourhood(x: np.ndarray, kernel: int) -> list[np.ndarray]:
     """kernel**2 views (h, w, C) of x (h, w, C) in row-major kernel order, zero-padded."""
-    if kernel == 1:
-        return [x]
     pad = kernel // 2
     h, w, _ = x.shape
     padded = np.pad(x, ((pad, pad), (pad, pad), (0, 0)))
@@ -114,25 +129,28 @@ def _neighbourhood(x: np.ndarray, kernel: int) -> list[np.ndarray]:
 def apply(layer: IntegerLayer, x: np.ndarray, rate: int) -> np.ndarray:
     """Same-size convolution of integers x (h, w, I), held in float32, to (h, w, O) float32 integers."""
     kernel = layer.weight.shape[-1]
-    views = _neighbourhood(x, kernel)
-    bias = interpolate(layer.bias, rate).astype(np.float32)
-    if layer.depthwise:
+    if layer.depthwise and _compiled and kernel == 3:
+        sums = np.empty(x.shape, np.float32)
+        _compiled.depthwise(np.ascontiguousarray(x), layer.matrix, sums, x.shape[:2])
+    elif layer.depthwise:
+        views = _neighbourhood(x, kernel)
         sums = views[0] * layer.matrix[0]
         for view, tap in zip(views[1:], layer.matrix[1:]):
             sums += view * tap
     else:
         h, w, _ = x.shape
-        columns = (views[0] if kernel == 1 else np.concatenate(views, -1)).reshape(h * w, -1)
-        sums = (columns @ layer.matrix).reshape(h, w, -1)
-    sums += bias
-    return layer.requantise(sums)
+        columns = x if kernel == 1 else np.concatenate(_neighbourhood(x, kernel), -1)
+        sums = (columns.reshape(h * w, -1) @ layer.matrix).reshape(h, w, -1)
+    return layer.requantise(sums, _bias(layer, rate))
 
 
 def apply_rows(layer: IntegerLayer, x: np.ndarray, rate: int, rows: np.ndarray) -> np.ndarray:
     """A 1x1 layer at positions x (n, I), for the output channels ``rows`` only: (n, len(rows))."""
-    sums = x @ layer.matrix[:, rows]
-    sums += interpolate(layer.bias, rate)[rows].astype(np.float32)
-    return layer.requantise(sums, rows)
+    return layer.requantise(x @ layer.matrix[:, rows], _bias(layer, rate)[rows], rows)
+
+
+def _bias(layer: IntegerLayer, rate: int) -> np.ndarray:
+    return interpolate(layer.bias, rate).astype(np.float32)
 
 
 def shuffle(x: np.ndarray, factor: int) -> np.ndarray:

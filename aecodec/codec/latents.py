@@ -120,9 +120,10 @@ def encode(
     return CodedLatents(latents, payload, all_symbols, all_levels)
 
 
-def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int, int], rate: int) -> np.ndarray:
-    """The integer latents (h, w, M) of ``encode``.  Raises BitstreamError where the payload is damaged."""
-    h, w, m = shape
+def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int], rate: int) -> np.ndarray:
+    """The integer latents (h, w, M) of ``encode``, ``shape`` is (h, w).  Raises BitstreamError for a damaged payload."""
+    h, w = shape
+    shape = (h, w, model.mean_gain.shape[1])
     try:
         decoder = rans.Decoder(payload, tables())
         levels = model.hyper_levels((h // HYPER_STRIDE, w // HYPER_STRIDE), rate)

@@ -2,43 +2,40 @@
 
 from __future__ import annotations
 
-import io
-import warnings
+import concurrent.futures
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from aecodec.codec import bitstream, latents, picture
-from aecodec.codec.bitstream import EXIF, ICC, MAX_PIXELS, MAX_SIDE, XMP, Header, Stream
+from aecodec.codec import alpha, bitstream, formats, latents, metadata, picture
+from aecodec.codec.bitstream import ALPHA, EXIF, MAX_PIXELS, Header, Stream
 from aecodec.codec.config import LATENT_STRIDE
-from aecodec.codec.latents import CodedLatents
-from aecodec.errors import LimitError, PictureError
-from aecodec.runtime import open_transforms
+from aecodec.codec.entropy_model import EntropyModel
+from aecodec.codec.tiles import BLOCK, Box, Grid, tile_side, whole
+from aecodec.errors import PictureError
+from aecodec.runtime import Transforms, open_transforms, thread_count
 from aecodec.weights import DEFAULT, Weights, find, load
 
-# TIFF tags that Pillow counts as EXIF but that say how a TIFF file is laid out, or hold XMP or ICC
-_TIFF_LAYOUT = (
-    *range(254, 260), 262, 266, 273, *range(277, 280), 284, 317, 320, *range(322, 326), 338, 339, 347, 700, 34675,
-)  # fmt: skip
 DISTORTION = 25.0  # of rate-distortion optimised rounding, in bits per squared step; found on held-out pictures
-_METADATA = {ICC: "icc_profile", EXIF: "exif", XMP: "xmp"}
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A file's bytes, the rate index that it was coded at, and the latents in it."""
+    """A file's bytes, the rate index that it was coded at, and the bits that the model says its payloads should take."""
 
     data: bytes
     rate: int
-    coded: CodedLatents
+    estimate: float
 
 
 class Encoder:
     """One picture, ready to be encoded at any number of qualities.
 
-    Raises PictureError where it cannot be encoded as it is (animation) and LimitError over ``max_pixels``; warns where
-    something of it will be lost.  With ``strip`` EXIF and XMP are dropped and the EXIF orientation is applied.
+    ``image`` is its colour.  Raises PictureError where it cannot be encoded as it is (animation without a ``frame``) and
+    LimitError over ``max_pixels``; warns where something of it will be lost.  With ``strip`` EXIF and XMP are dropped and
+    the EXIF orientation is applied.
     """
 
     def __init__(
@@ -49,129 +46,142 @@ class Encoder:
         device: str = "auto",
         strip: bool = False,
         max_pixels: int | None = MAX_PIXELS,
+        frame: int | None = None,
     ) -> None:
-        check_size(*image.size, max_pixels)
-        # an MPO is a photograph with a preview or a second view behind it, as many phones write them
-        if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-            raise PictureError("the picture is animated; encode its frames one by one")
-        image.load()
-        self._metadata = _read_metadata(image, strip)
+        bits = formats.load(image, frame, max_pixels)
+        self._chunks = metadata.read(image, strip)
         if strip:
-            image = _upright(image)
-        self.image = _plain(image)
+            image = metadata.upright(image)
+        self.image, plane = picture.split(image, bits)
+        if plane:
+            self._chunks[ALPHA] = alpha.encode(np.asarray(plane))
         self.array = picture.to_array(self.image)
         self.weights = load(weights)
         self._transforms = open_transforms(self.weights, device)
-        self._padded = picture.pad(self.array)
 
-    def encode(self, rate: int) -> Encoded:
-        """The file at a rate index (``quality.index_of_quality``)."""
-        y, z = self._transforms.analyse(self._padded, rate)
-        coded = latents.encode(self.weights.entropy_model, y, z, rate, DISTORTION)
-        header = Header(self.image.width, self.image.height, self.image.mode, self.weights.id, rate)
-        data = bitstream.write(Stream(header, coded.payload, self._metadata))
-        return Encoded(data, rate, coded)
+    def encode(self, rate: int, tile: int | None = None) -> Encoded:
+        """The file at a rate index (``quality.index_of_quality``); ``tile`` as in ``bitstream.Header``, None to choose."""
+        height, width = self.array.shape[:2]
+        model, side = self.weights.entropy_model, tile_side(height, width) if tile is None else tile
+        area = _latent_area(height, width)
+
+        def code(y: np.ndarray, z: np.ndarray) -> tuple[bytes, float]:
+            coded = latents.encode(model, y, z, rate, DISTORTION)
+            return coded.payload, coded.estimate
+
+        coded: dict[Box, Future] = {}
+        with _workers(side > 0) as workers:
+            for group in Grid(area, max(side, BLOCK // side * side) // LATENT_STRIDE if side else 0):
+                y = self._analyse(group, area, rate)
+                concurrent.futures.wait(coded.values())  # or latents would pile up where coding is the slower part
+                for tile in Grid(group, side // LATENT_STRIDE):
+                    part = np.ascontiguousarray(y[tile.relative(group).slices])
+                    coded[tile] = workers.submit(code, part, self._transforms.hyper_analyse(part, rate))
+        payloads, estimates = zip(*(coded[tile].result() for tile in sorted(coded)))
+        header = Header(width, height, self.image.mode, self.weights.id, rate, side)
+        return Encoded(bitstream.write(Stream(header, payloads, self._chunks)), rate, sum(estimates))
+
+    def _analyse(self, box: Box, area: Box, rate: int) -> np.ndarray:
+        """Latents (h, w, M) of a box of the latents' area."""
+        blocks = Grid(box, BLOCK // LATENT_STRIDE)
+
+        def analyse(index: int) -> np.ndarray:
+            wide = blocks[index].grown(self.weights.arch.analysis_halo, area)
+            pixels = picture.window(self.array, wide.scaled(LATENT_STRIDE))
+            return self._transforms.analyse(pixels, rate)[blocks[index].relative(wide).slices]
+
+        return blocks.assemble(box, analyse)
+
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """Width and height as a viewer shows the picture, turned as its EXIF says."""
+        return metadata.shown_size(self.image.size, self._chunks.get(EXIF, b""))
 
     def reconstruct(self, encoded: Encoded) -> np.ndarray:
-        """What a decoder will show, (H, W, 3) uint8, without parsing the file again."""
-        decoded = self._transforms.synthesise(encoded.coded.latents, encoded.rate)
-        image = picture.from_array(decoded[: self.image.height, : self.image.width], self.image.mode)
-        return picture.to_array(image)
+        """What a decoder will show, (H, W, 3) uint8."""
+        stream = bitstream.read(encoded.data, None)
+        decoded = _decode_area(stream, self.weights, self._transforms, whole(*self.array.shape[:2]))
+        return picture.to_array(picture.from_array(decoded, self.image.mode))
 
 
 def decode(
-    data: bytes, *, weights: str | None = None, device: str = "auto", max_pixels: int | None = MAX_PIXELS
+    data: bytes,
+    *,
+    weights: str | None = None,
+    device: str = "auto",
+    crop: tuple[int, int, int, int] | None = None,
+    max_pixels: int | None = MAX_PIXELS,
 ) -> Image.Image:
     """See ``aecodec.decode``."""
     stream = bitstream.read(data, max_pixels)
     head = stream.header
+    area = whole(head.height, head.width)
+    if crop is not None:
+        left, top, width, height = crop
+        inside = Box(top, left, top + height, left + width)
+        if not inside or inside & area != inside:
+            raise PictureError(f"the crop {left},{top},{width},{height} is not inside {head.width} x {head.height}")
+        area = inside
     model = find(head.weights, weights)
-    decoded = open_transforms(model, device).synthesise(decode_latents(stream, model), head.rate)
-    image = picture.from_array(decoded[: head.height, : head.width], head.mode)
-    for kind, name in _METADATA.items():
-        if kind in stream.chunks:
-            image.info[name] = stream.chunks[kind]
+    image = picture.from_array(_decode_area(stream, model, open_transforms(model, device), area), head.mode)
+    if ALPHA in stream.chunks:
+        plane = alpha.decode(stream.chunks[ALPHA], head.height, head.width)
+        image.putalpha(Image.fromarray(plane[area.slices]))
+    image.info.update(metadata.from_chunks(stream.chunks))
     return image
 
 
-def decode_latents(stream: Stream, weights: Weights | None = None) -> np.ndarray:
+def _decode_area(stream: Stream, model: Weights, transforms: Transforms, area: Box) -> np.ndarray:
+    """An area, in pixels, of the decoded picture: (h, w, 3) uint8.  Only the tiles that it needs are decoded."""
+    head = stream.header
+    latent_area = _latent_area(head.height, head.width)
+    tiles = Grid(latent_area, head.tile // LATENT_STRIDE)
+    blocks = Grid(area.scaled(1, LATENT_STRIDE), BLOCK // LATENT_STRIDE)
+    windows = [block.grown(model.arch.synthesis_halo, latent_area) for block in blocks]
+    last_use = {tile: index for index, window in enumerate(windows) for tile in tiles.touching(window)}
+    result = np.empty((*area.shape, 3), np.uint8)
+    with _workers(len(last_use) > 1) as workers:
+        decoded: dict[int, Future] = {}
+        for index, (block, window) in enumerate(zip(blocks, windows)):
+            for ahead in windows[index : index + 2]:  # the workers go on while a block is synthesised
+                for tile in tiles.touching(ahead):
+                    if tile not in decoded:
+                        decoded[tile] = workers.submit(_decode_tile, stream, model.entropy_model, tiles[tile].shape, tile)
+            values = tiles.assemble(window, lambda tile: decoded[tile].result())
+            pixels = transforms.synthesise(values, head.rate)
+            origin = window.scaled(LATENT_STRIDE)
+            common = block.scaled(LATENT_STRIDE) & area
+            result[common.relative(area).slices] = pixels[common.relative(origin).slices]
+            for tile in [tile for tile in decoded if last_use[tile] <= index]:
+                del decoded[tile]
+    return result
+
+
+def _decode_tile(stream: Stream, model: EntropyModel, shape: tuple[int, int], index: int) -> np.ndarray:
+    return latents.decode(model, stream.payloads[index], shape, stream.header.rate)
+
+
+class _Inline(Executor):
+    """Does the work when it is submitted: one tile needs no thread."""
+
+    def submit(self, function, /, *args) -> Future:
+        future: Future = Future()
+        future.set_result(function(*args))
+        return future
+
+
+def _workers(parallel: bool) -> Executor:
+    return ThreadPoolExecutor(thread_count()) if parallel else _Inline()
+
+
+def decode_latents(stream: Stream, model: EntropyModel | None = None) -> np.ndarray:
     """The integer latents (h, w, M) in a file: the part of decoding that is the same bits on every machine."""
-    weights = weights or find(stream.header.weights)
-    height, width = picture.padded_size(stream.header.height, stream.header.width)
-    shape = (height // LATENT_STRIDE, width // LATENT_STRIDE, weights.arch.latents)
-    return latents.decode(weights.entropy_model, stream.payload, shape, stream.header.rate)
+    head = stream.header
+    model = model or find(head.weights).entropy_model
+    area = _latent_area(head.height, head.width)
+    tiles = Grid(area, head.tile // LATENT_STRIDE)
+    return tiles.assemble(area, lambda index: _decode_tile(stream, model, tiles[index].shape, index))
 
 
-def check_size(width: int, height: int, max_pixels: int | None) -> None:
-    """Raises LimitError, or PictureError where the format has no room for a side."""
-    if max_pixels is not None and width * height > max_pixels:
-        raise LimitError(f"{width} x {height} is over the limit of {max_pixels} pixels; --max-pixels raises it")
-    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
-        raise PictureError(f"a picture of {width} x {height} cannot be stored")
-
-
-def _read_metadata(image: Image.Image, strip: bool) -> dict[bytes, bytes]:
-    chunks = {}
-    profile = image.info.get("icc_profile")
-    if profile and image.mode not in ("CMYK", "LAB"):  # those are converted to sRGB, and their profile is spent
-        chunks[ICC] = bytes(profile)
-    if not strip:
-        if exif := _exif(image):
-            chunks[EXIF] = exif
-        if xmp := image.info.get("xmp"):
-            chunks[XMP] = xmp if isinstance(xmp, bytes) else str(xmp).encode()
-    return chunks
-
-
-def _exif(image: Image.Image) -> bytes:
-    """EXIF as bytes, b"" where there is none; what only describes the file that it came from is left out."""
-    try:
-        exif = Image.Exif()
-        exif.load(image.getexif().tobytes())
-        for tag in _TIFF_LAYOUT:
-            exif.pop(tag, None)
-        return exif.tobytes() if exif else b""
-    except Exception:  # Pillow's parser raises whatever it meets in damaged EXIF
-        warnings.warn("EXIF is damaged and dropped", stacklevel=4)
-        return b""
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """The picture turned as its EXIF says."""
-    from PIL import ImageOps
-
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # as in _exif
-        return image
-
-
-def _plain(image: Image.Image) -> Image.Image:
-    """The picture as "L" or "RGB"; a warning says what that loses."""
-    if image.has_transparency_data:
-        warnings.warn("transparency is dropped", stacklevel=3)
-    if image.mode in ("L", "RGB"):
-        return image
-    if image.mode == "F":
-        raise PictureError("floating-point samples have no fixed range; convert them to 8 or 16 bits first")
-    if image.mode.startswith("I"):
-        warnings.warn("16-bit samples are rounded to 8 bits", stacklevel=3)
-        samples = np.asarray(image, np.float64)
-        return Image.fromarray(np.rint(samples / 257).clip(0, 255).astype(np.uint8), "L")
-    if image.mode not in ("1", "P", "YCbCr") and not image.has_transparency_data:
-        warnings.warn(f"colours are converted from {image.mode} to sRGB", stacklevel=3)
-        return _managed(image)
-    return image.convert("L" if image.mode in ("1", "LA", "La") else "RGB")
-
-
-def _managed(image: Image.Image) -> Image.Image:
-    """A CMYK or Lab picture in sRGB, through its ICC profile where it has one."""
-    if profile := image.info.get("icc_profile"):
-        from PIL import ImageCms
-
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-        except (ImageCms.PyCMSError, OSError):
-            pass  # a broken profile; the plain conversion is what is left
-    return image.convert("RGB")
+def _latent_area(height: int, width: int) -> Box:
+    return whole(*picture.padded_size(height, width)).scaled(1, LATENT_STRIDE)

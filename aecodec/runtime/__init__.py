@@ -1,6 +1,6 @@
 """Runtimes: what computes the float networks at the two ends of the codec.
 
-A runtime is opened for one set of weights and offers three functions on numpy arrays (``Transforms``).  The entropy model
+A runtime is opened for one set of weights and offers functions on numpy arrays (``Transforms``).  The entropy model
 is not among them: it is integer arithmetic in ``codec/entropy_model.py``, the same for every runtime.
 """
 
@@ -21,13 +21,15 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 class Transforms(Protocol):
-    """What a runtime offers.  ``rate`` is the rate index; h = H / 16, w = W / 16."""
+    """What a runtime offers.  ``rate`` is the rate index; h = H / 16, w = W / 16.  One call at a time."""
 
     device: str
 
-    def analyse(self, picture: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
-        """uint8 (H, W, 3), sides multiples of 64, to float32 latents at their gain (h, w, M) and unrounded hyper-latents
-        (h/4, w/4, Nz)."""
+    def analyse(self, picture: np.ndarray, rate: int) -> np.ndarray:
+        """uint8 (H, W, 3), sides multiples of 16, to float32 latents at their gain (h, w, M)."""
+
+    def hyper_analyse(self, y: np.ndarray, rate: int) -> np.ndarray:
+        """Latents at their gain (h, w, M), h and w multiples of 4, to unrounded hyper-latents (h/4, w/4, Nz), float32."""
 
     def synthesise(self, latents: np.ndarray, rate: int) -> np.ndarray:
         """int32 latents (h, w, M) in units of 2**-MEAN_FRAC to uint8 (H, W, 3)."""
@@ -51,12 +53,20 @@ def _open(folder: str, device: str) -> Transforms:
     if device == "cpu" and weights.arch.upsampler == "pixelshuffle" and _installed("openvino"):
         from aecodec.runtime.openvino_runtime import OpenVinoTransforms
 
-        return OpenVinoTransforms(weights, int(os.environ.get("OMP_NUM_THREADS", 0)))
+        return OpenVinoTransforms(weights, thread_count())
     if not _installed("torch"):
         raise AecodecError(f"--device {device} needs torch, which is not installed")
     from aecodec.runtime.torch_runtime import TorchTransforms
 
     return TorchTransforms(weights, device)
+
+
+def thread_count() -> int:
+    """How many threads to use: OMP_NUM_THREADS where it is set, else the CPUs that this process may run on."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _installed(module: str) -> bool:

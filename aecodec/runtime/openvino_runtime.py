@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 
 import numpy as np
 
@@ -24,43 +25,59 @@ finally:
     else:
         sys.modules["openvino_telemetry"] = _telemetry
 
-from aecodec.codec.config import LATENT_STRIDE  # noqa: E402
 from aecodec.codec.integer import COMPAND_FRAC, COMPAND_MAX, COMPAND_STEPS, MEAN_FRAC
 from aecodec.codec.quality import INTERVALS, STEPS
 from aecodec.weights import Weights
 
 Node = openvino.Node
+PATCH = 8  # pixels each way
+# the channels of a patch in a picture's own order (row, column, colour), by their place in torch's (colour, row, column)
+_PATCH = np.arange(3 * PATCH**2).reshape(3, PATCH, PATCH).transpose(1, 2, 0).ravel()
 
 
 class OpenVinoTransforms:
-    """See ``runtime.Transforms``.  Float32 throughout, whatever the CPU offers."""
+    """See ``runtime.Transforms``.
 
-    def __init__(self, weights: Weights, threads: int | None = None) -> None:
+    Each transform is two graphs.  The linear path and the sum are float32, as latents and pictures need more than
+    bfloat16's 8 bits; the network beside it, where nearly all the work is, uses bfloat16 on CPUs that compute with it.
+    """
+
+    def __init__(self, weights: Weights, threads: int | None = None, *, bfloat16: bool | None = None) -> None:
+        """``bfloat16`` None: where the CPU has it."""
         self.device = "cpu"
         self._tensors = weights.tensors
         self._arch = weights.arch
-        options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        self._core = openvino.Core()
+        if bfloat16 is None:
+            bfloat16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self._network_precision = "bf16" if bfloat16 else "f32"
+        self._options = {"PERFORMANCE_HINT": "LATENCY"}
         if threads:
-            options["INFERENCE_NUM_THREADS"] = threads
-        self._options = options
+            self._options["INFERENCE_NUM_THREADS"] = threads
         self._compiled: dict[str, openvino.CompiledModel] = {}
 
-    def analyse(self, picture: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
-        names = ("analysis.gain_8", "analysis.gain_16", "gain")
-        bias = self._lerp("hyper_analysis.bias", rate)
-        y, z = self._run("analysis", picture[None], *(self._gain(name, rate) for name in names), bias)
-        return y[0], z[0]
+    def analyse(self, picture: np.ndarray, rate: int) -> np.ndarray:
+        patches = _to_patches(picture)[None]
+        gains = (self._gain(name, rate) for name in ("analysis.gain_8", "analysis.gain_16"))
+        correction = self._run(self._analysis_network, patches, *gains, share=True)
+        return self._run(self._analysis_linear, patches, correction, self._gain("gain", rate))[0]
+
+    def hyper_analyse(self, y: np.ndarray, rate: int) -> np.ndarray:
+        return self._run(self._hyper_analysis, y[None], self._lerp("hyper_analysis.bias", rate))[0]
 
     def synthesise(self, latents: np.ndarray, rate: int) -> np.ndarray:
-        names = ("inverse_gain", "synthesis.gain_16", "synthesis.gain_8")
-        (x,) = self._run("synthesis", latents[None], *(self._gain(name, rate) for name in names))
-        return x[0]
+        inverse, *gains = (self._gain(name, rate) for name in ("inverse_gain", "synthesis.gain_16", "synthesis.gain_8"))
+        correction = self._run(self._synthesis_network, latents[None], inverse, *gains, share=True)
+        return _from_patches(self._run(self._synthesis_linear, latents[None], inverse, correction, share=True)[0])
 
-    def _run(self, name: str, *inputs: np.ndarray) -> list[np.ndarray]:
+    def _run(self, build: Callable[[], openvino.Model], *inputs: np.ndarray, share: bool = False) -> np.ndarray:
+        """The output of a graph; with ``share`` it lies in the runtime's memory, until the graph runs again."""
+        name = build.__name__
         if name not in self._compiled:
-            build = {"analysis": self._analysis, "synthesis": self._synthesis}[name]
-            self._compiled[name] = openvino.Core().compile_model(build(), "CPU", self._options)
-        return list(self._compiled[name](inputs).values())
+            precision = self._network_precision if name.endswith("network") else "f32"
+            options = {**self._options, "INFERENCE_PRECISION_HINT": precision}
+            self._compiled[name] = self._core.compile_model(build(), "CPU", options)
+        return self._compiled[name](inputs, share_inputs=True, share_outputs=share)[0]
 
     def _lerp(self, name: str, rate: int) -> np.ndarray:
         """A quality table (KNOTS, C) at a rate index, as (1, C, 1, 1)."""
@@ -72,59 +89,105 @@ class OpenVinoTransforms:
     def _gain(self, name: str, rate: int) -> np.ndarray:
         return np.exp(self._lerp(f"{name}.log", rate))
 
-    # graphs: NHWC outside, as pictures and latents are; NCHW inside
+    # Graphs: NHWC outside, as pictures and latents are, NCHW inside.  Pictures come and go as patches, so that no graph
+    # handles floats at full resolution.
 
-    def _analysis(self) -> openvino.Model:
+    def _analysis_network(self) -> openvino.Model:
         arch = self._arch
-        picture = ops.parameter([1, -1, -1, 3], np.uint8)
-        gain_8, gain_16, gain = (_vector(c) for c in (arch.width_8, arch.width_16, arch.latents))
-        bias = _vector(arch.hyper_width)
-        pixels = ops.convert(_to_nchw(picture), "f32")
-        centred = ops.subtract(ops.multiply(pixels, _scalar(1 / 255)), _scalar(0.5))
-        x = _leaky(self._conv("analysis.stem", ops.space_to_depth(centred, "depth_first", 8)))
+        picture = ops.parameter([1, -1, -1, len(_PATCH)], np.uint8)
+        gain_8, gain_16 = _vector(arch.width_8), _vector(arch.width_16)
+        x = _leaky(self._conv("analysis.stem", _centred(picture), lambda weight: weight[:, _PATCH]))
         x = self._blocks("analysis.blocks_8", arch.blocks_8, ops.multiply(x, gain_8))
         x = self._conv("analysis.down_16", x, stride=2)
         x = self._blocks("analysis.blocks_16", arch.blocks_16, ops.multiply(x, gain_16))
-        y = ops.add(self._conv("analysis.klt", centred, stride=LATENT_STRIDE, pad=0), self._conv("analysis.head", x))
-        y = ops.multiply(y, gain)
+        return openvino.Model([_float(self._conv("analysis.head", x))], [picture, gain_8, gain_16])
 
-        z = ops.log(ops.add(ops.abs(y), _scalar(1)))
+    def _analysis_linear(self) -> openvino.Model:
+        picture = ops.parameter([1, -1, -1, len(_PATCH)], np.uint8)
+        correction = ops.parameter([1, self._arch.latents, -1, -1], np.float32)
+        gain = _vector(self._arch.latents)
+
+        def by_patches(weight: np.ndarray) -> np.ndarray:
+            """A convolution of 16x16 pixels (M, 3, 16, 16) as one of 2x2 patches (M, 192, 2, 2)."""
+            parts = weight.reshape(-1, 3, 2, PATCH, 2, PATCH).transpose(0, 3, 5, 1, 2, 4)
+            return parts.reshape(-1, len(_PATCH), 2, 2)
+
+        y = ops.add(self._conv("analysis.klt", _centred(picture), by_patches, stride=2, pad=0), correction)
+        return openvino.Model([_to_nhwc(ops.multiply(y, gain))], [picture, correction, gain])
+
+    def _hyper_analysis(self) -> openvino.Model:
+        y = ops.parameter([1, -1, -1, self._arch.latents], np.float32)
+        bias = _vector(self._arch.hyper_width)
+        z = _to_nchw(y)
+        sign = ops.sign(z)
+        z = ops.log(ops.add(ops.abs(z), _scalar(1)))
         z = ops.multiply(z, _scalar(COMPAND_STEPS * 2.0**-COMPAND_FRAC / math.log(2)))
-        z = ops.multiply(ops.sign(y), ops.minimum(z, _scalar(COMPAND_MAX * 2.0**-COMPAND_FRAC)))
+        z = ops.multiply(sign, ops.minimum(z, _scalar(COMPAND_MAX * 2.0**-COMPAND_FRAC)))
         z = _leaky(ops.add(self._conv("hyper_analysis.conv1", z), bias))
         z = _leaky(self._conv("hyper_analysis.conv2", z, stride=2))
         z = self._conv("hyper_analysis.conv3", z, stride=2)
-        return openvino.Model([_to_nhwc(y), _to_nhwc(z)], [picture, gain_8, gain_16, gain, bias])
+        return openvino.Model([_to_nhwc(z)], [y, bias])
 
-    def _synthesis(self) -> openvino.Model:
+    def _synthesis_network(self) -> openvino.Model:
         arch = self._arch
-        latents = ops.parameter([1, -1, -1, arch.latents], np.int32)
-        inverse, gain_16, gain_8 = (_vector(c) for c in (arch.latents, arch.decoder_width_16, arch.decoder_width_8))
-        y = ops.multiply(ops.convert(_to_nchw(latents), "f32"), _scalar(2.0**-MEAN_FRAC))
-        y = ops.multiply(y, inverse)
-        linear = ops.depth_to_space(self._conv("synthesis.klt", y), "depth_first", LATENT_STRIDE)
+        latents, inverse, y = self._latents()
+        gain_16, gain_8 = _vector(arch.decoder_width_16), _vector(arch.decoder_width_8)
         spread = ops.constant(self._tensors["synthesis.spread"].astype(np.float32))
         x = self._conv("synthesis.stem", ops.divide(y, spread))
         x = self._blocks("synthesis.blocks_16", arch.decoder_blocks_16, ops.multiply(x, gain_16))
         x = _leaky(ops.depth_to_space(self._conv("synthesis.up_8.0", x), "depth_first", 2))
         x = self._blocks("synthesis.blocks_8", arch.decoder_blocks_8, ops.multiply(x, gain_8))
-        x = ops.depth_to_space(self._conv("synthesis.head.0", x), "depth_first", 8)
-        x = ops.add(ops.add(linear, x), _scalar(0.5))
-        x = ops.clamp(ops.round(ops.multiply(x, _scalar(255)), "half_to_even"), 0, 255)
-        return openvino.Model([ops.convert(_to_nhwc(x), "u8")], [latents, inverse, gain_16, gain_8])
+        x = self._conv("synthesis.head.0", x, outputs=_PATCH)
+        return openvino.Model([_float(x)], [latents, inverse, gain_16, gain_8])
 
-    def _conv(self, name: str, x: Node, stride: int = 1, pad: int | None = None) -> Node:
-        weight = self._tensors[f"{name}.weight"].astype(np.float32)
+    def _synthesis_linear(self) -> openvino.Model:
+        latents, inverse, y = self._latents()
+        correction = ops.parameter([1, len(_PATCH), -1, -1], np.float32)
+
+        def by_patches(weight: np.ndarray) -> np.ndarray:
+            """Rows for 16x16 pixels (3, 16, 16) as those for patches and 2x2 of them, (192, 2, 2)."""
+            parts = weight.reshape(3, 2, PATCH, 2, PATCH, *weight.shape[1:]).transpose(2, 4, 0, 1, 3, 5, 6, 7)
+            return parts.reshape(weight.shape)
+
+        linear = ops.depth_to_space(self._conv("synthesis.klt", y, by_patches), "depth_first", 2)
+        x = ops.multiply(ops.add(ops.add(linear, correction), _scalar(0.5)), _scalar(255))
+        x = ops.clamp(ops.round(x, "half_to_even"), 0, 255)
+        return openvino.Model([ops.convert(_to_nhwc(x), "u8")], [latents, inverse, correction])
+
+    def _latents(self) -> tuple[Node, Node, Node]:
+        """The two inputs of the synthesis, and the latents at gain 1 that they make."""
+        latents, inverse = ops.parameter([1, -1, -1, self._arch.latents], np.int32), _vector(self._arch.latents)
+        y = ops.multiply(ops.convert(_to_nchw(latents), "f32"), _scalar(2.0**-MEAN_FRAC))
+        return latents, inverse, ops.multiply(y, inverse)
+
+    def _conv(self, name: str, x: Node, order: Callable[[np.ndarray], np.ndarray] = lambda weight: weight, *,
+              outputs: slice | np.ndarray = slice(None), stride: int = 1, pad: int | None = None) -> Node:
+        """A layer; ``order`` rearranges its weights (O, I, k, k), ``outputs`` its output channels."""
+        weight = order(self._tensors[f"{name}.weight"].astype(np.float32))[outputs]
         pad = weight.shape[-1] // 2 if pad is None else pad
-        y = ops.convolution(x, ops.constant(weight), [stride] * 2, [pad] * 2, [pad] * 2, [1, 1])
+        y = ops.convolution(x, ops.constant(np.ascontiguousarray(weight)), [stride] * 2, [pad] * 2, [pad] * 2, [1, 1])
         if f"{name}.bias" not in self._tensors:
             return y
-        return ops.add(y, ops.constant(self._tensors[f"{name}.bias"].astype(np.float32)[None, :, None, None]))
+        bias = self._tensors[f"{name}.bias"].astype(np.float32)[outputs]
+        return ops.add(y, ops.constant(np.ascontiguousarray(bias[None, :, None, None])))
 
     def _blocks(self, name: str, count: int, x: Node) -> Node:
         for i in range(count):
             x = ops.add(x, self._conv(f"{name}.{i}.conv2", _leaky(self._conv(f"{name}.{i}.conv1", x))))
         return x
+
+
+def _to_patches(picture: np.ndarray) -> np.ndarray:
+    """(H, W, 3) to (H / 8, W / 8, 192)."""
+    h, w, _ = picture.shape
+    parts = picture.reshape(h // PATCH, PATCH, w // PATCH, 3 * PATCH).transpose(0, 2, 1, 3)
+    return parts.reshape(h // PATCH, w // PATCH, -1)
+
+
+def _from_patches(x: np.ndarray) -> np.ndarray:
+    """The inverse of ``_to_patches``."""
+    h, w, _ = x.shape
+    return x.reshape(h, w, PATCH, 3 * PATCH).transpose(0, 2, 1, 3).reshape(h * PATCH, w * PATCH, 3)
 
 
 def _scalar(value: float) -> Node:
@@ -137,6 +200,15 @@ def _vector(channels: int) -> Node:
 
 def _leaky(x: Node) -> Node:
     return ops.prelu(x, _scalar(0.1))
+
+
+def _centred(picture: Node) -> Node:
+    pixels = ops.convert(_to_nchw(picture), "f32")
+    return ops.subtract(ops.multiply(pixels, _scalar(1 / 255)), _scalar(0.5))
+
+
+def _float(x: Node) -> Node:
+    return ops.convert(x, "f32")
 
 
 def _to_nchw(x: Node) -> Node:

@@ -27,12 +27,15 @@ class TorchTransforms:
         return torch.tensor([rate / STEPS], device=self.device)
 
     @torch.inference_mode()
-    def analyse(self, picture: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
+    def analyse(self, picture: np.ndarray, rate: int) -> np.ndarray:
         x = torch.from_numpy(picture).to(self.device).permute(2, 0, 1)[None].float().div_(255)
         position = self._position(rate)
-        y = self.model.analysis(x, position) * self.model.gain(position)
-        z = self.model.hyper_analysis(y, position)
-        return _to_numpy(y), _to_numpy(z)
+        return _to_numpy(self.model.analysis(x, position) * self.model.gain(position))
+
+    @torch.inference_mode()
+    def hyper_analyse(self, y: np.ndarray, rate: int) -> np.ndarray:
+        x = torch.from_numpy(y).to(self.device).permute(2, 0, 1)[None]
+        return _to_numpy(self.model.hyper_analysis(x, self._position(rate)))
 
     @torch.inference_mode()
     def synthesise(self, latents: np.ndarray, rate: int) -> np.ndarray:

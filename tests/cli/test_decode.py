@@ -67,6 +67,19 @@ def test_metadata_comes_out(cli, tmp_path, photo, extension):
         assert image.info["xmp"] == picture.info["xmp"]
 
 
+def test_alpha_comes_out(cli, tmp_path, photo):
+    """Into formats that hold it as it is; into others on white, with a warning."""
+    picture = photo(20, 10).convert("RGBA")
+    picture.putalpha(0)
+    (tmp_path / "in.aec").write_bytes(aecodec.encode(picture))
+    result = cli("decode", "in.aec", "out.png")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert as_array(tmp_path / "out.png").shape == (10, 20, 4)
+    result = cli("decode", "in.aec", "out.jpg")
+    assert result.stderr == "aecodec: in.aec: warning: transparency is laid on white; JPEG keeps none\n"
+    assert as_array(tmp_path / "out.jpg").min() > 250
+
+
 def hostile(data: bytes) -> dict[str, tuple[int, bytes, str]]:
     """Name to (exit code, bytes, what the message must say)."""
     stream = bitstream.read(data)
@@ -78,9 +91,9 @@ def hostile(data: bytes) -> dict[str, tuple[int, bytes, str]]:
         "empty": (3, b"", "empty"),
         "text": (3, b"hello", "no aecodec file"),
         "checksum": (3, data[:-9] + bytes([data[-9] ^ 1]) + data[-8:], "checksum"),
-        "foreign": (1, bitstream.write(Stream(foreign, stream.payload)), "0badcafe"),
-        "huge": (3, bitstream.write(Stream(huge, stream.payload)), "--max-pixels"),
-        "swapped": (3, bitstream.write(Stream(other, stream.payload)), "damaged"),
+        "foreign": (1, bitstream.write(Stream(foreign, stream.payloads)), "0badcafe"),
+        "huge": (3, bitstream.write(Stream(huge, stream.payloads)), "--max-pixels"),
+        "swapped": (3, bitstream.write(Stream(other, stream.payloads)), "damaged"),
     }
 
 
@@ -176,3 +189,15 @@ def test_usage_errors(cli, stored, tmp_path, args):
     assert result.exit_code == 2
     assert "Error: " in result.stderr
     assert names(tmp_path) == ["good.aec"]
+
+
+def test_a_region_is_decoded(cli, fails, file, tmp_path):
+    """A detail of a large scan is what is looked at; the help says how to ask for it."""
+    (tmp_path / "a.aec").write_bytes(file)
+    assert cli("decode", "--crop", "10,20,30,40", "a.aec", "detail.png").exit_code == 0
+    assert cli("decode", "a.aec", "whole.png").exit_code == 0
+    whole, detail = (as_array(name).astype(int) for name in ("whole.png", "detail.png"))
+    assert np.abs(whole[20:60, 10:40] - detail).max() <= 1
+    assert "96 x 64" in fails(1, "decode", "--crop", "90,20,30,40", "a.aec", "out.png")
+    assert cli("decode", "--crop", "1,2,3", "a.aec", "out.png").exit_code == 2
+    assert not (tmp_path / "out.png").exists()

@@ -231,12 +231,43 @@ def test_limit_of_pixels(fails, pictures):
 
 
 def test_losses_are_told_in_one_line(cli, tmp_path, photo):
-    """Transparency is lost but the file is written: a warning, and exit code 0."""
-    photo(8, 8).convert("RGBA").save(tmp_path / "in.png")
-    result = cli("encode", "in.png", "out.aec")
+    """Inks become light but the file is written: a warning, and exit code 0."""
+    photo(8, 8).convert("CMYK").save(tmp_path / "in.tif")
+    result = cli("encode", "in.tif", "out.aec")
     assert result.exit_code == 0
-    assert result.stderr == "aecodec: in.png: warning: transparency is dropped\n"
+    assert result.stderr == "aecodec: in.tif: warning: colours are converted from CMYK to sRGB\n"
     assert (tmp_path / "out.aec").exists()
+
+
+def test_deep_colour_is_told(cli, tmp_path):
+    """Pillow reads 16 bits of colour as 8 in silence; the header of the file knows better."""
+    (tmp_path / "in.ppm").write_bytes(b"P6 8 8 65535\n" + bytes(384))
+    result = cli("encode", "in.ppm", "out.aec")
+    assert (result.exit_code, result.stderr) == (0, "aecodec: in.ppm: warning: 16-bit samples are rounded to 8 bits\n")
+
+
+def test_a_frame_of_an_animation(cli, fails, tmp_path, photo):
+    """All frames but one are gone only where somebody said so."""
+    photo(16, 8).save(tmp_path / "in.gif", save_all=True, append_images=[photo(16, 8, seed=1)])
+    assert "--frame N" in fails(1, "encode", "in.gif", "out.aec")
+    assert names(tmp_path) == ["in.gif"]
+    assert cli("encode", "--frame", "1", "in.gif", "out.aec").exit_code == 0
+    with Image.open(tmp_path / "in.gif") as animation:
+        animation.seek(1)
+        assert (tmp_path / "out.aec").read_bytes() == aecodec.encode(animation.convert("RGB"))
+    assert "no frame 2" in fails(1, "encode", "-f", "--frame", "2", "in.gif", "out.aec")
+
+
+def test_the_size_told_is_the_size_shown(cli, tmp_path, photo):
+    """A script lays out pages by these numbers."""
+    picture = photo(20, 10)
+    picture.getexif()[0x0112] = 6
+    picture.save(tmp_path / "in.jpg", exif=picture.getexif())
+    for args in ("encode in.jpg out.aec", "info out.aec", "decode out.aec out.bmp"):
+        report = json.loads(cli(args.split()[0], "--json", *args.split()[1:]).stdout)
+        assert (report["width"], report["height"]) == (10, 20)
+    with Image.open(tmp_path / "out.bmp") as shown:
+        assert shown.size == (10, 20)
 
 
 def test_strip(cli, tmp_path, photo):

@@ -38,6 +38,12 @@ def test_prose(cli, described):
     assert line.endswith(", with exif\n")
 
 
+def test_alpha_is_in_the_mode(cli, tmp_path, photo):
+    """Whether a picture has alpha is what a page's author asks first."""
+    (tmp_path / "in.aec").write_bytes(Encoder(photo(8, 8).convert("LA")).encode(0).data)
+    assert json.loads(cli("info", "--json", "in.aec").stdout)["mode"] == "LA"
+
+
 def test_reads_pipes_and_many_files(cli, described, tmp_path):
     """All files are told about, whatever is wrong with some."""
     data = (tmp_path / "in.aec").read_bytes()

@@ -68,7 +68,7 @@ def test_errors_import_no_torch(tmp_path, file, args, code):
     (tmp_path / "bad.aec").write_bytes(file[:-1])
     for name, side in (("foreign", 9), ("huge", 2**20)):
         header = Header(side, side, "L", "0badcafe", 0)
-        (tmp_path / f"{name}.aec").write_bytes(bitstream.write(Stream(header, b"")))
+        (tmp_path / f"{name}.aec").write_bytes(bitstream.write(Stream(header, [b""])))
     result = python("-c", IMPORTED, *args.split(), cwd=tmp_path)
     *_, last = result.stderr.splitlines()
     assert last.startswith(f"code {code}")

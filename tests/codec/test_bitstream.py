@@ -18,9 +18,12 @@ from aecodec.errors import BitstreamError, LimitError
 
 SIDES = st.integers(1, MAX_SIDE)
 IDS = st.binary(min_size=4, max_size=4).map(bytes.hex)
-HEADERS = st.builds(Header, SIDES, SIDES, st.sampled_from(MODES), IDS, st.integers(0, MAX_INDEX))
+PLAIN = st.builds(Header, SIDES, SIDES, st.sampled_from(MODES), IDS, st.integers(0, MAX_INDEX))
+SMALL_SIDES, TILES = st.integers(1, 2000), st.sampled_from([256, 1024, 2**15])
+TILED = st.builds(Header, SMALL_SIDES, SMALL_SIDES, st.sampled_from(MODES), IDS, st.integers(0, MAX_INDEX), TILES)
+HEADERS = PLAIN | TILED
 CHUNKS = st.dictionaries(st.sampled_from([b"c", b"e", b"x", b"q"]), st.binary(max_size=300))
-SMALL = Stream(Header(300, 2, "RGB", "0123abcd", 1029), b"payload", {b"x": b"<xmp/>"})
+SMALL = Stream(Header(300, 2, "RGB", "0123abcd", 1029), [b"payload"], {b"x": b"<xmp/>"})
 
 
 def with_checksum(data: bytes) -> bytes:
@@ -46,7 +49,7 @@ END = chunk(b"P", b"")
 @settings(deadline=None)
 def test_what_is_written_is_read(head, payload, chunks):
     """A field that does not come back is a picture of the wrong size or without its profile."""
-    stream = Stream(head, payload, chunks)
+    stream = Stream(head, [payload] * head.tiles, chunks)
     data = bitstream.write(stream)
     assert bitstream.read(data, max_pixels=None) == stream
     assert bitstream.read_header(data, max_pixels=None) == head
@@ -114,10 +117,37 @@ def test_bytes_after_the_end_are_refused():
 
 def test_unknown_chunks_are_skipped_or_refused():
     """Readers of today must open files of tomorrow that only add what they need not understand, and no others."""
-    assert bitstream.read(header() + chunk(b"z", b"news") + END).payload == b""
+    assert bitstream.read(header() + chunk(b"z", b"news") + END).payloads == [b""]
     for kind in (b"Z", b"Q", b"7", b"\xe4", b"\0"):
         with pytest.raises(BitstreamError, match="feature"):
             bitstream.read(header() + chunk(kind, b"news") + END)
+
+
+def test_tiles_are_all_there_in_one_place():
+    """A tile that is missing, one too many or out of order is a hole in the picture, or another picture's part."""
+    layout = 0x11  # tiles of 256: two by three for 300 x 600
+    head = header(b"\xac\x02", b"\xd8\x04", layout=layout)
+    bodies = [b"%d" % i for i in range(6)]
+    tiles = [chunk(b"P", body) for body in bodies]
+    stream = bitstream.read(head + b"".join(tiles))
+    assert (stream.header.tile, stream.header.tiles, stream.payloads) == (256, 6, bodies)
+    assert bitstream.write(stream) == head + b"".join(tiles)
+    with pytest.raises(BitstreamError, match="truncated"):
+        bitstream.read(head + b"".join(tiles[:-1]))
+    with pytest.raises(BitstreamError, match="follow"):
+        bitstream.read(head + b"".join(tiles) + tiles[0])
+    with pytest.raises(BitstreamError, match="among its tiles"):
+        bitstream.read(head + b"".join(tiles[:3]) + chunk(b"x", b"") + b"".join(tiles[3:]))
+
+
+def test_the_head_needs_no_payload():
+    """An open file dialog reads the first kilobytes of a thousand files."""
+    data = header() + chunk(b"A", b"mask") + chunk(b"c", b"icc")
+    head, chunks = bitstream.read_head(data + b"P")
+    assert (head.width, chunks) == (bitstream.read_header(data).width, {b"A": b"mask", b"c": b"icc"})
+    for damaged in (data, data[:-1] + b"!P", header() + chunk(b"Q", b"") + b"P"):
+        with pytest.raises(BitstreamError):
+            bitstream.read_head(damaged)
 
 
 def test_two_chunks_of_a_type_are_refused():
@@ -131,7 +161,8 @@ def test_two_chunks_of_a_type_are_refused():
     [
         ({"version": 2}, "version 2"),
         ({"layout": 2}, "layout 2"),  # a mode that is not known
-        ({"layout": 0x11}, "layout 17"),  # tiles
+        ({"layout": 5}, "layout 5"),  # more bits a sample
+        ({"layout": 0x91}, "layout 145"),  # larger tiles than there are
         ({"width": b"\0"}, "impossible"),
         ({"height": b"\x81\x80\x80\x08"}, "impossible"),  # 2**24 + 1
         ({"rate": MAX_INDEX + 1}, "impossible"),
@@ -148,7 +179,7 @@ def test_impossible_headers_are_refused(fields, message):
 
 def test_huge_pictures_are_refused_before_anything_is_allocated():
     """A hundred bytes must not be able to take a server's memory."""
-    data = bitstream.write(Stream(Header(65535, 65535, "RGB", "00000000", 0), bytes(60)))
+    data = bitstream.write(Stream(Header(65535, 65535, "RGB", "00000000", 0), [bytes(60)]))
     assert len(data) < 100
     begin = time.process_time()
     with pytest.raises(LimitError, match="65535 x 65535"):
@@ -169,6 +200,6 @@ def test_chunks_longer_than_the_file_are_refused(length):
 def test_overhead_is_small(photo):
     """At the lowest quality every byte of header is one that the picture does not get."""
     encoded = Encoder(photo(768, 512)).encode(index_of_quality(50))
-    payload = bitstream.read(encoded.data).payload
+    (payload,) = bitstream.read(encoded.data).payloads
     assert len(payload) > 2**14  # its length takes three bytes
     assert len(encoded.data) - len(payload) <= 32

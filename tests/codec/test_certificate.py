@@ -43,9 +43,9 @@ def test_means_beyond_int32_are_refused(model):
         certify(replace(model, mean_gain=np.full_like(model.mean_gain, 2**31 - 1)))
 
 
-def truncate(self, sums, rows=slice(None)):
+def truncate(self, sums, bias, rows=slice(None)):
     """``IntegerLayer.requantise`` without its half."""
-    sums = np.floor(sums * np.exp2(-self.shift[rows]).astype(np.float32))
+    sums = np.floor((sums + bias) * np.exp2(-self.shift[rows]).astype(np.float32))
     return sums.clip(0, 255) if self.relu else sums
 
 

@@ -28,6 +28,16 @@ from aecodec.codec.integer import (
 from aecodec.codec.quality import KNOTS, MAX_INDEX, STEPS
 from aecodec.networks.integer import compand as torch_compand
 
+
+@pytest.fixture(autouse=True, params=["compiled", "numpy"])
+def implementation(request, monkeypatch):
+    """Every test here runs with the compiled kernels and without."""
+    if request.param == "numpy":
+        monkeypatch.setattr(integer, "_compiled", None)
+    elif integer._compiled is None:
+        pytest.skip("no compiled kernels; a compiler at install time makes them")
+
+
 SHIFTS = [-3, -1, 0, 1, 2, 9, 14]
 
 
@@ -163,3 +173,23 @@ def test_compand_equals_the_one_in_training():
     latents = np.arange(-5000, 5001, dtype=np.int32)
     trained = torch_compand(torch.from_numpy(latents).float() * 2.0**-MEAN_FRAC)
     assert np.array_equal(integer.compand(latents), trained.numpy() * 2**COMPAND_FRAC)
+
+
+def test_kernels_refuse_arrays_that_do_not_fit(implementation):
+    """C that believes its caller reads what is not its own."""
+    kernels = integer._compiled
+    if kernels is None:
+        return
+    four, five = np.zeros(4, np.float32), np.zeros(5, np.float32)
+    for sums, bias, scale, half in ((five, four, four, four), (four, five, four, four), (four, four, five, four),
+                                    (four, four, four, five), (four, four[:0], four[:0], four[:0])):
+        with pytest.raises(ValueError, match="fit"):
+            kernels.requantise(sums, bias, scale, half, 0, 1)
+    x, taps = np.zeros(2 * 3 * 4, np.float32), np.zeros(9 * 4, np.float32)
+    shorter = x[1:].copy()
+    for arrays in ((x, taps, shorter), (shorter, taps, x), (x, taps[1:].copy(), x)):
+        with pytest.raises(ValueError, match="fit"):
+            kernels.depthwise(*arrays, (2, 3))
+    for shape in ((3, 3), (-2, -3), (2**62, 4)):
+        with pytest.raises(ValueError, match="fit"):
+            kernels.depthwise(x, taps, x, shape)

@@ -1,0 +1,103 @@
+"""A Pillow plugin: importing this makes ``Image.open`` and ``Image.save`` know .aec files, and all that builds on Pillow.
+
+    Image.open("photo.aec")                                  reads the header and the metadata; the first use decodes
+    image.save("photo.aec", quality=70, exif=b"", ...)       with ``quality``, ``weights``, ``device`` of aecodec.encode
+
+``icc_profile``, ``exif`` and ``xmp`` replace what the picture brings along; empty ones drop it.  What aecodec raises comes
+out as OSError, as from Pillow's own formats.  Pillow's limit of pixels holds, and no other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import IO
+
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+import aecodec
+from aecodec.codec import bitstream, metadata
+from aecodec.errors import AecodecError
+
+FORMAT = "AEC"
+_FIRST_READ = 2**16  # bytes; nearly always all that stands before the payload
+
+
+class AecImageFile(ImageFile.ImageFile):
+    """An .aec file; the size is that of the stored samples and the EXIF orientation is left to the caller, as for JPEG."""
+
+    format = FORMAT
+    format_description = "aecodec"
+
+    def _open(self) -> None:
+        try:
+            header, chunks = self._read_head()
+        except AecodecError as error:
+            raise UnidentifiedImageError(f"cannot identify the .aec file: {error}") from error
+        self._size = header.width, header.height
+        self._mode = metadata.shown(header, chunks).mode
+        self.info.update(metadata.from_chunks(chunks))
+        self.tile = []
+
+    def _read_head(self) -> tuple[bitstream.Header, dict[bytes, bytes]]:
+        """As ``bitstream.read_head``, without reading the payload, which may be large."""
+        size = _FIRST_READ
+        while True:
+            self.fp.seek(0)
+            data = self.fp.read(size)
+            try:
+                return bitstream.read_head(data, max_pixels=None)
+            except AecodecError:
+                if len(data) < size:
+                    raise
+                size *= 8
+
+    def load(self):
+        if self.fp is not None and not self._loaded:
+            with _os_errors():
+                self.im = aecodec.decode(self._read_all(), max_pixels=None).im
+            self._loaded = True
+            if self._exclusive_fp:
+                self.fp.close()
+            self.fp = None
+        return super().load()
+
+    _loaded = False
+
+    def verify(self) -> None:
+        """Checks every checksum, and decodes nothing."""
+        with _os_errors():
+            bitstream.read(self._read_all(), max_pixels=None)
+        super().verify()
+
+    def _read_all(self) -> bytes:
+        self.fp.seek(0)
+        return self.fp.read()
+
+
+@contextlib.contextmanager
+def _os_errors() -> Iterator[None]:
+    try:
+        yield
+    except AecodecError as error:
+        raise OSError(str(error)) from error
+
+
+def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    options = {name: value for name, value in image.encoderinfo.items() if name in ("quality", "weights", "device")}
+    given = {name: value for name, value in image.encoderinfo.items() if name in ("icc_profile", "exif", "xmp")}
+    exif = given.get("exif", image.getexif())
+    still = image.copy()  # of the current frame, which is what Pillow saves
+    still.info |= given | {"exif": exif.tobytes() if isinstance(exif, Image.Exif) else exif}
+    with _os_errors():
+        fp.write(aecodec.encode(still, **options))
+
+
+def _accept(prefix: bytes) -> bool:
+    return prefix.startswith(bitstream.MAGIC)
+
+
+Image.register_open(FORMAT, AecImageFile, _accept)
+Image.register_save(FORMAT, _save)
+Image.register_extension(FORMAT, ".aec")
+Image.register_mime(FORMAT, "image/x-aec")
