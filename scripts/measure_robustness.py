@@ -83,7 +83,7 @@ def signals(count: int = 60) -> None:
             command = [sys.executable, "-m", "aecodec", "encode", "-j", str(1 + i % 2), "--update"]
             command += ["--output-dir", "out", "photos"]
             running = subprocess.Popen(command, cwd=name, stderr=subprocess.DEVNULL, start_new_session=True)
-            time.sleep(dice.uniform(0, 6))
+            time.sleep(dice.uniform(0, 12))
             running.send_signal(number)
             code = running.wait()
             time.sleep(1)  # orphans of a killed process end after the picture that they have
