@@ -8,7 +8,9 @@ import click
 
 from aecodec import __version__
 
-COMMANDS = {"encode": "encode", "decode": "decode", "info": "info", "weights": "weights", "train": "train"}
+COMMANDS = {
+    "encode": "encode", "decode": "decode", "info": "info", "weights": "weights", "train": "train", "eval": "eval",
+}  # fmt: skip
 
 
 class LazyGroup(click.Group):
