@@ -1,6 +1,6 @@
 """The codecs that a report compares: a picture to a whole file's bytes and back, by settings that are stated.
 
-Every codec runs on one thread, so that CPU seconds mean the same for all; aecodec takes its thread from OMP_NUM_THREADS.
+Every codec runs on one thread of the CPU, so that seconds mean the same for all; aecodec has it from OMP_NUM_THREADS.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ AECODEC = "aecodec"
 class Codec:
     """``encode`` maps an RGB picture and a quality, on the codec's own scale, to a file; ``decode`` maps that back.
 
-    More quality is more bytes.  ``version`` and ``settings`` are what a measurement depends on beside the quality;
-    ``step`` is the smallest difference of qualities that makes a different file.
+    More quality is more bytes; where the settings do not say otherwise it is Pillow's ``quality``.  ``version`` and
+    ``settings`` are what a measurement depends on beside it; ``step`` is the smallest difference of qualities that makes
+    a different file.
     """
 
     name: str
@@ -106,7 +107,10 @@ def with_qualities(codecs: Sequence[Codec], wanted: Sequence[str]) -> list[Codec
     for codec in codecs:
         family = codec.name.partition("-")[0]
         numbers = next((chosen[name] for name in (codec.name, family, "") if name in chosen), None)
-        result.append(codec if numbers is None else replace(codec, qualities=_qualities(numbers, codec.qualities)))
+        chosen_for_it = codec.qualities if numbers is None else _qualities(numbers, codec.qualities)
+        if codec.step == 1 and any(quality % 1 for quality in chosen_for_it):
+            raise AecodecError(f"--qualities {numbers}: {codec.name} has whole numbers only")
+        result.append(replace(codec, qualities=chosen_for_it))
     return result
 
 
@@ -144,13 +148,13 @@ def aecodec(weights: str | None = None, name: str = AECODEC) -> Codec:
 def _encode_aecodec(image: Image.Image, quality: float, **options: str) -> bytes:
     import aecodec as package
 
-    return package.encode(image, quality=quality, **options)
+    return package.encode(image, quality=quality, device="cpu", **options)
 
 
 def _decode_aecodec(data: bytes, **options: str) -> Image.Image:
     import aecodec as package
 
-    return package.decode(data, **options)
+    return package.decode(data, device="cpu", **options)
 
 
 def _aecodecs(weights: Sequence[str] | None) -> list[Codec]:
@@ -165,14 +169,14 @@ def _aecodecs(weights: Sequence[str] | None) -> list[Codec]:
 
 def _jpeg() -> Codec:
     version = _library("libjpeg_turbo", "jpg")
-    return Codec("jpeg", version, "quality, 4:2:0, optimize", JPEG_QUALITIES, jpeg, decode_with_pillow)
+    return Codec("jpeg", version, "4:2:0, optimize", JPEG_QUALITIES, jpeg, decode_with_pillow)
 
 
 def _webp() -> Codec | str:
     if not features.check("webp"):
         return "this Pillow was built without WebP"
     qualities = (1, 12, 25, 40, 60, 75, 88, 95)
-    return Codec("webp", _library("webp"), "quality, method 6", qualities, _encode_webp, decode_with_pillow)
+    return Codec("webp", _library("webp"), "method 6", qualities, _encode_webp, decode_with_pillow)
 
 
 def _avif(name: str = "avif", subsampling: str = "4:2:0", speed: int = 6) -> Codec | str:
@@ -180,7 +184,7 @@ def _avif(name: str = "avif", subsampling: str = "4:2:0", speed: int = 6) -> Cod
     if version is None:
         return "needs Pillow 11.3 or newer built with libavif, or pip install pillow-avif-plugin"
     encode = partial(_encode_avif, subsampling=subsampling, speed=speed)
-    settings = f"quality, {subsampling}, speed {speed}"
+    settings = f"{subsampling}, speed {speed}"
     return Codec(name, version, settings, (10, 22, 34, 46, 58, 70, 82, 92), encode, _decode_avif)
 
 
@@ -190,14 +194,14 @@ def _jxl() -> Codec | str:
         import pillow_jxl  # noqa: F401
     except ImportError:  # PackageNotFoundError is one too
         return "needs pip install pillow-jxl-plugin"
-    return Codec("jxl", version, "quality, effort 7", (8, 18, 32, 48, 64, 78, 88, 94), _encode_jxl, _decode_jxl)
+    return Codec("jxl", version, "effort 7", (8, 18, 32, 48, 64, 78, 88, 94), _encode_jxl, _decode_jxl)
 
 
 def _jpeg2000() -> Codec | str:
     if not features.check("jpg_2000"):
         return "this Pillow was built without OpenJPEG"
     qualities = (24, 27, 30, 33, 36, 39, 42, 45)
-    settings = "target in dB, irreversible 9/7"
+    settings = "irreversible 9/7, quality in dB"
     return Codec("jpeg2000", _library("jpg_2000"), settings, qualities, _encode_jpeg2000, decode_with_pillow, 0.05)
 
 

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from aecodec.errors import AecodecError, PictureError
 from aecodec.eval.codecs import Codec
@@ -137,6 +137,8 @@ def read_picture(path: Path) -> Image.Image:
                 return Image.fromarray(np.asarray(picture.convert("RGB")))
     except PictureError:
         raise
+    except UnidentifiedImageError:
+        raise PictureError("it is no picture that Pillow can read") from None
     except Exception as error:  # Pillow's plugins raise whatever they meet in a damaged file
         raise PictureError(f"it cannot be read: {_one_line(error)}") from None
 

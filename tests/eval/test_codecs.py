@@ -87,12 +87,12 @@ def test_qualities_by_number_and_by_name():
 
     assert qualities() == [codec.qualities for codec in found]
     assert qualities("2") == [(5, 92), (1, 95)]
-    assert qualities("10,50.5") == [(10, 50.5)] * 2
+    assert qualities("10,50") == [(10, 50)] * 2
     assert qualities("10,50", "webp=3,4") == [(10, 50), (3, 4)]
     assert qualities("webp=2") == [JPEG_QUALITIES, (1, 95)]
 
 
-@pytest.mark.parametrize("wanted", ["", "x", "1", "12", "5,5", "9,1", "nan,1", "png=1,2", "jpeg=", "1,inf"])
+@pytest.mark.parametrize("wanted", ["", "x", "1", "12", "5,5", "9,1", "nan,1", "png=1,2", "jpeg=", "1,inf", "10,20.5"])
 def test_bad_qualities_are_refused(wanted):
     """They would show as a curve that does not rise, after all the encoding."""
     with pytest.raises(AecodecError, match="--qualities"):

@@ -53,7 +53,7 @@ class HalfJpeg:
         self.decoded[file] = Image.open(io.BytesIO(data))
         return file
 
-    def decode(self, data, weights=None):
+    def decode(self, data, **options):
         return self.decoded[data]
 
 
@@ -81,7 +81,7 @@ def run(*arguments):
 
 def flat_codec(monkeypatch):
     """An ``aecodec`` whose every file is the same grey."""
-    install(monkeypatch, lambda image, **_: bytes(100), lambda _: Image.new("RGB", (WIDTH, HEIGHT), (128, 128, 128)))
+    install(monkeypatch, lambda image, **_: bytes(100), lambda *_, **__: Image.new("RGB", (WIDTH, HEIGHT), (128, 128, 128)))
 
 
 def test_report_of_half_the_bytes(folder, half_jpeg, tmp_path):
@@ -121,8 +121,8 @@ def test_table_holds_means_at_each_quality(folder, half_jpeg, tmp_path):
 def test_weights_reach_the_encoder(folder, half_jpeg, arguments, expected):
     """A comparison of two sets of weights would measure the default ones twice."""
     run(folder, "--qualities", "10,20.5", *arguments)
-    warm_up = {"quality": 10, **expected}
-    assert half_jpeg.calls == [warm_up] + [{"quality": quality, **expected} for quality in (10, 20.5)] * len(NAMES)
+    calls = [{"quality": quality, "device": "cpu", **expected} for quality in (10, 20.5)]
+    assert half_jpeg.calls == calls[:1] + calls * len(NAMES)  # one to warm up
 
 
 def test_a_curve_without_bd_rate_does_not_cost_the_table(folder, monkeypatch, tmp_path):
@@ -140,7 +140,7 @@ def test_a_curve_without_bd_rate_does_not_cost_the_table(folder, monkeypatch, tm
 def test_lossless_pictures_leave_the_json_valid(folder, monkeypatch, tmp_path):
     """An infinite PSNR would be written as ``Infinity``, which no other JSON reader takes."""
     decoded = iter([photo_like(0)] * 5 + [photo_like(1)] * 4)  # one to warm up
-    install(monkeypatch, lambda image, **_: bytes(100), lambda _: next(decoded))
+    install(monkeypatch, lambda image, **_: bytes(100), lambda *_, **__: next(decoded))
     out = tmp_path / "out.json"
     result = run(folder, "--qualities", "10,20,30,40", "--json", out)
     assert result.exit_code == 0, result.output
@@ -171,7 +171,7 @@ def test_fall_of_psnr_is_found(folder, half_jpeg, monkeypatch):
     good = half_jpeg.encode
     second = np.asarray(photo_like(1))
 
-    def encode(image, quality):
+    def encode(image, quality, **options):
         fault = quality == 50 and np.array_equal(np.asarray(image), second)
         return good(image, quality=5 if fault else quality)
 

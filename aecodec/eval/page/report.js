@@ -113,7 +113,7 @@ function plot(host, series, xTitle, yTitle) {
   root.append(make("line", { class: "axis", x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom }));
   root.append(make("text", { x: (box.left + box.right) / 2, y: height - 6, "text-anchor": "middle" }, xTitle));
   root.append(make("text", { x: 4, y: 14 }, yTitle));
-  const spots = [];
+  const spots = [], labels = [];
   for (const { name, points, line, names } of series) {
     const index = codecs.indexOf(name), stroke = colour(name), last = points[points.length - 1];
     const path = points.map((point, at) => `${at ? "L" : "M"}${px(point.x).toFixed(1)},${py(point.y).toFixed(1)}`).join("");
@@ -124,8 +124,11 @@ function plot(host, series, xTitle, yTitle) {
       if (index >= 0) root.append(marker(index, x, y, stroke));
       spots.push({ x, y, tip: point.tip });
       if (names) {
-        const end = x > width * 0.75;
-        root.append(make("text", { class: "name", x: x + (end ? -9 : 9), y: y + 4, "text-anchor": end ? "end" : "start" }, name));
+        const end = x > width * 0.7, from = end ? x - 9 - 7.5 * name.length : x + 9, to = from + 7.5 * name.length;
+        const free = (at) => labels.every((each) => to < each.from || from > each.to || Math.abs(at - each.at) > 13);
+        const at = [y + 4, y - 10, y + 18, y - 24, y + 32].find(free) ?? y + 4;
+        labels.push({ from: Math.min(from, x - 6), to: Math.max(to, x + 6), at });
+        root.append(make("text", { class: "name", x: x + (end ? -9 : 9), y: at, "text-anchor": end ? "end" : "start" }, name));
       }
     }
     if (line && index < 0 && last)
@@ -212,9 +215,10 @@ function drawHead() {
       "coded at every quality and that are large enough for every metric") + `. ${environment.date}, ${environment.cpu}.`;
   const cards = codecs.filter((name) => name !== anchor).map((name) => {
     const value = bdOf(name)?.[metrics[0]]?.pchip.mean.percent;
-    return make("li", {}, make("b", {}, known(value) ? bdCell(value) : "–"), make("span", {}, codecCell(name)));
+    return make("li", {}, make("b", {}, bdCell(value)), codecCell(name));
   });
   byId("cards").append(...cards);
+  byId("cards-note").textContent = `Bytes against ${anchor} at equal ${short(metrics[0])}, by pchip on mean curves.`;
 }
 
 function drawMetricButtons() {
@@ -249,7 +253,7 @@ function drawCurves() {
 
 function drawBd() {
   const { anchor } = report, others = [...codecs, ...references].filter((name) => name !== anchor && bdOf(name));
-  byId("bd-note").textContent = `BD-rate against ${anchor}, which is ${report.codecs[anchor].settings}: the difference in ` +
+  byId("bd-note").textContent = `BD-rate against ${anchor} (${report.codecs[anchor].settings}): the difference in ` +
     "bytes at equal quality, averaged over the qualities that both curves reach, by pchip. Negative is smaller files.";
   const own = (name) => name.startsWith("aecodec");
   const name = { title: "codec", value: (row) => row, show: codecCell };
@@ -262,6 +266,8 @@ function drawBd() {
   const of = (row, method = "pchip") => bdOf(row)[state.metric][method];
   const values = others.flatMap((row) => Object.values(of(row).images)).filter((value) => typeof value === "number");
   const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
+  byId("bd-spread").textContent = "Overlap is the part of both curves' range that the average is over. Best, median and worst are " +
+    `of single pictures, which are the dots, from ${percent(low)} to ${percent(high)} with a line at 0.`;
   const single = (title, value, show = null) => ({ title, value, show });
   const spread = (at) => (row) => of(row).spread?.[at];
   fill(byId("bd-one"), [name,
@@ -271,7 +277,7 @@ function drawBd() {
     single("overlap", (row) => of(row).mean.overlap, (row) => (known(of(row).mean.overlap) ? `${Math.round(100 * of(row).mean.overlap)} %` : "–")),
     single("from … to", (row) => of(row).mean.low, (row) => (known(of(row).mean.low) ? `${of(row).mean.low.toFixed(1)} … ${of(row).mean.high.toFixed(1)}` : "–")),
     ...["best", "median", "worst"].map((title, at) => single(title, spread(at), (row) => bdCell(spread(at)(row)))),
-    single(`each picture, ${percent(low)} to ${percent(high)}`, spread(1), (row) => strip(Object.entries(of(row).images), low, high, colour(row))),
+    single("each picture", spread(1), (row) => strip(Object.entries(of(row).images), low, high, colour(row))),
   ], others, { at: 1, down: false }, own);
 }
 
@@ -280,7 +286,7 @@ function strip(images, low, high, fillColour) {
   const x = (value) => 6 + (188 * (value - low)) / (high - low || 1);
   const dots = images.filter(([, value]) => typeof value === "number").map(([image, value]) =>
     make("circle", { cx: x(value), cy: 13, r: 4, fill: fillColour, "fill-opacity": 0.45 }, make("title", {}, `${image} ${percent(value)}`)));
-  return make("svg", { class: "strip", viewBox: "0 0 200 26", preserveAspectRatio: "none" },
+  return make("svg", { class: "strip", viewBox: "0 0 200 26" },
     make("line", { x1: x(0), x2: x(0), y1: 2, y2: 24, stroke: "var(--soft)" }), ...dots);
 }
 
