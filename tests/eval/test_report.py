@@ -119,7 +119,9 @@ def test_the_slider_moves_and_zooms(opened):
     assert divider == pytest.approx(25, abs=2)
     clip = re.search(r"([\d.]+)%", pane.get_attribute("style"))
     assert float(clip[1]) == pytest.approx(divider, abs=0.5)
-    opened.find_element("id", "zoom-in").click()
+    zoom_in = opened.find_element("id", "zoom-in")
+    opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", zoom_in)
+    zoom_in.click()
     assert "scale(2)" in opened.find_element("id", "canvas-a").get_attribute("style")
 
 

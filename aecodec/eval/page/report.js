@@ -48,7 +48,8 @@ const colour = (name) => {
   return index < 0 ? "var(--soft)" : `var(--c${index % 8})`;
 };
 const swatch = (name) => make("span", { class: "swatch", style: `background:${colour(name)}` });
-const codecCell = (name) => make("span", {}, swatch(name), name);
+const titled = (name) => (codecs.includes(name) ? name : `${name} (published)`);
+const codecCell = (name) => make("span", {}, swatch(name), titled(name));
 const bdOf = (name) => (report.codecs[name] ?? report.references[name]).bd;
 
 // ---------------------------------------------------------------- plots
@@ -113,7 +114,7 @@ function plot(host, series, xTitle, yTitle) {
   root.append(make("line", { class: "axis", x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom }));
   root.append(make("text", { x: (box.left + box.right) / 2, y: height - 6, "text-anchor": "middle" }, xTitle));
   root.append(make("text", { x: 4, y: 14 }, yTitle));
-  const spots = [], labels = [];
+  const spots = [], labels = all.map((point) => ({ from: px(point.x) - 6, to: px(point.x) + 6, at: py(point.y) + 4 }));
   for (const { name, points, line, names } of series) {
     const index = codecs.indexOf(name), stroke = colour(name), last = points[points.length - 1];
     const path = points.map((point, at) => `${at ? "L" : "M"}${px(point.x).toFixed(1)},${py(point.y).toFixed(1)}`).join("");
@@ -127,12 +128,12 @@ function plot(host, series, xTitle, yTitle) {
         const end = x > width * 0.7, from = end ? x - 9 - 7.5 * name.length : x + 9, to = from + 7.5 * name.length;
         const free = (at) => labels.every((each) => to < each.from || from > each.to || Math.abs(at - each.at) > 13);
         const at = [y + 4, y - 10, y + 18, y - 24, y + 32].find(free) ?? y + 4;
-        labels.push({ from: Math.min(from, x - 6), to: Math.max(to, x + 6), at });
+        labels.push({ from, to, at });
         root.append(make("text", { class: "name", x: x + (end ? -9 : 9), y: at, "text-anchor": end ? "end" : "start" }, name));
       }
     }
     if (line && index < 0 && last)
-      root.append(make("text", { x: px(last.x), y: py(last.y) - 7, "text-anchor": "end" }, name));
+      root.append(make("text", { x: px(last.x), y: py(last.y) - 7, "text-anchor": "end" }, titled(name)));
   }
   const ring = make("circle", { r: 8, fill: "none", stroke: "currentColor", "stroke-width": 1.5, visibility: "hidden" });
   root.append(ring);
@@ -234,7 +235,7 @@ function tipOf(name, row) {
   for (const metric of metrics) if (known(row[column[metric]])) lines.push(`${short(metric)} ${shown(metric, row[column[metric]])}`);
   if (known(row[column.encode_seconds]))
     lines.push(`CPU: ${pixelsPerSecond(row[column.encode_seconds])} to write, ${pixelsPerSecond(row[column.decode_seconds])} to read`);
-  return [known(row[column.quality]) ? `${name}, quality ${row[column.quality]}` : `${name} (published)`, ...lines];
+  return [known(row[column.quality]) ? `${name}, quality ${row[column.quality]}` : titled(name), ...lines];
 }
 
 function drawCurves() {
@@ -248,13 +249,14 @@ function drawCurves() {
   byId("legend").replaceChildren(...[...codecs, ...references].map((name) => make("button", {
     "aria-pressed": String(!state.hidden.has(name)),
     onclick: () => { state.hidden.delete(name) || state.hidden.add(name); drawCurves(); },
-  }, swatch(name), name)));
+  }, swatch(name), titled(name))));
 }
 
 function drawBd() {
   const { anchor } = report, others = [...codecs, ...references].filter((name) => name !== anchor && bdOf(name));
   byId("bd-note").textContent = `BD-rate against ${anchor} (${report.codecs[anchor].settings}): the difference in ` +
-    "bytes at equal quality, averaged over the qualities that both curves reach, by pchip. Negative is smaller files.";
+    "bytes at equal quality, averaged over the qualities that both curves reach, by pchip. Negative is smaller files." +
+    (references.length ? " Published curves mean something here only where they are of these same pictures." : "");
   const own = (name) => name.startsWith("aecodec");
   const name = { title: "codec", value: (row) => row, show: codecCell };
   fill(byId("bd-all"), [name, ...metrics.map((metric) => ({
@@ -277,7 +279,7 @@ function drawBd() {
     single("overlap", (row) => of(row).mean.overlap, (row) => (known(of(row).mean.overlap) ? `${Math.round(100 * of(row).mean.overlap)} %` : "–")),
     single("from … to", (row) => of(row).mean.low, (row) => (known(of(row).mean.low) ? `${of(row).mean.low.toFixed(1)} … ${of(row).mean.high.toFixed(1)}` : "–")),
     ...["best", "median", "worst"].map((title, at) => single(title, spread(at), (row) => bdCell(spread(at)(row)))),
-    single("each picture", spread(1), (row) => strip(Object.entries(of(row).images), low, high, colour(row))),
+    single("each picture", spread(1), (row) => of(row).spread && strip(Object.entries(of(row).images), low, high, colour(row))),
   ], others, { at: 1, down: false }, own);
 }
 
