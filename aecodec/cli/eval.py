@@ -29,7 +29,8 @@ JOURNAL = "measurements.jsonl"
               help="How many of each codec's default qualities; or these, on each codec's own scale, or on one's.")
 @click.option("--metrics", metavar="NAME,...",
               help="Of psnr_rgb, psnr_y, ssim, ms_ssim, ssimulacra2.  [default: all]")
-@click.option("--anchor", default="jpeg", show_default=True, help="The codec that BD-rates are against.")
+@click.option("--anchor", metavar="NAME",
+              help="The codec that BD-rates are against.  [default: jpeg, or else the first]")
 @click.option("--reference", "references", multiple=True, type=click.Path(dir_okay=False), metavar="FILE",
               help="Draw a published curve too, from JSON in CompressAI's form.")
 @click.option("-j", "--processes", type=click.IntRange(min=1), default=1, show_default=True,
@@ -97,9 +98,12 @@ def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anch
     found = known.with_qualities(found, qualities)
     if not found:
         raise AecodecError("; ".join(f"{name}: {reason}" for name, reason in absent.items()) or "no codec is asked for")
-    if anchor not in [codec.name for codec in found]:
-        raise click.UsageError(f"the anchor {anchor!r} is none of the codecs {', '.join(c.name for c in found)}")
-    if clash := published.keys() & {codec.name for codec in found}:
+    names = [codec.name for codec in found]
+    if anchor is None:
+        anchor = "jpeg" if "jpeg" in names else names[0]
+    if anchor not in names:
+        raise click.UsageError(f"the anchor {anchor!r} is none of the codecs {', '.join(names)}")
+    if clash := published.keys() & set(names):
         raise AecodecError(f"a published curve and a codec are both named {clash.pop()!r}")
     paths = measure.find_pictures(inputs, recursive)
     try:

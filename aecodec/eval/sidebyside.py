@@ -16,11 +16,11 @@ from aecodec.eval.measure import Picture, read_picture, values_of
 from aecodec.eval.results import Results
 
 PICTURES = 4
-SIDE = 768  # larger pictures are cut to their middle
+SIDE = 512  # larger pictures are cut to their middle
 LEVELS = (0.2, 0.55)  # where between the smallest and the largest size that every codec has, on a log scale
 TOLERANCE = 0.01  # files this near in size are equal; codecs whose qualities are whole numbers may miss it
 TRIES = 8
-BUDGET = 12_000_000  # bytes of embedded pictures in a report
+BUDGET = 16_000_000  # bytes of embedded pictures in a report
 
 
 def choose(results: Results) -> list[str]:
@@ -114,5 +114,5 @@ def _data_uri(image: Image.Image) -> str:
     """The middle of a picture, lossless: what is looked at is what was measured."""
     buffer = io.BytesIO()
     format = "WEBP" if features.check("webp") else "PNG"
-    image.crop(_box(image)).save(buffer, format, lossless=True)
+    image.crop(_box(image)).save(buffer, format, lossless=True, quality=100)
     return f"data:image/{format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
