@@ -11,3 +11,8 @@ def thread_count() -> int:
     if given.isdecimal() and int(given):
         return int(given)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def use_threads(count: int) -> None:
+    """Limits the threads of numpy and the runtimes, here and in processes started later; before they are imported."""
+    os.environ["OMP_NUM_THREADS"] = str(count)

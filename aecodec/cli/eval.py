@@ -12,6 +12,7 @@ import click
 
 from aecodec.cli import files
 from aecodec.errors import AecodecError
+from aecodec.threads import use_threads
 
 JOURNAL = "measurements.jsonl"
 
@@ -84,7 +85,7 @@ def _compare(before: Path, after: Path) -> None:
 
 def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anchor, references, processes) -> bool:
     """Measures what is missing and writes the report.  True where something could not be measured."""
-    files.use_threads(1)  # here and in the processes, so that CPU seconds are comparable
+    use_threads(1)  # here and in the processes, so that CPU seconds are comparable
     _need_packages()
     from aecodec.eval import codecs as known
     from aecodec.eval import measure, report, results, sidebyside
@@ -134,7 +135,7 @@ def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anch
         ("results.csv", results.as_csv(summary)),
         ("report.html", report.render(summary, embedded)),
     ):
-        files.write_output(str(folder / name), text.encode())
+        files.write_output(files.Job("", str(folder / name)), text.encode())
     click.echo("\n".join([*results.headlines(summary), str(folder / "report.html")]))
     return bool(failures)
 
