@@ -33,7 +33,7 @@ def curve(model: Model, array: np.ndarray) -> list[tuple[float, float]]:
     """(bits per pixel, PSNR in dB) of a picture (H, W, 3) uint8 at POSITIONS."""
     height, width = array.shape[:2]
     padded = picture.window(array, whole(*picture.padded_size(height, width)))
-    x = torch.from_numpy(padded).permute(2, 0, 1)[None].float() / 255
+    x = torch.tensor(padded).permute(2, 0, 1)[None].float() / 255
     points = []
     for position in POSITIONS:
         out = model(x, torch.tensor([float(position)]))
