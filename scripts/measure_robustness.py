@@ -54,7 +54,7 @@ def bomb() -> None:
     from aecodec.codec import bitstream
 
     identity = aecodec.info((ROOT / "tests/conformance/pixel.aec").read_bytes()).weights
-    data = bitstream.write(bitstream.Stream(bitstream.Header(65535, 65535, "RGB", identity, 0), bytes(60)))
+    data = bitstream.write(bitstream.Stream(bitstream.Header(65535, 65535, "RGB", identity, 0), [bytes(60)]))
     with tempfile.TemporaryDirectory() as name:
         Path(name, "bomb.aec").write_bytes(data)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -92,7 +92,7 @@ def save(image: Image.Image, kind: str) -> bytes:
     if "exif" not in kept:
         image = metadata.upright(image)
     values = {name: image.info[name] for name in _METADATA if image.info.get(name)}
-    if not image.getexif():
+    if _is_empty_exif(image):
         values.pop("exif", None)
     lost = {name for name in values if name not in kept or kind == "JPEG" and len(values[name]) > _SEGMENT.get(name, 2**24)}
     if lost:
@@ -116,6 +116,13 @@ def save(image: Image.Image, kind: str) -> bytes:
             warnings.warn(f"{names} cannot be kept in {kind}: {reason}", stacklevel=2)
         return data
     raise AecodecError(f"Pillow cannot write it as {kind}: {reason}")
+
+
+def _is_empty_exif(image: Image.Image) -> bool:
+    try:
+        return not image.getexif()
+    except Exception:  # damaged, and whatever that makes Pillow raise; the writer will show whether it can be kept
+        return False
 
 
 def _write(image: Image.Image, kind: str, values: dict[str, bytes]) -> bytes:
