@@ -17,6 +17,8 @@ import numpy as np
 
 import aecodec
 from aecodec.codec import _rans_python, bitstream, formats, gaussian, pipeline, rans
+from aecodec.codec import alpha as alpha_coder
+from aecodec.codec import metadata as metadata_of
 from aecodec.codec.bitstream import EXIF, ICC, XMP, Header, Stream
 from aecodec.codec.quality import MAX_INDEX
 from aecodec.errors import AecodecError
@@ -30,13 +32,14 @@ def container(data: bytes) -> None:
     """Header and chunks, as they are and with right checksums: a valid stream or an error."""
     for candidate in (data, repair(data)):
         try:
+            header, chunks = bitstream.read_head(candidate, max_pixels=None)
+            assert candidate.startswith(bitstream.write(Stream(header, [])))  # one picture, one header
             stream = bitstream.read(candidate, max_pixels=None)
         except AecodecError:
             continue
-        # one picture, one header: what was read is written again byte for byte
-        again = bitstream.write(Stream(stream.header, []))
-        assert candidate[: len(again)] == again
-        assert sum(map(len, [*stream.chunks.values(), *stream.payloads])) <= len(candidate)
+        assert (stream.header, stream.chunks) == (header, chunks)
+        assert len(stream.payloads) == header.tiles
+        assert sum(map(len, (*chunks.values(), *stream.payloads))) <= len(candidate)
 
 
 def entropy(data: bytes) -> None:
@@ -62,22 +65,36 @@ def _pop(coder, stream: bytes, levels: np.ndarray, state):
 
 
 def payload(data: bytes) -> None:
-    """A small picture with any payload: hyper-latents, features, the context steps."""
-    first = int.from_bytes(data[:3], "little")
-    header = Header(1 + first % 128, 1 + (first >> 7) % 128, "RGB", load().id, (first >> 14) % (MAX_INDEX + 1))
+    """A small picture with any payload, or any two: hyper-latents, features, the context steps."""
+    fields = int.from_bytes(data[:4], "little")
+    tile = 256 if fields >> 31 else 0
+    side, other = 1 + tile + fields % 128, 1 + (fields >> 7) % 128
+    header = Header(side, other, "RGB", load().id, (fields >> 14) % (MAX_INDEX + 1), tile)
+    half = len(data[4:]) // 8 * 4
     try:
-        latents = pipeline.decode_latents(Stream(header, [data[3:]]))
+        latents = pipeline.decode_latents(Stream(header, [data[4 : 4 + half], data[4 + half :]] if tile else [data[4:]]))
     except AecodecError:
         return
     assert latents.dtype == np.int32
 
 
+def alpha(data: bytes) -> None:
+    """Any bytes as the alpha of a small picture."""
+    height, width = (1 + byte for byte in (data + bytes(2))[:2])
+    try:
+        plane = alpha_coder.decode(data[2:], height, width)
+    except AecodecError:
+        return
+    assert (plane.shape, plane.dtype) == ((height, width), np.uint8)
+
+
 def metadata(data: bytes) -> None:
     """Any ICC, EXIF and XMP on their way into each format that the command line writes."""
-    kind = ("PNG", "JPEG", "WEBP", "TIFF")[data[0] % 4 if data else 0]
-    parts = (data[1:].split(b"\xff\xfe\xfd", 2) + [b""] * 3)[:3]
+    kind = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")[data[0] % 5 if data else 0]
+    chunks = {kind: part for kind, part in zip((ICC, EXIF, XMP), data[1:].split(b"\xff\xfe\xfd", 2)) if part}
+    metadata_of.shown(Header(1, 1, "RGB", "00000000", 0), chunks)
     image = _pixel().copy()
-    image.info.update((name, part) for name, part in zip(("icc_profile", "exif", "xmp"), parts) if part)
+    image.info.update(metadata_of.from_chunks(chunks))
     try:
         formats.save(image, kind)
     except AecodecError:
@@ -99,12 +116,11 @@ def file(data: bytes) -> None:
         image = aecodec.decode(data, max_pixels=MAX_PIXELS)
     except AecodecError:
         return
-    header, chunks = bitstream.read_head(data)
-    mode = header.mode + "A" if bitstream.ALPHA in chunks else header.mode
-    assert (image.mode, image.size) == (mode, (header.width, header.height))
+    header = bitstream.read_header(data)
+    assert (image.mode.removesuffix("A"), image.size) == (header.mode, (header.width, header.height))
 
 
-TARGETS = {function.__name__: function for function in (container, entropy, payload, metadata, picture, file)}
+TARGETS = {function.__name__: function for function in (container, entropy, payload, alpha, metadata, picture, file)}
 
 
 @functools.cache
@@ -170,23 +186,26 @@ def seeds(target: str) -> list[bytes]:
     image = _pixel().copy()
     image.getexif()[0x010F] = "maker"
     exif, xmp, icc = image.getexif().tobytes(), b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>", bytes(16) + b"RGB " + bytes(108)
-    extra = bitstream.write(Stream(streams[0].header, streams[0].payloads, {ICC: icc, EXIF: exif, XMP: xmp, b"z": b"news"}))
     if target in ("container", "file"):
-        return [*files, extra]
+        small = min(streams, key=lambda stream: stream.header.width * stream.header.height)
+        chunks = {ICC: icc, EXIF: exif, XMP: xmp, b"z": b"news"}
+        return [*files, bitstream.write(Stream(small.header, small.payloads, chunks))]
     if target == "entropy":
         levels = bytes(dice % gaussian.LEVELS for dice in random.Random(1).randbytes(200))
         symbols = np.array([dice - 128 for dice in random.Random(2).randbytes(200)], np.int32) >> 3
         stream = rans.encode(symbols, np.frombuffer(levels, np.uint8), gaussian.tables())
         return [bytes([200]) + levels + stream, bytes([200]) + levels + streams[0].payloads[0]]
     if target == "payload":
-        sides = [stream.header for stream in streams if max(stream.header.width, stream.header.height) <= 128]
-        return [
-            (h.width - 1 | h.height - 1 << 7 | h.rate << 14).to_bytes(4, "little")[:3] + stream.payloads[0]
-            for stream in streams
-            if (h := stream.header) in sides
-        ]
+        small = [stream for stream in streams if max(stream.header.width, stream.header.height) <= 128]
+        fields = [s.header.width - 1 | s.header.height - 1 << 7 | s.header.rate << 14 for s in small]
+        single = [field.to_bytes(4, "little") + stream.payloads[0] for field, stream in zip(fields, small)]
+        return [*single, (fields[0] | 1 << 31).to_bytes(4, "little") + 2 * small[0].payloads[0]]
+    if target == "alpha":
+        dice = np.random.default_rng(0)
+        planes = (dice.integers(0, 256, (9, 21)), dice.choice((0, 255), (9, 21)), np.add.outer(range(9), range(21)))
+        return [bytes([8, 20]) + alpha_coder.encode(plane.astype(np.uint8)) for plane in planes]
     if target == "metadata":
-        return [bytes([kind]) + b"\xff\xfe\xfd".join((icc, exif, xmp)) for kind in range(4)]
+        return [bytes([kind]) + b"\xff\xfe\xfd".join((icc, exif, xmp)) for kind in range(5)]
     pictures = []
     for kind in ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM"):
         buffer = io.BytesIO()

@@ -44,8 +44,8 @@ def main(target: str, *options: str) -> None:
 def _plain(target: str, seconds: float, crashes: Path) -> None:
     import fuzz_targets
 
-    begin, dice, tried, slowest = time.monotonic(), random.Random(), 0, 0.0
     corpus = fuzz_targets.seeds(target)
+    begin, dice, tried, slowest = time.monotonic(), random.Random(), 0, 0.0
     while time.monotonic() - begin < seconds:
         data = dice.choice(corpus)
         for _ in range(dice.randint(1, 4)):
@@ -53,9 +53,12 @@ def _plain(target: str, seconds: float, crashes: Path) -> None:
         start = time.process_time()
         try:
             fuzz_targets.TARGETS[target](data)
-        except Exception:
-            traceback.print_exc()
-            (crashes / f"crash-{tried}").write_bytes(data)
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            kept = crashes / f"{type(error).__name__}-{Path(place.filename).stem}-{place.lineno}"
+            if not kept.exists():  # one of each kind
+                traceback.print_exc()
+                kept.write_bytes(data)
         taken = time.process_time() - start
         if taken > LIMIT:
             (crashes / f"slow-{tried}").write_bytes(data)
