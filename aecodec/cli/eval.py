@@ -116,7 +116,7 @@ def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anch
         files.complain(name, f"left out: {reason}")
     pictures, failures = measure.open_pictures(paths)
     tasks = measure.missing(pictures, found, metrics, journal)
-    with _progress(len(tasks)) as step:
+    with _progress("measuring", len(tasks)) as step:
         for failure in measure.measure_all(tasks, journal, processes):
             step()
             if failure:
@@ -128,8 +128,12 @@ def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anch
     summary = results.summarise(pictures, found, metrics, journal, anchor, failures, published)
     summary["absent"] = absent
     summary["environment"] = results.environment(shlex.join(["aecodec", *sys.argv[1:]]), processes)
-    shown = sidebyside.choose(summary)
-    embedded = sidebyside.embed([p for name in shown for p in pictures if p.name == name], found, summary)
+    shown = [picture for name in sidebyside.choose(summary) for picture in pictures if picture.name == name]
+    embedded = []
+    with _progress("pictures side by side", len(shown)) as step:
+        for entry in sidebyside.embed(shown, found, summary, processes):
+            embedded.append(entry)
+            step()
     for name, text in (
         ("results.json", json.dumps(summary, indent=1, allow_nan=False) + "\n"),
         ("results.csv", results.as_csv(summary)),
@@ -150,10 +154,10 @@ def _need_packages() -> None:
 
 
 @contextlib.contextmanager
-def _progress(length: int):
+def _progress(label: str, length: int):
     """A function to call after each measurement; it moves a bar on a terminal's standard error."""
     if not sys.stderr.isatty() or not length:
         yield lambda: None
         return
-    with click.progressbar(length=length, label="measuring", show_pos=True, show_eta=True, file=sys.stderr) as bar:
+    with click.progressbar(length=length, label=label, show_pos=True, show_eta=True, file=sys.stderr) as bar:
         yield lambda: bar.update(1)

@@ -115,18 +115,25 @@ def with_qualities(codecs: Sequence[Codec], wanted: Sequence[str]) -> list[Codec
 
 
 def _qualities(text: str, default: tuple[float, ...]) -> tuple[float, ...]:
-    try:
-        numbers = tuple(float(word) for word in text.split(","))
-    except ValueError:
-        numbers = ()
     if text.isdigit() and 2 <= int(text) <= len(default):
         last = int(text) - 1
         return tuple(default[round(index * (len(default) - 1) / last)] for index in range(last + 1))
-    rises = all(before < after for before, after in pairwise(numbers))
-    if len(numbers) < 2 or not rises or not all(map(math.isfinite, numbers)):
+    try:
+        numbers = rising(text)
+    except ValueError:
+        numbers = ()
+    if len(numbers) < 2:
         raise AecodecError(
             f"--qualities {text}: give how many, 2 to {len(default)}, or two or more rising numbers with commas between"
         )
+    return numbers
+
+
+def rising(text: str) -> tuple[float, ...]:
+    """"5,15,25" to numbers.  Raises ValueError unless they are finite and rise."""
+    numbers = tuple(float(word) for word in text.split(","))
+    if not all(before < after for before, after in pairwise(numbers)) or not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{text!r} must rise")
     return numbers
 
 

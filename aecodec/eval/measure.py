@@ -264,8 +264,7 @@ def measure_all(tasks: Sequence[Task], journal: Journal, processes: int = 1) -> 
 
 
 def _in_processes(tasks: Sequence[Task], processes: int) -> Iterator[tuple[Task, Point | Failure]]:
-    # Spawned, since a fork of a process whose inference threads have started may hang.
-    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _ignore_interrupts)
+    pool = open_pool(processes)
     try:
         futures = {pool.submit(_attempt, task): task for task in tasks}
         for future in as_completed(futures):
@@ -274,6 +273,11 @@ def _in_processes(tasks: Sequence[Task], processes: int) -> Iterator[tuple[Task,
         raise AecodecError("a measuring process died, perhaps out of memory; the same command goes on from here") from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def open_pool(processes: int) -> ProcessPoolExecutor:
+    """Processes to measure in; spawned, since a fork of a process whose inference threads have started may hang."""
+    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _ignore_interrupts)
 
 
 def _ignore_interrupts() -> None:

@@ -87,12 +87,11 @@ def _parse_qualities(context: click.Context, parameter: click.Parameter, text: s
     if text is None:
         return None
     try:
-        qualities = tuple(float(word) for word in text.split(","))
+        qualities = known.rising(text)
     except ValueError as error:
-        raise click.BadParameter(f"{text!r} is not a list of numbers with commas between them") from error
-    rising = all(before < after for before, after in pairwise(qualities))
-    if not rising or not all(0 <= quality <= 100 for quality in qualities):
-        raise click.BadParameter(f"{text!r} must rise and stay within 0..100")
+        raise click.BadParameter(f"{text!r} is not a list of rising numbers with commas between them") from error
+    if not all(0 <= quality <= 100 for quality in qualities):
+        raise click.BadParameter(f"{text!r} must stay within 0..100")
     return qualities
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from PIL import Image, features
 
 from aecodec.eval.codecs import Codec
-from aecodec.eval.measure import Picture, read_picture, values_of
+from aecodec.eval.measure import Picture, open_pool, read_picture, values_of
 from aecodec.eval.results import Results
 
 PICTURES = 4
@@ -37,18 +39,20 @@ def choose(results: Results) -> list[str]:
     return [ranked[round(index * (len(ranked) - 1) / (PICTURES - 1))] for index in range(PICTURES)]
 
 
-def embed(pictures: Sequence[Picture], codecs: Sequence[Codec], results: Results) -> list[dict[str, Any]]:
+def embed(
+    pictures: Sequence[Picture], codecs: Sequence[Codec], results: Results, processes: int = 1
+) -> Iterator[dict[str, Any]]:
     """For each picture, as far as BUDGET reaches, what every codec makes of it in files of equal size."""
-    embedded: list[dict[str, Any]] = []
+    work = partial(_entry, codecs=codecs, results=results)
     left = BUDGET
-    for picture in pictures:
-        entry = _entry(picture, codecs, results)
-        shown = [shown for level in entry["levels"] for shown in level["codecs"].values()]
-        left -= len(entry["original"]) + sum(len(each["image"]) for each in shown)
-        if left < 0 and embedded:
-            break
-        embedded.append(entry)
-    return embedded
+    with open_pool(processes) if processes > 1 else contextlib.nullcontext() as pool:
+        for entry in pool.map(work, pictures) if pool else map(work, pictures):
+            shown = [shown for level in entry["levels"] for shown in level["codecs"].values()]
+            size = len(entry["original"]) + sum(len(each["image"]) for each in shown)
+            if size > left < BUDGET:  # the first is shown, however large
+                break
+            left -= size
+            yield entry
 
 
 def _entry(picture: Picture, codecs: Sequence[Codec], results: Results) -> dict[str, Any]:
@@ -66,8 +70,11 @@ def _entry(picture: Picture, codecs: Sequence[Codec], results: Results) -> dict[
         level = {"bytes": target, "bpp": 8 * target / picture.pixels, "codecs": {}}
         for codec in able:
             qualities = [(point["quality"], point["bytes"]) for point in measured[codec.name]]
-            quality, data = at_size(image, codec, qualities, target)
-            decoded = codec.decode(data).convert("RGB")
+            try:
+                quality, data = at_size(image, codec, qualities, target)
+                decoded = codec.decode(data).convert("RGB")
+            except Exception:  # a codec that fails between the qualities that were measured must not cost the report
+                continue
             level["codecs"][codec.name] = {
                 "quality": quality, "bytes": len(data), "bpp": 8 * len(data) / picture.pixels,
                 **values_of(results["metrics"], np.asarray(image), np.asarray(decoded)),

@@ -36,7 +36,7 @@ def page(tmp_path_factory, photo):
     results["environment"] = environment("aecodec eval", 1)
     shown = [picture for name in choose(results) for picture in pictures if picture.name == name]
     path = folder / "report.html"
-    path.write_text(render(results, embed(shown, codecs, results)), "utf-8")
+    path.write_text(render(results, list(embed(shown, codecs, results))), "utf-8")
     return path
 
 

@@ -83,7 +83,7 @@ def test_the_worst_picture_comes_first(measured, monkeypatch):
 def test_what_is_embedded_is_what_was_decoded(measured):
     """A picture that went through another lossy format would show errors that are not the codec's."""
     pictures, codecs, results = measured
-    (entry, *_) = embed(pictures, codecs, results)
+    entry = next(embed(pictures, codecs, results))
     assert [set(level["codecs"]) for level in entry["levels"]] == [{"jpeg", "webp"}] * 2
     jpeg = entry["levels"][1]["codecs"]["jpeg"]
     (codec, _) = codecs
@@ -93,6 +93,12 @@ def test_what_is_embedded_is_what_was_decoded(measured):
     assert np.array_equal(np.asarray(shown.convert("RGB")), np.asarray(decoded))
 
 
+def test_processes_do_not_change_what_is_shown(measured):
+    """With -j the pictures would stand under each other's names."""
+    pictures, codecs, results = measured
+    assert list(embed(pictures, codecs, results, processes=2)) == list(embed(pictures, codecs, results))
+
+
 def test_the_file_does_not_grow_without_end(measured, monkeypatch):
     """A report of large photographs would be too large to send or to open."""
     pictures, codecs, results = measured
@@ -100,3 +106,5 @@ def test_the_file_does_not_grow_without_end(measured, monkeypatch):
     monkeypatch.setattr(sidebyside, "SIDE", 16)
     (entry,) = embed(pictures, codecs, results)
     assert entry["box"] == (24, 16, 40, 32)
+    monkeypatch.setattr(sidebyside, "BUDGET", 10**6)
+    assert len(list(embed(pictures, codecs, results))) == 3
