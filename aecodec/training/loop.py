@@ -242,7 +242,7 @@ class Run:
         state = {
             "step": self.step, "seconds": self.seconds, "damping": self.damping, "model": self.model.state_dict(),
             "average": self.average.state_dict(), "optimiser": self.optimiser.state_dict(),
-            "architecture": self.settings.architecture.to_dict(),
+            "architecture": self.settings.architecture.to_dict(), "kind": self.settings.optimiser,
         }
         temporary = self.folder / (CHECKPOINT + ".new")
         torch.save(state, temporary)
@@ -252,6 +252,8 @@ class Run:
         state = torch.load(self.folder / CHECKPOINT, map_location=self.device, weights_only=True)
         if state["architecture"] != self.settings.architecture.to_dict():
             raise AecodecError(f"{self.folder} holds a run of another architecture; choose another folder")
+        if state["kind"] != self.settings.optimiser:
+            raise AecodecError(f"{self.folder} holds a run with the optimiser {state['kind']}; choose another folder")
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])

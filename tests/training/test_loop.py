@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from aecodec.codec.quality import KNOTS
+from aecodec.errors import AecodecError
 from aecodec.networks.export import import_tensors, save_weights
 from aecodec.training.data import Pictures
 from aecodec.training.klt import principal_components
@@ -66,6 +67,56 @@ def test_a_run_that_was_cut_goes_on_where_it_was(pictures, tmp_path):
         assert torch.equal(value, second.model.state_dict()[name]), name
     list(second.progress())
     assert second.step == 6
+
+
+def test_a_run_is_not_resumed_as_another(pictures, tmp_path):
+    """Moments of another optimiser or network would be nonsense that trains on."""
+    list(Run(settings(pictures, steps=1), tmp_path, fail).progress())
+    with pytest.raises(AecodecError, match="optimiser soap"):
+        Run(settings(pictures, steps=2, optimiser="adam"), tmp_path, fail)
+    with pytest.raises(AecodecError, match="another architecture"):
+        Run(settings(pictures, steps=2, architecture={**TINY, "width_8": 8}), tmp_path, fail)
+
+
+@pytest.mark.parametrize("decay", [0.25, 1.0])
+def test_the_learning_rate_is_held_and_then_falls(pictures, tmp_path, decay):
+    """Most is learnt at the full rate, and lost again without the fall."""
+    run = Run(settings(pictures, steps=40, warm_up=0, decay=decay), tmp_path, fail)
+    rates = []
+    for run.step in range(40):
+        run._train_step()
+        rates.append(run.optimiser.param_groups[0]["lr"] / run.settings.learning_rate)
+    held = round(40 * (1 - decay))
+    assert rates[: held + 1] == pytest.approx([1] * (held + 1))
+    assert rates[held:] == sorted(rates[held:], reverse=True)
+    assert rates[-1] < 0.05
+
+
+def page(seed: int) -> Image.Image:
+    """A scanned page: rows of small dark strokes on paper."""
+    random = np.random.default_rng(seed)
+    array = np.full((128, 128, 3), 235.0) + random.normal(0, 2, (128, 128, 1))
+    for top in range(6, 120, 9):
+        for left in range(5, 120, 4):
+            if random.random() < 0.8:
+                array[top + random.integers(3) : top + 6, left : left + 1 + random.integers(3)] = 30
+    return Image.fromarray(array.clip(0, 255).astype(np.uint8))
+
+
+@pytest.mark.slow
+def test_fine_tuning_pays_on_pictures_of_the_same_kind(tmp_path):
+    """What a user with a cabinet full of scans would train for: smaller files of scans that were not trained on."""
+    (tmp_path / "scans").mkdir()
+    for i in range(20):
+        page(i).save(tmp_path / "scans" / f"{i}.png")
+    others = torch.stack([torch.from_numpy(np.array(page(100 + i))) for i in range(5)]).permute(0, 3, 1, 2) / 255
+    content = {"data": str(tmp_path / "scans"), "init": "photo", "steps": 60, "batch": 4, "crop": 128, "ema": 0.9,
+               "learning_rate": 1e-4, "warm_up": 10, "hyper_warm_up": 0, "held_out": 0.0, "device": "cpu"}
+    run = Run(make({**content, "architecture": load("photo").arch.to_dict()}), tmp_path, fail)
+    before, _ = validate(run.average, others)
+    list(run.progress())
+    after, _ = validate(run.average, others)
+    assert after < before - 0.02
 
 
 def test_a_gradient_that_is_not_a_number_is_not_applied(pictures, tmp_path, monkeypatch):
