@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test install clean
+.PHONY: demo test bench install clean
 
 # A virtual environment with the pinned set.  EXTRAS picks the package's extras; PIP_ARGS reaches pip, say with the index
 # of a CPU build of torch.
@@ -24,6 +24,11 @@ demo:
 
 test: install
 	$(BIN)/python -m pytest
+
+# Beside cjxl, avifenc and cwebp, as far as they are installed (Debian: libjxl-tools, libavif-bin, webp).
+bench:
+	$(MAKE) install EXTRAS=
+	$(BIN)/python benchmarks/bench.py
 
 clean:
 	rm -rf $(VENV) build demo-output *.egg-info

@@ -28,6 +28,7 @@ class AecImageFile(ImageFile.ImageFile):
 
     format = FORMAT
     format_description = "aecodec"
+    _loaded = False
 
     def _open(self) -> None:
         try:
@@ -62,8 +63,6 @@ class AecImageFile(ImageFile.ImageFile):
             self.fp = None
         return super().load()
 
-    _loaded = False
-
     def verify(self) -> None:
         """Checks every checksum, and decodes nothing."""
         with _os_errors():
@@ -86,9 +85,12 @@ def _os_errors() -> Iterator[None]:
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     options = {name: value for name, value in image.encoderinfo.items() if name in ("quality", "weights", "device")}
     given = {name: value for name, value in image.encoderinfo.items() if name in ("icc_profile", "exif", "xmp")}
-    exif = given.get("exif", image.getexif())
     still = image.copy()  # of the current frame, which is what Pillow saves
-    still.info |= given | {"exif": exif.tobytes() if isinstance(exif, Image.Exif) else exif}
+    with contextlib.suppress(Exception):  # damaged EXIF, of which the encoder warns
+        still.info["exif"] = image.getexif()  # also what is not in info, as a TIFF's
+    still.info |= given
+    if isinstance(still.info.get("exif"), Image.Exif):
+        still.info["exif"] = still.info["exif"].tobytes()
     with _os_errors():
         fp.write(aecodec.encode(still, **options))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aecodec.eval import anchors
+from aecodec.eval.codecs import jpeg as write_jpeg
 from aecodec.eval.metrics import psnr
 
 
@@ -24,8 +24,8 @@ def aecodec(*arguments: str) -> dict:
 
 def largest_jpeg(image: Image.Image, size: int) -> bytes:
     """The JPEG of the highest quality with at most ``size`` bytes, or the smallest that there is."""
-    candidates = (anchors.jpeg(image, quality) for quality in range(95, 0, -1))
-    return next((data for data in candidates if len(data) <= size), anchors.jpeg(image, 1))
+    candidates = (write_jpeg(image, quality) for quality in range(95, 0, -1))
+    return next((data for data in candidates if len(data) <= size), write_jpeg(image, 1))
 
 
 def main(source: str, folder: str) -> None:

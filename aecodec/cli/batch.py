@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import signal
 import sys
@@ -19,6 +18,7 @@ import click
 from aecodec.cli import files
 from aecodec.cli.files import Job
 from aecodec.errors import AecodecError, BitstreamError
+from aecodec.threads import thread_count, use_threads
 
 if TYPE_CHECKING:
     from multiprocessing import Process
@@ -70,7 +70,7 @@ def run(
     if processes > 1 and _on_gpu(device, processes * each):
         processes, each = 1, processes * each  # a GPU gains nothing from several models in its memory
     if each:
-        _use_threads(each)
+        use_threads(each)
     outcomes = _spread(tasks, work, processes) if processes > 1 else (attempt(work, job) for job in tasks)
     progress = Progress(len(tasks), verb)
     failures: list[bool] = []  # whether each is damage
@@ -91,31 +91,18 @@ def run(
 
 def share(jobs: int, threads: int | None) -> tuple[int, int | None]:
     """(processes, threads of each): one picture uses all threads, many are spread over processes of few threads."""
-    setting = os.environ.get("OMP_NUM_THREADS", "")
-    total = threads or (int(setting) if setting.isdigit() else 0) or _cores()
+    total = threads or thread_count()
     processes = min(total, jobs // PICTURES_PER_PROCESS, MAX_PROCESSES)
     return (processes, total // processes) if processes > 1 else (1, threads)
-
-
-def _use_threads(count: int) -> None:
-    """Limits the threads of numpy and the runtimes, here and in processes started later; before they are imported."""
-    os.environ["OMP_NUM_THREADS"] = str(count)
 
 
 def _on_gpu(device: str, threads: int) -> bool:
     if device != "auto":
         return device == "cuda"
-    _use_threads(threads)
+    use_threads(threads)
     from aecodec.runtime import _cuda_is_usable
 
     return _cuda_is_usable()
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1
 
 
 def attempt(work: Work, job: Job) -> Outcome:

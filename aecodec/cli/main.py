@@ -10,7 +10,9 @@ import click
 from aecodec import __version__
 from aecodec.cli.files import INTERRUPTED
 
-COMMANDS = {"encode": "encode", "decode": "decode", "info": "info", "weights": "weights", "train": "train"}
+COMMANDS = {
+    "encode": "encode", "decode": "decode", "info": "info", "weights": "weights", "train": "train", "eval": "eval",
+}  # fmt: skip
 
 
 class LazyGroup(click.Group):

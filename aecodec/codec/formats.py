@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import sys
 import warnings
 from collections.abc import Iterator
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from aecodec.codec import metadata
+from aecodec.codec import jxl, metadata
 from aecodec.codec.picture import check_size
 from aecodec.errors import AecodecError, PictureError
 
@@ -42,6 +44,9 @@ def open_picture(data: bytes, max_pixels: int | None) -> Image.Image:
     """
     Image.MAX_IMAGE_PIXELS = None  # the limit is max_pixels, checked next
     with _damage():
+        if _recognise(data) == "JPEG XL":  # whose plugin decodes when it opens
+            header = jxl.read_header(data)
+            check_size(header.width, header.height, max_pixels)
         try:
             image = Image.open(io.BytesIO(data))
         except UnidentifiedImageError:
@@ -76,8 +81,63 @@ def load(image: Image.Image, frame: int | None, max_pixels: int | None) -> int:
             raise PictureError(f"{problem}; --frame N takes one of them, counted from 0")
         check_size(*image.size, max_pixels)
         bits = _bits(image)
+        if image.format == "JXL":
+            _complete_jxl(image)
+        low = _low_bytes(image) if bits == 16 else None
         image.load()
+        if low is not None:
+            _round(image, low)
     return bits
+
+
+def _complete_jxl(image: Image.Image) -> None:
+    """What the JPEG XL plugin leaves out: frames, XMP, and that it turned the picture as told."""
+    data = getattr(image, "fc", b"")  # the whole file, which the plugin keeps
+    if jxl.read_header(data).animated:
+        raise PictureError("the picture is animated, and Pillow's plugin for JPEG XL takes no frame of it")
+    found = dict(jxl.boxes(data))
+    if b"xml " in found:
+        image.info["xmp"] = found[b"xml "]
+    if b"brob" in found:
+        warnings.warn("not kept: compressed metadata of JPEG XL", stacklevel=4)
+    if not getattr(image, "jpeg", False):  # those it leaves as they lie
+        with contextlib.suppress(Exception):  # damaged EXIF, of which metadata.read warns
+            image.getexif().pop(0x0112, None)
+
+
+def _low_bytes(image: Image.Image) -> np.ndarray | None:
+    """The low bytes (H, W, C) of 16-bit colour in a PNG or TIFF, of which Pillow keeps the high ones.
+
+    They are what it reads where it is told that the file's bytes are swapped.  None where that cannot be told.
+    """
+    orders = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+    swapped = {f"{mode};16{order}": f"{mode};16{orders[order]}" for mode in ("RGB", "RGBA") for order in orders}
+    swapped["LA;16B"] = "RGBA"  # high and low bytes as four channels
+    if image.format not in ("PNG", "TIFF") or not image.tile:
+        return None
+    position = image.fp.tell()
+    image.fp.seek(0)
+    twin = Image.open(io.BytesIO(image.fp.read()))
+    image.fp.seek(position)
+    if image.tell():
+        twin.seek(image.tell())
+    tiles = []
+    for *place, args in twin.tile:
+        first, *rest = (args,) if isinstance(args, str) else args
+        if first not in swapped:
+            return None
+        tiles.append((*place, (swapped[first], *rest) if rest else swapped[first]))
+    twin.tile = tiles
+    low = np.asarray(twin)
+    return low[..., 1::2] if first == "LA;16B" else low
+
+
+def _round(image: Image.Image, low: np.ndarray) -> None:
+    """Puts 16-bit samples, rounded to 8 bits, in place of their high bytes; gray with alpha becomes "LA"."""
+    high = np.asarray(image)[..., -low.shape[-1] :].astype(np.uint32)
+    rounded = ((high << 8 | low) * 255 + 32895) >> 16  # the nearest to 255/65535 of it
+    image.im = Image.fromarray(rounded.astype(np.uint8)).im
+    image._mode = {2: "LA", 3: "RGB", 4: "RGBA"}[low.shape[-1]]
 
 
 def save(image: Image.Image, kind: str) -> bytes:
@@ -92,7 +152,7 @@ def save(image: Image.Image, kind: str) -> bytes:
     if "exif" not in kept:
         image = metadata.upright(image)
     values = {name: image.info[name] for name in _METADATA if image.info.get(name)}
-    if _is_empty_exif(image):
+    if metadata.is_empty(image):
         values.pop("exif", None)
     lost = {name for name in values if name not in kept or kind == "JPEG" and len(values[name]) > _SEGMENT.get(name, 2**24)}
     if lost:
@@ -100,8 +160,8 @@ def save(image: Image.Image, kind: str) -> bytes:
     if kind == "GIF" and image.getcolors() is None:
         warnings.warn("GIF holds 256 colours; the others are approximated", stacklevel=2)
     values = {name: value for name, value in values.items() if name not in lost}
-    for name in values:
-        image.info.pop(name)
+    for name in _METADATA:  # some of Pillow's writers look there for what they are not given
+        image.info.pop(name, None)
     reason = None
     for dropped in ((), *((name,) for name in values), tuple(values)):  # damaged metadata must not cost the picture
         try:
@@ -116,13 +176,6 @@ def save(image: Image.Image, kind: str) -> bytes:
             warnings.warn(f"{names} cannot be kept in {kind}: {reason}", stacklevel=2)
         return data
     raise AecodecError(f"Pillow cannot write it as {kind}: {reason}")
-
-
-def _is_empty_exif(image: Image.Image) -> bool:
-    try:
-        return not image.getexif()
-    except Exception:  # damaged, and whatever that makes Pillow raise; the writer will show whether it can be kept
-        return False
 
 
 def _write(image: Image.Image, kind: str, values: dict[str, bytes]) -> bytes:
@@ -200,6 +253,8 @@ def _bits(image: Image.Image) -> int:
         return max(bits) if isinstance(bits, tuple) else bits
     if deep or "bit_depth" in image.info:  # other formats' gray is spread over 16 bits; pillow_heif says what it read
         return 16 if deep else image.info["bit_depth"]
+    if image.format == "JXL":
+        return jxl.read_header(getattr(image, "fc", b"")).bits
     fp = getattr(image, "fp", None)
     if fp is None or fp.closed:
         return 8

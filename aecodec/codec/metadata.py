@@ -65,7 +65,7 @@ def orientation(exif: bytes) -> int:
     CIPA DC-008 (EXIF 2.3), 4.6.2 and 4.6.4: the tag stands in the first directory of a TIFF structure.
     """
     tiff = exif.removeprefix(b"Exif\0\0")
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    order = "<" if tiff.startswith(b"II") else ">"
     try:
         (start,) = struct.unpack_from(f"{order}4xI", tiff)
         (count,) = struct.unpack_from(f"{order}H", tiff, start)
@@ -73,7 +73,7 @@ def orientation(exif: bytes) -> int:
             tag, kind, _, value = struct.unpack_from(f"{order}HHIH", tiff, start + 2 + 12 * entry)
             if tag == _ORIENTATION:
                 return value if kind == 3 and 1 <= value <= 8 else 1
-    except struct.error:  # also where there is no byte order
+    except struct.error:
         pass
     return 1
 
@@ -86,6 +86,14 @@ def upright(image: Image) -> Image:
         return ImageOps.exif_transpose(image)
     except Exception:  # as in _exif
         return image
+
+
+def is_empty(image: Image) -> bool:
+    """Whether a picture's EXIF says nothing.  What is damaged may say something."""
+    try:
+        return not image.getexif()
+    except Exception:  # as in _exif
+        return False
 
 
 def _exif(image: Image) -> bytes:
@@ -106,8 +114,8 @@ def _exif(image: Image) -> bytes:
 def _without_a_chunk(image: Image) -> list[str]:
     """What a picture says that is neither ICC nor EXIF nor XMP, and that a user may miss."""
     lost = []
-    texts = {name for name in getattr(image, "text", {}) if name not in ("XML:com.adobe.xmp", "Software", "Comment")}
-    if "comment" in image.info or texts:
+    dull = ("XML:com.adobe.xmp", "Software", "date:create", "date:modify", "date:timestamp")
+    if "comment" in image.info or set(getattr(image, "text", ())) - set(dull):
         lost.append("comments")
     gamma = image.info.get("gamma", _PLAIN_GAMMA)
     if abs(gamma - _PLAIN_GAMMA) > 0.01 and not {"icc_profile", "srgb"} & image.info.keys():

@@ -20,12 +20,12 @@ def split(image: Image.Image, bits: int = 8) -> tuple[Image.Image, Image.Image |
     ``bits`` is what a sample had in the file.  Colour that nobody sees is replaced (``fill``).  Raises PictureError where
     the range of the samples is unknown.
     """
+    gray = _levels(image) if image.mode == "F" or image.mode.startswith("I") else None
     if bits > 8:
         warnings.warn(f"{bits}-bit samples are rounded to 8 bits", stacklevel=3)
     key = image.info.get("transparency")
     alpha = None
-    if image.mode == "F" or image.mode.startswith("I"):
-        gray = _levels(image)
+    if gray is not None:
         colour = Image.fromarray(np.rint(gray * (255 / (2**bits - 1))).clip(0, 255).astype(np.uint8))
         alpha = None if key is None else _opaque(gray[..., None] != key)
     elif image.mode in ("1", "L", "RGB"):
@@ -33,7 +33,7 @@ def split(image: Image.Image, bits: int = 8) -> tuple[Image.Image, Image.Image |
         if key is not None:  # of the file's depth, for which Pillow's own conversion makes no allowance
             peak = 1 if image.mode == "1" else 2**bits - 1
             samples = np.asarray(colour).reshape(*image.size[::-1], -1)
-            alpha = _opaque(samples != np.atleast_1d(key) * 255 // peak)
+            alpha = _opaque(samples != np.rint(np.atleast_1d(key) * 255 / peak))
     elif image.has_transparency_data:
         image = image.convert("LA" if image.mode in ("LA", "La") else "RGBA")
         colour, alpha = image.convert(image.mode[:-1]), image.getchannel("A")
@@ -52,6 +52,8 @@ def fill(colour: Image.Image, alpha: Image.Image) -> Image.Image:
     Pull and push (Gortler et al., The Lumigraph, 1996): halve the picture, averaging what is seen, until no hole is left;
     then fill the holes of each size from the next smaller, enlarged bilinearly.
     """
+    if alpha.getextrema()[0] > 0:
+        return colour
     level = colour.copy()
     level.putalpha(_seen(alpha))
     finer = []

@@ -15,7 +15,8 @@ from aecodec.codec.config import LATENT_STRIDE
 from aecodec.codec.entropy_model import EntropyModel
 from aecodec.codec.tiles import BLOCK, Box, Grid, tile_side, whole
 from aecodec.errors import PictureError
-from aecodec.runtime import Transforms, open_transforms, thread_count
+from aecodec.runtime import Transforms, open_transforms
+from aecodec.threads import thread_count
 from aecodec.weights import DEFAULT, Weights, find, load
 
 DISTORTION = 25.0  # of rate-distortion optimised rounding, in bits per squared step; found on held-out pictures

@@ -1,1 +1,4 @@
-"""Measuring codecs: ``metrics`` of pictures, ``anchors`` to compare with, ``bdrate`` of curves, ``rd`` of a folder."""
+"""Measuring codecs, for ``aecodec eval``: ``codecs`` and ``metrics``; ``measure`` makes and keeps measurements; ``results``
+and ``bdrate`` are what follows from them; ``sidebyside`` and ``report`` make the page of ``page``.  ``rd`` is a short form
+for the terminal, ``twin`` and ``compressai_import`` compare parts of our own codec.
+"""

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-Curve = Sequence[tuple[float, float]]  # points (bits per pixel, dB)
+Curve = Sequence[tuple[float, float]]  # points (bits per pixel, dB or another scale on which more is better)
 Method = Literal["pchip", "cubic"]
 
 LEAST_POINTS: dict[Method, int] = {"pchip": 2, "cubic": 4}
@@ -24,13 +24,13 @@ LEAST_POINTS: dict[Method, int] = {"pchip": 2, "cubic": 4}
 class BdRate:
     """Average difference in rate at equal quality, in percent; negative where the test needs fewer bits.
 
-    It is averaged over ``low_db``..``high_db``, the qualities that both curves reach.  ``overlap`` is the length of
+    It is averaged over ``low``..``high``, the qualities that both curves reach.  ``overlap`` is the length of
     that range divided by the length of the range that either reaches: near 1, the number speaks for both curves.
     """
 
     percent: float
-    low_db: float
-    high_db: float
+    low: float
+    high: float
     overlap: float
 
 
@@ -54,8 +54,8 @@ def bd_rate(anchor: Curve, test: Curve, method: Method = "pchip") -> BdRate:
     low, high = max(db_anchor[0], db_test[0]), min(db_anchor[-1], db_test[-1])
     if low >= high:
         raise ValueError(
-            f"the curves have no quality in common: the anchor covers {db_anchor[0]:.2f}..{db_anchor[-1]:.2f} dB, "
-            f"the test {db_test[0]:.2f}..{db_test[-1]:.2f} dB"
+            f"the curves have no quality in common: the anchor covers {db_anchor[0]:.2f}..{db_anchor[-1]:.2f}, "
+            f"the test {db_test[0]:.2f}..{db_test[-1]:.2f}"
         )
     union = max(db_anchor[-1], db_test[-1]) - min(db_anchor[0], db_test[0])
     percent = load_bjontegaard().bd_rate(
@@ -98,7 +98,7 @@ def _columns(curve: Curve, name: str, least: int) -> tuple[np.ndarray, np.ndarra
     for before, after in pairwise(points):
         if not (before < after).all():
             raise ValueError(
-                f"the {name} does not rise from {before[0]:.4f} bpp, {before[1]:.3f} dB "
-                f"to {after[0]:.4f} bpp, {after[1]:.3f} dB"
+                f"the {name} does not rise from {before[0]:.4f} bpp, {before[1]:.3f} "
+                f"to {after[0]:.4f} bpp, {after[1]:.3f}"
             )
     return rate, db

@@ -17,6 +17,7 @@ from PIL import Image
 
 from aecodec.codec import picture
 from aecodec.codec.quality import INTERVALS
+from aecodec.codec.tiles import whole
 from aecodec.eval.bdrate import bd_rate, mean_curve
 from aecodec.eval.metrics import psnr
 from aecodec.networks.export import import_tensors
@@ -31,7 +32,8 @@ POSITIONS = tuple(range(0, INTERVALS + 1, 2))  # every other knot
 def curve(model: Model, array: np.ndarray) -> list[tuple[float, float]]:
     """(bits per pixel, PSNR in dB) of a picture (H, W, 3) uint8 at POSITIONS."""
     height, width = array.shape[:2]
-    x = torch.from_numpy(picture.pad(array)).permute(2, 0, 1)[None].float() / 255
+    padded = picture.window(array, whole(*picture.padded_size(height, width)))
+    x = torch.tensor(padded).permute(2, 0, 1)[None].float() / 255
     points = []
     for position in POSITIONS:
         out = model(x, torch.tensor([float(position)]))

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from aecodec.errors import AecodecError
+from aecodec.threads import thread_count
 from aecodec.weights import Weights, load
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -59,14 +60,6 @@ def _open(folder: str, device: str) -> Transforms:
     from aecodec.runtime.torch_runtime import TorchTransforms
 
     return TorchTransforms(weights, device)
-
-
-def thread_count() -> int:
-    """How many threads to use: OMP_NUM_THREADS where it is set, else the CPUs that this process may run on."""
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    if given.isdecimal() and int(given):
-        return int(given)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _installed(module: str) -> bool:

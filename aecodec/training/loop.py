@@ -27,6 +27,7 @@ from aecodec.networks.transforms import KLT_STEP, set_klt
 from aecodec.training import data
 from aecodec.training.klt import principal_components
 from aecodec.training.settings import Settings
+from aecodec.training.soap import Soap
 
 CHECKPOINT = "checkpoint.pt"
 LOG, VALIDATION = "log.csv", "validation.csv"
@@ -140,7 +141,10 @@ class Run:
         model.quantise(settings.quantise)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).eval()
-        self.optimiser = torch.optim.Adam(parameter_groups(self.model, settings), betas=(0.9, 0.995), fused=True)
+        groups = parameter_groups(self.model, settings)
+        self.optimiser: torch.optim.Optimizer = (
+            Soap(groups) if settings.optimiser == "soap" else torch.optim.Adam(groups, betas=(0.9, 0.995), fused=True)
+        )
         self.step, self.seconds, self.damping = 0, 0.0, 1.0
         self.norms: list[float] = []
         self.skipped: list[int] = []
@@ -189,7 +193,8 @@ class Run:
     def _train_step(self) -> tuple[float, float, float]:
         settings = self.settings
         factor = min(1, (self.step + 1) / settings.warm_up) if settings.warm_up else 1
-        factor *= self.damping * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.share)))
+        falling = max(0, 1 - (1 - self.share) / settings.decay)
+        factor *= self.damping * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * falling)))
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * factor
         x = to_tensor(data.batch(self.pictures, settings.batch, settings.crop, self.rng), self.device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_type_hints
 
 from aecodec.codec.config import Architecture
 from aecodec.errors import AecodecError
@@ -17,12 +17,13 @@ class SettingsError(AecodecError, ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """One run.  A run ends after ``steps`` or ``minutes``, whichever is set; the learning rate decays over it.
+    """One run.  A run ends after ``steps`` or ``minutes``, whichever is set.
 
     data: folders of pictures, searched to any depth; name: of the weights that are written; init: weights (a name, a
     folder or a checkpoint) to start from; held_out: share of pictures kept for validation, chosen by file name;
-    crop, batch: crops of crop x crop pixels a step; learning_rate: of the transforms, at its peak, with
-    entropy_rate and table_rate as factors for the entropy model and the quality tables; warm_up: steps to reach it;
+    crop, batch: crops of crop x crop pixels a step; optimiser: see ``training/soap.py``; learning_rate: of the transforms,
+    at its peak, with entropy_rate and table_rate as factors for the entropy model and the quality tables; warm_up: steps
+    to reach it; decay: the share of the run, at its end, over which it falls;
     hyper_warm_up: steps until hyper-latents cost their full rate; clip: of the gradient's norm; ema: decay of the averaged
     weights; low_quality_bias: crops draw their quality as 100 * u**bias from uniform u; quantise: integer
     arithmetic in training (off: the float twin); validate_every, device, seed, threads.
@@ -36,7 +37,9 @@ class Settings:
     held_out: float = 0.05
     crop: int = 256
     batch: int = 8
+    optimiser: Literal["soap", "adam"] = "soap"
     learning_rate: float = 5e-4
+    decay: float = 0.4
     entropy_rate: float = 2.0
     table_rate: float = 5.0
     warm_up: int = 300
@@ -103,5 +106,9 @@ def _check(settings: Settings) -> None:
         raise SettingsError("one of 'steps' and 'minutes' must be set")
     if settings.crop % 64:
         raise SettingsError(f"crop must be a multiple of 64, not {settings.crop}")
+    if settings.optimiser not in (known := get_args(get_type_hints(Settings)["optimiser"])):
+        raise SettingsError(f"optimiser must be one of {', '.join(known)}, not {settings.optimiser!r}")
+    if not 0 < settings.decay <= 1:
+        raise SettingsError(f"decay must be a share of the run, above 0 and at most 1, not {settings.decay}")
     if not 0 <= settings.held_out < 1:
         raise SettingsError(f"held_out must lie in 0..1, not {settings.held_out}")

@@ -233,8 +233,7 @@ def test_a_killed_process_costs_one_picture(tmp_path):
 )  # fmt: skip
 def test_threads_are_shared_out(monkeypatch, jobs, threads, cores, expected):
     """-j is a promise about the machine: processes times threads never pass it."""
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(batch, "_cores", lambda: cores)
+    monkeypatch.setattr(batch, "thread_count", lambda: cores)
     assert batch.share(jobs, threads) == expected
 
 

@@ -33,6 +33,7 @@ def python(*args: object, cwd) -> subprocess.CompletedProcess:
         ("--version", 0),
         ("encode --help", 0),
         ("decode --help", 0),
+        ("eval --help", 0),
         ("info good.aec", 0),
         ("info bad.aec", 3),
         ("encode missing.png out.aec", 1),

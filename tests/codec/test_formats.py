@@ -120,25 +120,27 @@ def test_the_second_picture_of_a_telephone_is_told(photo):
     assert said(load, data, 0)[1] == ""
 
 
-def tiff_of_16_bits() -> bytes:
-    """An RGB TIFF of one black pixel; Pillow reads such files and does not write them."""
-    tags = [(256, 3, 1, 1), (257, 3, 1, 1), (258, 3, 3, 200), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, 220),
-            (277, 3, 1, 3), (278, 3, 1, 1), (279, 4, 1, 6)]  # fmt: skip
-    body = b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags))
-    body += b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
-    return body.ljust(200, b"\0") + struct.pack("<3H", 16, 16, 16).ljust(20, b"\0") + bytes(6)
+def tiff_of_16_bits(samples: tuple = (0, 0, 0), order: str = "<", deflated: bool = False) -> bytes:
+    """An RGB TIFF of one pixel; Pillow reads such files and does not write them."""
+    strip = struct.pack(f"{order}3H", *samples)
+    strip = zlib.compress(strip) if deflated else strip
+    longs = [(256, 1, 1), (257, 1, 1), (258, 3, 200), (259, 1, 8 if deflated else 1), (262, 1, 2), (273, 1, 220),
+             (277, 1, 3), (278, 1, 1), (279, 1, len(strip))]  # fmt: skip
+    body = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, len(longs))
+    body += b"".join(struct.pack(f"{order}HHII", tag, 3 if tag == 258 else 4, *rest) for tag, *rest in longs) + bytes(4)
+    return body.ljust(200, b"\0") + struct.pack(f"{order}3H", 16, 16, 16).ljust(20, b"\0") + strip
 
 
-def png_of_16_bits(colour_type: int) -> bytes:
-    """A PNG of one black pixel."""
+def png_of_16_bits(colour_type: int, samples: bytes | None = None) -> bytes:
+    """A PNG of one pixel, black or of these samples."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     header = struct.pack(">IIBBBBB", 1, 1, 16, colour_type, 0, 0, 0)
-    samples = {0: 1, 2: 3, 4: 2, 6: 4}[colour_type]
+    row = b"\0" + (samples or bytes({0: 2, 2: 6, 4: 4, 6: 8}[colour_type]))
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
-            + chunk(b"IDAT", zlib.compress(bytes(1 + 2 * samples))) + chunk(b"IEND", b""))  # fmt: skip
+            + chunk(b"IDAT", zlib.compress(row)) + chunk(b"IEND", b""))  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -161,6 +163,24 @@ def png_of_16_bits(colour_type: int) -> bytes:
 def test_depth_is_that_of_the_file(data, bits):
     """Pillow reads 16 bits of colour as 8 without a word; the half that is lost must be told."""
     assert load(data)[1] == bits
+
+
+@pytest.mark.parametrize(("colour_type", "mode"), [(2, "RGB"), (4, "LA"), (6, "RGBA")])
+def test_colour_of_16_bits_is_rounded_and_not_cut(colour_type, mode):
+    """Cut, all shadows get darker and all lights brighter; Pillow cuts."""
+    samples = [129, 128, 65535, 256][: len(mode)]
+    image, _ = load(png_of_16_bits(colour_type, struct.pack(f">{len(mode)}H", *samples)))
+    assert image.mode == mode
+    assert image.getpixel((0, 0)) == tuple(round(sample / 257) for sample in samples)
+    assert image.copy().getpixel((0, 0)) == image.getpixel((0, 0))
+
+
+@pytest.mark.parametrize("deflated", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_tiffs_of_16_bits_are_rounded_too(order, deflated):
+    """Scanners write them, in either order of bytes, as they are and compressed."""
+    image, bits = load(tiff_of_16_bits((129, 128, 256), order, deflated))
+    assert (bits, image.mode, image.getpixel((0, 0))) == (16, "RGB", (1, 0, 1))
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", data_of(Image.new("L", (64, 64)))[:60], b"GIF89a" + bytes(9)])

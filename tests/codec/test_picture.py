@@ -75,6 +75,7 @@ def test_alpha_is_taken_as_it_is(photo):
         (8, 0, b"\5\x0f", b"\0\5"),
         (16, 0, b"\5\5\0\5", b"\5\5"),
         (8, 2, b"\1\2\3\1\2\4", b"\0\1\0\2\0\3"),
+        (16, 2, b"\1\2\3\4\5\6\1\2\3\4\6\6", b"\1\2\3\4\5\6"),
     ],
 )
 def test_a_transparent_colour_is_found_at_every_depth(bits, colour_type, row, key):
@@ -136,7 +137,7 @@ def test_gray_of_12_bits_is_not_black():
     assert list(colour.getdata()) == [0, 128, 255]
 
 
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("samples", [np.ones((2, 2), np.float32), np.full((2, 2), 70000, np.int32), -np.eye(2, dtype="i4")])
 def test_samples_without_a_range_are_refused(samples):
     """Which value is white is a guess, and a wrong one is a black picture."""

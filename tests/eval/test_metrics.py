@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageFilter
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from aecodec.eval.metrics import mse, psnr, psnr_y
+from aecodec.eval.metrics import METRICS, ms_ssim, mse, psnr, psnr_y, similarity_decibels, ssim, ssimulacra2
+
+SAMPLE = Path(__file__).parents[2] / "samples" / "astronaut.png"
 
 
 def flat(red: int, green: int, blue: int) -> np.ndarray:
@@ -42,9 +47,8 @@ def test_psnr_averages_errors_before_the_logarithm():
 
 def test_psnr_agrees_with_scikit_image():
     """Numbers could not be compared with those that others compute with the common package."""
-    metrics = pytest.importorskip("skimage.metrics")
     a, b = noise(2), noise(3)
-    assert psnr(a, b) == pytest.approx(metrics.peak_signal_noise_ratio(a, b, data_range=255))
+    assert psnr(a, b) == pytest.approx(peak_signal_noise_ratio(a, b, data_range=255))
 
 
 def test_equal_pictures_are_infinite():
@@ -66,7 +70,76 @@ def test_colours_of_equal_luma_are_infinite():
     assert psnr_y(flat(1, 0, 157), flat(0, 31, 0)) == math.inf  # 0.299 + 0.114 * 157 = 0.587 * 31
 
 
-@pytest.mark.parametrize("metric", [mse, psnr, psnr_y])
+@pytest.fixture(scope="module")
+def pair(photo):
+    """A picture of odd sides and a blurred one: 179 x 165 takes MS-SSIM through odd sides at several scales."""
+    picture = photo(179, 165)
+    return np.asarray(picture), np.asarray(picture.filter(ImageFilter.GaussianBlur(1.2)))
+
+
+def test_ssim_agrees_with_scikit_image(pair):
+    """SSIM has a dozen variants; with another window or border, no number could be laid beside a paper's."""
+    theirs = structural_similarity(
+        *pair, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255
+    )
+    assert 0.3 < ssim(*pair) < 0.99
+    assert ssim(*pair) == pytest.approx(theirs, abs=1e-9)
+
+
+def test_ms_ssim_agrees_with_pytorch_msssim(pair):
+    """Papers on learned codecs use that package, so another treatment of odd sides would shift our curves."""
+    import pytorch_msssim
+    import torch
+
+    tensors = (torch.from_numpy(array.astype(np.float64)).permute(2, 0, 1)[None] for array in pair)
+    assert 0.3 < ms_ssim(*pair) < 0.99
+    assert ms_ssim(*pair) == pytest.approx(pytorch_msssim.ms_ssim(*tensors, data_range=255).item(), abs=2e-6)
+
+
+@pytest.mark.parametrize(("quality", "score"), [(14, 10), (20, 30), (35, 50), (70, 70)])
+def test_ssimulacra2_is_on_its_authors_scale(quality, score):
+    """Scores of another scale or version would be read as quality that is not there.
+
+    The author's rule of thumb for libjpeg-turbo 4:2:0 (github.com/cloudinary/ssimulacra2, README.md); pictures differ.
+    """
+    from aecodec.eval.codecs import decode_with_pillow, jpeg
+
+    with Image.open(SAMPLE) as sample:
+        picture = sample.convert("RGB").crop((120, 0, 376, 256))
+    decoded = decode_with_pillow(jpeg(picture, quality))
+    assert ssimulacra2(np.asarray(picture), np.asarray(decoded)) == pytest.approx(score, abs=20)
+
+
+@pytest.mark.parametrize(("metric", "best"), [(ssim, 1), (ms_ssim, 1), (ssimulacra2, 100)])
+def test_equal_pictures_have_the_best_score(pair, metric, best):
+    """A lossless codec would look lossy."""
+    assert metric(pair[0], pair[0]) == pytest.approx(best)
+
+
+@pytest.mark.parametrize(("metric", "side"), [(ssim, 11), (ms_ssim, 161), (ssimulacra2, 8)])
+def test_the_smallest_picture(photo, metric, side):
+    """Below it the packages answer with an assertion, a warning or a meaningless number."""
+    a, b = (np.asarray(photo(side, side, seed=seed)) for seed in (0, 1))
+    assert math.isfinite(metric(a, b))
+    with pytest.raises(ValueError, match=f"at least {side} pixels, not {side - 1} x {side}"):
+        metric(a[:, :-1], b[:, :-1])
+
+
+def test_similarity_in_decibels():
+    """Near 1 the plain value hides that one codec has half the error of another: that is 3 dB."""
+    assert similarity_decibels(0.9) == pytest.approx(10)
+    assert similarity_decibels(0.95) - similarity_decibels(0.9) == pytest.approx(3.01, abs=0.01)
+    assert similarity_decibels(1.0) == math.inf
+
+
+def test_curves_are_in_decibels_where_the_title_says_so():
+    """An axis in dB over plain values, or the reverse, would be a wrong BD-rate."""
+    for metric in METRICS.values():
+        assert metric.decibels == (metric.on_curve(0.5) != 0.5)
+        assert metric.title.endswith(", dB") == (metric.decibels or metric.name.startswith("psnr"))
+
+
+@pytest.mark.parametrize("metric", [mse, psnr, psnr_y, ssim, ms_ssim, ssimulacra2])
 @pytest.mark.parametrize(
     "wrong",
     [

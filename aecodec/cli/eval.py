@@ -1,0 +1,163 @@
+"""``aecodec eval``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from aecodec.cli import files
+from aecodec.errors import AecodecError
+from aecodec.threads import use_threads
+
+JOURNAL = "measurements.jsonl"
+
+
+@click.command()
+@click.argument("inputs", metavar="IN...", nargs=-1)
+@click.option("-o", "--output", "folder", type=click.Path(file_okay=False), metavar="FOLDER",
+              help="report.html, results.json, results.csv and what was measured so far go here.")
+@click.option("-r", "--recursive", is_flag=True, help="Descend into folders.")
+@click.option("--codecs", metavar="NAME,...",
+              help="Of aecodec, jpeg, webp, avif, avif444, jxl, jpeg2000.  [default: all but avif444]")
+@click.option("--weights", metavar="NAME,...", help="What aecodec stands for: names, or folders that hold some.  "
+              "[default: all that are installed]")
+@click.option("--qualities", multiple=True, metavar="N | Q,Q,... | CODEC=Q,Q,...",
+              help="How many of each codec's default qualities; or these, on each codec's own scale, or on one's.")
+@click.option("--metrics", metavar="NAME,...",
+              help="Of psnr_rgb, psnr_y, ssim, ms_ssim, ssimulacra2.  [default: all]")
+@click.option("--anchor", metavar="NAME",
+              help="The codec that BD-rates are against.  [default: jpeg, or else the first]")
+@click.option("--reference", "references", multiple=True, type=click.Path(dir_okay=False), metavar="FILE",
+              help="Draw a published curve too, from JSON in CompressAI's form.")
+@click.option("-j", "--processes", type=click.IntRange(min=1), default=1, show_default=True,
+              help="Measurements at a time.")
+@click.option("--compare", nargs=2, type=click.Path(dir_okay=False), metavar="A B",
+              help="Instead: say what changed from one results.json to another.")
+def eval(inputs, folder, recursive, codecs, weights, qualities, metrics, anchor, references, processes, compare):
+    """Compare codecs on pictures of your own, and write a report.
+
+    \b
+    aecodec eval photos -o report
+    aecodec eval photos --codecs aecodec,jpeg,webp --qualities 5 -o report
+    aecodec eval --compare old/results.json new/results.json
+
+    IN is any number of pictures, folders and patterns.  A run that was cut goes on from where it was: the same command
+    measures only what is missing.  Seconds are those of one CPU and one thread.
+    """
+    try:
+        if compare:
+            if inputs or folder:
+                raise click.UsageError("--compare takes two results.json and nothing else")
+            _compare(*map(Path, compare))
+            return
+        if not inputs or not folder:
+            raise click.UsageError("give at least one IN, and -o FOLDER")
+        failed = _report(
+            inputs, Path(folder), recursive, _words(codecs), _words(weights), qualities, _words(metrics), anchor,
+            references, processes,
+        )  # fmt: skip
+    except AecodecError as error:
+        click.echo(f"aecodec: {error}", err=True)
+        sys.exit(files.FAILED)
+    except KeyboardInterrupt:
+        click.echo("aecodec: stopped; what was measured is kept, and the same command goes on from there", err=True)
+        sys.exit(files.FAILED)
+    if failed:
+        sys.exit(files.FAILED)
+
+
+def _words(text: str | None) -> list[str] | None:
+    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _compare(before: Path, after: Path) -> None:
+    _need_packages()
+    from aecodec.eval import results
+
+    for line in results.compare(results.read_results(before), results.read_results(after)):
+        click.echo(line)
+
+
+def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anchor, references, processes) -> bool:
+    """Measures what is missing and writes the report.  True where something could not be measured."""
+    use_threads(1)  # here and in the processes, so that CPU seconds are comparable
+    _need_packages()
+    from aecodec.eval import codecs as known
+    from aecodec.eval import measure, report, results, sidebyside
+    from aecodec.eval.metrics import METRICS
+
+    metrics = list(METRICS) if metrics is None else metrics
+    if unknown := [name for name in metrics if name not in METRICS]:
+        raise click.UsageError(f"there is no metric {unknown[0]!r}; there are {', '.join(METRICS)}")
+    published = dict(results.read_reference(Path(path)) for path in references)
+    found, absent = known.open_codecs(known.DEFAULT if codecs is None else codecs, weights)
+    found = known.with_qualities(found, qualities)
+    if not found:
+        raise AecodecError("; ".join(f"{name}: {reason}" for name, reason in absent.items()) or "no codec is asked for")
+    names = [codec.name for codec in found]
+    if anchor is None:
+        anchor = "jpeg" if "jpeg" in names else names[0]
+    if anchor not in names:
+        raise click.UsageError(f"the anchor {anchor!r} is none of the codecs {', '.join(names)}")
+    if clash := published.keys() & set(names):
+        raise AecodecError(f"a published curve and a codec are both named {clash.pop()!r}")
+    paths = measure.find_pictures(inputs, recursive)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AecodecError(f"cannot make {folder}: {(error.strerror or str(error)).lower()}") from None
+    journal = measure.Journal(folder / JOURNAL)
+    for name, reason in absent.items():
+        files.complain(name, f"left out: {reason}")
+    pictures, failures = measure.open_pictures(paths)
+    tasks = measure.missing(pictures, found, metrics, journal)
+    with _progress("measuring", len(tasks)) as step:
+        for failure in measure.measure_all(tasks, journal, processes):
+            step()
+            if failure:
+                failures.append(failure)
+    for failure in failures:
+        files.complain(failure.picture, failure)
+    if len(failures) and not any(journal.find(p, c, q) for p in pictures for c in found for q in c.qualities):
+        raise AecodecError("nothing could be measured")
+    summary = results.summarise(pictures, found, metrics, journal, anchor, failures, published)
+    summary["absent"] = absent
+    summary["environment"] = results.environment(shlex.join(["aecodec", *sys.argv[1:]]), processes)
+    shown = [picture for name in sidebyside.choose(summary) for picture in pictures if picture.name == name]
+    embedded = []
+    with _progress("pictures side by side", len(shown)) as step:
+        for entry in sidebyside.embed(shown, found, summary, processes):
+            embedded.append(entry)
+            step()
+    for name, text in (
+        ("results.json", json.dumps(summary, indent=1, allow_nan=False) + "\n"),
+        ("results.csv", results.as_csv(summary)),
+        ("report.html", report.render(summary, embedded)),
+    ):
+        files.write_output(files.Job("", str(folder / name)), text.encode())
+    click.echo("\n".join([*results.headlines(summary), str(folder / "report.html")]))
+    return bool(failures)
+
+
+def _need_packages() -> None:
+    """Raises AecodecError where the extra is not installed: better known now than after hours of measuring."""
+    import importlib.util
+
+    for package in ("bjontegaard", "scipy", "ssimulacra2"):
+        if importlib.util.find_spec(package) is None:
+            raise AecodecError(f"eval needs {package}: pip install 'aecodec[eval]'")
+
+
+@contextlib.contextmanager
+def _progress(label: str, length: int):
+    """A function to call after each measurement; it moves a bar on a terminal's standard error."""
+    if not sys.stderr.isatty() or not length:
+        yield lambda: None
+        return
+    with click.progressbar(length=length, label=label, show_pos=True, show_eta=True, file=sys.stderr) as bar:
+        yield lambda: bar.update(1)

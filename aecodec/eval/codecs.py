@@ -1,0 +1,281 @@
+"""The codecs that a report compares: a picture to a whole file's bytes and back, by settings that are stated.
+
+Every codec runs on one thread of the CPU, so that seconds mean the same for all; aecodec has it from OMP_NUM_THREADS.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib import metadata
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import PIL
+from PIL import Image, features
+
+from aecodec.errors import AecodecError
+
+# 0.14 to 2.6 bits per pixel and 24 to 39 dB on the Kodak pictures, one to two and a half dB apart.
+JPEG_QUALITIES = (5, 8, 12, 18, 25, 35, 50, 65, 75, 85, 92)
+AECODEC = "aecodec"
+
+
+@dataclass(frozen=True)
+class Codec:
+    """``encode`` maps an RGB picture and a quality, on the codec's own scale, to a file; ``decode`` maps that back.
+
+    More quality is more bytes; where the settings do not say otherwise it is Pillow's ``quality``.  ``version`` and
+    ``settings`` are what a measurement depends on beside it; ``step`` is the smallest difference of qualities that makes
+    a different file.
+    """
+
+    name: str
+    version: str
+    settings: str
+    qualities: tuple[float, ...]
+    # Not compared: a codec that has been to another process is still the same one.
+    encode: Callable[[Image.Image, float], bytes] = field(compare=False)
+    decode: Callable[[bytes], Image.Image] = field(compare=False)
+    step: float = 1
+
+
+def jpeg(image: Image.Image, quality: float) -> bytes:
+    """Whole JPEG file of an RGB or L image: Pillow's libjpeg, baseline, 4:2:0, Huffman tables made for the picture.
+
+    Those tables save 36 % of the bytes at quality 5, 4 % at 50 and 2 % at 75 (means over the Kodak pictures).
+    JPEG curves published without them, CompressAI's among them, are an easier anchor.
+
+    ``quality`` is libjpeg's, 1..95 in practice.  Raises OSError for image modes that JPEG does not have.
+    """
+    return _save(image, "JPEG", quality=int(quality), subsampling=2, optimize=True)
+
+
+def decode_with_pillow(data: bytes) -> Image.Image:
+    """The picture in a file of any format that Pillow knows, its pixels decoded."""
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image
+
+
+def names() -> list[str]:
+    """All codecs, those that are not installed too; "aecodec" stands for every installed weights."""
+    return [AECODEC, *_PILLOW]
+
+
+def open_codecs(
+    wanted: Sequence[str], weights: Sequence[str] | None = None
+) -> tuple[list[Codec], dict[str, str]]:
+    """The codecs of these names that this machine has, and for each that it has not the reason.
+
+    ``weights`` are names or folders that "aecodec" stands for, None for all that are installed.  Raises AecodecError for
+    an unknown name, WeightsError for weights that cannot be opened.
+    """
+    found: list[Codec] = []
+    absent: dict[str, str] = {}
+    for name in dict.fromkeys(wanted):
+        if name == AECODEC:
+            found += _aecodecs(weights)
+        elif name in _PILLOW:
+            codec = _PILLOW[name]()
+            if isinstance(codec, Codec):
+                found.append(codec)
+            else:
+                absent[name] = codec
+        else:
+            raise AecodecError(f"there is no codec {name!r}; there are {', '.join(names())}")
+    return found, absent
+
+
+def with_qualities(codecs: Sequence[Codec], wanted: Sequence[str]) -> list[Codec]:
+    """The codecs at other qualities: each of ``wanted`` is "N" (of the default ones, evenly), "Q,Q,..." or "CODEC=Q,Q,...".
+
+    What names a codec goes before what does not; "aecodec" names all its weights.  Raises AecodecError for anything else.
+    """
+    chosen: dict[str, str] = {}
+    for text in wanted:
+        name, _, numbers = text.rpartition("=")
+        if name and not any(name == codec.name or codec.name.startswith(f"{name}-") for codec in codecs):
+            raise AecodecError(f"--qualities {text}: {name} is none of the codecs {', '.join(c.name for c in codecs)}")
+        chosen[name] = numbers
+    result = []
+    for codec in codecs:
+        family = codec.name.partition("-")[0]
+        numbers = next((chosen[name] for name in (codec.name, family, "") if name in chosen), None)
+        chosen_for_it = codec.qualities if numbers is None else _qualities(numbers, codec.qualities)
+        if codec.step == 1 and any(quality % 1 for quality in chosen_for_it):
+            raise AecodecError(f"--qualities {numbers}: {codec.name} has whole numbers only")
+        result.append(replace(codec, qualities=chosen_for_it))
+    return result
+
+
+def _qualities(text: str, default: tuple[float, ...]) -> tuple[float, ...]:
+    if text.isdigit() and 2 <= int(text) <= len(default):
+        last = int(text) - 1
+        return tuple(default[round(index * (len(default) - 1) / last)] for index in range(last + 1))
+    try:
+        numbers = rising(text)
+    except ValueError:
+        numbers = ()
+    if len(numbers) < 2:
+        raise AecodecError(
+            f"--qualities {text}: give how many, 2 to {len(default)}, or two or more rising numbers with commas between"
+        )
+    return numbers
+
+
+def rising(text: str) -> tuple[float, ...]:
+    """"5,15,25" to numbers.  Raises ValueError unless they are finite and rise."""
+    numbers = tuple(float(word) for word in text.split(","))
+    if not all(before < after for before, after in pairwise(numbers)) or not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{text!r} must rise")
+    return numbers
+
+
+def aecodec(weights: str | None = None, name: str = AECODEC) -> Codec:
+    """aecodec with these weights, a name or a folder; None for the default ones."""
+    import aecodec as package
+    from aecodec import weights as store
+
+    # Functions of the package are looked up when they are called, so that a picture's codec is what users call.
+    options = {} if weights is None else {"weights": weights}
+    opened = store.load(*options.values())
+    return Codec(
+        name, f"aecodec {package.__version__}, weights {opened.id}", f"weights {opened.name}",
+        (0, 15, 30, 45, 60, 75, 90, 100), partial(_encode_aecodec, **options), partial(_decode_aecodec, **options),
+        step=0.05,
+    )  # fmt: skip
+
+
+def _encode_aecodec(image: Image.Image, quality: float, **options: str) -> bytes:
+    import aecodec as package
+
+    return package.encode(image, quality=quality, device="cpu", **options)
+
+
+def _decode_aecodec(data: bytes, **options: str) -> Image.Image:
+    import aecodec as package
+
+    return package.decode(data, device="cpu", **options)
+
+
+def _aecodecs(weights: Sequence[str] | None) -> list[Codec]:
+    from aecodec import weights as store
+
+    asked = store.names() if weights is None else list(weights)
+    found = [aecodec(which, f"{AECODEC}-{Path(which).resolve().name}") for which in asked]
+    if len({codec.name for codec in found}) < len(found):
+        raise AecodecError("two folders of weights have one name: rename one, the report could not tell them apart")
+    return found
+
+
+def _jpeg() -> Codec:
+    version = _library("libjpeg_turbo", "jpg")
+    return Codec("jpeg", version, "4:2:0, optimize", JPEG_QUALITIES, jpeg, decode_with_pillow)
+
+
+def _webp() -> Codec | str:
+    if not features.check("webp"):
+        return "this Pillow was built without WebP"
+    qualities = (1, 12, 25, 40, 60, 75, 88, 95)
+    return Codec("webp", _library("webp"), "method 6", qualities, _encode_webp, decode_with_pillow)
+
+
+def _avif(name: str = "avif", subsampling: str = "4:2:0", speed: int = 6) -> Codec | str:
+    version = _avif_version()
+    if version is None:
+        return "needs Pillow 11.3 or newer built with libavif, or pip install pillow-avif-plugin"
+    encode = partial(_encode_avif, subsampling=subsampling, speed=speed)
+    settings = f"{subsampling}, speed {speed}"
+    return Codec(name, version, settings, (10, 22, 34, 46, 58, 70, 82, 92), encode, _decode_avif)
+
+
+def _jxl() -> Codec | str:
+    try:
+        version = f"pillow-jxl-plugin {metadata.version('pillow-jxl-plugin')}"
+        import pillow_jxl  # noqa: F401
+    except ImportError:  # PackageNotFoundError is one too
+        return "needs pip install pillow-jxl-plugin"
+    return Codec("jxl", version, "effort 7", (8, 18, 32, 48, 64, 78, 88, 94), _encode_jxl, _decode_jxl)
+
+
+def _jpeg2000() -> Codec | str:
+    if not features.check("jpg_2000"):
+        return "this Pillow was built without OpenJPEG"
+    qualities = (24, 27, 30, 33, 36, 39, 42, 45)
+    settings = "irreversible 9/7, quality in dB"
+    return Codec("jpeg2000", _library("jpg_2000"), settings, qualities, _encode_jpeg2000, decode_with_pillow, 0.05)
+
+
+# Each gives the codec, or says why this machine has none.
+_PILLOW: dict[str, Callable[[], Codec | str]] = {
+    "jpeg": _jpeg,
+    "webp": _webp,
+    "avif": _avif,
+    "avif444": partial(_avif, "avif444", "4:4:4", 4),
+    "jxl": _jxl,
+    "jpeg2000": _jpeg2000,
+}
+DEFAULT = (AECODEC, "jpeg", "webp", "avif", "jxl", "jpeg2000")
+
+
+def _library(*feature: str) -> str:
+    """Versions of Pillow and of the first of these libraries that it has inside."""
+    version = next(filter(None, map(features.version, feature)), "of unknown version")
+    return f"Pillow {PIL.__version__}, {feature[0]} {version}"
+
+
+def _avif_version() -> str | None:
+    """Who writes AVIF here: Pillow from 11.3 on, or the plugin for older ones; None where neither does."""
+    if "avif" in features.modules and features.check("avif"):
+        return _library("avif")
+    try:
+        import pillow_avif  # noqa: F401  registers the format
+
+        return f"pillow-avif-plugin {metadata.version('pillow-avif-plugin')}"
+    except ImportError:
+        return None
+
+
+def _encode_webp(image: Image.Image, quality: float) -> bytes:
+    return _save(image, "WEBP", quality=int(quality), method=6)
+
+
+def _encode_avif(image: Image.Image, quality: float, subsampling: str, speed: int) -> bytes:
+    _avif_version()  # a worker process starts without the plugin
+    return _save(image, "AVIF", quality=int(quality), subsampling=subsampling, speed=speed, max_threads=1)
+
+
+def _decode_avif(data: bytes) -> Image.Image:
+    _avif_version()
+    if plugin := sys.modules.get("PIL.AvifImagePlugin"):
+        plugin.DEFAULT_MAX_THREADS = 1
+    return decode_with_pillow(data)
+
+
+def _encode_jxl(image: Image.Image, quality: float) -> bytes:
+    import pillow_jxl  # noqa: F401  registers the format
+
+    return _save(image, "JXL", quality=int(quality), effort=7, num_threads=0)
+
+
+def _decode_jxl(data: bytes) -> Image.Image:
+    from pillow_jxl import JpegXLImagePlugin
+
+    JpegXLImagePlugin.DECODE_THREADS = 0
+    return decode_with_pillow(data)
+
+
+def _encode_jpeg2000(image: Image.Image, quality: float) -> bytes:
+    return _save(image, "JPEG2000", quality_mode="dB", quality_layers=[quality], irreversible=True, mct=1)
+
+
+def _save(image: Image.Image, format: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()

@@ -1,0 +1,312 @@
+"""Measuring: pictures x codecs x qualities, in processes, each result kept as soon as it is there."""
+
+from __future__ import annotations
+
+import functools
+import glob
+import hashlib
+import json
+import math
+import multiprocessing
+import os
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from aecodec.errors import AecodecError, PictureError
+from aecodec.eval.codecs import Codec
+from aecodec.eval.metrics import METRICS
+
+SUFFIXES = frozenset(".png .ppm .bmp .tif .tiff .webp .jpg .jpeg".split())
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture to measure on: ``name`` tells it from the others, ``content`` is a hash of the file."""
+
+    name: str
+    path: Path
+    content: str
+    width: int
+    height: int
+
+    @property
+    def pixels(self) -> int:
+        return self.width * self.height
+
+
+@dataclass(frozen=True)
+class Point:
+    """One picture by one codec at one quality.
+
+    Bytes are those of the whole file, seconds those of one CPU, in a process that has done the same before.  ``values``
+    has the metrics by name: None where one is infinite (equal pictures) or not defined (a picture too small for it).
+    """
+
+    quality: float
+    bytes: int
+    bpp: float
+    encode_seconds: float
+    decode_seconds: float
+    values: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What could not be measured, and why; without a codec, the picture could not even be read."""
+
+    picture: str
+    reason: str
+    codec: str | None = None
+    quality: float | None = None
+
+    def __str__(self) -> str:
+        return self.reason if self.codec is None else f"{self.codec} at quality {self.quality:g}: {self.reason}"
+
+
+def find_pictures(inputs: Sequence[str], recursive: bool = False) -> list[Path]:
+    """Files, the pictures of folders by name (and of folders in them if ``recursive``), and what patterns match.
+
+    Each file once.  Raises AecodecError where an input is not there or gives no picture.
+    """
+    found: dict[Path, Path] = {}
+    for text in inputs:
+        path = Path(text)
+        if os.path.isdir(path):
+            inside = path.rglob("*") if recursive else path.iterdir()
+            paths = sorted(each for each in inside if each.suffix.lower() in SUFFIXES and each.is_file())
+            if not paths:
+                raise AecodecError(f"{path} has no pictures ({', '.join(sorted(SUFFIXES))})")
+        elif os.path.exists(path):
+            paths = [path]
+        else:
+            paths = [Path(each) for each in sorted(glob.glob(text, recursive=recursive)) if os.path.isfile(each)]
+            if not paths:
+                raise AecodecError(f"there is no file, folder or match of {text}")
+        for each in paths:
+            found.setdefault(each.resolve(), each)
+    return list(found.values())
+
+
+def open_pictures(paths: Sequence[Path]) -> tuple[list[Picture], list[Failure]]:
+    """The pictures that can be measured on, and why the others cannot.  Every one is decoded once, to find out."""
+    pictures, failures = [], []
+    for path, name in zip(paths, _names(paths)):
+        try:
+            content = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+            width, height = read_picture(path).size
+            pictures.append(Picture(name, path, content, width, height))
+        except (AecodecError, OSError) as error:
+            failures.append(Failure(name, _one_line(error)))
+    return pictures, failures
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """The file's name, with as many folders before it as it takes to tell it from the others."""
+    full = [path.resolve().parts for path in paths]
+    names = []
+    for parts in full:
+        length = 1
+        while length < len(parts) and sum(other[-length:] == parts[-length:] for other in full) > 1:
+            length += 1
+        names.append("/".join(parts[-length:]))
+    return names
+
+
+def read_picture(path: Path) -> Image.Image:
+    """A picture as RGB, without alpha or metadata: a codec that keeps metadata must not pay for it here.
+
+    Raises PictureError where it is damaged, animated, or of more than 8 bits a channel.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                if picture.mode.startswith(("I", "F")):
+                    raise PictureError(f"it has more than 8 bits a channel (mode {picture.mode}); convert it first")
+                if picture.format != "MPO" and getattr(picture, "n_frames", 1) > 1:
+                    raise PictureError("it is animated")
+                return Image.fromarray(np.asarray(picture.convert("RGB")))
+    except PictureError:
+        raise
+    except UnidentifiedImageError:
+        raise PictureError("it is no picture that Pillow can read") from None
+    except Exception as error:  # Pillow's plugins raise whatever they meet in a damaged file
+        raise PictureError(f"it cannot be read: {_one_line(error)}") from None
+
+
+def measure(picture: Image.Image, codec: Codec, quality: float, metrics: Iterable[str]) -> Point:
+    """One RGB picture by one codec.  Raises ValueError if it comes back in another size."""
+    start = time.process_time()
+    data = codec.encode(picture, quality)
+    middle = time.process_time()
+    decoded = codec.decode(data)
+    end = time.process_time()
+    a, b = np.asarray(picture), np.asarray(decoded.convert("RGB"))
+    if a.shape != b.shape:
+        raise ValueError(f"it came back as {b.shape[1]} x {b.shape[0]}, in another size than it went in")
+    bpp = 8 * len(data) / (picture.width * picture.height)
+    return Point(quality, len(data), bpp, round(middle - start, 6), round(end - middle, 6), values_of(metrics, a, b))
+
+
+def values_of(metrics: Iterable[str], a: np.ndarray, b: np.ndarray) -> dict[str, float | None]:
+    """The metrics of two pictures (H, W, 3) uint8 by name, as a ``Point`` has them."""
+    values: dict[str, float | None] = {}
+    for name in metrics:
+        try:
+            value = METRICS[name].measure(a, b)
+        except ValueError:  # the picture is too small for this metric
+            value = math.nan
+        values[name] = value if math.isfinite(value) else None
+    return values
+
+
+class Journal:
+    """What was measured before, by picture and codec; with a file, each new point is a line in it at once.
+
+    A line cut short by a crash is left out when the file is read again.  Raises AecodecError where the file cannot be
+    read or written.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._points: dict[tuple, Point] = {}
+        text = ""
+        if path is not None and path.exists():
+            text = self._on_file(lambda: path.read_text("utf-8", "replace"))
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+                point = Point(**entry["point"])
+                self._points[(*entry["key"], point.quality)] = point
+            except (ValueError, TypeError, KeyError):
+                continue
+        if path is not None:  # also finds out, before hours of work, whether the file can be written
+            self._append("\n" if text and not text.endswith("\n") else "")
+
+    def find(self, picture: Picture, codec: Codec, quality: float) -> Point | None:
+        return self._points.get((*_key(picture, codec), quality))
+
+    def add(self, picture: Picture, codec: Codec, point: Point) -> None:
+        """Keeps a point; one of the same key gets its metrics beside those it had."""
+        if before := self.find(picture, codec, point.quality):
+            point = replace(before, values=before.values | point.values)
+        key = _key(picture, codec)
+        self._points[(*key, point.quality)] = point
+        if self._path is not None:
+            self._append(json.dumps({"key": key, "point": asdict(point)}, allow_nan=False) + "\n")
+
+    def _append(self, text: str) -> None:
+        def write() -> None:
+            with open(self._path, "a", encoding="utf-8") as file:
+                file.write(text)
+
+        self._on_file(write)
+
+    def _on_file(self, work: Callable):
+        try:
+            return work()
+        except OSError as error:
+            raise AecodecError(f"cannot use {self._path}: {(error.strerror or str(error)).lower()}") from None
+
+
+def _key(picture: Picture, codec: Codec) -> tuple[str, ...]:
+    return picture.content, codec.name, codec.version, codec.settings
+
+
+@dataclass(frozen=True)
+class Task:
+    """A measurement to make."""
+
+    picture: Picture
+    codec: Codec
+    quality: float
+    metrics: tuple[str, ...]
+
+
+def missing(
+    pictures: Sequence[Picture], codecs: Sequence[Codec], metrics: Sequence[str], journal: Journal
+) -> list[Task]:
+    """What is not in the journal yet, picture by picture."""
+    tasks = []
+    for picture in pictures:
+        for codec in codecs:
+            for quality in codec.qualities:
+                point = journal.find(picture, codec, quality)
+                lacking = tuple(name for name in metrics if point is None or name not in point.values)
+                if point is None or lacking:
+                    tasks.append(Task(picture, codec, quality, lacking))
+    return tasks
+
+
+def measure_all(tasks: Sequence[Task], journal: Journal, processes: int = 1) -> Iterator[Failure | None]:
+    """Does every task, ``processes`` at a time, and yields as each ends: None, or why there is no measurement.
+
+    A measurement is in the journal before its end is told.  What is measured does not depend on ``processes``, except
+    for the seconds.  Raises AecodecError where a process dies.
+    """
+    if processes == 1:
+        results = ((task, _attempt(task)) for task in tasks)
+    else:
+        results = _in_processes(tasks, processes)
+    for task, result in results:
+        if isinstance(result, Point):
+            journal.add(task.picture, task.codec, result)
+        yield result if isinstance(result, Failure) else None
+
+
+def _in_processes(tasks: Sequence[Task], processes: int) -> Iterator[tuple[Task, Point | Failure]]:
+    pool = open_pool(processes)
+    try:
+        futures = {pool.submit(_attempt, task): task for task in tasks}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool:
+        raise AecodecError("a measuring process died, perhaps out of memory; the same command goes on from here") from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def open_pool(processes: int) -> ProcessPoolExecutor:
+    """Processes to measure in; spawned, since a fork of a process whose inference threads have started may hang."""
+    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _ignore_interrupts)
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C is the parent's to handle; a worker ends with its measurement."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _attempt(task: Task) -> Point | Failure:
+    """A codec that fails on one picture, in whatever way, must not cost the others theirs."""
+    try:
+        picture = _read_cached(task.picture.path)
+        _warm_up(task.codec, picture.size)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return measure(picture, task.codec, task.quality, task.metrics)
+    except Exception as error:
+        return Failure(task.picture.name, _one_line(error), task.codec.name, task.quality)
+
+
+@functools.lru_cache(maxsize=1)
+def _read_cached(path: Path) -> Image.Image:
+    return read_picture(path)
+
+
+@functools.lru_cache(maxsize=64)
+def _warm_up(codec: Codec, size: tuple[int, int]) -> None:
+    """A first use loads libraries and weights, and may compile networks for the size: no part of coding a picture."""
+    codec.decode(codec.encode(Image.new("RGB", size, (90, 120, 150)), codec.qualities[0]))
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

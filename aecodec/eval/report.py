@@ -1,0 +1,95 @@
+"""report.html: one file with everything inside, that opens from disk without a network."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any
+
+from aecodec.eval.metrics import METRICS
+from aecodec.eval.results import METHODS, Results, spread
+
+DIGITS = 6  # significant ones of a number in the page
+
+
+def render(results: Results, embedded: list[dict[str, Any]]) -> str:
+    """The page of ``results`` (``results.summarise``) with the pictures of ``sidebyside.embed``."""
+    folder = resources.files("aecodec.eval") / "page"
+    parts = {name: (folder / file).read_text("utf-8") for name, file in (("style", "report.css"), ("script", "report.js"))}
+    data = json.dumps(_rounded(_page_data(results, embedded)), allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    # A name such as "</script>" must not end the element that holds it.
+    parts["data"] = data.replace("<", "\\u003c")
+    page = (folder / "report.html").read_text("utf-8")
+    for name, text in parts.items():
+        page = page.replace("{{" + name + "}}", text)
+    return page
+
+
+def _page_data(results: Results, embedded: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the page draws.  Points are rows of ``columns``: thousands of named fields would fill the file."""
+    metrics = list(results["metrics"])
+    columns = ["quality", "bytes", "bpp", *metrics, "encode_seconds", "decode_seconds"]
+
+    def rows(points: list[Results]) -> list[list[float | None]]:
+        return [[point.get(column) for column in columns] for point in points]
+
+    return {
+        "columns": columns,
+        "metrics": {
+            name: {**results["metrics"][name], "decibels": METRICS[name].decibels} for name in metrics
+        },
+        "images": {image["name"]: [image["width"], image["height"]] for image in results["images"]},
+        "codecs": {
+            name: {
+                "version": codec["version"],
+                "settings": codec["settings"],
+                "speed": {way: codec.get(f"{way}_megapixels_per_second") for way in ("encode", "decode")},
+                "points": rows(codec["points"]),
+                "images": {image: rows(points) for image, points in codec["images"].items()},
+                "bd": _bd(codec),
+            }
+            for name, codec in results["codecs"].items()
+        },
+        "references": {
+            name: {
+                "source": reference["source"],
+                "description": reference["description"],
+                "points": rows(reference["points"]),
+                "bd": _bd(reference),
+            }
+            for name, reference in results["references"].items()
+        },
+        "embedded": embedded,
+        **{key: results[key] for key in ("anchor", "averaged", "failures", "absent", "environment")},
+    }
+
+
+def _bd(codec: Results) -> dict[str, Any] | None:
+    """BD-rates by metric and method: of the mean curve, the spread, and percent or reason by picture."""
+    if "bd_rate_details" not in codec:
+        return None
+    return {
+        metric: {
+            method: {
+                "mean": details[method]["mean_curve"],
+                "spread": spread(details[method]["images"]),
+                "images": {
+                    image: result.get("percent", result.get("error"))
+                    for image, result in details[method]["images"].items()
+                },
+            }
+            for method in METHODS
+        }
+        for metric, details in codec["bd_rate_details"].items()
+    }
+
+
+def _rounded(value: Any) -> Any:
+    """The same with shorter numbers."""
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(each) for each in value]
+    return value

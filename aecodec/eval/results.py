@@ -1,0 +1,293 @@
+"""From measurements to what a report says: mean curves, BD-rates, speeds, published curves, and what changed."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib import metadata
+from itertools import chain
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any, get_args
+
+from aecodec import __version__
+from aecodec.errors import AecodecError
+from aecodec.eval.bdrate import Curve, Method, bd_rate
+from aecodec.eval.codecs import Codec
+from aecodec.eval.measure import Failure, Journal, Picture, Point
+from aecodec.eval.metrics import METRICS
+
+Results = dict[str, Any]  # what results.json holds; the keys are those of summarise
+METHODS: tuple[Method, ...] = get_args(Method)
+PACKAGES = ("bjontegaard", "numpy", "openvino", "pillow", "scipy", "ssimulacra2")
+# CompressAI's names of metrics
+_PUBLISHED = {"psnr-rgb": "psnr_rgb", "psnr": "psnr_rgb", "ms-ssim-rgb": "ms_ssim", "ms-ssim": "ms_ssim"}
+
+
+def summarise(
+    pictures: Sequence[Picture],
+    codecs: Sequence[Codec],
+    metrics: Sequence[str],
+    journal: Journal,
+    anchor: str,
+    failures: Sequence[Failure] = (),
+    references: dict[str, Results] | None = None,
+) -> Results:
+    """Everything that was measured and what follows from it, as plain JSON.
+
+    Means are over the pictures that every codec has coded at every quality and for which every metric is defined, so that
+    all curves speak of the same pictures.  Codecs that have no such picture are left out of that rule, and have no curve.
+    """
+    points = {
+        codec.name: {
+            picture.name: [point for quality in codec.qualities if (point := journal.find(picture, codec, quality))]
+            for picture in pictures
+        }
+        for codec in codecs
+    }
+    common = _common(pictures, codecs, metrics, points)
+    results: Results = {
+        "images": [{"name": p.name, "width": p.width, "height": p.height, "content": p.content} for p in pictures],
+        "averaged": [picture.name for picture in common],
+        "metrics": {name: {"title": METRICS[name].title, "definition": METRICS[name].definition} for name in metrics},
+        "anchor": anchor,
+        "codecs": {},
+        "references": references or {},
+        "failures": [asdict(failure) for failure in failures],
+    }
+    for codec in codecs:
+        measured = [points[codec.name][picture.name] for picture in common]
+        complete = bool(measured) and all(len(each) == len(codec.qualities) for each in measured)
+        entry = results["codecs"][codec.name] = {
+            "version": codec.version,
+            "settings": codec.settings,
+            "points": [_mean(column, metrics) for column in zip(*measured)] if complete else [],
+            "images": {name: [_plain(point) for point in each] for name, each in points[codec.name].items()},
+        }
+        if complete:
+            pixels = len(codec.qualities) * sum(picture.pixels for picture in common)
+            for way in ("encode", "decode"):
+                seconds = sum(getattr(point, f"{way}_seconds") for point in chain(*measured))
+                entry[f"{way}_megapixels_per_second"] = pixels / 1e6 / seconds if seconds else None
+    _add_bd_rates(results)
+    return results
+
+
+def _common(
+    pictures: Sequence[Picture],
+    codecs: Sequence[Codec],
+    metrics: Sequence[str],
+    points: dict[str, dict[str, list[Point]]],
+) -> list[Picture]:
+    def whole(codec: Codec, picture: Picture) -> bool:
+        return len(points[codec.name][picture.name]) == len(codec.qualities)
+
+    def defined(metric: str, picture: Picture) -> bool:
+        values = (point.values.get(metric) for codec in codecs for point in points[codec.name][picture.name])
+        return any(value is not None for value in values)
+
+    able = [codec for codec in codecs if any(whole(codec, picture) for picture in pictures)]
+    known = [metric for metric in metrics if any(defined(metric, picture) for picture in pictures)]
+    return [
+        picture
+        for picture in pictures
+        if able and all(whole(codec, picture) for codec in able) and all(defined(metric, picture) for metric in known)
+    ]
+
+
+def _plain(point: Point) -> Results:
+    """A point with its metrics beside the rest."""
+    entry = asdict(point)
+    return entry | entry.pop("values")
+
+
+def _mean(column: Sequence[Point], metrics: Sequence[str]) -> Results:
+    """The mean over pictures, metric by metric; None where one picture has no value (a lossless one is infinite)."""
+    mean = {"quality": column[0].quality}
+    for name in ("bytes", "bpp", "encode_seconds", "decode_seconds"):
+        mean[name] = fmean(getattr(point, name) for point in column)
+    for name in metrics:
+        values = [point.values[name] for point in column]
+        mean[name] = None if None in values else fmean(values)
+    return mean
+
+
+def curve(points: Sequence[Results], metric: str) -> Curve:
+    """(bits per pixel, value as on curves) of points in results, without those that are infinite or undefined."""
+    values = [(point["bpp"], point.get(metric)) for point in points]
+    return [(bpp, METRICS[metric].on_curve(value)) for bpp, value in values if value is not None]
+
+
+def _add_bd_rates(results: Results) -> None:
+    """"bd_rate" of every codec and published curve against the anchor: on the mean curves, and of each picture."""
+    anchor = results["anchor"]
+    base = results["codecs"].get(anchor)
+    if base is None:
+        return
+    for name, entry in chain(results["codecs"].items(), results["references"].items()):
+        if name == anchor:
+            continue
+        entry["bd_rate"] = {"anchor": anchor}
+        entry["bd_rate_details"] = details = {}
+        for metric in results["metrics"]:
+            details[metric] = {
+                method: {
+                    "mean_curve": bd_rate_or_reason(curve(base["points"], metric), curve(entry["points"], metric), method),
+                    "images": {
+                        image: bd_rate_or_reason(curve(base["images"][image], metric), curve(points, metric), method)
+                        for image, points in entry.get("images", {}).items()
+                    },
+                }
+                for method in METHODS
+            }
+            entry["bd_rate"][metric] = details[metric]["pchip"]["mean_curve"].get("percent")
+
+
+def bd_rate_or_reason(anchor: Curve, test: Curve, method: Method) -> Results:
+    """A BdRate as a dictionary, or {"error": reason}: one curve without a BD-rate must not cost the others theirs."""
+    try:
+        return asdict(bd_rate(anchor, test, method))
+    except ValueError as error:
+        return {"error": str(error)}
+
+
+def spread(images: dict[str, Results]) -> tuple[float, float, float] | None:
+    """Least, median and greatest BD-rate in percent over pictures; None where no picture has one."""
+    percents = [result["percent"] for result in images.values() if "percent" in result]
+    return (min(percents), median(percents), max(percents)) if percents else None
+
+
+def headlines(results: Results) -> list[str]:
+    """One line a codec: BD-rates of the mean curves by pchip, and speed."""
+    lines = []
+    for name, codec in results["codecs"].items():
+        cells = [f"{name:<20}"]
+        for metric, percent in codec.get("bd_rate", {}).items():
+            if metric != "anchor":
+                cells.append(f"{metric} {percent:+.1f} %" if percent is not None else f"{metric} none")
+        for way in ("encode", "decode"):
+            if speed := codec.get(f"{way}_megapixels_per_second"):
+                cells.append(f"{way} {speed:.3g} MP/s")
+        lines.append("  ".join(cells))
+    return [f"bytes at equal quality against {results['anchor']}, {len(results['averaged'])} pictures:", *lines]
+
+
+def read_reference(path: Path) -> tuple[str, Results]:
+    """Name and points of a published curve in CompressAI's form, {"name", "results": {"psnr-rgb": [], "bpp": []}}.
+
+    Raises AecodecError for any other file.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        lists = content["results"]
+        columns = {"bpp": lists["bpp"]} | {_PUBLISHED[key]: lists[key] for key in _PUBLISHED if key in lists}
+        if len({len(column) for column in columns.values()}) != 1 or len(columns) < 2:
+            raise ValueError("it needs bpp and one of " + ", ".join(_PUBLISHED) + ", all of one length")
+        rows = sorted(zip(*([float(value) for value in column] for column in columns.values())))
+        points = [dict(zip(columns, row)) for row in rows]
+        return str(content["name"]), {
+            "source": path.name, "description": str(content.get("description", "")), "points": points,
+        }  # fmt: skip
+    except OSError as error:
+        raise AecodecError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AecodecError(f"{path} is no curve in CompressAI's form: {error}") from None
+
+
+def environment(command: str, processes: int) -> Results:
+    """What a reader needs to make the report again."""
+    versions = {"aecodec": __version__}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "command": command, "date": datetime.date.today().isoformat(), "processes": processes,
+        "cpu": _cpu(), "cores": os.cpu_count(),
+        "system": platform.platform(), "python": platform.python_version(), "versions": versions,
+    }  # fmt: skip
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def as_csv(results: Results) -> str:
+    """One line a measurement."""
+    metrics = list(results["metrics"])
+    columns = ["quality", "bytes", "bpp", *metrics, "encode_seconds", "decode_seconds"]
+    sizes = {image["name"]: (image["width"], image["height"]) for image in results["images"]}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "width", "height", "codec", "version", "settings", *columns])
+    for name, codec in results["codecs"].items():
+        for image, points in codec["images"].items():
+            for point in points:
+                row = [image, *sizes[image], name, codec["version"], codec["settings"]]
+                writer.writerow(row + [point.get(column) for column in columns])
+    return text.getvalue()
+
+
+def read_results(path: Path) -> Results:
+    """results.json of an earlier report.  Raises AecodecError where it is none."""
+    try:
+        results = json.loads(path.read_text("utf-8"))
+        if not all(isinstance(results[key], kind) for key, kind in (("codecs", dict), ("metrics", dict), ("images", list))):
+            raise ValueError
+        return results
+    except OSError as error:
+        raise AecodecError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
+    except (ValueError, KeyError, TypeError):
+        raise AecodecError(f"{path} is no results.json of aecodec eval") from None
+
+
+def compare(before: Results, after: Results) -> list[str]:
+    """Lines that say what changed: pictures, codecs, versions, and of each codec rate at equal quality and speed.
+
+    Rates are compared on the pictures that both reports have, by content, as the median of the BD-rates of each picture.
+    """
+    lines = _changes("pictures", *({image["name"] for image in each["images"]} for each in (before, after)))
+    lines += _changes("codecs", *(set(each["codecs"]) for each in (before, after)))
+    names = {image["content"]: image["name"] for image in before["images"]}
+    pairs = [(names[image["content"]], image["name"]) for image in after["images"] if image["content"] in names]
+    if not pairs:
+        return [*lines, "the reports have no picture in common"]
+    metrics = [name for name in after["metrics"] if name in before["metrics"] and name in METRICS]
+    lines.append(f"bytes at equal quality, median of {len(pairs)} pictures, second report against the first:")
+    for name in (name for name in after["codecs"] if name in before["codecs"]):
+        old, new = before["codecs"][name], after["codecs"][name]
+        cells = [f"  {name:<20}"]
+        for metric in metrics:
+            images = {
+                b: bd_rate_or_reason(curve(old["images"][a], metric), curve(new["images"][b], metric), "pchip")
+                for a, b in pairs
+            }
+            middle = spread(images)
+            cells.append(f"{metric} {middle[1]:+.2f} %" if middle else f"{metric} none")
+        for way in ("encode", "decode"):
+            speeds = [codec.get(f"{way}_megapixels_per_second") for codec in (old, new)]
+            if all(speeds):
+                cells.append(f"{way} {speeds[0]:.3g} -> {speeds[1]:.3g} MP/s")
+        lines.append("  ".join(cells))
+        lines += [
+            f"    {what}: {old[what]} -> {new[what]}" for what in ("version", "settings") if old[what] != new[what]
+        ]
+    return lines
+
+
+def _changes(what: str, before: set[str], after: set[str]) -> list[str]:
+    groups = (("only in the first", before - after), ("only in the second", after - before))
+    return [f"{what} {where}: {', '.join(sorted(names))}" for where, names in groups if names]

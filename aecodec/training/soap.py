@@ -1,0 +1,99 @@
+"""SOAP: Adam in the eigenbasis of Shampoo's preconditioner, for the convolutions of a network.
+
+(Vyas et al., "SOAP: improving and stabilizing Shampoo using Adam", ICLR 2025.)  A convolution's gradient
+(O, I, k, k) has two covariances, (O, O) and (I, I), averaged over steps.  Adam's moments are kept in the basis of
+their eigenvectors, where the coordinates of a gradient are nearly uncorrelated; the kernel's positions are not mixed.  The
+bases are refreshed by one step of orthogonal iteration every few steps.  Parameters that are no convolutions get Adam.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Soap(torch.optim.Optimizer):
+    """Drop-in for ``torch.optim.Adam``; ``refresh`` is the number of steps between two updates of the bases."""
+
+    def __init__(self, params, lr: float = 5e-4, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8,
+                 covariance_beta: float = 0.98, refresh: int = 10) -> None:
+        super().__init__(params, dict(lr=lr, betas=betas, eps=eps, covariance_beta=covariance_beta, refresh=refresh))
+
+    @torch.no_grad()
+    def step(self, closure=None) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    self._start(p, state, group)
+                state["step"] += 1
+                g = _rows(p.grad) if p.ndim == 4 else p.grad
+                if p.ndim == 4:
+                    out, inn = state["out"], state["in"]
+                    self._covariances(g, p.shape[0], state, group)
+                    g = _rotate(g, out, inn, p.shape[0])
+                beta1, beta2 = group["betas"]
+                n = int(state["step"])
+                state["first"].lerp_(g, 1 - beta1)
+                state["second"].mul_(beta2).addcmul_(g, g, value=1 - beta2)
+                denominator = (state["second"] / (1 - beta2**n)).sqrt_().add_(group["eps"])
+                update = (state["first"] / (1 - beta1**n)).div_(denominator)
+                if p.ndim == 4:
+                    update = _unrows(_rotate(update, out.T, inn.T, p.shape[0]), p)
+                p.sub_(update.to(p.dtype), alpha=group["lr"])
+                if p.ndim == 4 and n % group["refresh"] == 0:
+                    self._refresh(p, state)
+
+    @staticmethod
+    def _start(p: Tensor, state: dict, group: dict) -> None:
+        state["step"] = torch.zeros(())
+        if p.ndim == 4:
+            g = _rows(p.grad)
+            for key, covariance in zip(("out", "in"), _covariance(g, p.shape[0])):
+                state[f"{key}_covariance"] = covariance
+                # float64, or LAPACK gives up on the repeated zeros of channels that are not used yet
+                state[key] = torch.linalg.eigh(covariance.double())[1].float().flip(1).contiguous()
+            state["first"], state["second"] = torch.zeros_like(g), torch.zeros_like(g)
+        else:
+            state["first"], state["second"] = torch.zeros_like(p), torch.zeros_like(p)
+
+    @staticmethod
+    def _covariances(g: Tensor, outputs: int, state: dict, group: dict) -> None:
+        for key, covariance in zip(("out", "in"), _covariance(g, outputs)):
+            state[f"{key}_covariance"].lerp_(covariance, 1 - group["covariance_beta"])
+
+    @staticmethod
+    def _refresh(p: Tensor, state: dict) -> None:
+        first = _rotate(state["first"], state["out"].T, state["in"].T, p.shape[0])
+        for key in ("out", "in"):
+            state[key] = torch.linalg.qr(state[f"{key}_covariance"] @ state[key])[0].contiguous()
+        state["first"] = _rotate(first, state["out"], state["in"], p.shape[0])
+
+
+def _rows(x: Tensor) -> Tensor:
+    """(O, I, k, k) to (O k k, I), the order of channels-last memory."""
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]).float()
+
+
+def _unrows(x: Tensor, like: Tensor) -> Tensor:
+    """The inverse of ``_rows``, for the shape of ``like``."""
+    o, i, h, w = like.shape
+    return x.view(o, h, w, i).permute(0, 3, 1, 2)
+
+
+def _multiply(a: Tensor, b: Tensor) -> Tensor:
+    return (a.bfloat16() @ b.bfloat16()).float()
+
+
+def _covariance(g: Tensor, outputs: int) -> tuple[Tensor, Tensor]:
+    """(O, O) and (I, I) from (O k k, I)."""
+    left = g.view(outputs, -1)
+    return _multiply(left, left.T), _multiply(g.T, g)
+
+
+def _rotate(g: Tensor, out: Tensor, inn: Tensor, outputs: int) -> Tensor:
+    """(O k k, I) into the basis whose vectors are the columns of ``out`` (O, O) and ``inn`` (I, I)."""
+    g = _multiply(out.T, g.view(outputs, -1)).view(g.shape)
+    return _multiply(g, inn)

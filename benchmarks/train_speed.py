@@ -1,0 +1,74 @@
+"""How fast training goes, and where the time goes: data, forward, backward, optimiser.
+
+    python benchmarks/train_speed.py --data FOLDER [--batch 16] [--steps 50] [--device cuda]
+
+Times one run's own training step, part by part; on a GPU each part is waited for, so their sum is a little more than
+what a run takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import contextlib
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from aecodec.networks.complexity import kmac_per_pixel
+from aecodec.training import data, loop
+from aecodec.training.settings import make
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, action="append")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--crop", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--optimiser", default="soap")
+    arguments = vars(parser.parse_args())
+    arguments["steps"] += 5  # to warm up
+    with tempfile.TemporaryDirectory() as folder:
+        run = loop.Run(make({**arguments, "held_out": 0.0}), Path(folder), print)
+        parts = collections.defaultdict(list)
+        for module, name, part in (
+            (data, "batch", "data"), (loop, "rate_and_distortion", "forward"), (torch.Tensor, "backward", "backward"),
+            (run.optimiser, "step", "optimiser"),
+        ):  # fmt: skip
+            setattr(module, name, timed(getattr(module, name), parts[part], run.device))
+        whole = timed(run._train_step, parts["step"], run.device)
+        for _ in range(arguments["steps"]):
+            whole()
+            run.step += 1
+    medians = {part: statistics.median(values[5:]) for part, values in parts.items()}
+    step = medians.pop("step")
+    pixels = arguments["batch"] * arguments["crop"] ** 2
+    flops = 6e3 * pixels * sum(kmac_per_pixel(run.settings.architecture).values())  # forward once, backward twice
+    print(f"{1 / step:.2f} steps/s of {arguments['batch']} crops of {arguments['crop']} on {run.device}, "
+          f"{flops / step / 1e9:.0f} GFLOP/s")  # fmt: skip
+    for part, seconds in {**medians, "rest": step - sum(medians.values())}.items():
+        print(f"{part:10} {1000 * seconds:7.1f} ms {seconds / step:6.1%}")
+
+
+def timed(function, seconds: list[float], device: torch.device):
+    """The function, and how long each of its calls takes."""
+    wait = torch.cuda.synchronize if device.type == "cuda" else contextlib.nullcontext
+
+    def call(*args, **kwargs):
+        wait()
+        start = time.perf_counter()
+        result = function(*args, **kwargs)
+        wait()
+        seconds.append(time.perf_counter() - start)
+        return result
+
+    return call
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""The page, as text and in a browser."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+
+from aecodec.eval.codecs import open_codecs, with_qualities
+from aecodec.eval.measure import Journal, measure_all, missing, open_pictures
+from aecodec.eval.report import render
+from aecodec.eval.results import environment, summarise
+from aecodec.eval.sidebyside import choose, embed
+
+HOSTILE = "</script><b>&{{data}}.png"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory, photo):
+    """report.html of two pictures by JPEG and WebP, with a failure and an absent codec."""
+    folder = tmp_path_factory.mktemp("report")
+    for seed in range(2):
+        photo(96, 64, seed=seed).save(folder / f"{seed}.png")
+    pictures, _ = open_pictures(sorted(folder.glob("*.png")))
+    codecs = with_qualities(open_codecs(["jpeg", "webp"])[0], ["4"])
+    journal, metrics = Journal(), ["psnr_rgb", "ssim", "ms_ssim"]  # the last is not defined for so small ones
+    assert not any(measure_all(missing(pictures, codecs, metrics, journal), journal))
+    results = summarise(pictures, codecs, metrics, journal, "jpeg")
+    results["failures"] = [{"picture": HOSTILE, "codec": None, "quality": None, "reason": "it is broken"}]
+    results["absent"] = {"jxl": "needs a plugin"}
+    results["references"]["Paper"] = {
+        "source": "paper.json", "description": "",
+        "points": [{"bpp": 0.5, "psnr_rgb": 30.0}, {"bpp": 1.0, "psnr_rgb": 33.0}],
+    }  # fmt: skip
+    results["environment"] = environment("aecodec eval", 1)
+    shown = [picture for name in choose(results) for picture in pictures if picture.name == name]
+    path = folder / "report.html"
+    path.write_text(render(results, list(embed(shown, codecs, results))), "utf-8")
+    return path
+
+
+def test_the_page_is_one_file_that_asks_no_network(page):
+    """A report that is sent to somebody would come without its pictures, or tell a server that it was opened."""
+    text = page.read_text("utf-8")
+    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", text)
+    assert "http://" not in text.replace("http://www.w3.org/2000/svg", "") and "https://" not in text
+    assert "default-src 'none'" in text
+    assert "{{style}}" not in text and "{{script}}" not in text
+
+
+def test_names_of_files_are_no_markup(page):
+    """A file's name could run a script in the browser of whoever opens the report."""
+    assert HOSTILE not in page.read_text("utf-8")
+    assert "\\u003c/script>\\u003cb>&{{data}}.png" in page.read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    binary, driver = (next(filter(None, map(shutil.which, names)), None) for names in (
+        ("chromium", "chromium-browser", "google-chrome"), ("chromedriver",)))  # fmt: skip
+    if not binary or not driver:
+        pytest.skip("there is no Chromium with its chromedriver (Debian: chromium chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1100,900"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    from selenium.webdriver.chrome.service import Service
+
+    session = webdriver.Chrome(options=options, service=Service(driver))
+    yield session
+    session.quit()
+
+
+@pytest.fixture
+def opened(browser, page):
+    """The browser with the page open and its pictures drawn."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser.get(page.as_uri())
+    WebDriverWait(browser, 60).until(lambda b: b.find_element("id", "caption-b").text)
+    yield browser
+    faults = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    assert faults == []  # no errors, and nothing that the policy had to block
+
+
+def pixel(browser, canvas: str) -> list[int]:
+    script = "return [...document.getElementById(arguments[0]).getContext('2d').getImageData(20, 20, 1, 1).data]"
+    return browser.execute_script(script, canvas)
+
+
+@pytest.mark.timeout(900)
+def test_the_curves_answer_to_the_pointer(opened):
+    """The values behind a point could not be read."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    marker = opened.find_element("css selector", "#curve-plot rect")  # JPEG's, the first codec's would be a circle
+    opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", marker)
+    ActionChains(opened).move_to_element(marker).perform()
+    tip = opened.find_element("css selector", "#curve-plot .tip")
+    assert tip.is_displayed()
+    assert re.match(r"webp, quality \d+\n[\d.]+ bits per pixel\nPSNR-RGB [\d.]+\nSSIM 0\.\d+ \([\d.]+ dB\)", tip.text)
+
+
+@pytest.mark.timeout(900)
+def test_the_slider_moves_and_zooms(opened):
+    """Two codecs could not be compared by eye."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    stage, pane = (opened.find_element("id", name) for name in ("stage", "pane-b"))
+    opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", stage)
+    assert "50%" in pane.get_attribute("style")
+    bar = opened.find_element("id", "bar")
+    ActionChains(opened).drag_and_drop_by_offset(bar, -stage.size["width"] // 4, 0).perform()
+    divider = float(opened.find_element("id", "divider").get_attribute("value"))
+    assert divider == pytest.approx(25, abs=2)
+    clip = re.search(r"([\d.]+)%", pane.get_attribute("style"))
+    assert float(clip[1]) == pytest.approx(divider, abs=0.5)
+    zoom_in = opened.find_element("id", "zoom-in")
+    opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", zoom_in)
+    zoom_in.click()
+    assert "scale(2)" in opened.find_element("id", "canvas-a").get_attribute("style")
+
+
+@pytest.mark.timeout(900)
+def test_the_error_map_of_the_original_is_black(opened):
+    """A map against anything but the original shows errors where there are none."""
+    from selenium.webdriver.support.ui import Select, WebDriverWait
+
+    before = pixel(opened, "canvas-a")
+    Select(opened.find_element("id", "look-a")).select_by_value("original")
+    Select(opened.find_element("id", "look-mode")).select_by_value("error")
+    WebDriverWait(opened, 60).until(lambda b: pixel(b, "canvas-a") != before)
+    WebDriverWait(opened, 60).until(lambda b: pixel(b, "canvas-a") == [0, 0, 4, 255])
+    assert pixel(opened, "canvas-b") != [0, 0, 4, 255]
+
+
+@pytest.mark.timeout(900)
+def test_everything_that_was_promised_is_on_the_page(opened):
+    """Failures, absent codecs and versions are what makes the numbers believable."""
+    text = opened.find_element("tag name", "body").text
+    for expected in (HOSTILE, "it is broken", "needs a plugin", "Pillow", "aecodec eval", "PSNR-RGB in detail", "1.png"):
+        assert expected in text
+    headings = [cell.text for cell in opened.find_elements("css selector", "#picture-table th")]
+    assert headings == ["picture", "size", "webp ↓"]
+    opened.find_element("css selector", "#picture-table th button").click()
+    first = opened.find_element("css selector", "#picture-table tbody td").text
+    assert first == "0.png"
+    opened.find_elements("css selector", "#metrics button")[1].click()
+    assert opened.find_element("id", "bd-title").text == "SSIM in detail"
+    opened.set_window_size(390, 800)
+    wide = opened.execute_script("return document.documentElement.scrollWidth > window.innerWidth")
+    opened.set_window_size(1100, 900)
+    assert not wide
