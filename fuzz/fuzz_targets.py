@@ -79,10 +79,11 @@ def payload(data: bytes) -> None:
 
 
 def alpha(data: bytes) -> None:
-    """Any bytes as the alpha of a small picture."""
-    height, width = (1 + byte for byte in (data + bytes(2))[:2])
+    """Any bytes as the alpha of a small picture, or any samples in its zlib stream."""
+    height, width = (1 + byte % 128 for byte in (data + bytes(2))[:2])
+    body = data[2:3] + zlib.compress(data[3:]) if data[:1] >= b"\x80" else data[2:]
     try:
-        plane = alpha_coder.decode(data[2:], height, width)
+        plane = alpha_coder.decode(body, height, width)
     except AecodecError:
         return
     assert (plane.shape, plane.dtype) == ((height, width), np.uint8)
@@ -203,7 +204,9 @@ def seeds(target: str) -> list[bytes]:
     if target == "alpha":
         dice = np.random.default_rng(0)
         planes = (dice.integers(0, 256, (9, 21)), dice.choice((0, 255), (9, 21)), np.add.outer(range(9), range(21)))
-        return [bytes([8, 20]) + alpha_coder.encode(plane.astype(np.uint8)) for plane in planes]
+        coded = [alpha_coder.encode(plane.astype(np.uint8)) for plane in planes]
+        inflated = [body[:1] + zlib.decompress(body[1:]) for body in coded]
+        return [bytes([flag + 8, 20]) + body for flag, bodies in ((0, coded), (128, inflated)) for body in bodies]
     if target == "metadata":
         return [bytes([kind]) + b"\xff\xfe\xfd".join((icc, exif, xmp)) for kind in range(5)]
     pictures = []
