@@ -91,7 +91,7 @@ def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anch
     from aecodec.eval import measure, report, results, sidebyside
     from aecodec.eval.metrics import METRICS
 
-    metrics = list(METRICS) if metrics is None else metrics
+    metrics = metrics or list(METRICS)
     if unknown := [name for name in metrics if name not in METRICS]:
         raise click.UsageError(f"there is no metric {unknown[0]!r}; there are {', '.join(METRICS)}")
     published = dict(results.read_reference(Path(path)) for path in references)

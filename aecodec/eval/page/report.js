@@ -219,7 +219,7 @@ function drawHead() {
     return make("li", {}, make("b", {}, bdCell(value)), codecCell(name));
   });
   byId("cards").append(...cards);
-  byId("cards-note").textContent = `Bytes against ${anchor} at equal ${short(metrics[0])}, by pchip on mean curves.`;
+  if (cards.length) byId("cards-note").textContent = `Bytes against ${anchor} at equal ${short(metrics[0])}, by pchip on mean curves.`;
 }
 
 function drawMetricButtons() {
@@ -254,6 +254,7 @@ function drawCurves() {
 
 function drawBd() {
   const { anchor } = report, others = [...codecs, ...references].filter((name) => name !== anchor && bdOf(name));
+  byId("bd").hidden = !others.length;
   byId("bd-note").textContent = `BD-rate against ${anchor} (${report.codecs[anchor].settings}): the difference in ` +
     "bytes at equal quality, averaged over the qualities that both curves reach, by pchip. Negative is smaller files." +
     (references.length ? " Published curves mean something here only where they are of these same pictures." : "");
