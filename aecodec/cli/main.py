@@ -10,6 +10,9 @@ import click
 from aecodec import __version__
 from aecodec.cli.files import INTERRUPTED
 
+# OpenVINO's model converter, which no command needs, is half of the time that importing it takes
+sys.modules.setdefault("openvino.tools.ovc", None)
+
 COMMANDS = {
     "encode": "encode", "decode": "decode", "info": "info", "weights": "weights", "train": "train", "eval": "eval",
 }  # fmt: skip
