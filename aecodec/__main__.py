@@ -1,6 +1,6 @@
 """``python -m aecodec``."""
 
-from aecodec.cli.main import main
+from aecodec.cli.main import run
 
 if __name__ == "__main__":
-    main()
+    run()

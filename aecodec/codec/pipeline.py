@@ -101,7 +101,8 @@ class Encoder:
     def reconstruct(self, encoded: Encoded) -> np.ndarray:
         """What a decoder will show, (H, W, 3) uint8."""
         stream = bitstream.read(encoded.data, None)
-        decoded = _decode_area(stream, self.weights, self._transforms, whole(*self.array.shape[:2]))
+        transforms = _Inline().submit(lambda: self._transforms)
+        decoded = _decode_area(stream, self.weights, transforms, whole(*self.array.shape[:2]))
         return picture.to_array(picture.from_array(decoded, self.image.mode))
 
 
@@ -124,7 +125,10 @@ def decode(
             raise PictureError(f"the crop {left},{top},{width},{height} is not inside {head.width} x {head.height}")
         area = inside
     model = find(head.weights, weights)
-    image = picture.from_array(_decode_area(stream, model, open_transforms(model, device), area), head.mode)
+    with ThreadPoolExecutor(1) as starter:  # the runtime starts while latents are decoded
+        transforms = starter.submit(_ready_transforms, model, device)
+        array = _decode_area(stream, model, transforms, area)
+    image = picture.from_array(array, head.mode)
     if ALPHA in stream.chunks:
         plane = alpha.decode(stream.chunks[ALPHA], head.height, head.width)
         image.putalpha(Image.fromarray(plane[area.slices]))
@@ -132,7 +136,13 @@ def decode(
     return image
 
 
-def _decode_area(stream: Stream, model: Weights, transforms: Transforms, area: Box) -> np.ndarray:
+def _ready_transforms(weights: Weights, device: str) -> Transforms:
+    transforms = open_transforms(weights, device)
+    transforms.prepare_synthesis()
+    return transforms
+
+
+def _decode_area(stream: Stream, model: Weights, transforms: Future[Transforms], area: Box) -> np.ndarray:
     """An area, in pixels, of the decoded picture: (h, w, 3) uint8.  Only the tiles that it needs are decoded."""
     head = stream.header
     latent_area = _latent_area(head.height, head.width)
@@ -149,7 +159,7 @@ def _decode_area(stream: Stream, model: Weights, transforms: Transforms, area: B
                     if tile not in decoded:
                         decoded[tile] = workers.submit(_decode_tile, stream, model.entropy_model, tiles[tile].shape, tile)
             values = tiles.assemble(window, lambda tile: decoded[tile].result())
-            pixels = transforms.synthesise(values, head.rate)
+            pixels = transforms.result().synthesise(values, head.rate)
             origin = window.scaled(LATENT_STRIDE)
             common = block.scaled(LATENT_STRIDE) & area
             result[common.relative(area).slices] = pixels[common.relative(origin).slices]

@@ -32,6 +32,9 @@ class Transforms(Protocol):
     def hyper_analyse(self, y: np.ndarray, rate: int) -> np.ndarray:
         """Latents at their gain (h, w, M), h and w multiples of 4, to unrounded hyper-latents (h/4, w/4, Nz), float32."""
 
+    def prepare_synthesis(self) -> None:
+        """Builds what ``synthesise`` needs, so that its first call takes no longer than others."""
+
     def synthesise(self, latents: np.ndarray, rate: int) -> np.ndarray:
         """int32 latents (h, w, M) in units of 2**-MEAN_FRAC to uint8 (H, W, 3)."""
 

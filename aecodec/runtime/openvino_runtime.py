@@ -65,6 +65,10 @@ class OpenVinoTransforms:
     def hyper_analyse(self, y: np.ndarray, rate: int) -> np.ndarray:
         return self._run(self._hyper_analysis, y[None], self._lerp("hyper_analysis.bias", rate))[0]
 
+    def prepare_synthesis(self) -> None:
+        self._compile(self._synthesis_network)
+        self._compile(self._synthesis_linear)
+
     def synthesise(self, latents: np.ndarray, rate: int) -> np.ndarray:
         inverse, *gains = (self._gain(name, rate) for name in ("inverse_gain", "synthesis.gain_16", "synthesis.gain_8"))
         correction = self._run(self._synthesis_network, latents[None], inverse, *gains, share=True)
@@ -72,12 +76,15 @@ class OpenVinoTransforms:
 
     def _run(self, build: Callable[[], openvino.Model], *inputs: np.ndarray, share: bool = False) -> np.ndarray:
         """The output of a graph; with ``share`` it lies in the runtime's memory, until the graph runs again."""
+        return self._compile(build)(inputs, share_inputs=True, share_outputs=share)[0]
+
+    def _compile(self, build: Callable[[], openvino.Model]) -> openvino.CompiledModel:
         name = build.__name__
         if name not in self._compiled:
             precision = self._network_precision if name.endswith("network") else "f32"
             options = {**self._options, "INFERENCE_PRECISION_HINT": precision}
             self._compiled[name] = self._core.compile_model(build(), "CPU", options)
-        return self._compiled[name](inputs, share_inputs=True, share_outputs=share)[0]
+        return self._compiled[name]
 
     def _lerp(self, name: str, rate: int) -> np.ndarray:
         """A quality table (KNOTS, C) at a rate index, as (1, C, 1, 1)."""

@@ -37,6 +37,9 @@ class TorchTransforms:
         x = torch.from_numpy(y).to(self.device).permute(2, 0, 1)[None]
         return _to_numpy(self.model.hyper_analysis(x, self._position(rate)))
 
+    def prepare_synthesis(self) -> None:
+        pass
+
     @torch.inference_mode()
     def synthesise(self, latents: np.ndarray, rate: int) -> np.ndarray:
         y = torch.from_numpy(latents).to(self.device).permute(2, 0, 1)[None].float().mul_(2.0**-MEAN_FRAC)

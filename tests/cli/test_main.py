@@ -99,3 +99,11 @@ def test_a_real_process(tmp_path, photo):
 def test_version_is_the_package_version(cli):
     """A bug report with a wrong version costs its reader an evening."""
     assert cli("--version").output == f"aecodec {aecodec.__version__}\n"
+
+
+@pytest.mark.parametrize(("args", "code"), [("--version", 0), ("decode missing.aec out.png", 1), ("encode", 2)])
+def test_the_command_leaves_with_its_code_and_its_words(tmp_path, args, code):
+    """It ends the process at once; a lost last line or a wrong code would break every script around it."""
+    result = python("-m", "aecodec", *args.split(), cwd=tmp_path)
+    assert result.returncode == code
+    assert (result.stdout if code == 0 else result.stderr).endswith("\n")
