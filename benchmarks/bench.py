@@ -155,7 +155,7 @@ def versions() -> list[str]:
     for tool, option in ((aecodec(), "--version"), ("cjxl", "--version"), ("avifenc", "--version"), ("cwebp", "-version")):
         if shutil.which(tool):
             text = subprocess.run([tool, option], capture_output=True, text=True).stdout
-            found.append(" ".join(text.splitlines()[0].replace("Version:", "avifenc").split()[:3]))
+            found.append(" ".join(text.splitlines()[0].replace("Version:", "avifenc").split()[:2]))
             if tool == "cwebp":
                 found[-1] = f"cwebp {found[-1]}"
     return found
