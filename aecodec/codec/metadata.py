@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 from aecodec.codec.bitstream import ALPHA, EXIF, ICC, XMP, Header
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.Image import Exif, Image
 
 # TIFF tags that Pillow counts as EXIF but that say how a TIFF file is laid out, or hold XMP or ICC
 _TIFF_LAYOUT = (
     *range(254, 260), 262, 266, 273, *range(277, 280), 284, 317, 320, *range(322, 326), 338, 339, 347, 700, 34675,
 )  # fmt: skip
 _ORIENTATION = 0x0112
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
+_SCREEN_DPI = (0, 1, 72, 96)  # what files say that mean nothing by it
 _NAMES = {ICC: "icc_profile", EXIF: "exif", XMP: "xmp"}
 _PLAIN_GAMMA = 0.45455  # what a PNG without colour management says, and what every viewer assumes
 
@@ -105,10 +107,19 @@ def _exif(image: Image) -> bytes:
         exif.load(image.getexif().tobytes())
         for tag in _TIFF_LAYOUT:
             exif.pop(tag, None)
+        _keep_resolution(image, exif)
         return exif.tobytes() if exif else b""
     except Exception:  # Pillow's parser raises whatever it meets in damaged EXIF
         warnings.warn("EXIF is damaged and dropped", stacklevel=4)
         return b""
+
+
+def _keep_resolution(image: Image, exif: Exif) -> None:
+    """Puts the dots per inch that PNG, JPEG and TIFF have outside EXIF into it: a scan is printed by them."""
+    dpi = image.info.get("dpi")
+    if dpi and _X_RESOLUTION not in exif and any(round(value) not in _SCREEN_DPI for value in dpi):
+        exif[_X_RESOLUTION], exif[_Y_RESOLUTION] = (round(float(value), 2) for value in dpi)
+        exif[_RESOLUTION_UNIT] = 2  # inches
 
 
 def _without_a_chunk(image: Image) -> list[str]:

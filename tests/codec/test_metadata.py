@@ -106,3 +106,16 @@ def test_upright_turns_and_says_so():
     assert metadata.orientation(turned.info["exif"]) == 1
     image.info["exif"] = b"Exif\0\0XX*\0rubbish"
     assert metadata.upright(image).size == (20, 10)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP"])
+def test_the_resolution_of_a_scan_is_kept(photo, reopened, kind):
+    """A page that was scanned at 300 dots an inch is printed at its size because of that number."""
+    source = reopened(photo(20, 10), kind, dpi=(300, 150))
+    source.load()
+    exif = Image.Exif()
+    exif.load(metadata.read(source, strip=False)[EXIF])
+    assert (float(exif[282]), float(exif[283]), exif[296]) == (pytest.approx(300, abs=0.1), pytest.approx(150, abs=0.1), 2)
+    plain = reopened(photo(20, 10), "PNG", dpi=(72, 72))
+    plain.load()
+    assert EXIF not in metadata.read(plain, strip=False)
