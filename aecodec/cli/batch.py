@@ -100,9 +100,9 @@ def _on_gpu(device: str, threads: int) -> bool:
     if device != "auto":
         return device == "cuda"
     use_threads(threads)
-    from aecodec.runtime import _cuda_is_usable
+    from aecodec.runtime import cuda_is_usable
 
-    return _cuda_is_usable()
+    return cuda_is_usable()
 
 
 def attempt(work: Work, job: Job) -> Outcome:

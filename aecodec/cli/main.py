@@ -12,9 +12,6 @@ import click
 from aecodec import __version__
 from aecodec.cli.files import INTERRUPTED
 
-# OpenVINO's model converter, which no command needs, is half of the time that importing it takes
-sys.modules.setdefault("openvino.tools.ovc", None)
-
 COMMANDS = {
     "encode": "encode", "decode": "decode", "info": "info", "weights": "weights", "train": "train", "eval": "eval",
 }  # fmt: skip
@@ -67,6 +64,8 @@ def run() -> None:
     """
     # tiles are shared out among threads; those of a small matrix product take longer to start than they save
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # OpenVINO's model converter, which no command needs, is half of the time that importing it takes
+    sys.modules.setdefault("openvino.tools.ovc", None)
     code: object = 1
     try:
         main()

@@ -108,7 +108,7 @@ def from_array(array: np.ndarray, mode: str) -> Image.Image:
     """Inverse of ``to_array``; the gray value is the rounded mean of the channels."""
     if mode == "L":
         array = np.rint(array.mean(-1)).astype(np.uint8)
-    return Image.fromarray(array, mode)
+    return Image.fromarray(array)
 
 
 def padded_size(height: int, width: int) -> tuple[int, int]:

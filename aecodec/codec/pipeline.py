@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +74,7 @@ class Encoder:
         with _workers(side > 0) as workers:
             for group in Grid(area, max(side, BLOCK // side * side) // LATENT_STRIDE if side else 0):
                 y = self._analyse(group, area, rate)
-                concurrent.futures.wait(coded.values())  # or latents would pile up where coding is the slower part
+                wait(coded.values())  # or latents would pile up where coding is the slower part
                 for tile in Grid(group, side // LATENT_STRIDE):
                     part = np.ascontiguousarray(y[tile.relative(group).slices])
                     coded[tile] = workers.submit(code, part, self._transforms.hyper_analyse(part, rate))
@@ -101,8 +101,7 @@ class Encoder:
     def reconstruct(self, encoded: Encoded) -> np.ndarray:
         """What a decoder will show, (H, W, 3) uint8."""
         stream = bitstream.read(encoded.data, None)
-        transforms = _Inline().submit(lambda: self._transforms)
-        decoded = _decode_area(stream, self.weights, transforms, whole(*self.array.shape[:2]))
+        decoded = _decode_area(stream, self.weights, lambda: self._transforms, whole(*self.array.shape[:2]))
         return picture.to_array(picture.from_array(decoded, self.image.mode))
 
 
@@ -127,7 +126,7 @@ def decode(
     model = find(head.weights, weights)
     with ThreadPoolExecutor(1) as starter:  # the runtime starts while latents are decoded
         transforms = starter.submit(_ready_transforms, model, device)
-        array = _decode_area(stream, model, transforms, area)
+        array = _decode_area(stream, model, transforms.result, area)
     image = picture.from_array(array, head.mode)
     if ALPHA in stream.chunks:
         plane = alpha.decode(stream.chunks[ALPHA], head.height, head.width)
@@ -142,8 +141,11 @@ def _ready_transforms(weights: Weights, device: str) -> Transforms:
     return transforms
 
 
-def _decode_area(stream: Stream, model: Weights, transforms: Future[Transforms], area: Box) -> np.ndarray:
-    """An area, in pixels, of the decoded picture: (h, w, 3) uint8.  Only the tiles that it needs are decoded."""
+def _decode_area(stream: Stream, model: Weights, transforms: Callable[[], Transforms], area: Box) -> np.ndarray:
+    """An area, in pixels, of the decoded picture: (h, w, 3) uint8.  Only the tiles that it needs are decoded.
+
+    ``transforms`` gives the runtime, and is not asked before there are latents.
+    """
     head = stream.header
     latent_area = _latent_area(head.height, head.width)
     tiles = Grid(latent_area, head.tile // LATENT_STRIDE)
@@ -159,7 +161,7 @@ def _decode_area(stream: Stream, model: Weights, transforms: Future[Transforms],
                     if tile not in decoded:
                         decoded[tile] = workers.submit(_decode_tile, stream, model.entropy_model, tiles[tile].shape, tile)
             values = tiles.assemble(window, lambda tile: decoded[tile].result())
-            pixels = transforms.result().synthesise(values, head.rate)
+            pixels = transforms().synthesise(values, head.rate)
             origin = window.scaled(LATENT_STRIDE)
             common = block.scaled(LATENT_STRIDE) & area
             result[common.relative(area).slices] = pixels[common.relative(origin).slices]

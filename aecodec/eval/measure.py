@@ -19,8 +19,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from aecodec.codec import formats
 from aecodec.errors import AecodecError, PictureError
 from aecodec.eval.codecs import Codec
 from aecodec.eval.metrics import METRICS
@@ -124,23 +125,15 @@ def _names(paths: Sequence[Path]) -> list[str]:
 def read_picture(path: Path) -> Image.Image:
     """A picture as RGB, without alpha or metadata: a codec that keeps metadata must not pay for it here.
 
-    Raises PictureError where it is damaged, animated, or of more than 8 bits a channel.
+    Raises PictureError where it is damaged, animated, or of more than 8 bits a channel, and OSError.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                if picture.mode.startswith(("I", "F")):
-                    raise PictureError(f"it has more than 8 bits a channel (mode {picture.mode}); convert it first")
-                if picture.format != "MPO" and getattr(picture, "n_frames", 1) > 1:
-                    raise PictureError("it is animated")
-                return Image.fromarray(np.asarray(picture.convert("RGB")))
-    except PictureError:
-        raise
-    except UnidentifiedImageError:
-        raise PictureError("it is no picture that Pillow can read") from None
-    except Exception as error:  # Pillow's plugins raise whatever they meet in a damaged file
-        raise PictureError(f"it cannot be read: {_one_line(error)}") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        picture = formats.open_picture(path.read_bytes(), None)
+        bits = formats.load(picture, None, None)
+    if bits > 8:
+        raise PictureError(f"it has more than 8 bits a channel ({bits}); convert it first")
+    return Image.fromarray(np.asarray(picture.convert("RGB")))
 
 
 def measure(picture: Image.Image, codec: Codec, quality: float, metrics: Iterable[str]) -> Point:

@@ -47,7 +47,7 @@ def open_transforms(weights: Weights, device: str = "auto") -> Transforms:
     or a library for it is not there.
     """
     if device == "auto":
-        device = "cuda" if _cuda_is_usable() else "cpu"
+        device = "cuda" if cuda_is_usable() else "cpu"
     return _open(str(weights.folder), device)
 
 
@@ -70,7 +70,7 @@ def _installed(module: str) -> bool:
 
 
 @functools.cache
-def _cuda_is_usable() -> bool:
+def cuda_is_usable() -> bool:
     """Whether torch would find a GPU; importing torch to ask takes seconds, so the driver is looked for first."""
     try:
         ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")

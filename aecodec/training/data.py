@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from aecodec.codec import formats
 from aecodec.errors import AecodecError
 
 EXTENSIONS = frozenset(".bmp .jpeg .jpg .png .ppm .tif .tiff .webp".split())
@@ -48,10 +48,10 @@ def load(files: Sequence[Path], complain: Callable[[str], None]) -> Pictures:
     pictures = Pictures([], [])
     for path in files:
         try:
-            with Image.open(path) as image:
-                pictures.arrays.append(np.asarray(image.convert("RGB")))
+            image = formats.open_picture(path.read_bytes(), None)
+            pictures.arrays.append(np.asarray(image.convert("RGB")))
             pictures.names.append(path.name)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except (AecodecError, OSError, SyntaxError, ValueError) as error:
             complain(f"{path}: skipped: {error}")
     if not pictures.arrays:
         raise AecodecError("none of the pictures can be read")

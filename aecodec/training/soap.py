@@ -27,12 +27,13 @@ class Soap(torch.optim.Optimizer):
                     continue
                 state = self.state[p]
                 if not state:
-                    self._start(p, state, group)
+                    self._start(p, state)
                 state["step"] += 1
                 g = _rows(p.grad) if p.ndim == 4 else p.grad
                 if p.ndim == 4:
                     out, inn = state["out"], state["in"]
-                    self._covariances(g, p.shape[0], state, group)
+                    for key, covariance in zip(("out", "in"), _covariances(g, p.shape[0])):
+                        state[f"{key}_covariance"].lerp_(covariance, 1 - group["covariance_beta"])
                     g = _rotate(g, out, inn, p.shape[0])
                 beta1, beta2 = group["betas"]
                 n = int(state["step"])
@@ -47,22 +48,17 @@ class Soap(torch.optim.Optimizer):
                     self._refresh(p, state)
 
     @staticmethod
-    def _start(p: Tensor, state: dict, group: dict) -> None:
+    def _start(p: Tensor, state: dict) -> None:
         state["step"] = torch.zeros(())
         if p.ndim == 4:
             g = _rows(p.grad)
-            for key, covariance in zip(("out", "in"), _covariance(g, p.shape[0])):
+            for key, covariance in zip(("out", "in"), _covariances(g, p.shape[0])):
                 state[f"{key}_covariance"] = covariance
                 # float64, or LAPACK gives up on the repeated zeros of channels that are not used yet
                 state[key] = torch.linalg.eigh(covariance.double())[1].float().flip(1).contiguous()
             state["first"], state["second"] = torch.zeros_like(g), torch.zeros_like(g)
         else:
             state["first"], state["second"] = torch.zeros_like(p), torch.zeros_like(p)
-
-    @staticmethod
-    def _covariances(g: Tensor, outputs: int, state: dict, group: dict) -> None:
-        for key, covariance in zip(("out", "in"), _covariance(g, outputs)):
-            state[f"{key}_covariance"].lerp_(covariance, 1 - group["covariance_beta"])
 
     @staticmethod
     def _refresh(p: Tensor, state: dict) -> None:
@@ -87,7 +83,7 @@ def _multiply(a: Tensor, b: Tensor) -> Tensor:
     return (a.bfloat16() @ b.bfloat16()).float()
 
 
-def _covariance(g: Tensor, outputs: int) -> tuple[Tensor, Tensor]:
+def _covariances(g: Tensor, outputs: int) -> tuple[Tensor, Tensor]:
     """(O, O) and (I, I) from (O k k, I)."""
     left = g.view(outputs, -1)
     return _multiply(left, left.T), _multiply(g.T, g)

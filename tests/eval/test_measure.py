@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -76,7 +78,7 @@ def test_pictures_that_cannot_be_read_are_named(folder, photo):
     pictures, failures = open_pictures(find_pictures([str(folder)]))
     assert [picture.name for picture in pictures] == ["a.png", "b.png"]
     assert [failure.picture for failure in failures] == ["broken.png", "cut.png", "moving.png"]
-    assert "no picture that Pillow can read" in str(failures[0]) and "animated" in str(failures[2])
+    assert "not a picture that Pillow can read" in str(failures[0]) and "animated" in str(failures[2])
 
 
 def test_alpha_and_metadata_are_left_out(tmp_path, photo):
@@ -187,3 +189,15 @@ def test_a_journal_that_cannot_be_written_is_refused(tmp_path):
     """The first measurement would be lost, and with it the time that it took."""
     with pytest.raises(AecodecError, match="cannot use"):
         Journal(tmp_path / "no-such-folder" / "journal")
+
+
+def test_what_the_encoder_refuses_is_refused_here(tmp_path):
+    """A program in place of a picture must not be run, and 16 bits must not be measured as if they had been 8."""
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    scanline = b"\0" + bytes(range(6 * 8))
+    chunks = (b"IHDR" + struct.pack(">2I5B", 8, 8, 16, 2, 0, 0, 0), b"IDAT" + zlib.compress(scanline * 8), b"IEND")
+    data = (struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks)
+    (tmp_path / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(data))
+    pictures, failures = open_pictures([tmp_path / "a.png", tmp_path / "b.png"])
+    assert not pictures
+    assert "PostScript" in str(failures[0]) and "8 bits a channel (16)" in str(failures[1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from aecodec.training.settings import SettingsError, make, read
@@ -42,3 +44,11 @@ def test_an_unreadable_file_is_one_clear_line(tmp_path):
     (tmp_path / "bad.toml").write_text("data = [")
     with pytest.raises(SettingsError, match="is not TOML"):
         read(tmp_path / "bad.toml")
+
+
+def test_the_recipes_in_the_project_can_be_read():
+    """A recipe that its own program refuses is no record of how the weights were made."""
+    recipes = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
+    assert recipes
+    for path in recipes:
+        assert read(path).name == path.stem
