@@ -1,4 +1,4 @@
-"""Zero-mean Gaussians on a logarithmic grid of 64 scales, and the coding tables of hyper-latents that they make, in 1/65536.
+"""Zero-mean Gaussians on a logarithmic grid of 64 scales, and the coding tables of hyper-latents that they make.
 
 Level i has the standard deviation 0.12 * exp(i / 8).  Level 0 is never coded: a latent with so small a scale is its
 mean.  The tables are integers computed from ``math.erf``; no entry lies so near a rounding tie that the last digits of

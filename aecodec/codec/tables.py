@@ -1,7 +1,7 @@
 """The coding tables of the latents' symbols: what a model's weights hold, and how it is made from counts.
 
-A table belongs to a quantiser (0 or 1, ``trellis.py``) and a level (``gaussian.py``).  It holds the frequencies, in 1/65536, of
-the magnitudes 0..R (from 1 on: of either sign) and of the escape.  They are counted, not derived from a density: a search
+A table belongs to a quantiser (0 or 1, ``trellis.py``) and a level (``gaussian.py``).  It holds the frequencies, in 1/65536,
+of the magnitudes 0..R (from 1 on: of either sign) and of the escape.  They are counted, not derived from a density: a search
 for cheap symbols prefers some, as no density says, and tables that know it save 2 % of the bits.
 """
 
@@ -27,7 +27,7 @@ def radius_of_level(level: int) -> int:
 
 
 def gaussian_magnitudes(quantiser: int, level: int, count: int) -> np.ndarray:
-    """(count + 1,) probabilities of the magnitudes 0..count - 1, and of all others: a Gaussian in cells around the points."""
+    """(count + 1,) probabilities of the magnitudes 0..count - 1 and of all others: a Gaussian in cells around points."""
     k = np.arange(count)
     edge = np.where(k > 0, 2 * k, 0.5) if quantiser else 2 * k + 1.0
     scale = STEP_SIZE / (scale_of_level(level) * math.sqrt(2))
@@ -80,8 +80,8 @@ def coder_tables(frequency: np.ndarray) -> Tables:
 
 
 def costs(frequency: np.ndarray) -> np.ndarray:
-    """(2, LEVELS, COUNTED + 1) float32 bits of the magnitudes 0..COUNTED, as ``trellis.search`` wants them; beyond a table's
-    radius the escape's."""
+    """(2, LEVELS, COUNTED + 1) float32 bits of the magnitudes 0..COUNTED, as ``trellis.search`` wants them; beyond a
+    table's radius the escape's."""
     result = np.empty((QUANTISERS * LEVELS, COUNTED + 1), np.float32)
     for row, f in zip(result, split(frequency)):
         bits = -np.log2(f / TOTAL)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from aecodec.codec.config import Architecture
 from aecodec.codec.gaussian import SCALE_MIN
-from aecodec.codec.integer import MEAN_FRAC, SCALE_FRAC
+from aecodec.codec.integer import MEAN_FRAC
 from aecodec.codec.partition import STEPS
 from aecodec.codec.quality import KNOTS, LAMBDA_MAX, LAMBDA_MIN
 from aecodec.codec.trellis import STEP_SIZE

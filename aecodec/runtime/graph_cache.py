@@ -1,7 +1,8 @@
 """Compiled graphs, kept between processes: OpenVINO compiles the synthesis in 75 ms and reads it back in 30.
 
-They lie in the user's cache folder, or in ``AECODEC_CACHE``; where that is set and empty nothing is kept.  Nothing depends on
-them: a file that is missing, damaged or of another machine is compiled anew, and a folder that cannot be written is left alone.
+They lie in the user's cache folder, or in ``AECODEC_CACHE``; where that is set and empty nothing is kept.  Nothing depends
+on them: a file that is missing, damaged or of another machine is compiled anew, and a folder that cannot be written is left
+alone.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def folder() -> Path | None:
 def compiled(
     core: openvino.Core, build: Callable[[], openvino.Model], options: dict, identity: tuple
 ) -> openvino.CompiledModel:
-    """The graph that ``build`` builds, compiled for the CPU; ``identity`` says everything that it depends on but the machine
-    and the options."""
+    """The graph that ``build`` builds, compiled for the CPU; ``identity`` says all that it depends on but the machine and the
+    options."""
     where = folder()
     if where is None:
         return core.compile_model(build(), "CPU", options)
