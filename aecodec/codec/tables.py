@@ -1,8 +1,8 @@
 """The coding tables of the latents' symbols: what a model's weights hold, and how it is made from counts.
 
-A table belongs to a quantiser (0 or 1, ``trellis.py``) and a level (``gaussian.py``).  It holds the frequencies, in 1/65536,
-of the magnitudes 0..R (from 1 on: of either sign) and of the escape.  They are counted, not derived from a density: a search
-for cheap symbols prefers some, as no density says, and tables that know it save 2 % of the bits.
+A table belongs to a quantiser (0 or 1, ``trellis.py``) and a level (``gaussian.py``).  It holds the frequencies, in
+1/65536, of the magnitudes 0..R (from 1 on: of either sign) and of the escape.  They are counted, not derived from a
+density: a search for cheap symbols prefers some, as no density says, and tables that know it save 2 % of the bits.
 """
 
 from __future__ import annotations

@@ -38,8 +38,10 @@ def folder() -> Path | None:
 def compiled(
     core: openvino.Core, build: Callable[[], openvino.Model], options: dict, identity: tuple
 ) -> openvino.CompiledModel:
-    """The graph that ``build`` builds, compiled for the CPU; ``identity`` says all that it depends on but the machine and the
-    options."""
+    """The graph that ``build`` builds, compiled for the CPU.
+
+    ``identity`` says all that it depends on but the machine and the options.
+    """
     where = folder()
     if where is None:
         return core.compile_model(build(), "CPU", options)

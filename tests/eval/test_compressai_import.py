@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aecodec.codec import rans
-from aecodec.codec.gaussian import LEVELS, cdf_of_level, scale_of_level
+from aecodec.codec.gaussian import LEVELS, cdf_of_level, cdfs, scale_of_level
 
 
 @pytest.fixture(scope="module")
