@@ -3,6 +3,8 @@
 A case is a kind of damage at one strength.  The methods are ours and those that pip can install under a free licence;
 these are given the true standard deviation of the damage, ours is not.  "codec" is the undamaged picture through the codec
 at its top quality, which no encoder for its decoder can be expected to pass.
+
+In one case of noise the files are measured, too: what ``encode --restore`` saves at equal PSNR to the clean picture.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import resources
+from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
@@ -26,16 +29,19 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from aecodec.codec.pipeline import Encoder
-from aecodec.codec.quality import MAX_INDEX
+from aecodec.codec.quality import MAX_INDEX, index_of_quality
 from aecodec.errors import WeightsError
 from aecodec.eval.measure import Failure, Picture, open_pool, read_picture
 from aecodec.eval.metrics import mse, psnr, ssim
 from aecodec.restore import damage, fill, pictures
 from aecodec.restore.damage import Mask, Noise
-from aecodec.weights import load, restoring
+from aecodec.weights import DEFAULT, load, restoring
 
 Results = dict[str, Any]
 OURS, DAMAGED, BOUND = "aecodec", "damaged", "codec"
+FILES_CASE = "Gaussian, sigma 25"
+FILE_QUALITIES = (0, 15, 30, 45, 60, 75, 90, 100)
+Curve = list[tuple[int, float]]  # bytes and PSNR against the clean picture, in order of quality
 SHOWN = 3  # pictures of each case in the report
 SIDE = 224  # pixels of the part that is shown, each way
 PACKAGES = ("numpy", "opencv-python-headless", "openvino", "pillow", "PyWavelets", "scikit-image", "scipy")
@@ -82,11 +88,12 @@ class Example:
 
 @dataclass(frozen=True)
 class Method:
-    """``restore`` maps an example to a picture (H, W, 3) uint8."""
+    """``restore`` maps an example to a picture (H, W, 3) uint8; ``weights`` are those that do so for files."""
 
     name: str
     settings: str
     restore: Callable[[Example], np.ndarray]
+    weights: str | None = None
 
 
 def example(clean: np.ndarray, case: Case, name: str) -> Example:
@@ -109,7 +116,7 @@ def open_methods(task: str, weights: str | None = None) -> tuple[list[Method], d
     try:
         opened = restoring(name, None, "inpaint" if task == "inpaint" else "denoise")
         settings = f"weights {name}, decoder {opened.name} {opened.id}"
-        found.append(Method(OURS, settings, partial(_inpaint if task == "inpaint" else _denoise, weights=name)))
+        found.append(Method(OURS, settings, partial(_inpaint if task == "inpaint" else _denoise, weights=name), name))
     except WeightsError as error:
         if weights is not None:
             raise
@@ -223,6 +230,7 @@ class Measured:
     values: dict[str, dict[str, float]]
     failures: list[Failure]
     parts: dict[str, bytes]
+    files: dict[str, Curve]
 
 
 def measure_all(
@@ -241,7 +249,7 @@ def measure_all(
 def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Measured:
     picture, case, shown = work
     given = example(np.asarray(read_picture(picture.path)), case, picture.name)
-    result = Measured(picture.name, case.name, {}, [], {"clean": _part(given.clean, given)} if shown else {})
+    result = Measured(picture.name, case.name, {}, [], {"clean": _part(given.clean, given)} if shown else {}, {})
     for method in methods:
         try:
             start = time.process_time()
@@ -249,6 +257,9 @@ def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Mea
                 warnings.simplefilter("ignore")
                 restored = method.restore(given)
             seconds = time.process_time() - start
+            if method.weights is not None and case.name == FILES_CASE:
+                result.files["plain"] = file_curve(given, None)
+                result.files["restored"] = file_curve(given, method.weights)
         except Exception as error:  # one method that fails on one picture must not cost the others theirs
             reason = " ".join(str(error).split()) or type(error).__name__
             result.failures.append(Failure(picture.name, f"{method.name}, {case.name}: {reason}"))
@@ -257,6 +268,29 @@ def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Mea
         if shown:
             result.parts[method.name] = _part(restored, given)
     return result
+
+
+def file_curve(given: Example, weights: str | None) -> Curve:
+    """The files of a damaged picture at FILE_QUALITIES, by ``encode``, or by ``encode --restore`` with these weights."""
+    opened = DEFAULT if weights is None else restoring(weights, None, "denoise")
+    encoder = Encoder(Image.fromarray(given.damaged), weights=opened, device="cpu", max_pixels=None)
+    files = [encoder.encode(index_of_quality(quality)) for quality in FILE_QUALITIES]
+    return [(len(file.data), psnr(given.clean, encoder.reconstruct(file))) for file in files]
+
+
+def bytes_at_equal_psnr(plain: Curve, restored: Curve) -> float | None:
+    """Bytes of the restored file in percent of the plain one's, at the best PSNR that the plain files reach.
+
+    Plain files of a noisy picture have a best quality, since more of it is spent on noise.  Restored bytes are interpolated
+    in the logarithm between qualities; None where the restored files do not come so far.
+    """
+    size, target = max(plain, key=lambda point: point[1])
+    if restored[0][1] >= target:
+        return 100 * restored[0][0] / size
+    for (low, below), (high, above) in pairwise(restored):
+        if below < target <= above:
+            return 100 * low * (high / low) ** ((target - below) / (above - below)) / size
+    return None
 
 
 def values_of(given: Example, restored: np.ndarray) -> dict[str, float]:
@@ -296,6 +330,13 @@ def summarise(task: str, methods: Sequence[Method], measured: Sequence[Measured]
         classical = [name for name in means if name not in (OURS, DAMAGED, BOUND)]
         best = max(classical, key=lambda name: means[name][first], default=None)
         cases[case.name] = {"pictures": len(whole), "best": best, "means": means, "images": images}
+        if files := {each.picture: each.files for each in measured if each.case == case.name and each.files}:
+            shares = [bytes_at_equal_psnr(**curves) for curves in files.values()]
+            reached = [share for share in shares if share is not None]
+            cases[case.name]["files"] = {
+                "percent": fmean(reached) if reached else None, "reached": len(reached), "qualities": FILE_QUALITIES,
+                "images": files,
+            }  # fmt: skip
     return {
         "task": task, "metric": first, "cases": cases, "absent": absent,
         "methods": {method.name: method.settings for method in methods},
@@ -309,7 +350,15 @@ def headlines(results: Results) -> list[str]:
     for name, case in results["cases"].items():
         cells = [f"{method} {means[results['metric']]:.2f}" for method, means in case["means"].items()]
         lines.append(f"  {name} ({case['pictures']} pictures): {', '.join(cells) or 'nothing'}")
+        lines += [f"  {name}: {_on_files(case['files'])}"] if "files" in case else []
     return lines
+
+
+def _on_files(files: Results) -> str:
+    among = f"{files['reached']} of {len(files['images'])} pictures"
+    if files["percent"] is None:
+        return "no file of encode --restore reaches the best PSNR of the plain ones"
+    return f"encode --restore takes {files['percent']:.1f} % of the bytes at the best PSNR of the plain files ({among})"
 
 
 def as_csv(results: Results) -> str:
@@ -371,6 +420,7 @@ def _section(results: Results, name: str, measured: Sequence[Measured]) -> str:
         f"<tr><td>{_text(method)}</td>{''.join(f'<td>{means[metric]:.4g}</td>' for metric in metrics)}</tr>"
         for method, means in case["means"].items()
     )
+    files = f"<p>{_text(_on_files(case['files']))}</p>" if "files" in case else ""
     strips = ""
     for each in measured:
         shown = [method for method in (DAMAGED, OURS, case["best"], "clean") if method in each.parts]
@@ -379,7 +429,7 @@ def _section(results: Results, name: str, measured: Sequence[Measured]) -> str:
         strips += f'<div class="strip">{"".join(_figure(each, method, results["metric"]) for method in shown)}</div>'
     return (
         f"\n<section><h2>{_text(name)}</h2><p class=\"note\">{case['pictures']} pictures</p><div class=\"scroll\"><table>"
-        f"<tr><th>method</th>{titles}</tr>{rows}</table></div>{strips}</section>"
+        f"<tr><th>method</th>{titles}</tr>{rows}</table></div>{files}{strips}</section>"
     )
 
 

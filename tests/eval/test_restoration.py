@@ -11,7 +11,7 @@ import pytest
 
 from aecodec import weights
 from aecodec.eval.metrics import psnr
-from aecodec.eval.restoration import CASES, example, open_methods, values_of
+from aecodec.eval.restoration import CASES, bytes_at_equal_psnr, example, open_methods, values_of
 
 
 @pytest.fixture
@@ -52,6 +52,8 @@ def test_a_report_of_every_task(cli, folder, installed, tmp_path, task):
         values = [case["images"][name]["damaged"]["psnr_rgb"] for name in ("a.png", "b.png")]
         assert case["means"]["damaged"]["psnr_rgb"] == pytest.approx(np.mean(values))
         assert all(("psnr_missing" in means) == (task == "inpaint") for means in case["means"].values())
+    files = [case["files"] for case in results["cases"].values() if "files" in case]
+    assert [len(each["images"]) for each in files] == ([2] if task == "denoise" else [])
     page = (tmp_path / "report" / "report.html").read_text()
     assert page.count("<figure>") == 2 * 4 * len(CASES[task])  # damaged, ours, the best other, clean
     lines = (tmp_path / "report" / "results.csv").read_text().splitlines()
@@ -79,6 +81,14 @@ def test_every_classical_method_restores(photo):
         for method in methods:
             if method.name not in {"damaged", "aecodec", "codec", *losers}:
                 assert psnr(clean, method.restore(given)) > psnr(clean, given.damaged) + 2, method.name
+
+
+def test_files_are_compared_where_plain_ones_are_at_their_best():
+    """Beyond that point plain files grow and get worse, and any saving could be claimed."""
+    plain = [(100, 20.0), (400, 24.0), (900, 22.0)]
+    assert bytes_at_equal_psnr(plain, [(50, 22.0), (200, 26.0)]) == pytest.approx(25)  # half way, in the logarithm
+    assert bytes_at_equal_psnr(plain, [(80, 24.0), (200, 26.0)]) == 20
+    assert bytes_at_equal_psnr(plain, [(50, 20.0), (200, 23.9)]) is None
 
 
 def test_inpainting_is_measured_where_it_is_seen(photo):
