@@ -9,10 +9,10 @@ setup(
         Extension(
             f"aecodec.codec.{name}",
             [f"aecodec/codec/{name}.c"],
-            extra_compile_args=["-O3", "-fno-trapping-math"] if os.name == "posix" else [],
+            extra_compile_args=["-O3", "-fno-trapping-math", "-ffp-contract=off"] if os.name == "posix" else [],
             # A machine without a compiler still installs: rans.py and integer.py then take Python, slow but the same bytes.
             optional=True,
         )
-        for name in ("_rans", "_integer")
+        for name in ("_rans", "_integer", "_trellis")
     ]
 )

@@ -48,17 +48,19 @@ def entropy(data: bytes) -> None:
     levels = np.frombuffer(data[1 : 1 + count], np.uint8) % gaussian.LEVELS
     stream = data[1 + count :]
     try:
-        start = rans.Decoder(stream, gaussian.tables())._state
+        start = rans.Decoder(stream, load().entropy_model.tables)._state
     except rans.RansError:
         return
-    results = [_pop(coder, stream, levels, start) for coder in dict.fromkeys([_rans_python, rans._coder])]
-    assert results[0] == results[-1]
+    for stride in (0, gaussian.LEVELS):  # hyper-latents, latents
+        results = [_pop(coder, stream, levels, start, stride) for coder in dict.fromkeys([_rans_python, rans._coder])]
+        assert results[0] == results[-1]
 
 
-def _pop(coder, stream: bytes, levels: np.ndarray, state):
-    tables, symbols = gaussian.tables(), np.zeros(levels.size, np.int32)
+def _pop(coder, stream: bytes, levels: np.ndarray, state, stride: int):
+    tables, symbols = load().entropy_model.tables, np.zeros(levels.size, np.int32)
+    arrays = (tables.radius, tables.cdf, tables.start, tables.lookup)
     try:
-        state = coder.decode(stream, levels, symbols, state, tables.radius, tables.cdf, tables.start, tables.lookup)
+        state = coder.decode(stream, levels, symbols, state, *arrays, stride)
     except ValueError as error:
         return str(error)
     return state, symbols.tolist()
@@ -194,7 +196,7 @@ def seeds(target: str) -> list[bytes]:
     if target == "entropy":
         levels = bytes(dice % gaussian.LEVELS for dice in random.Random(1).randbytes(200))
         symbols = np.array([dice - 128 for dice in random.Random(2).randbytes(200)], np.int32) >> 3
-        stream = rans.encode(symbols, np.frombuffer(levels, np.uint8), gaussian.tables())
+        stream = rans.encode(symbols, np.frombuffer(levels, np.uint8), load().entropy_model.tables)
         return [bytes([200]) + levels + stream, bytes([200]) + levels + streams[0].payloads[0]]
     if target == "payload":
         small = [stream for stream in streams if max(stream.header.width, stream.header.height) <= 128]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from PIL import Image
 from aecodec.cli.main import main
 from aecodec.codec.pipeline import Encoder
 from aecodec.codec.quality import index_of_quality
+
+os.environ["AECODEC_CACHE"] = ""  # tests leave nothing in the user's folders
 
 
 def _photo(width: int = 96, height: int = 64, mode: str = "RGB", seed: int = 0) -> Image.Image:

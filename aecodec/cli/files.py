@@ -162,8 +162,8 @@ def format_of(output: str) -> str:
     if output == STANDARD:
         return "PNG"
     extension = Path(output).suffix.lower()
-    Image.init()
-    kind = Image.registered_extensions().get(extension)
+    Image.preinit()  # the usual formats; all others take another 20 ms to load
+    kind = Image.EXTENSION.get(extension) or Image.registered_extensions().get(extension)
     if kind in (None, "AEC") or kind not in Image.SAVE:
         raise AecodecError(f"cannot write pictures with the extension {extension!r}; use .png, .jpg, .webp or .tif")
     return kind

@@ -15,6 +15,10 @@
 #define ESCAPE_DIGITS 7
 #define ESCAPE_SHIFT (PRECISION - 4) /* a digit and its flag are a nibble, all sixteen equally likely */
 #define ESCAPE_FREQUENCY (1u << ESCAPE_SHIFT)
+#define ODD_STATE 232  /* trellis.py: what the states of dependent symbols do */
+#define ODD_SYMBOL 120
+
+static const char truncated[] = "stream is truncated";
 
 typedef struct {
     const int32_t *radius, *start;
@@ -105,38 +109,54 @@ static inline int pop(Stream *stream, uint32_t frequency, uint32_t start)
     return 1;
 }
 
-/* Decodes count symbols. Returns NULL or what is wrong. */
-static const char *pop_all(const Tables *tables, Stream *shared, const uint8_t *levels, Py_ssize_t count,
+/* Decodes the digits after an escape to a value. Returns NULL or what is wrong. */
+static const char *pop_escape(Stream *stream, int32_t radius, int32_t *value)
+{
+    uint32_t rest = 0, nibble = 8;
+    for (int shift = 0; nibble & 8; shift += 3) {
+        if (shift == 3 * ESCAPE_DIGITS)
+            return "escape is too long";
+        nibble = (stream->x & SLOT_MASK) >> ESCAPE_SHIFT;
+        if (!pop(stream, ESCAPE_FREQUENCY, nibble << ESCAPE_SHIFT))
+            return truncated;
+        rest |= (nibble & 7) << shift;
+    }
+    int32_t magnitude = radius + 1 + (int32_t)(rest >> 1);
+    *value = rest & 1 ? -magnitude : magnitude;
+    return NULL;
+}
+
+/* Decodes count symbols. Where stride is not 0 they are dependent, as trellis.py says: the table is the one of the level
+   plus stride in quantiser 0 and plus 2 stride in quantiser 1, and multiples take the place of symbols. Returns NULL or what
+   is wrong. */
+static const char *pop_all(const Tables *tables, Stream *shared, const uint8_t *levels, Py_ssize_t count, int stride,
                            int32_t *symbols)
 {
-    static const char truncated[] = "stream is truncated";
     Stream stream = *shared; /* a local copy can stay in registers */
+    uint32_t state = 0;
     for (Py_ssize_t i = 0; i < count; i++) {
-        int32_t radius = tables->radius[levels[i]], escape = 2 * radius + 1;
-        const uint32_t *cdf = tables->cdf + tables->start[levels[i]];
+        int quantiser = state & 1, table = levels[i] + stride * (1 + quantiser);
+        int32_t radius = tables->radius[table], escape = 2 * radius + 1;
+        const uint32_t *cdf = tables->cdf + tables->start[table];
         uint32_t slot = stream.x & SLOT_MASK;
-        int32_t symbol = tables->lookup[256 * levels[i] + (slot >> 8)];
+        int32_t symbol = tables->lookup[256 * table + (slot >> 8)];
         if (symbol > escape)
             symbol = escape;
         while (symbol < escape && cdf[symbol + 1] <= slot)
             symbol++;
         if (!pop(&stream, cdf[symbol + 1] - cdf[symbol], cdf[symbol]))
             return truncated;
-        if (symbol < escape) {
-            symbols[i] = symbol - radius;
-            continue;
+        int32_t value = symbol - radius;
+        if (symbol == escape) {
+            const char *problem = pop_escape(&stream, radius, &value);
+            if (problem)
+                return problem;
         }
-        uint32_t rest = 0, nibble = 8;
-        for (int shift = 0; nibble & 8; shift += 3) {
-            if (shift == 3 * ESCAPE_DIGITS)
-                return "escape is too long";
-            nibble = (stream.x & SLOT_MASK) >> ESCAPE_SHIFT;
-            if (!pop(&stream, ESCAPE_FREQUENCY, nibble << ESCAPE_SHIFT))
-                return truncated;
-            rest |= (nibble & 7) << shift;
+        symbols[i] = value;
+        if (stride) {
+            symbols[i] = 2 * value - quantiser * ((value > 0) - (value < 0));
+            state = (state >> 1) ^ (quantiser ? ODD_STATE : 0) ^ (value & 1 ? ODD_SYMBOL : 0);
         }
-        int32_t magnitude = radius + 1 + (int32_t)(rest >> 1);
-        symbols[i] = rest & 1 ? -magnitude : magnitude;
     }
     *shared = stream;
     return NULL;
@@ -148,9 +168,10 @@ static int holds(const Py_buffer *view, size_t itemsize, Py_ssize_t items)
            (uintptr_t)view->buf % itemsize == 0;
 }
 
-/* Whether each level has a table and every table lies within the arrays; fills *tables. lookup may be NULL. */
+/* Whether each level has a table, in every quantiser where they are dependent, and every table lies within the arrays;
+   fills *tables. lookup may be NULL. */
 static int fits(Tables *tables, const Py_buffer *levels, const Py_buffer *radius, const Py_buffer *cdf,
-                const Py_buffer *start, const Py_buffer *lookup)
+                const Py_buffer *start, const Py_buffer *lookup, int stride)
 {
     Py_ssize_t count = radius->len / (Py_ssize_t)sizeof(int32_t), entries = cdf->len / (Py_ssize_t)sizeof(uint32_t);
     if (!holds(levels, 1, levels->len) || !holds(radius, sizeof(int32_t), count) ||
@@ -164,7 +185,7 @@ static int fits(Tables *tables, const Py_buffer *levels, const Py_buffer *radius
             return 0;
     }
     for (Py_ssize_t i = 0; i < levels->len; i++)
-        if (((const uint8_t *)levels->buf)[i] >= count)
+        if (((const uint8_t *)levels->buf)[i] + 2 * stride >= count)
             return 0;
     return 1;
 }
@@ -199,7 +220,7 @@ static PyObject *encode(PyObject *self, PyObject *args)
     uint32_t *operations = NULL;
     Py_ssize_t count = levels.len, operation_count = 0;
     Tables tables;
-    if (!holds(&symbols, sizeof(int32_t), count) || !fits(&tables, &levels, &radius, &cdf, &start, NULL)) {
+    if (!holds(&symbols, sizeof(int32_t), count) || !fits(&tables, &levels, &radius, &cdf, &start, NULL, 0)) {
         raise_misfit();
         goto done;
     }
@@ -237,20 +258,21 @@ static PyObject *decode(PyObject *self, PyObject *args)
     Py_buffer data, levels, symbols, radius, cdf, start, lookup;
     unsigned long long x, y;
     Py_ssize_t position;
-    if (!PyArg_ParseTuple(args, "y*y*w*(KKn)y*y*y*y*:decode", &data, &levels, &symbols, &x, &y, &position, &radius,
-                          &cdf, &start, &lookup))
+    int stride;
+    if (!PyArg_ParseTuple(args, "y*y*w*(KKn)y*y*y*y*i:decode", &data, &levels, &symbols, &x, &y, &position, &radius,
+                          &cdf, &start, &lookup, &stride))
         return NULL;
     PyObject *result = NULL;
     Tables tables;
     if (position < 0 || position > data.len || !holds(&symbols, sizeof(int32_t), levels.len) ||
-        !fits(&tables, &levels, &radius, &cdf, &start, &lookup)) {
+        stride < 0 || stride > 255 || !fits(&tables, &levels, &radius, &cdf, &start, &lookup, stride)) {
         raise_misfit();
         goto done;
     }
     Stream stream = {x, y, data.buf, position, data.len};
     const char *problem;
     Py_BEGIN_ALLOW_THREADS
-    problem = pop_all(&tables, &stream, levels.buf, levels.len, symbols.buf);
+    problem = pop_all(&tables, &stream, levels.buf, levels.len, stride, symbols.buf);
     Py_END_ALLOW_THREADS
     if (problem)
         PyErr_SetString(PyExc_ValueError, problem);
@@ -270,7 +292,7 @@ done:
 static PyMethodDef methods[] = {
     {"encode", encode, METH_VARARGS, "encode(symbols, levels, radius, cdf, start) -> bytes"},
     {"decode", decode, METH_VARARGS,
-     "decode(data, levels, symbols, state, radius, cdf, start, lookup) -> state; fills symbols"},
+     "decode(data, levels, symbols, state, radius, cdf, start, lookup, stride) -> state; fills symbols"},
     {NULL, NULL, 0, NULL},
 };
 

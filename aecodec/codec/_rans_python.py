@@ -13,6 +13,7 @@ LOWER = 1 << 31
 ESCAPE_DIGITS = 7
 ESCAPE_SHIFT = PRECISION - 4  # a digit and its flag are a nibble, all sixteen equally likely
 ESCAPE_FREQUENCY = 1 << ESCAPE_SHIFT
+ODD_STATE, ODD_SYMBOL = 232, 120  # trellis.py: what the states of dependent symbols do
 
 State = tuple[int, int, int]  # state of the next operation, state of the one after, bytes read
 
@@ -60,10 +61,16 @@ def decode(
     cdf: np.ndarray,
     start: np.ndarray,
     lookup: np.ndarray,
+    stride: int,
 ) -> State:
-    """Fills symbols (n,) int32 and returns the state after them. Raises ValueError for a damaged stream."""
+    """Fills symbols (n,) int32 and returns the state after them. Raises ValueError for a damaged stream.
+
+    Where ``stride`` is not 0 they are dependent: the table is the one of the level plus stride in quantiser 0 and plus 2
+    stride in quantiser 1, and multiples take the place of symbols.
+    """
     del lookup  # bisection is faster here
-    cdfs = _lists(levels, radius, cdf, start)
+    cdfs = _lists(np.concatenate([np.unique(levels).astype(int) + q * stride for q in (1, 2)]), radius, cdf, start)
+    trellis = 0
     x, y, position = state
 
     def pop(frequency: int, first: int) -> None:
@@ -77,14 +84,7 @@ def decode(
             position += 4
         x, y = y, x
 
-    for i, level in enumerate(levels.tolist()):
-        table = cdfs[level]
-        r = len(table) // 2 - 1
-        symbol = bisect_right(table, x & SLOT_MASK) - 1
-        pop(table[symbol + 1] - table[symbol], table[symbol])
-        if symbol <= 2 * r:
-            symbols[i] = symbol - r
-            continue
+    def pop_escape(r: int) -> int:
         rest, nibble, shift = 0, 8, 0
         while nibble & 8:
             if shift == 3 * ESCAPE_DIGITS:
@@ -94,7 +94,19 @@ def decode(
             rest |= (nibble & 7) << shift
             shift += 3
         magnitude = r + 1 + (rest >> 1)
-        symbols[i] = -magnitude if rest & 1 else magnitude
+        return -magnitude if rest & 1 else magnitude
+
+    for i, level in enumerate(levels.tolist()):
+        quantiser = trellis & 1
+        table = cdfs[level + stride * (1 + quantiser)]
+        r = len(table) // 2 - 1
+        symbol = bisect_right(table, x & SLOT_MASK) - 1
+        pop(table[symbol + 1] - table[symbol], table[symbol])
+        value = symbol - r if symbol <= 2 * r else pop_escape(r)
+        symbols[i] = value
+        if stride:
+            symbols[i] = 2 * value - quantiser * ((value > 0) - (value < 0))
+            trellis = (trellis >> 1) ^ (ODD_STATE if quantiser else 0) ^ (ODD_SYMBOL if value & 1 else 0)
     return x, y, position
 
 

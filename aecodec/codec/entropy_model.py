@@ -6,12 +6,13 @@ this one for coding, so there is one set of numbers.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from types import ModuleType
 
 import numpy as np
 
-from aecodec.codec import integer
+from aecodec.codec import integer, tables
 from aecodec.codec.config import HYPER_STRIDE, Architecture
 from aecodec.codec.gaussian import LEVELS
 from aecodec.codec.integer import (
@@ -24,6 +25,7 @@ from aecodec.codec.integer import (
     IntegerLayer,
 )
 from aecodec.codec.partition import STEPS, group_of
+from aecodec.codec.rans import Tables
 
 HYPER_SCALE_FRAC = 4  # fractional bits of the stored scale indices of z, so that interpolation is smooth
 
@@ -39,13 +41,25 @@ class EntropyModel:
     """All integers of one set of weights.
 
     mean_gain: (GAIN_ROWS, M) int32 with GAIN_FRAC fractional bits, hyper_scale: (KNOTS, Nz) int32 scale indices with
-    HYPER_SCALE_FRAC fractional bits; ``arithmetic`` the module that computes its layers.
+    HYPER_SCALE_FRAC fractional bits; symbol_frequency: the coding tables, see ``tables.frequencies``; ``arithmetic`` the
+    module that computes its layers.
     """
 
     layers: dict[str, IntegerLayer]
     mean_gain: np.ndarray
     hyper_scale: np.ndarray
+    symbol_frequency: np.ndarray
     arithmetic: ModuleType = integer
+
+    @functools.cached_property
+    def tables(self) -> Tables:
+        """The coder's tables.  Raises ValueError where the frequencies make none."""
+        return tables.coder_tables(self.symbol_frequency)
+
+    @functools.cached_property
+    def costs(self) -> np.ndarray:
+        """What a symbol costs, see ``tables.costs``."""
+        return tables.costs(self.symbol_frequency)
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, np.ndarray], arch: Architecture) -> EntropyModel:
@@ -66,7 +80,7 @@ class EntropyModel:
                 input_max=COMPAND_MAX if first else integer.ACTIVATION_MAX,
                 input_frac=0 if first else ACTIVATION_FRAC,
             )
-        return cls(layers, tensors["mean_gain"], tensors["hyper_scale"])
+        return cls(layers, tensors["mean_gain"], tensors["hyper_scale"], tensors["symbol_frequency"])
 
     def hyper_levels(self, shape: tuple[int, int], rate: int) -> np.ndarray:
         """(hz, wz, Nz) uint8: the Gaussian level of every hyper-latent, the same at every position."""

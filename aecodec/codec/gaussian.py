@@ -1,4 +1,4 @@
-"""The tables of the entropy coder: 64 zero-mean Gaussians on a logarithmic grid of scales, in 1/65536.
+"""Zero-mean Gaussians on a logarithmic grid of 64 scales, and the coding tables of hyper-latents that they make.
 
 Level i has the standard deviation 0.12 * exp(i / 8).  Level 0 is never coded: a latent with so small a scale is its
 mean.  The tables are integers computed from ``math.erf``; no entry lies so near a rounding tie that the last digits of
@@ -13,7 +13,6 @@ import zlib
 
 import numpy as np
 
-from aecodec.codec.rans import Tables
 from aecodec.errors import AecodecError
 
 LEVELS = 64
@@ -43,9 +42,9 @@ def cdf_of_level(level: int) -> np.ndarray:
 
 
 @functools.cache
-def tables() -> Tables:
-    """The coder's tables, one per level.  Raises AecodecError where this machine's arithmetic gives others."""
-    result = Tables.from_cdfs([cdf_of_level(level) for level in range(LEVELS)])
-    if zlib.crc32(result.cdf.astype("<u4").tobytes()) != CHECKSUM:
+def cdfs() -> list[np.ndarray]:
+    """The tables, one per level, for ``rans.Tables``.  Raises AecodecError where this machine's arithmetic gives others."""
+    result = [cdf_of_level(level) for level in range(LEVELS)]
+    if zlib.crc32(np.concatenate(result).astype("<u4").tobytes()) != CHECKSUM:
         raise AecodecError("this machine's math.erf gives other coding tables; please report its libc and CPU")
     return result

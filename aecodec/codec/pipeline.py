@@ -19,8 +19,6 @@ from aecodec.runtime import Transforms, open_transforms
 from aecodec.threads import thread_count
 from aecodec.weights import DEFAULT, Weights, find, load
 
-DISTORTION = 25.0  # of rate-distortion optimised rounding, in bits per squared step; found on held-out pictures
-
 
 @dataclass(frozen=True)
 class Encoded:
@@ -71,8 +69,8 @@ class Encoder:
         area = _latent_area(height, width)
 
         def code(y: np.ndarray, z: np.ndarray) -> tuple[bytes, float]:
-            coded = latents.encode(model, y, z, rate, DISTORTION)
-            return coded.payload, coded.estimate
+            coded = latents.encode(model, y, z, rate)
+            return coded.payload, latents.estimate_bits(model, coded)
 
         coded: dict[Box, Future] = {}
         with _workers(side > 0) as workers:

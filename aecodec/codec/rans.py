@@ -126,18 +126,20 @@ class Decoder:
         self._tables = tables
         self._state = (*states, _HEADER.size if data else 0)
 
-    def decode(self, levels: np.ndarray) -> np.ndarray:
+    def decode(self, levels: np.ndarray, stride: int = 0) -> np.ndarray:
         """The next n symbols, (n,) int32, from their levels (n,) uint8.
 
+        With a ``stride`` they are dependent (``trellis.py``), from state 0 on: a symbol has the table level + stride in
+        quantiser 0 and level + 2 * stride in quantiser 1, and the multiples that they stand for are returned.
         Raises RansError if the stream is damaged, ValueError for a level without a table and TypeError for other
         arrays than uint8.
         """
         tables = self._tables
-        levels = _checked_levels(levels, tables)
+        levels = _checked_levels(levels, tables, stride)
         symbols = np.empty(levels.size, np.int32)
         try:
             self._state = _coder.decode(
-                self._data, levels, symbols, self._state, tables.radius, tables.cdf, tables.start, tables.lookup
+                self._data, levels, symbols, self._state, tables.radius, tables.cdf, tables.start, tables.lookup, stride
             )
         except ValueError as error:
             raise RansError(str(error)) from None
@@ -160,9 +162,9 @@ def _flat(name: str, array: np.ndarray, dtype: type[np.generic]) -> np.ndarray:
     return np.require(array, requirements=["C", "A"])
 
 
-def _checked_levels(levels: np.ndarray, tables: Tables) -> np.ndarray:
+def _checked_levels(levels: np.ndarray, tables: Tables, stride: int = 0) -> np.ndarray:
     levels = _flat("levels", levels, np.uint8)
-    if levels.size and levels.max() >= tables.radius.size:
+    if levels.size and int(levels.max()) + 2 * stride >= tables.radius.size:
         raise ValueError(f"no table for level {levels.max()}")
     return levels
 

@@ -18,6 +18,7 @@ def kmac_per_pixel(arch: Architecture) -> dict[str, float]:
     """
     with torch.device("meta"):
         model = Model(arch)
+    model.quantiser.forward = lambda residual, log_scale: (residual, residual)  # it multiplies nothing, and needs values
     side = 4 * PADDING
     counts = {"analysis": 0, "hyper_analysis": 0, "hyper_synthesis": 0, "context": 0, "synthesis": 0}
 

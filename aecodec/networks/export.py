@@ -18,11 +18,14 @@ from aecodec.codec.entropy_model import HYPER_SCALE_FRAC, EntropyModel, layer_na
 from aecodec.codec.gaussian import LEVELS_PER_NAT
 from aecodec.codec.integer import BIAS_LIMIT, GAIN_FRAC, GAIN_ROWS
 from aecodec.codec.quality import INTERVALS
+from aecodec.codec.tables import counts_of
 from aecodec.errors import WeightsError
 from aecodec.networks.complexity import kmac_per_pixel
 from aecodec.networks.integer import IntegerConv2d, weight_exponents
 from aecodec.networks.model import FloatModel, Model
 from aecodec.weights import CARD, TENSORS, Weights, content_hash, is_of_encoder
+
+COUNTED_BEFORE = 1e5  # symbols that each coding table of a weights file stands for where training goes on from it
 
 
 def _integer_tensors(layer: IntegerConv2d) -> dict[str, Tensor]:
@@ -52,6 +55,7 @@ def export_tensors(model: Model) -> dict[str, np.ndarray]:
     tensors["mean_gain"] = torch.round(gains * 2**GAIN_FRAC).to(torch.int32)
     scale = model.hyper_scale * LEVELS_PER_NAT * 2**HYPER_SCALE_FRAC
     tensors["hyper_scale"] = torch.round(scale).to(torch.int32)
+    tensors["symbol_frequency"] = torch.from_numpy(model.quantiser.frequencies())
     arrays = {name: value.contiguous().numpy() for name, value in tensors.items()}
     certify(EntropyModel.from_tensors(arrays, model.arch))
     return arrays
@@ -81,6 +85,8 @@ def import_tensors(weights: Weights) -> dict[str, Tensor]:
         scale = torch.exp2(tensors[f"{name}.exponent"].float())
         state[f"{name}.weight"] = tensors[f"{name}.weight"].float() / scale[:, None, None, None]
         state[f"{name}.bias"] = tensors[f"{name}.bias"].float() / (scale * 2**layer.input_frac)
+    counts = counts_of(weights.tensors["symbol_frequency"], COUNTED_BEFORE)
+    state["quantiser.counts"] = torch.from_numpy(counts)
     state["hyper_scale"] = tensors["hyper_scale"].float() / (LEVELS_PER_NAT * 2**HYPER_SCALE_FRAC)
     return state
 

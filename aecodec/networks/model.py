@@ -10,15 +10,18 @@ from torch import Tensor, nn
 
 from aecodec.codec.config import Architecture
 from aecodec.codec.gaussian import SCALE_MIN
-from aecodec.codec.integer import MEAN_FRAC, SCALE_FRAC
+from aecodec.codec.integer import MEAN_FRAC
 from aecodec.codec.partition import STEPS
 from aecodec.codec.quality import KNOTS, LAMBDA_MAX, LAMBDA_MIN
+from aecodec.codec.trellis import STEP_SIZE
 from aecodec.networks.context import ContextStep, join_steps, split_steps
 from aecodec.networks.hyperprior import HyperAnalysis, HyperSynthesis
 from aecodec.networks.integer import IntegerConv2d, compand, interpolate, round_half_up
+from aecodec.networks.quantiser import DependentQuantiser
 from aecodec.networks.transforms import Analysis, Gain, Synthesis
 
 PROBABILITY_FLOOR = 1e-9
+BIN = 2 * STEP_SIZE  # the distance of two points of one quantiser: what a symbol's rate depends on
 LAMBDA_UNIT = 0.018  # the lambda whose best step is KLT_STEP; gains start at sqrt(lambda / LAMBDA_UNIT)
 LOG_SCALE_TOP = 63 / 8  # nats above SCALE_MIN
 LOG_SCALE_FLOOR = -1.5  # training lets a scale fall this far (in nats) below the smallest that is coded
@@ -83,6 +86,7 @@ class Model(FloatModel):
         super().__init__(arch)
         self.hyper_synthesis = HyperSynthesis(arch)
         self.context = nn.ModuleList(ContextStep(arch, k) for k in range(STEPS))
+        self.quantiser = DependentQuantiser()
         self.hyper_scale = nn.Parameter(torch.full((KNOTS, arch.hyper_latents), math.log(2 / SCALE_MIN)))
         knots = torch.linspace(math.log(LAMBDA_MIN), math.log(LAMBDA_MAX), KNOTS)
         with torch.no_grad():
@@ -122,16 +126,13 @@ class Model(FloatModel):
             mean = mean * gain_part
             if quantised:
                 mean = round_half_up(mean * 2.0**MEAN_FRAC) * 2.0**-MEAN_FRAC
-            coded = log_scale.detach() >= 0.5 * 2.0**-SCALE_FRAC
             residual = y_part - mean
-            symbol = round_half_up(residual) * coded
-            log_scale = log_scale.clamp(LOG_SCALE_FLOOR, LOG_SCALE_TOP)
+            value, step_bits = self.quantiser(residual, log_scale)
             if self.training:
-                step_bits = gaussian_bits(self._noise(residual), log_scale)
-            else:
-                step_bits = gaussian_bits(symbol, log_scale) * coded
+                log_scale = log_scale.clamp(LOG_SCALE_FLOOR, LOG_SCALE_TOP)
+                step_bits = gaussian_bits(self._noise(residual / BIN), log_scale - math.log(BIN))
             bits = bits + step_bits.sum((0, 2, 3, 4))
-            parts.append(symbol + mean)
+            parts.append(value + mean)
             contexts.append(compand(parts[-1], quantised).to(features.dtype))
         y_hat = join_steps(parts).to(memory_format=torch.channels_last)
         picture = self.synthesis(y_hat * self.inverse_gain(position), position)

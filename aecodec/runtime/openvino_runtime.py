@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import sys
+import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -27,9 +29,11 @@ finally:
 
 from aecodec.codec.integer import COMPAND_FRAC, COMPAND_MAX, COMPAND_STEPS, MEAN_FRAC
 from aecodec.codec.quality import INTERVALS, STEPS
+from aecodec.runtime.graph_cache import compiled
 from aecodec.weights import Weights
 
 Node = openvino.Node
+_SOURCE = zlib.crc32(Path(__file__).read_bytes())  # graphs that other code built are others
 PATCH = 8  # pixels each way
 
 
@@ -52,6 +56,7 @@ class OpenVinoTransforms:
     def __init__(self, weights: Weights, threads: int | None = None, *, bfloat16: bool | None = None) -> None:
         """``bfloat16`` None: where the CPU has it."""
         self.device = "cpu"
+        self._id = weights.id + weights.encoder_id
         self._tensors = weights.tensors
         self._arch = weights.arch
         self._core = openvino.Core()
@@ -92,7 +97,7 @@ class OpenVinoTransforms:
         if name not in self._compiled:
             precision = self._network_precision if name.endswith("network") else "f32"
             options = {**self._options, "INFERENCE_PRECISION_HINT": precision}
-            self._compiled[name] = self._core.compile_model(build(), "CPU", options)
+            self._compiled[name] = compiled(self._core, build, options, (self._id, name, _SOURCE))
         return self._compiled[name]
 
     def _lerp(self, name: str, rate: int) -> np.ndarray:

@@ -218,6 +218,7 @@ class Run:
         model.quantise(settings.quantise)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).eval()
+        self.average.quantiser = self.model.quantiser  # one count of symbols
         groups = parameter_groups(self.model, settings)
         self.optimiser: torch.optim.Optimizer = (
             Soap(groups) if settings.optimiser == "soap" else torch.optim.Adam(groups, betas=(0.9, 0.995), fused=True)

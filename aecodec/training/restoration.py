@@ -55,6 +55,7 @@ class Restoration:
         if self.settings.init is not None:
             model.load_state_dict({**model.state_dict(), **_encoder_state(self.settings.init, model)})
         model.requires_grad_(False)
+        model.quantiser.counting = False
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(is_of_encoder(name) and not name.startswith("analysis.klt."))
         return model

@@ -40,8 +40,8 @@ TENSORS = "model.safetensors"
 class Weights:
     """One model, opened: its card, its identity and its tensors by name.
 
-    ``encoder`` is the folder of the restoring encoder that stands in for the model's own; all else, the id in the files
-    that it writes among it, is the model's.
+    ``encoder`` is the folder of the restoring encoder that stands in for the model's own, and ``encoder_id`` what tells it
+    from others; all else, the ``id`` in the files that it writes among it, is the model's.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Weights:
     arch: Architecture
     tensors: dict[str, np.ndarray]
     encoder: Path | None = None
+    encoder_id: str = ""
 
     @functools.cached_property
     def entropy_model(self) -> EntropyModel:
@@ -157,7 +158,8 @@ def restoring(name: str, decoder: str | None = None, task: str | None = None) ->
     same = {key: getattr(whole.arch, key) for key in ENCODER_ONLY}
     if replace(encoder.arch, **same) != whole.arch or not all(map(is_of_encoder, encoder.tensors)):
         raise WeightsError(f"the encoder in {encoder.folder} does not fit its decoder")
-    return replace(whole, arch=encoder.arch, tensors=whole.tensors | encoder.tensors, encoder=encoder.folder)
+    return replace(whole, arch=encoder.arch, tensors=whole.tensors | encoder.tensors,
+                   encoder=encoder.folder, encoder_id=encoder.id)
 
 
 def is_of_encoder(tensor: str) -> bool:

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from aecodec.codec import gaussian
-from aecodec.codec.gaussian import LEVELS, cdf_of_level, scale_of_level, tables
+from aecodec.codec.gaussian import LEVELS, cdf_of_level, scale_of_level
 from aecodec.errors import AecodecError
 
 
 def test_tables_are_checked_against_this_machine(monkeypatch):
     """A machine whose erf differs must say so; it would decode every file to garbage."""
-    monkeypatch.setattr(gaussian, "tables", gaussian.tables.__wrapped__)
-    gaussian.tables()
+    monkeypatch.setattr(gaussian, "cdfs", gaussian.cdfs.__wrapped__)
+    gaussian.cdfs()
     true_erf = math.erf
     monkeypatch.setattr(math, "erf", lambda x: true_erf(x * (1 + 1e-4)))
     with pytest.raises(AecodecError, match=r"math\.erf"):
-        gaussian.tables()
+        gaussian.cdfs()
 
 
 def test_no_entry_is_near_a_rounding_tie():
@@ -63,12 +63,3 @@ def test_code_length_is_the_entropy(level):
     bits = np.where(value <= radius, 16 - np.log2(inside), 16 - np.log2(frequency[-1]) + 4 * digits)
     assert p.sum() == pytest.approx(1, abs=1e-9)
     assert entropy - 1e-6 < (p * bits).sum() < entropy + max(0.005 * entropy, 0.002)
-
-
-def test_tables_hold_every_level():
-    """The model speaks of 64 levels; a table in another's place would be misread without an error."""
-    all_tables = tables()
-    for level in range(LEVELS):
-        begin = all_tables.start[level]
-        cdf = cdf_of_level(level)
-        assert np.array_equal(all_tables.cdf[begin : begin + len(cdf)], cdf)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from aecodec import weights
-from aecodec.codec import latents, rans
+from aecodec.codec import latents, rans, tables, trellis
 from aecodec.codec.bitstream import read
 from aecodec.codec.entropy_model import EntropyModel
-from aecodec.codec.gaussian import tables
+from aecodec.codec.gaussian import LEVELS
 from aecodec.codec.integer import COMPAND_MAX, MEAN_FRAC
 from aecodec.codec.quality import MAX_INDEX, index_of_quality
 from aecodec.errors import BitstreamError
@@ -34,7 +34,7 @@ def altered(model: EntropyModel, change) -> EntropyModel:
         def predict(self, *args):
             return change(*super().predict(*args))
 
-    return Altered(model.layers, model.mean_gain, model.hyper_scale)
+    return Altered(model.layers, model.mean_gain, model.hyper_scale, model.symbol_frequency)
 
 
 @pytest.mark.parametrize("rate", [0, 1000, MAX_INDEX])
@@ -51,15 +51,16 @@ def test_extreme_latents_survive(model):
     """Latents far outside of what the model knows, as an adversarial picture makes them, are clamped but consistent."""
     y, z = random_latents(model, 4, 4, 1e7)
     coded = latents.encode(model, y, z * 1000, 500)
-    assert np.abs(coded.latents).max() >= latents.SYMBOL_MAX << MEAN_FRAC >> 1
+    assert np.abs(coded.latents).max() >= latents.RESIDUAL_MAX * 2**MEAN_FRAC / 2
     assert np.array_equal(latents.decode(model, coded.payload, y.shape[:2], 500), coded.latents)
 
 
-def test_quantisation_error_is_half_a_step(model):
-    """Whatever is coded is coded to half a step, however wrong the prediction is."""
+def test_quantisation_error_is_bounded(model):
+    """Whatever is coded is coded to one step of the coarser quantiser, however wrong the prediction is."""
     y, z = random_latents(model, 8, 8, 5)
-    coded = latents.encode(altered(model, lambda mean, level: (mean - 50, np.maximum(level, 1))), y, z, 1500)
-    assert np.abs(coded.latents * 2.0**-MEAN_FRAC - y).max() <= 0.5
+    wrong = altered(model, lambda mean, level: (mean - 50, np.maximum(level, 1)))
+    coded = latents.encode(wrong, y, z, 1500, distortion=1e6)
+    assert np.abs(coded.latents * 2.0**-MEAN_FRAC - y).max() <= 2 * trellis.STEP_SIZE
 
 
 def test_latents_of_level_zero_cost_nothing(model):
@@ -69,7 +70,7 @@ def test_latents_of_level_zero_cost_nothing(model):
     coded = latents.encode(skipping, y, z, 1000)
     symbols = np.clip(np.rint(z), -COMPAND_MAX, COMPAND_MAX).astype(np.int32).ravel()
     levels = np.ascontiguousarray(model.hyper_levels(z.shape[:2], 1000)).ravel()
-    assert coded.payload == rans.encode(symbols, levels, tables())
+    assert coded.payload == rans.encode(symbols, levels, model.tables)
     assert coded.latents.any()
     assert np.array_equal(latents.decode(skipping, coded.payload, y.shape[:2], 1000), coded.latents)
 
@@ -82,16 +83,27 @@ def test_payload_is_as_long_as_the_model_says(encoder, quality):
     assert len(payload) == pytest.approx(encoded.estimate / 8, rel=0.01, abs=100)
 
 
-def test_estimate_is_the_information_of_the_symbols():
+def test_estimate_is_the_information_of_the_symbols(model):
     """The coder is judged by this number; if it is wrong, so is the verdict."""
-    symbols = np.array([0, 0, -5], np.int32)
-    levels = np.array([0, 40, 40], np.uint8)
-    sigma = 0.12 * np.exp(5)
-    density = -np.log2(  # of so wide a Gaussian, which is flat over a step
-        np.exp(-((symbols / sigma) ** 2) / 2) / (sigma * np.sqrt(2 * np.pi))
-    )
-    assert latents.estimate_bits(symbols[:1], levels[:1]) == pytest.approx(0, abs=1e-4)
-    assert latents.estimate_bits(symbols, levels) == pytest.approx(density[1:].sum(), abs=1e-3)
+    rows = np.array([0, LEVELS + 20, 2 * LEVELS + 20, 2 * LEVELS + 20], np.uint8)
+    coded = latents.CodedLatents(None, b"", np.array([0, -1, 2, 10**4], np.int32), rows)
+    escape = 16 - np.log2(tables.split(model.symbol_frequency)[LEVELS + 20][-1])
+    expected = model.costs[0, 20, 1] + model.costs[1, 20, 2] + escape  # and level 0 is certain
+    assert latents.estimate_bits(model, coded) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("multiple", [latents.MULTIPLE_MAX + 4, -(2**20)])
+def test_latents_out_of_range_are_refused(model, multiple):
+    """They would carry int32 arithmetic and the companding table beyond what they hold."""
+    always = altered(model, lambda mean, level: (mean, np.full_like(level, 9)))
+    z = np.zeros((1, 1, model.hyper_scale.shape[1]), np.float32)
+    rows = latents.encode(always, np.zeros((4, 4, model.mean_gain.shape[1]), np.float32), z, 0).rows
+    symbols = np.zeros(len(rows), np.int32)
+    symbols[z.size] = multiple // 2  # even, as the others are: the state stays 0
+    rows[z.size :] = LEVELS + 9
+    payload = rans.encode(symbols, rows, model.tables)
+    with pytest.raises(BitstreamError, match="latents out of range"):
+        latents.decode(always, payload, (4, 4), 0)
 
 
 def test_payload_of_another_size_is_refused(model):
@@ -113,4 +125,4 @@ def test_hyper_latents_out_of_range_are_refused(model, value):
     symbols = np.zeros(levels.shape, np.int32)
     symbols[3] = value
     with pytest.raises(BitstreamError, match="hyper-latents out of range"):
-        latents.decode(model, rans.encode(symbols, levels, tables()), (4, 4), 0)
+        latents.decode(model, rans.encode(symbols, levels, model.tables), (4, 4), 0)

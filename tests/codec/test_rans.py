@@ -10,6 +10,7 @@ import pytest
 
 from aecodec.codec import _rans_python, rans
 from aecodec.codec.rans import Decoder, RansError, Tables, encode
+from aecodec.codec.trellis import multiples
 
 PURE_PYTHON = bool(os.environ.get("AECODEC_PURE_PYTHON"))
 LOWER = 2**31
@@ -109,6 +110,21 @@ def test_round_trip(coder, count):
     stream = encode(symbols, levels, TABLES)
     assert stream == _rans_python.encode(symbols, levels, TABLES.radius, TABLES.cdf, TABLES.start)
     np.testing.assert_array_equal(decode_all(stream, levels, TABLES), symbols)
+
+
+@pytest.mark.parametrize("count", [1, 2, 50, 5000])
+def test_round_trip_of_dependent_symbols(coder, count):
+    """The decoder must find the quantiser of each symbol, and so its table, in the symbols before."""
+    rng = np.random.default_rng(count)
+    symbols = rng.integers(-12, 13, count).astype(np.int32)  # the tables' radii are 1, 3, 8: many escapes
+    state, quantisers = 0, []
+    for k in symbols.tolist():
+        quantisers.append(state & 1)
+        state = state >> 1 ^ (232 if state & 1 else 0) ^ (120 if k & 1 else 0)
+    rows = (1 + np.array(quantisers)).astype(np.uint8)
+    decoder = Decoder(encode(symbols, rows, TABLES), TABLES)
+    np.testing.assert_array_equal(decoder.decode(zeros(count), 1), multiples(symbols, np.array(quantisers)))
+    decoder.finish()
 
 
 def test_round_trip_at_the_extremes_of_probability(coder):
@@ -252,6 +268,8 @@ def test_level_without_a_table(coder):
         encode(np.zeros(2, np.int32), np.array([0, 1], np.uint8), TINY)
     with pytest.raises(ValueError, match="no table for level 255"):
         Decoder(b"", TINY).decode(np.array([255], np.uint8))
+    with pytest.raises(ValueError, match="no table"):
+        Decoder(b"", TABLES).decode(zeros(1), 3)
 
 
 def test_arrays_of_another_kind(coder):
@@ -316,7 +334,7 @@ def test_extension_refuses_arrays_that_do_not_fit(extension, shorten):
     if shorten < 6:
         arrays[shorten] = arrays[shorten][:-1].copy()
     with pytest.raises(TypeError, match="do not fit"):
-        extension.decode(stream, *arrays[:2], state, *arrays[2:])
+        extension.decode(stream, *arrays[:2], state, *arrays[2:], 0)
     if shorten < 5:
         with pytest.raises(TypeError, match="do not fit"):
             extension.encode(arrays[1], arrays[0], *arrays[2:5])
@@ -335,7 +353,8 @@ def test_extension_survives_damaged_tables(extension, name):
         damaged[where] = rng.choice(np.array([0, 1, 300, 65535, 2**31 - 1, -1])).astype(damaged.dtype)
         for code in (
             lambda: extension.encode(symbols, levels, *list(arrays.values())[:3]),
-            lambda: extension.decode(stream, levels, symbols.copy(), (LOWER, 2**62, 16), *arrays.values()),
+            lambda: extension.decode(stream, levels, symbols.copy(), (LOWER, 2**62, 16), *arrays.values(), 0),
+            lambda: extension.decode(stream, levels % 2, symbols.copy(), (LOWER, 2**62, 16), *arrays.values(), 1),
         ):
             try:
                 code()

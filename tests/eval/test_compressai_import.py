@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aecodec.codec import rans
-from aecodec.codec.gaussian import LEVELS, cdf_of_level, scale_of_level, tables
+from aecodec.codec.gaussian import LEVELS, cdf_of_level, cdfs, scale_of_level
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +46,10 @@ def test_our_coder_is_as_short_as_compressais(compressai):
     from compressai import ans
 
     symbols, levels, _ = samples(20000)
-    cdfs = [cdf_of_level(level).tolist() for level in range(LEVELS)]
-    offsets = [-((len(cdf) - 3) // 2) for cdf in cdfs]
+    lists = [cdf_of_level(level).tolist() for level in range(LEVELS)]
+    offsets = [-((len(cdf) - 3) // 2) for cdf in lists]
     theirs = ans.RansEncoder().encode_with_indexes(
-        symbols.tolist(), levels.astype(int).tolist(), cdfs, [len(cdf) for cdf in cdfs], offsets
+        symbols.tolist(), levels.astype(int).tolist(), lists, [len(cdf) for cdf in lists], offsets
     )
-    ours = rans.encode(symbols, levels, tables())
+    ours = rans.encode(symbols, levels, rans.Tables.from_cdfs(cdfs()))
     assert len(ours) <= len(theirs) * 1.001 + 16

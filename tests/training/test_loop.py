@@ -11,7 +11,7 @@ from PIL import Image
 
 from aecodec.codec.quality import KNOTS
 from aecodec.errors import AecodecError
-from aecodec.networks.export import import_tensors, save_weights
+from aecodec.networks.export import COUNTED_BEFORE, import_tensors, save_weights
 from aecodec.training.data import Pictures
 from aecodec.training.klt import principal_components
 from aecodec.training.loop import Run, initial_state, validate
@@ -125,10 +125,10 @@ def test_a_gradient_that_is_not_a_number_is_not_applied(pictures, tmp_path, monk
     for _ in range(32):
         run._train_step()
         run.step += 1
-    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    before = {name: value.clone() for name, value in run.model.named_parameters()}
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(math.nan))
     run._train_step()
-    assert all(torch.equal(value, before[name]) for name, value in run.model.state_dict().items())
+    assert all(torch.equal(value, before[name]) for name, value in run.model.named_parameters())
 
 
 def test_weights_come_back_as_they_were_written(pictures, tmp_path):
@@ -142,7 +142,8 @@ def test_weights_come_back_as_they_were_written(pictures, tmp_path):
     second = import_tensors(load(str(tmp_path / "again")))
     assert first.keys() == run.average.state_dict().keys()
     for name in first:
-        assert torch.allclose(first[name], second[name], rtol=0, atol=1e-6), name
+        atol = 1e-2 * COUNTED_BEFORE if name == "quantiser.counts" else 1e-6  # tables take a prior along
+        assert torch.allclose(first[name], second[name], rtol=0, atol=atol), name
 
 
 def test_principal_components_compact_correlated_blocks():
