@@ -8,7 +8,7 @@ Importing this module loads neither torch nor numpy nor Pillow; the functions be
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from aecodec.errors import AecodecError, BitstreamError, LimitError, PictureError, TargetError, WeightsError
 
@@ -26,26 +26,37 @@ __all__ = [
     "TargetError",
     "WeightsError",
     "decode",
+    "denoise",
     "encode",
     "info",
+    "inpaint",
     "register_pillow",
 ]
 
 
 def encode(
-    image: Image, quality: float = 60, *, weights: str = "photo", device: str = "auto", frame: int | None = None
+    image: Image,
+    quality: float = 60,
+    *,
+    weights: str = "photo",
+    restore: str | None = None,
+    device: str = "auto",
+    frame: int | None = None,
 ) -> bytes:
     """A picture as the bytes of an .aec file.
 
     ``quality`` is 0..100, ``weights`` an installed name or a folder, ``device`` "auto", "cpu" or "cuda", ``frame`` one of
-    an animation, from 0.  ICC, EXIF and XMP that Pillow found in the picture are kept, and alpha without loss; a
-    UserWarning says what is not.  Raises PictureError, WeightsError, or ValueError for a quality out of range.
+    an animation, from 0; ``restore`` are weights, such as "denoise", that take noise out on the way.  ICC, EXIF and XMP
+    that Pillow found in the picture are kept, and alpha without loss; a UserWarning says what is not.  Raises PictureError,
+    WeightsError, or ValueError for a quality out of range.
     """
     from aecodec.codec import pipeline
     from aecodec.codec.quality import index_of_quality
+    from aecodec.weights import restoring
 
     index = index_of_quality(quality)
-    return pipeline.Encoder(image, weights=weights, device=device, frame=frame).encode(index).data
+    opened = weights if restore is None else restoring(restore, weights, "denoise")
+    return pipeline.Encoder(image, weights=opened, device=device, frame=frame).encode(index).data
 
 
 def decode(
@@ -68,6 +79,40 @@ def decode(
     from aecodec.codec import pipeline
 
     return pipeline.decode(data, weights=weights, device=device, crop=crop, max_pixels=max_pixels)
+
+
+def denoise(
+    image: Image, sigma: float | None = None, *, weights: str = "denoise", decoder: str | None = None, device: str = "auto"
+) -> Image:
+    """A picture without its noise and JPEG artefacts, as ``decode`` gives one, with its alpha and metadata.
+
+    ``sigma`` is the standard deviation of Gaussian noise in levels of 0..255 where it is known; ``weights`` an installed
+    name or a folder, ``decoder`` the same for the weights that they were trained for, None for those installed.  Raises
+    what ``encode`` does.
+    """
+    from aecodec.restore import pictures
+
+    return pictures.denoise(image, sigma, weights=weights, decoder=decoder, device=device)
+
+
+def inpaint(
+    image: Image,
+    mask: Image,
+    *,
+    method: Literal["learned", "classical"] = "learned",
+    weights: str = "inpaint",
+    decoder: str | None = None,
+    device: str = "auto",
+) -> Image:
+    """A picture with what is missing filled in; its other pixels, alpha and metadata are as they were.
+
+    ``mask`` has the size in which the picture is shown and is white (128 or more) where it is missing.  ``method``
+    "classical" needs no weights; the rest is as for ``denoise``.  Raises PictureError also for a mask of another size or
+    one that is white all over.
+    """
+    from aecodec.restore import pictures
+
+    return pictures.inpaint(image, mask, method=method, weights=weights, decoder=decoder, device=device)[0]
 
 
 def info(data: bytes) -> Header:

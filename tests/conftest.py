@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,6 +95,30 @@ def tiny(tmp_path_factory) -> tuple:
     folder = tmp_path_factory.mktemp("weights") / "tiny"
     save_weights(model, folder, "tiny", {})
     return model, folder
+
+
+@pytest.fixture(scope="session")
+def restorers(tiny, tmp_path_factory) -> dict[str, str]:
+    """Folders of restoring weights by task, for the decoder of ``tiny``: its own encoder, but for a hint that it heeds."""
+    import torch
+
+    from aecodec.codec.config import Architecture
+    from aecodec.networks.export import save_encoder
+    from aecodec.networks.model import Model
+    from aecodec.training.restoration import grown
+    from aecodec.weights import load
+
+    whole, folder = tiny
+    model = Model(Architecture(**{**whole.arch.to_dict(), "inputs": 4}))
+    model.load_state_dict(grown(whole.state_dict(), model))
+    with torch.no_grad():
+        model.analysis.stem.weight[:, 192:].normal_(0, 0.1, generator=torch.Generator().manual_seed(1))
+    folders = {}
+    for task in ("denoise", "inpaint"):
+        folders[task] = str(tmp_path_factory.mktemp("restorers") / task)
+        card = {"task": task, "decoder": load(str(folder)).card["sha256"]}
+        save_encoder(model, Path(folders[task]), task, card)
+    return folders
 
 
 @pytest.fixture

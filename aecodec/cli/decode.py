@@ -5,12 +5,10 @@ from __future__ import annotations
 import functools
 import json
 import time
-from pathlib import Path
 
 import click
 
 from aecodec.cli import batch, files, options
-from aecodec.errors import AecodecError
 
 
 class Crop(click.ParamType):
@@ -61,7 +59,7 @@ def decode(paths, output_dir, recursive, threads, as_json, **settings):
 def _work(job: files.Job, weights, crop, update, device, max_pixels, force) -> batch.Done:
     if update and files.up_to_date(job):
         return batch.SKIPPED
-    kind = _format(job.output)
+    kind = files.format_of(job.output)
     files.check_output(job, force or update)
     from aecodec.codec.bitstream import read_header
 
@@ -78,17 +76,3 @@ def _work(job: files.Job, weights, crop, update, device, max_pixels, force) -> b
     width, height = metadata.shown_size(image.size, image.info.get("exif", b""))
     report = {"width": width, "height": height, "decode_seconds": round(seconds, 4)}
     return batch.Done(report, len(data), len(written))
-
-
-def _format(output: str) -> str:
-    """Pillow's name of the format that an output's extension stands for."""
-    from PIL import Image
-
-    if output == files.STANDARD:
-        return "PNG"
-    extension = Path(output).suffix.lower()
-    Image.preinit()  # the usual formats; all others take another 20 ms to load
-    kind = Image.EXTENSION.get(extension) or Image.registered_extensions().get(extension)
-    if kind in (None, "AEC") or kind not in Image.SAVE:
-        raise AecodecError(f"cannot write pictures with the extension {extension!r}; use .png, .jpg, .webp or .tif")
-    return kind

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,24 +35,19 @@ class ByteSize(click.ParamType):
         return int(size)
 
 
-class Finite(click.FloatRange):
-    """A number in a range; click's own type takes "nan" for one."""
-
-    def convert(self, value, param, ctx) -> float:
-        number = super().convert(value, param, ctx)
-        return number if math.isfinite(number) else self.fail(f"{value} is not a finite number", param, ctx)
-
-
 @click.command()
 @click.argument("paths", metavar="IN... OUT", nargs=-1, required=True, type=options.file_names)
-@click.option("-q", "--quality", type=Finite(0, 100),
+@click.option("-q", "--quality", type=options.Finite(0, 100),
               help=f"0 is smallest, 100 visually lossless.  [default: {DEFAULT_QUALITY:g}]")
-@click.option("--bpp", type=Finite(min=0, min_open=True), help="At most this many bits per pixel.")
+@click.option("--bpp", type=options.Finite(min=0, min_open=True), help="At most this many bits per pixel.")
 @click.option("--size", type=ByteSize(), help="At most this many bytes.")
-@click.option("--psnr", type=Finite(min=0, min_open=True), metavar="DB", help="At least this PSNR.")
+@click.option("--psnr", type=options.Finite(min=0, min_open=True), metavar="DB", help="At least this PSNR.")
 @options.weights
+@click.option("--restore", metavar="NAME", type=options.file_names, shell_complete=options.installed_encoders,
+              help="Take noise and artefacts out on the way: installed weights such as denoise, or a folder that holds "
+                   "some.")
 @click.option("--strip", is_flag=True, help="Drop EXIF and XMP; an EXIF orientation is applied.")
-@click.option("--frame", type=click.IntRange(min=0), metavar="N", help="Take this frame or page of several, from 0.")
+@options.frame
 @options.output_dir
 @options.recursive
 @options.update
@@ -70,6 +64,7 @@ def encode(paths, quality, bpp, size, psnr, output_dir, recursive, threads, as_j
     aecodec encode --size 40k photo.png photo.aec
     aecodec encode --output-dir small *.png
     aecodec encode -r --update --output-dir small photos
+    aecodec encode --restore denoise noisy.png clean.aec
 
     OUT may be "-" for standard output, IN for standard input.  An OUT with a picture's extension is refused without
     --force, so that "aecodec encode *.png" cannot overwrite a picture.  An IN with --output-dir may be a folder, which
@@ -78,12 +73,14 @@ def encode(paths, quality, bpp, size, psnr, output_dir, recursive, threads, as_j
     target = {"quality": quality, "bpp": bpp, "size": size, "psnr": psnr}
     if sum(value is not None for value in target.values()) > 1:
         raise click.UsageError("--quality, --bpp, --size and --psnr exclude each other")
+    if psnr is not None and settings["restore"] is not None:
+        raise click.UsageError("--psnr compares with IN, from which --restore departs; give a --quality, --bpp or --size")
     tasks = files.jobs(paths, output_dir, files.EXTENSION, files.PICTURE_EXTENSIONS, recursive)
     work = functools.partial(_work, target=target, **settings)
     batch.run(tasks, work, show=json.dumps if as_json else None, verb="encoded", threads=threads, device=settings["device"])
 
 
-def _work(job: files.Job, target: dict, weights, strip, frame, update, device, max_pixels, force) -> batch.Done:
+def _work(job: files.Job, target: dict, weights, restore, strip, frame, update, device, max_pixels, force) -> batch.Done:
     if Path(job.output).suffix.lower() in files.PICTURE_EXTENSIONS and not force:
         raise AecodecError(f"the output {job.output} has a picture's extension; --force writes it all the same")
     if update and files.up_to_date(job):
@@ -96,6 +93,10 @@ def _work(job: files.Job, target: dict, weights, strip, frame, update, device, m
     image = formats.open_picture(data, max_pixels)
 
     start = time.perf_counter()
+    if restore is not None:
+        from aecodec.weights import restoring
+
+        weights = restoring(restore, weights, "denoise")
     encoder = Encoder(image, weights=weights, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
     encoded, db = _meet_target(encoder, **target)
     seconds = time.perf_counter() - start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import shlex
 import sys
@@ -36,15 +37,18 @@ JOURNAL = "measurements.jsonl"
               help="Draw a published curve too, from JSON in CompressAI's form.")
 @click.option("-j", "--processes", type=click.IntRange(min=1), default=1, show_default=True,
               help="Measurements at a time.")
+@click.option("--task", type=click.Choice(["denoise", "inpaint", "dejpeg"]),
+              help="Instead of codecs: compare restoring weights (--weights, one) with classical methods.")
 @click.option("--compare", nargs=2, type=click.Path(dir_okay=False), metavar="A B",
               help="Instead: say what changed from one results.json to another.")
-def eval(inputs, folder, recursive, codecs, weights, qualities, metrics, anchor, references, processes, compare):
-    """Compare codecs on pictures of your own, and write a report.
+def eval(inputs, folder, recursive, codecs, weights, qualities, metrics, anchor, references, processes, task, compare):
+    """Compare codecs, or ways to restore, on pictures of your own, and write a report.
 
     \b
     aecodec eval photos -o report
     aecodec eval photos --codecs aecodec,jpeg,webp --qualities 5 -o report
     aecodec eval --compare old/results.json new/results.json
+    aecodec eval photos --task denoise -o report
 
     IN is any number of pictures, folders and patterns.  A run that was cut goes on from where it was: the same command
     measures only what is missing.  Seconds are those of one CPU and one thread.
@@ -57,10 +61,15 @@ def eval(inputs, folder, recursive, codecs, weights, qualities, metrics, anchor,
             return
         if not inputs or not folder:
             raise click.UsageError("give at least one IN, and -o FOLDER")
-        failed = _report(
-            inputs, Path(folder), recursive, _words(codecs), _words(weights), qualities, _words(metrics), anchor,
-            references, processes,
-        )  # fmt: skip
+        if task:
+            if codecs or qualities or metrics or anchor or references:
+                raise click.UsageError("--task goes with --weights, -r and -j only")
+            failed = _restoration(inputs, Path(folder), recursive, weights, task, processes)
+        else:
+            failed = _report(
+                inputs, Path(folder), recursive, _words(codecs), _words(weights), qualities, _words(metrics), anchor,
+                references, processes,
+            )  # fmt: skip
     except AecodecError as error:
         click.echo(f"aecodec: {error}", err=True)
         sys.exit(files.FAILED)
@@ -107,10 +116,7 @@ def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anch
     if clash := published.keys() & set(names):
         raise AecodecError(f"a published curve and a codec are both named {clash.pop()!r}")
     paths = measure.find_pictures(inputs, recursive)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AecodecError(f"cannot make {folder}: {(error.strerror or str(error)).lower()}") from None
+    _make(folder)
     journal = measure.Journal(folder / JOURNAL)
     for name, reason in absent.items():
         files.complain(name, f"left out: {reason}")
@@ -134,20 +140,57 @@ def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anch
         for entry in sidebyside.embed(shown, found, summary, processes):
             embedded.append(entry)
             step()
-    for name, text in (
-        ("results.json", json.dumps(summary, indent=1, allow_nan=False) + "\n"),
-        ("results.csv", results.as_csv(summary)),
-        ("report.html", report.render(summary, embedded)),
-    ):
-        files.write_output(files.Job("", str(folder / name)), text.encode())
+    _write(folder, summary, results.as_csv(summary), report.render(summary, embedded))
     click.echo("\n".join([*results.headlines(summary), str(folder / "report.html")]))
     return bool(failures)
 
 
+def _restoration(inputs, folder: Path, recursive: bool, weights: str | None, task: str, processes: int) -> bool:
+    """Measures ways to restore and writes the report.  True where something could not be measured."""
+    use_threads(1)
+    from aecodec.eval import measure, restoration, results
+
+    if importlib.util.find_spec("scipy") is None:
+        raise AecodecError("eval --task needs scipy: pip install 'aecodec[eval,restore]'")
+    paths = measure.find_pictures(inputs, recursive)
+    methods, absent = restoration.open_methods(task, weights)
+    _make(folder)
+    for name, reason in absent.items():
+        files.complain(name, f"left out: {reason}")
+    pictures, failures = measure.open_pictures(paths)
+    measured = []
+    with _progress("measuring", len(pictures) * len(restoration.CASES[task])) as step:
+        for each in restoration.measure_all(pictures, task, methods, processes):
+            measured.append(each)
+            failures += each.failures
+            step()
+    for failure in failures:
+        files.complain(failure.picture, failure)
+    if not any(each.values for each in measured):
+        raise AecodecError("nothing could be measured")
+    summary = restoration.summarise(task, methods, measured, absent)
+    command = shlex.join(["aecodec", *sys.argv[1:]])
+    summary["environment"] = results.environment(command, processes, restoration.PACKAGES)
+    _write(folder, summary, restoration.as_csv(summary), restoration.render(summary, measured))
+    click.echo("\n".join([*restoration.headlines(summary), str(folder / "report.html")]))
+    return bool(failures)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AecodecError(f"cannot make {folder}: {(error.strerror or str(error)).lower()}") from None
+
+
+def _write(folder: Path, summary: dict, table: str, page: str) -> None:
+    text = json.dumps(summary, indent=1, allow_nan=False) + "\n"
+    for name, content in (("results.json", text), ("results.csv", table), ("report.html", page)):
+        files.write_output(files.Job("", str(folder / name)), content.encode())
+
+
 def _need_packages() -> None:
     """Raises AecodecError where the extra is not installed: better known now than after hours of measuring."""
-    import importlib.util
-
     for package in ("bjontegaard", "scipy", "ssimulacra2"):
         if importlib.util.find_spec(package) is None:
             raise AecodecError(f"eval needs {package}: pip install 'aecodec[eval]'")

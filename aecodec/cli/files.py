@@ -155,6 +155,20 @@ def check_output(job: Job, force: bool) -> None:
         raise AecodecError(f"{path} exists; --force replaces it")
 
 
+def format_of(output: str) -> str:
+    """Pillow's name of the format that an output's extension stands for.  Raises AecodecError where it writes none."""
+    from PIL import Image
+
+    if output == STANDARD:
+        return "PNG"
+    extension = Path(output).suffix.lower()
+    Image.preinit()  # the usual formats; all others take another 20 ms to load
+    kind = Image.EXTENSION.get(extension) or Image.registered_extensions().get(extension)
+    if kind in (None, "AEC") or kind not in Image.SAVE:
+        raise AecodecError(f"cannot write pictures with the extension {extension!r}; use .png, .jpg, .webp or .tif")
+    return kind
+
+
 def write_output(job: Job, data: bytes) -> None:
     """Writes a whole file or none: a temporary file beside it, then a rename.
 

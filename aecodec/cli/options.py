@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
 
 
+class Finite(click.FloatRange):
+    """A number in a range; click's own type takes "nan" for one."""
+
+    def convert(self, value, param, ctx) -> float:
+        number = super().convert(value, param, ctx)
+        return number if math.isfinite(number) else self.fail(f"{value} is not a finite number", param, ctx)
+
+
 def _installed(ctx, param, incomplete: str) -> list[str]:
     """Names of installed weights for shell completion; ``aecodec.weights`` would import numpy."""
-    folder = Path(__file__).parent.parent / "weights"
-    return sorted(path.parent.name for path in folder.glob(f"{incomplete}*/card.toml"))
+    return _cards(incomplete, encoders=False)
+
+
+def installed_encoders(ctx, param, incomplete: str) -> list[str]:
+    """Names of installed weights for restoration."""
+    return _cards(incomplete, encoders=True)
+
+
+def _cards(incomplete: str, encoders: bool) -> list[str]:
+    cards = (Path(__file__).parent.parent / "weights").glob(f"{incomplete}*/card.toml")
+    return sorted(card.parent.name for card in cards if ("\ndecoder = " in card.read_text("utf-8")) == encoders)
 
 
 # click.Path only so that shells complete the names of files; what is there is looked at when its turn comes
@@ -18,6 +36,9 @@ file_names = click.Path(readable=False)
 weights = click.option("--weights", default="photo", show_default=True, shell_complete=_installed,
                        help="Installed weights, or a folder that holds some.")
 weights_argument = click.argument("name", default="photo", shell_complete=_installed)
+decoder = click.option("--decoder", metavar="FOLDER", type=file_names,
+                       help="The weights that those were trained for, where they are not installed.")
+frame = click.option("--frame", type=click.IntRange(min=0), metavar="N", help="Take this frame or page of several, from 0.")
 device = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
                       help="Where the networks run.")
 threads = click.option("-j", "--threads", type=click.IntRange(min=1),

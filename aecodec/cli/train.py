@@ -61,7 +61,6 @@ def _train(settings, folder: Path) -> None:
         import torch  # noqa: F401
     except ModuleNotFoundError as error:
         raise AecodecError(f"training needs {error.name}: pip install 'aecodec[train]'") from None
-    from aecodec.networks.export import save_weights
     from aecodec.training.loop import Run
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,5 +75,5 @@ def _train(settings, folder: Path) -> None:
         "settings": {key: value for key, value in settings.to_dict().items() if key not in ("data", "architecture")},
     }
     run.average.cpu()
-    identity = save_weights(run.average, folder / "weights", settings.name, {"training": training})
+    identity = run.task.save(run.average, folder / "weights", {"training": training})
     click.echo(f"{folder / 'weights'}: weights {identity} after {run.step} steps")

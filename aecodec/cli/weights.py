@@ -24,14 +24,14 @@ def weights():
 @weights.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per model.")
 def list_(as_json):
-    """List installed weights, the default first.
+    """List installed weights, the default first and encoders for restoration last.
 
     \b
     aecodec weights list
     """
     from aecodec import weights as store
 
-    for name in store.names():
+    for name in [*store.names(), *store.names(encoders=True)]:
         card = store.read_card(store.INSTALLED / name)
         entry = {"name": name, "id": card.get("sha256", "?")[:8], "purpose": card.get("purpose", "")}
         click.echo(json.dumps(entry) if as_json else "{name:12} {id}  {purpose}".format(**entry).rstrip())
@@ -48,13 +48,15 @@ def show(name):
     try:
         from aecodec import weights as store
 
-        opened = store.load(name)
+        opened = store.load_any(name)
         click.echo((opened.folder / store.CARD).read_text("utf-8").rstrip())
     except AecodecError as error:
         click.echo(f"aecodec: {error}", err=True)
         sys.exit(1)
     costs = opened.card.get("kmac_per_pixel")
-    if costs:
+    if costs and store.is_restoring(opened.card):
+        click.echo(f"\nthousands of multiply-accumulates per pixel, this encoder: {sum(costs.values()):.1f}")
+    elif costs:
         shared = costs["hyper_synthesis"] + costs["context"]
         click.echo("\nthousands of multiply-accumulates per pixel, all networks:")
         click.echo(f"  writing {costs['analysis'] + costs['hyper_analysis'] + shared:.1f}")
@@ -76,8 +78,11 @@ def verify(name):
         from aecodec import weights as store
         from aecodec.codec.certificate import certify, known_answer
 
-        opened = store.load(name)
+        opened = store.load_any(name)
         click.echo(f"{opened.name} {opened.id}: content hash as the card states")
+        if store.is_restoring(opened.card):
+            opened = store.restoring(name)
+            click.echo(f"an encoder for the decoder {opened.name} {opened.id}, which follows")
         bounds = certify(opened.entropy_model)
         if bounds != opened.card.get("largest_sums", bounds):
             raise AecodecError("the certificate in the card is not that of these tensors")

@@ -12,6 +12,7 @@ Upsampler = Literal["pixelshuffle", "resize-conv", "transposed"]
 LATENT_STRIDE = 16  # pixels per latent position, each way
 HYPER_STRIDE = 4  # latent positions per hyper-latent position, each way
 PADDING = LATENT_STRIDE * HYPER_STRIDE  # pictures are padded to a multiple of this
+ENCODER_ONLY = ("width_8", "width_16", "blocks_8", "blocks_16", "inputs")  # the decoder has nothing to do with these
 _COUNTS = ("blocks_8", "blocks_16", "decoder_blocks_8", "decoder_blocks_16")  # these may be 0
 
 
@@ -20,7 +21,8 @@ class Architecture:
     """Widths and depths of the networks.
 
     ``width_8`` and ``width_16`` are channels at 1/8 and 1/16 resolution, ``blocks_*`` residual blocks there;
-    ``decoder_*`` the same in the synthesis.
+    ``decoder_*`` the same in the synthesis.  ``inputs`` are the channels that the analysis sees: colour, and the hint of a
+    restoring encoder (``restore/hint.py``).
     """
 
     latents: int = 320
@@ -36,6 +38,7 @@ class Architecture:
     hyper_latents: int = 96
     context_width: int = 160
     upsampler: Upsampler = "pixelshuffle"
+    inputs: int = 3
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -44,6 +47,8 @@ class Architecture:
                     raise ValueError(f"unknown upsampler {value!r}")
             elif not isinstance(value, int) or not (name in _COUNTS or value) or not 0 <= value <= 4096:
                 raise ValueError(f"{name} must be an integer in {0 if name in _COUNTS else 1}..4096, not {value!r}")
+        if self.inputs not in (3, 4):
+            raise ValueError(f"inputs must be 3 or 4, not {self.inputs}")
         if self.latents % STEPS:
             raise ValueError(f"latents must be a multiple of {STEPS}, not {self.latents}")
 

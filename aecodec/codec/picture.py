@@ -15,10 +15,15 @@ from aecodec.errors import LimitError, PictureError
 
 
 def split(image: Image.Image, bits: int = 8) -> tuple[Image.Image, Image.Image | None]:
+    """As ``separate``, with colour that nobody sees replaced (``fill``)."""
+    colour, alpha = separate(image, bits)
+    return (colour if alpha is None else fill(colour, alpha)), alpha
+
+
+def separate(image: Image.Image, bits: int = 8) -> tuple[Image.Image, Image.Image | None]:
     """A loaded picture as colour, "L" or "RGB", and alpha, "L" or None; warnings say what that loses.
 
-    ``bits`` is what a sample had in the file.  Colour that nobody sees is replaced (``fill``).  Raises PictureError where
-    the range of the samples is unknown.
+    ``bits`` is what a sample had in the file.  Raises PictureError where the range of the samples is unknown.
     """
     gray = _levels(image) if image.mode == "F" or image.mode.startswith("I") else None
     if bits > 8:
@@ -42,7 +47,7 @@ def split(image: Image.Image, bits: int = 8) -> tuple[Image.Image, Image.Image |
     else:
         warnings.warn(f"colours are converted from {image.mode} to sRGB", stacklevel=3)
         colour = _managed(image)
-    return (colour if alpha is None else fill(colour, alpha)), alpha
+    return colour, alpha
 
 
 def fill(colour: Image.Image, alpha: Image.Image) -> Image.Image:

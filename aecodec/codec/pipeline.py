@@ -34,14 +34,15 @@ class Encoder:
 
     ``image`` is its colour.  Raises PictureError where it cannot be encoded as it is (animation without a ``frame``) and
     LimitError over ``max_pixels``; warns where something of it will be lost.  With ``strip`` EXIF and XMP are dropped and
-    the EXIF orientation is applied.
+    the EXIF orientation is applied.  ``hint`` is what restoring weights are told of the damage (``restore/hint.py``).
     """
 
     def __init__(
         self,
         image: Image.Image,
         *,
-        weights: str = DEFAULT,
+        weights: str | Weights = DEFAULT,
+        hint: np.ndarray | int = 0,
         device: str = "auto",
         strip: bool = False,
         max_pixels: int | None = MAX_PIXELS,
@@ -55,7 +56,10 @@ class Encoder:
         if plane:
             self._chunks[ALPHA] = alpha.encode(np.asarray(plane))
         self.array = picture.to_array(self.image)
-        self.weights = load(weights)
+        self.weights = load(weights) if isinstance(weights, str) else weights
+        self._seen = self.array
+        if self.weights.arch.inputs > 3:
+            self._seen = np.dstack([self.array, np.broadcast_to(np.uint8(hint), self.array.shape[:2])])
         self._transforms = open_transforms(self.weights, device)
 
     def encode(self, rate: int, tile: int | None = None) -> Encoded:
@@ -86,7 +90,7 @@ class Encoder:
 
         def analyse(index: int) -> np.ndarray:
             wide = blocks[index].grown(self.weights.arch.analysis_halo, area)
-            pixels = picture.window(self.array, wide.scaled(LATENT_STRIDE))
+            pixels = picture.window(self._seen, wide.scaled(LATENT_STRIDE))
             return self._transforms.analyse(pixels, rate)[blocks[index].relative(wide).slices]
 
         return blocks.assemble(box, analyse)

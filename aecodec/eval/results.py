@@ -200,10 +200,10 @@ def read_reference(path: Path) -> tuple[str, Results]:
         raise AecodecError(f"{path} is no curve in CompressAI's form: {error}") from None
 
 
-def environment(command: str, processes: int) -> Results:
+def environment(command: str, processes: int, packages: Sequence[str] = PACKAGES) -> Results:
     """What a reader needs to make the report again."""
     versions = {"aecodec": __version__}
-    for package in PACKAGES:
+    for package in packages:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -47,5 +47,5 @@ def kmac_per_pixel(arch: Architecture) -> dict[str, float]:
                 module.convolve = counted
     model.eval()
     with torch.device("meta"):
-        model(torch.zeros(1, 3, side, side), torch.zeros(1))
+        model(torch.zeros(1, arch.inputs, side, side), torch.zeros(1))
     return {part: macs / side**2 / 1000 for part, macs in counts.items()}

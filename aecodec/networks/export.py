@@ -23,7 +23,7 @@ from aecodec.errors import WeightsError
 from aecodec.networks.complexity import kmac_per_pixel
 from aecodec.networks.integer import IntegerConv2d, weight_exponents
 from aecodec.networks.model import FloatModel, Model
-from aecodec.weights import CARD, TENSORS, Weights, content_hash
+from aecodec.weights import CARD, TENSORS, Weights, content_hash, is_of_encoder
 
 COUNTED_BEFORE = 1e5  # symbols that each coding table of a weights file stands for where training goes on from it
 
@@ -110,5 +110,28 @@ def save_weights(model: Model, folder: Path, name: str, card: dict[str, Any]) ->
         "kmac_per_pixel": {part: round(cost, 2) for part, cost in kmac_per_pixel(model.arch).items()},
         "architecture": model.arch.to_dict(), "largest_sums": certify(entropy_model),
     }
+    (folder / CARD).write_text(tomli_w.dumps(content), "utf-8")
+    return digest[:8]
+
+
+def save_encoder(model: FloatModel, folder: Path, name: str, card: dict[str, Any]) -> str:
+    """Writes ``folder`` with a restoring encoder, the two analyses of a model, and returns its id.
+
+    ``card`` has what only the caller knows: the ``task`` and the hash of the ``decoder`` among it.
+    """
+    import tomli_w
+    from safetensors.numpy import save
+
+    folder.mkdir(parents=True, exist_ok=True)
+    state = model.state_dict()
+    data = save({key: value.half().contiguous().numpy() for key, value in state.items() if is_of_encoder(key)})
+    digest = content_hash(data)
+    (folder / TENSORS).write_bytes(data)
+    costs = kmac_per_pixel(model.arch)
+    content = {
+        "name": name, "sha256": digest, **card,
+        "kmac_per_pixel": {part: round(costs[part], 2) for part in ("analysis", "hyper_analysis")},
+        "architecture": model.arch.to_dict(),
+    }  # fmt: skip
     (folder / CARD).write_text(tomli_w.dumps(content), "utf-8")
     return digest[:8]

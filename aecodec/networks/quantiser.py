@@ -22,6 +22,7 @@ class DependentQuantiser(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("counts", torch.zeros(tables.QUANTISERS, LEVELS, tables.COUNTED + 1, dtype=torch.float64))
+        self.counting = True
         self._age = 0
         self._costs: np.ndarray | None = None
 
@@ -33,11 +34,12 @@ class DependentQuantiser(nn.Module):
         """Quantised residuals and the bits that the tables charge for them, both of the shape of ``residual``.
 
         Where the level is 0 nothing is coded, value and bits are 0; elsewhere the gradient of the value is that of the
-        residual (a straight-through estimator).  Symbols are counted where gradients are enabled.
+        residual (a straight-through estimator).  Symbols are counted where gradients are enabled,
+        unless ``counting`` is off.
         """
         level = (log_scale.detach() * LEVELS_PER_NAT).round().clamp(0, LEVELS - 1).to(torch.uint8)
         coded = level > 0
-        multiple, cost = self._quantise(residual.detach()[coded], level[coded], torch.is_grad_enabled())
+        multiple, cost = self._quantise(residual.detach()[coded], level[coded], self.counting and torch.is_grad_enabled())
         value, bits = torch.zeros_like(residual), torch.zeros_like(residual)
         value[coded] = torch.from_numpy(multiple).to(value) * trellis.STEP_SIZE
         bits[coded] = torch.from_numpy(cost).to(bits)

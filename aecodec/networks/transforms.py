@@ -61,12 +61,15 @@ def upsampler(kind: Upsampler, inputs: int, outputs: int, factor: int, kernel: i
 
 
 class Analysis(nn.Module):
-    """Picture (B, 3, H, W) in 0..1, H and W multiples of 16, to latents (B, M, H/16, W/16) at gain 1."""
+    """Picture (B, 3, H, W) in 0..1, H and W multiples of 16, to latents (B, M, H/16, W/16) at gain 1.
+
+    A restoring encoder's input has the hint (``restore/hint.py``) as a fourth channel.
+    """
 
     def __init__(self, arch: Architecture) -> None:
         super().__init__()
         self.klt = nn.Conv2d(3, arch.latents, LATENT_STRIDE, LATENT_STRIDE, bias=False)
-        self.stem = nn.Conv2d(192, arch.width_8, 3, padding=1)
+        self.stem = nn.Conv2d(64 * arch.inputs, arch.width_8, 3, padding=1)
         self.gain_8 = Gain(arch.width_8)
         self.blocks_8 = nn.Sequential(*(ResidualBlock(arch.width_8) for _ in range(arch.blocks_8)))
         self.down_16 = nn.Conv2d(arch.width_8, arch.width_16, 3, 2, 1)
@@ -77,8 +80,9 @@ class Analysis(nn.Module):
             self.head.weight.mul_(0.05)
 
     def forward(self, x: Tensor, position: Tensor) -> Tensor:
-        x = x - 0.5
-        y = self.klt(x)
+        colour = x[:, :3] - 0.5
+        y = self.klt(colour)
+        x = torch.cat([colour, x[:, 3:]], 1) if x.shape[1] > 3 else colour
         x = F.leaky_relu(self.stem(F.pixel_unshuffle(x, 8)), 0.1)
         x = self.blocks_8(x * self.gain_8(position).to(x.dtype))
         x = self.down_16(x)

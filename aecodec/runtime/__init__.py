@@ -16,7 +16,7 @@ import numpy as np
 
 from aecodec.errors import AecodecError
 from aecodec.threads import thread_count
-from aecodec.weights import Weights, load
+from aecodec.weights import Weights, load, restoring
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -27,7 +27,8 @@ class Transforms(Protocol):
     device: str
 
     def analyse(self, picture: np.ndarray, rate: int) -> np.ndarray:
-        """uint8 (H, W, 3), sides multiples of 16, to float32 latents at their gain (h, w, M)."""
+        """uint8 (H, W, 3), or 4 channels where the architecture has a hint, sides multiples of 16, to float32 latents at
+        their gain (h, w, M)."""
 
     def hyper_analyse(self, y: np.ndarray, rate: int) -> np.ndarray:
         """Latents at their gain (h, w, M), h and w multiples of 4, to unrounded hyper-latents (h/4, w/4, Nz), float32."""
@@ -48,12 +49,12 @@ def open_transforms(weights: Weights, device: str = "auto") -> Transforms:
     """
     if device == "auto":
         device = "cuda" if cuda_is_usable() else "cpu"
-    return _open(str(weights.folder), device)
+    return _open(str(weights.folder), weights.encoder and str(weights.encoder), device)
 
 
 @functools.lru_cache(maxsize=4)
-def _open(folder: str, device: str) -> Transforms:
-    weights = load(folder)
+def _open(folder: str, encoder: str | None, device: str) -> Transforms:
+    weights = load(folder) if encoder is None else restoring(encoder, folder)
     if device == "cpu" and weights.arch.upsampler == "pixelshuffle" and _installed("openvino"):
         from aecodec.runtime.openvino_runtime import OpenVinoTransforms
 

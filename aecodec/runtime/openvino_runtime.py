@@ -35,8 +35,15 @@ from aecodec.weights import Weights
 Node = openvino.Node
 _SOURCE = zlib.crc32(Path(__file__).read_bytes())  # graphs that other code built are others
 PATCH = 8  # pixels each way
-# the channels of a patch in a picture's own order (row, column, colour), by their place in torch's (colour, row, column)
-_PATCH = np.arange(3 * PATCH**2).reshape(3, PATCH, PATCH).transpose(1, 2, 0).ravel()
+
+
+def _patch_order(channels: int) -> np.ndarray:
+    """The channels of a patch in a picture's own order (row, column, channel), by their place in torch's (channel, row,
+    column)."""
+    return np.arange(channels * PATCH**2).reshape(channels, PATCH, PATCH).transpose(1, 2, 0).ravel()
+
+
+_PATCH = _patch_order(3)
 
 
 class OpenVinoTransforms:
@@ -49,7 +56,7 @@ class OpenVinoTransforms:
     def __init__(self, weights: Weights, threads: int | None = None, *, bfloat16: bool | None = None) -> None:
         """``bfloat16`` None: where the CPU has it."""
         self.device = "cpu"
-        self._id = weights.id
+        self._id = weights.id + weights.encoder_id
         self._tensors = weights.tensors
         self._arch = weights.arch
         self._core = openvino.Core()
@@ -62,10 +69,12 @@ class OpenVinoTransforms:
         self._compiled: dict[str, openvino.CompiledModel] = {}
 
     def analyse(self, picture: np.ndarray, rate: int) -> np.ndarray:
-        patches = _to_patches(picture)[None]
+        patches = colour = _to_patches(picture)[None]
+        if self._arch.inputs > 3:
+            colour = _to_patches(picture[..., :3])[None]
         gains = (self._gain(name, rate) for name in ("analysis.gain_8", "analysis.gain_16"))
         correction = self._run(self._analysis_network, patches, *gains, share=True)
-        return self._run(self._analysis_linear, patches, correction, self._gain("gain", rate))[0]
+        return self._run(self._analysis_linear, colour, correction, self._gain("gain", rate))[0]
 
     def hyper_analyse(self, y: np.ndarray, rate: int) -> np.ndarray:
         return self._run(self._hyper_analysis, y[None], self._lerp("hyper_analysis.bias", rate))[0]
@@ -106,9 +115,10 @@ class OpenVinoTransforms:
 
     def _analysis_network(self) -> openvino.Model:
         arch = self._arch
-        picture = ops.parameter([1, -1, -1, len(_PATCH)], np.uint8)
+        order = _patch_order(arch.inputs)
+        picture = ops.parameter([1, -1, -1, len(order)], np.uint8)
         gain_8, gain_16 = _vector(arch.width_8), _vector(arch.width_16)
-        x = _leaky(self._conv("analysis.stem", _centred(picture), lambda weight: weight[:, _PATCH]))
+        x = _leaky(self._conv("analysis.stem", _centred(picture, arch.inputs), lambda weight: weight[:, order]))
         x = self._blocks("analysis.blocks_8", arch.blocks_8, ops.multiply(x, gain_8))
         x = self._conv("analysis.down_16", x, stride=2)
         x = self._blocks("analysis.blocks_16", arch.blocks_16, ops.multiply(x, gain_16))
@@ -190,14 +200,14 @@ class OpenVinoTransforms:
 
 
 def _to_patches(picture: np.ndarray) -> np.ndarray:
-    """(H, W, 3) to (H / 8, W / 8, 192)."""
-    h, w, _ = picture.shape
-    parts = picture.reshape(h // PATCH, PATCH, w // PATCH, 3 * PATCH).transpose(0, 2, 1, 3)
+    """(H, W, C) to (H / 8, W / 8, 64 C)."""
+    h, w, channels = picture.shape
+    parts = picture.reshape(h // PATCH, PATCH, w // PATCH, channels * PATCH).transpose(0, 2, 1, 3)
     return parts.reshape(h // PATCH, w // PATCH, -1)
 
 
 def _from_patches(x: np.ndarray) -> np.ndarray:
-    """The inverse of ``_to_patches``."""
+    """The inverse of ``_to_patches`` for colour."""
     h, w, _ = x.shape
     return x.reshape(h, w, PATCH, 3 * PATCH).transpose(0, 2, 1, 3).reshape(h * PATCH, w * PATCH, 3)
 
@@ -214,9 +224,11 @@ def _leaky(x: Node) -> Node:
     return ops.prelu(x, _scalar(0.1))
 
 
-def _centred(picture: Node) -> Node:
+def _centred(picture: Node, channels: int = 3) -> Node:
+    """Patches of uint8 as floats: colour in -0.5..0.5, a hint in 0..1."""
     pixels = ops.convert(_to_nchw(picture), "f32")
-    return ops.subtract(ops.multiply(pixels, _scalar(1 / 255)), _scalar(0.5))
+    middle = np.tile(np.float32([0.5, 0.5, 0.5, 0][:channels]), PATCH**2)[None, :, None, None]
+    return ops.subtract(ops.multiply(pixels, _scalar(1 / 255)), ops.constant(middle))
 
 
 def _float(x: Node) -> Node:

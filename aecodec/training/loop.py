@@ -1,5 +1,7 @@
 """The training run: rate-distortion loss, optimiser, averaged weights, validation, checkpoints.
 
+What is trained, and on what, is a ``Task``: the codec, or an encoder for damaged pictures (``restoration.py``).
+
 The loss of a crop at quality q is ``(R + lambda(q) * D) / sqrt(lambda(q))``: R in bits per pixel, D the MSE on the 255
 scale.  The optimum of R + lambda D grows about as the square root of lambda, so no quality dominates the sum.
 """
@@ -15,11 +17,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from aecodec.codec.config import Architecture
 from aecodec.codec.quality import INTERVALS, KNOTS, LAMBDA_MAX, LAMBDA_MIN
 from aecodec.errors import AecodecError
 from aecodec.networks.model import LAMBDA_UNIT, Model
@@ -98,22 +102,95 @@ def to_tensor(crops: np.ndarray, device: torch.device) -> Tensor:
 
 
 @torch.no_grad()
-def validate(model: Model, crops: Tensor) -> tuple[float, list[tuple[float, float]]]:
+def validate(
+    model: Model, crops: Tensor, measure: Callable[..., tuple[Tensor, Tensor]] = rate_and_distortion
+) -> tuple[float, list[tuple[float, float]]]:
     """Mean of log(R + lambda D) over the knots, lower is better (0.01 is about 1 % of rate), and per knot the mean bits
-    per pixel (estimated) and PSNR in dB."""
+    per pixel (estimated) and PSNR in dB; R and D by ``measure``."""
     score, curve = 0.0, []
     for knot in range(KNOTS):
         rates, distortions = [], []
         for part in crops.split(8):
             position = torch.full((len(part),), float(knot), device=part.device)
-            rate, distortion = rate_and_distortion(model, part, position)
+            rate, distortion = measure(model, part, position)
             rates.append(rate)
             distortions.append(distortion)
         rate, distortion = torch.cat(rates), torch.cat(distortions)
-        lagrangian = lambda_at(torch.tensor(float(knot)))
-        score += (rate + lagrangian * distortion).log().mean().item() / KNOTS
+        factor = lambda_at(torch.tensor(float(knot)))
+        score += (rate + factor * distortion).log().mean().item() / KNOTS
         curve.append((rate.mean().item(), (10 * torch.log10(255**2 / distortion)).mean().item()))
     return score, curve
+
+
+def lagrangian(rate: Tensor, distortion: Tensor, position: Tensor) -> Tensor:
+    """The loss of rates and distortions (B,) at knot positions (B,), as at the top of this page."""
+    factor = lambda_at(position)
+    return ((rate + factor * distortion) / (factor / LAMBDA_UNIT).sqrt()).mean()
+
+
+class Task(Protocol):
+    """What a run trains."""
+
+    def model(self, pictures: data.Pictures, rng: np.random.Generator) -> Model:
+        """The model to start from; what must stay as it is has ``requires_grad`` off."""
+
+    def batch(self, crops: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+        """What the loss needs (B, H, W, C), of crops (B, H, W, 3), uint8, when this ``share`` of the run is done."""
+
+    def phase(self, share: float) -> int:
+        """Which loss it is that counts now; the losses of two phases do not compare."""
+
+    def loss(self, model: Model, x: Tensor, position: Tensor, step: int, phase: int) -> tuple[Tensor, Tensor]:
+        """The loss of a batch (B, C, H, W) at knot positions (B,), and its rates in bits per pixel."""
+
+    def measure(self, model: Model, x: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``rate_and_distortion``, of a batch."""
+
+    def save(self, model: Model, folder: Path, card: dict[str, Any]) -> str:
+        """Writes weights into a folder and returns their id."""
+
+
+class Compression:
+    """The codec itself."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def model(self, pictures: data.Pictures, rng: np.random.Generator) -> Model:
+        model = new_model(self.settings, pictures, rng)
+        if self.settings.init is not None:
+            model.load_state_dict(initial_state(self.settings.init, model))
+        return model
+
+    def batch(self, crops: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+        return crops
+
+    def phase(self, share: float) -> int:
+        return 0
+
+    def loss(self, model: Model, x: Tensor, position: Tensor, step: int, phase: int) -> tuple[Tensor, Tensor]:
+        warm_up = self.settings.hyper_warm_up
+        # at first the hyper-latents cost little, or the model learns to do without them before it has learnt to use them
+        hyper_weight = min(1, 0.05 + step / warm_up) if warm_up else 1
+        rate, distortion = rate_and_distortion(model, x, position, hyper_weight)
+        return lagrangian(rate, distortion, position), rate
+
+    def measure(self, model: Model, x: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+        return rate_and_distortion(model, x, position)
+
+    def save(self, model: Model, folder: Path, card: dict[str, Any]) -> str:
+        from aecodec.networks.export import save_weights
+
+        return save_weights(model, folder, self.settings.name, card)
+
+
+def open_task(settings: Settings, device: torch.device) -> Task:
+    """The task that the settings name."""
+    if settings.task == "compress":
+        return Compression(settings)
+    from aecodec.training.restoration import Restoration
+
+    return Restoration(settings, device)
 
 
 class Run:
@@ -128,16 +205,16 @@ class Run:
         self.device = torch.device(name)
         torch.manual_seed(settings.seed)
         self.rng = np.random.default_rng(settings.seed)
+        self.task = open_task(settings, self.device)
         files = data.find(settings.data)
         held = [path for path in files if data.is_held_out(path.name, settings.held_out)]
         self.pictures = data.load([path for path in files if path not in set(held)], complain)
         self.validation = None
         if held:
             crops = data.centres(data.load(held, complain), VALIDATION_CROPS, settings.crop)
+            crops = self.task.batch(crops, 1.0, np.random.default_rng(settings.seed))
             self.validation = to_tensor(crops, self.device)
-        model = new_model(settings, self.pictures, self.rng)
-        if settings.init is not None:
-            model.load_state_dict(initial_state(settings.init, model))
+        model = self.task.model(self.pictures, self.rng)
         model.quantise(settings.quantise)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).eval()
@@ -151,6 +228,7 @@ class Run:
         self.skipped: list[int] = []
         if (folder / CHECKPOINT).is_file():
             self._resume()
+        self.phase, self.phase_start = self.task.phase(self.share), 0
         self._good = copy.deepcopy(self.model.state_dict())
 
     @property
@@ -186,26 +264,27 @@ class Run:
     def validate_and_save(self) -> None:
         """One line of validation.csv and a checkpoint."""
         if self.validation is not None:
-            score, curve = validate(self.average, self.validation)
+            score, curve = validate(self.average, self.validation, self.task.measure)
             points = [f"{value:.4f}" for point in curve for value in point]
             self._log(VALIDATION, [self.step, f"{self.seconds:.0f}", f"{score:.5f}", *points])
         self.save()
 
     def _train_step(self) -> tuple[float, float, float]:
         settings = self.settings
-        factor = min(1, (self.step + 1) / settings.warm_up) if settings.warm_up else 1
+        if (phase := self.task.phase(self.share)) != self.phase:
+            self.phase, self.phase_start = phase, self.step
+            self.norms.clear()
+            self.optimiser.state.clear()
+        factor = min(1, (self.step - self.phase_start + 1) / settings.warm_up) if settings.warm_up else 1
         falling = max(0, 1 - (1 - self.share) / settings.decay)
         factor *= self.damping * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * falling)))
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * factor
-        x = to_tensor(data.batch(self.pictures, settings.batch, settings.crop, self.rng), self.device)
+        crops = data.batch(self.pictures, settings.batch, settings.crop, self.rng)
+        x = to_tensor(self.task.batch(crops, self.share, self.rng), self.device)
         uniform = (torch.arange(settings.batch) + torch.rand(settings.batch)) / settings.batch  # stratified
         position = (INTERVALS * uniform**settings.low_quality_bias).to(self.device)
-        # at first the hyper-latents cost little, or the model learns to do without them before it has learnt to use them
-        hyper_weight = min(1, 0.05 + self.step / settings.hyper_warm_up) if settings.hyper_warm_up else 1
-        rate, distortion = rate_and_distortion(self.model, x, position, hyper_weight)
-        lagrangian = lambda_at(position)
-        loss = ((rate + lagrangian * distortion) / (lagrangian / LAMBDA_UNIT).sqrt()).mean()
+        loss, rate = self.task.loss(self.model, x, position, self.step, phase)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip).item()
@@ -244,6 +323,7 @@ class Run:
             "step": self.step, "seconds": self.seconds, "damping": self.damping, "model": self.model.state_dict(),
             "average": self.average.state_dict(), "optimiser": self.optimiser.state_dict(),
             "architecture": self.settings.architecture.to_dict(), "kind": self.settings.optimiser,
+            "task": self.settings.task,
         }
         temporary = self.folder / (CHECKPOINT + ".new")
         torch.save(state, temporary)
@@ -251,7 +331,9 @@ class Run:
 
     def _resume(self) -> None:
         state = torch.load(self.folder / CHECKPOINT, map_location=self.device, weights_only=True)
-        if state["architecture"] != self.settings.architecture.to_dict():
+        if state.get("task", "compress") != self.settings.task:
+            raise AecodecError(f"{self.folder} holds a run of the task {state.get('task')}; choose another folder")
+        if Architecture(**state["architecture"]) != self.settings.architecture:
             raise AecodecError(f"{self.folder} holds a run of another architecture; choose another folder")
         if state["kind"] != self.settings.optimiser:
             raise AecodecError(f"{self.folder} holds a run with the optimiser {state['kind']}; choose another folder")
@@ -266,11 +348,9 @@ def initial_state(source: str, model: Model) -> dict[str, Tensor]:
 
     Weights hold the entropy model as integers; they are put back on their grids as real numbers.
     """
-    path = Path(source)
-    if path.is_dir() and (path / CHECKPOINT).is_file():
-        path = path / CHECKPOINT
-    if path.is_file():
-        return torch.load(path, map_location="cpu", weights_only=True)["average"]
+    state = checkpoint_of(source)
+    if state is not None:
+        return state
     from aecodec.networks.export import import_tensors
     from aecodec.weights import load
 
@@ -278,3 +358,11 @@ def initial_state(source: str, model: Model) -> dict[str, Tensor]:
     if weights.arch != model.arch:
         raise AecodecError(f"the weights {source} have another architecture")
     return import_tensors(weights)
+
+
+def checkpoint_of(source: str) -> dict[str, Tensor] | None:
+    """The averaged state in a checkpoint file or a run's folder; None where it is neither."""
+    path = Path(source)
+    if path.is_dir() and (path / CHECKPOINT).is_file():
+        path = path / CHECKPOINT
+    return torch.load(path, map_location="cpu", weights_only=True)["average"] if path.is_file() else None

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
-from aecodec.codec.config import Architecture
-from aecodec.errors import AecodecError
-from aecodec.weights import tomllib
+from aecodec.codec.config import ENCODER_ONLY, Architecture
+from aecodec.errors import AecodecError, WeightsError
+from aecodec.weights import folder_of, read_card, tomllib
 
 
 class SettingsError(AecodecError, ValueError):
@@ -27,6 +27,11 @@ class Settings:
     hyper_warm_up: steps until hyper-latents cost their full rate; clip: of the gradient's norm; ema: decay of the averaged
     weights; low_quality_bias: crops draw their quality as 100 * u**bias from uniform u; quantise: integer
     arithmetic in training (off: the float twin); validate_every, device, seed, threads.
+
+    task: what is trained, the codec or, for restoration, an encoder alone, before the networks of ``decoder`` (weights, a
+    name or a folder), which stay as they are; distil: the share of a run, at its start, with the distance of latents as
+    loss; curriculum: the share after which the damage is as heavy as it gets.  ``architecture`` then has only what differs
+    from the decoder's own encoder, and ``init`` is an earlier encoder.
     """
 
     data: tuple[str, ...]
@@ -52,6 +57,10 @@ class Settings:
     device: str = "auto"
     seed: int = 0
     threads: int | None = None
+    task: Literal["compress", "denoise", "inpaint"] = "compress"
+    decoder: str = "photo"
+    distil: float = 0.4
+    curriculum: float = 0.3
     architecture: Architecture = field(default_factory=Architecture)
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,6 +93,8 @@ def make(content: dict[str, Any]) -> Settings:
     if isinstance(content["data"], str):
         content["data"] = [content["data"]]
     content["data"] = tuple(content["data"])
+    if content.get("task", "compress") != "compress":
+        content["architecture"] = _of_encoder(content.get("architecture", {}), content.get("decoder", Settings.decoder))
     try:
         if isinstance(content.get("architecture"), dict):
             content["architecture"] = Architecture(**content["architecture"])
@@ -92,6 +103,17 @@ def make(content: dict[str, Any]) -> Settings:
         raise SettingsError(f"architecture: {error}") from None
     _check(settings)
     return settings
+
+
+def _of_encoder(changes: dict[str, Any], decoder: str) -> dict[str, Any]:
+    """The architecture of a restoring encoder: that of its decoder's weights, the hint, and ``changes``."""
+    if fixed := sorted(set(changes) - set(ENCODER_ONLY)):
+        free = ", ".join(ENCODER_ONLY)
+        raise SettingsError(f"architecture: {fixed[0]} is the decoder's; of an encoder, {free} may change")
+    try:
+        return {**read_card(folder_of(decoder))["architecture"], "inputs": 4, **changes}
+    except (WeightsError, KeyError) as error:
+        raise SettingsError(f"decoder: {error}") from None
 
 
 _POSITIVE = ("steps", "minutes", "crop", "batch", "learning_rate", "clip", "validate_every", "low_quality_bias")
@@ -106,8 +128,12 @@ def _check(settings: Settings) -> None:
         raise SettingsError("one of 'steps' and 'minutes' must be set")
     if settings.crop % 64:
         raise SettingsError(f"crop must be a multiple of 64, not {settings.crop}")
-    if settings.optimiser not in (known := get_args(get_type_hints(Settings)["optimiser"])):
-        raise SettingsError(f"optimiser must be one of {', '.join(known)}, not {settings.optimiser!r}")
+    for key in ("optimiser", "task"):
+        if getattr(settings, key) not in (known := get_args(get_type_hints(Settings)[key])):
+            raise SettingsError(f"{key} must be one of {', '.join(known)}, not {getattr(settings, key)!r}")
+    for key in ("distil", "curriculum"):
+        if not 0 <= getattr(settings, key) <= 1:
+            raise SettingsError(f"{key} must be a share of the run, 0..1, not {getattr(settings, key)}")
     if not 0 < settings.decay <= 1:
         raise SettingsError(f"decay must be a share of the run, above 0 and at most 1, not {settings.decay}")
     if not 0 <= settings.held_out < 1:

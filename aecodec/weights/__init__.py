@@ -3,6 +3,9 @@
     NAME/card.toml            architecture, content hash, what it was trained on and what it reaches
     NAME/model.safetensors    float16 transforms, int8 and int32 entropy model
 
+A folder of restoring weights holds an encoder alone, which maps damaged pictures to the latents of clean ones for the
+decoder of other weights; its card names their hash as ``decoder``, and its ``task``.
+
 The weights id in a file's header is the first 32 bits of the SHA-256 of ``model.safetensors``.
 """
 
@@ -11,14 +14,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from aecodec.codec.certificate import exact
-from aecodec.codec.config import Architecture
+from aecodec.codec.config import ENCODER_ONLY, Architecture
 from aecodec.codec.entropy_model import EntropyModel
 from aecodec.errors import WeightsError
 
@@ -35,7 +38,11 @@ TENSORS = "model.safetensors"
 
 @dataclass(frozen=True)
 class Weights:
-    """One model, opened: its card, its identity and its tensors by name."""
+    """One model, opened: its card, its identity and its tensors by name.
+
+    ``encoder`` is the folder of the restoring encoder that stands in for the model's own, and ``encoder_id`` what tells it
+    from others; all else, the ``id`` in the files that it writes among it, is the model's.
+    """
 
     name: str
     folder: Path
@@ -43,6 +50,8 @@ class Weights:
     card: dict[str, Any]
     arch: Architecture
     tensors: dict[str, np.ndarray]
+    encoder: Path | None = None
+    encoder_id: str = ""
 
     @functools.cached_property
     def entropy_model(self) -> EntropyModel:
@@ -53,10 +62,16 @@ class Weights:
             raise WeightsError(f"the tensors in {self.folder} do not fit their card: {error}") from None
 
 
-def names() -> list[str]:
-    """Installed models, the default first."""
+def names(encoders: bool = False) -> list[str]:
+    """Installed models, the default first; with ``encoders`` those that are encoders for restoration instead."""
     found = sorted(path.parent.name for path in INSTALLED.glob(f"*/{CARD}"))
+    found = [name for name in found if is_restoring(read_card(INSTALLED / name)) == encoders]
     return sorted(found, key=lambda name: name != DEFAULT)
+
+
+def is_restoring(card: dict[str, Any]) -> bool:
+    """Whether a card describes an encoder for restoration."""
+    return "decoder" in card
 
 
 def folder_of(name: str) -> Path:
@@ -89,6 +104,14 @@ def load(name: str = DEFAULT) -> Weights:
 
     Raises WeightsError where they are missing, damaged or not as the card says.
     """
+    opened = load_any(name)
+    if is_restoring(opened.card):
+        raise WeightsError(f"{name} is an encoder for restoration and no whole model; see encode --restore")
+    return opened
+
+
+def load_any(name: str) -> Weights:
+    """As ``load``, also what is an encoder for restoration."""
     from safetensors import SafetensorError
     from safetensors.numpy import load as load_tensors
 
@@ -103,6 +126,45 @@ def load(name: str = DEFAULT) -> Weights:
         return Weights(card["name"], folder, digest[:8], card, arch, load_tensors(data))
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise WeightsError(f"cannot open the weights in {folder}: {error}") from None
+
+
+@functools.lru_cache(maxsize=4)
+def restoring(name: str, decoder: str | None = None, task: str | None = None) -> Weights:
+    """The weights of a decoder with the restoring encoder ``name``, a name or a folder, in front of it.
+
+    ``decoder`` is a name or a folder, None for the installed weights that the encoder was trained for; ``task`` is what it
+    must be for.  Raises WeightsError where the encoder is missing, damaged, for another task or for another decoder.
+    """
+    try:
+        folder_of(name)
+    except WeightsError:
+        raise WeightsError(
+            f"no weights named {name!r} are installed for restoration; give a folder that has some (denoise --weights "
+            f"FOLDER, encode --restore FOLDER), or make them: aecodec train configs/{task or 'denoise'}.toml"
+        ) from None
+    encoder = load_any(name)
+    wanted = encoder.card.get("decoder")
+    if wanted is None:
+        raise WeightsError(f"{name} is a whole model and no encoder for restoration")
+    if task not in (None, encoder.card.get("task")):
+        raise WeightsError(f"{name} is for the task {encoder.card.get('task')}, not for {task}")
+    for candidate in names() if decoder is None else [decoder]:
+        if read_card(folder_of(candidate)).get("sha256") == wanted:
+            whole = load(candidate)
+            break
+    else:
+        where = f"installed: {describe()}" if decoder is None else f"{decoder} is another"
+        raise WeightsError(f"{name} was trained for the decoder {wanted[:8]}, which is not there ({where})")
+    same = {key: getattr(whole.arch, key) for key in ENCODER_ONLY}
+    if replace(encoder.arch, **same) != whole.arch or not all(map(is_of_encoder, encoder.tensors)):
+        raise WeightsError(f"the encoder in {encoder.folder} does not fit its decoder")
+    return replace(whole, arch=encoder.arch, tensors=whole.tensors | encoder.tensors,
+                   encoder=encoder.folder, encoder_id=encoder.id)
+
+
+def is_of_encoder(tensor: str) -> bool:
+    """Whether a tensor of this name is one that only the writer of a file needs."""
+    return tensor.startswith(("analysis.", "hyper_analysis."))
 
 
 def find(identity: str, name: str | None = None) -> Weights:

@@ -85,3 +85,12 @@ def test_where_the_folder_is(monkeypatch, tmp_path):
     assert graph_cache.folder() == tmp_path / ".cache" / "aecodec"
     monkeypatch.setenv("AECODEC_CACHE", "")
     assert graph_cache.folder() is None
+
+
+def test_a_restoring_encoder_has_graphs_of_its_own(cache, tiny, restorers):
+    """It writes files of its decoder's id; under that alone the codec's own analysis would be taken for it."""
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 4), np.uint8)
+    restoring = weights.restoring(restorers["denoise"], str(tiny[1]))
+    for _ in range(2):  # built, and read back
+        own = OpenVinoTransforms(weights.load(str(tiny[1]))).analyse(picture[..., :3], 1000)
+        assert not np.allclose(OpenVinoTransforms(restoring).analyse(picture, 1000), own)

@@ -1,0 +1,68 @@
+"""``aecodec denoise``."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+
+import click
+
+from aecodec.cli import batch, files, options
+
+MAX_SIGMA = 60  # of restore/hint.py, which would import numpy
+
+
+@click.command()
+@click.argument("paths", metavar="IN... OUT", nargs=-1, required=True, type=options.file_names)
+@click.option("--sigma", type=options.Finite(0, MAX_SIGMA, min_open=True), metavar="S",
+              help="The standard deviation of Gaussian noise, in levels of 0..255, where it is known.  [default: blind]")
+@click.option("--weights", default="denoise", show_default=True, type=options.file_names,
+              help="Installed weights that take noise away, or a folder that holds some.")
+@options.decoder
+@options.frame
+@options.output_dir
+@options.recursive
+@options.update
+@options.device
+@options.threads
+@options.max_pixels
+@options.force
+@options.as_json
+def denoise(paths, output_dir, recursive, threads, as_json, **settings):
+    """Take noise and JPEG artefacts out of pictures.
+
+    \b
+    aecodec denoise noisy.png clean.png
+    aecodec denoise --sigma 25 noisy.png clean.png
+    aecodec denoise -r --output-dir clean scans
+
+    OUT's extension picks its format.  IN may be "-" for standard input, OUT for standard output.  There, and with
+    --output-dir, pictures are written as PNG.  An IN with --output-dir may be a folder, which stands for the pictures in
+    it.  A clean picture in a small file at once: aecodec encode --restore denoise.
+    """
+    tasks = files.jobs(paths, output_dir, ".png", files.PICTURE_EXTENSIONS, recursive)
+    work = functools.partial(_work, **settings)
+    show = json.dumps if as_json else None
+    batch.run(tasks, work, show=show, verb="denoised", threads=threads, device=settings["device"])
+
+
+def _work(job: files.Job, sigma, weights, decoder, frame, update, device, max_pixels, force) -> batch.Done:
+    if update and files.up_to_date(job):
+        return batch.SKIPPED
+    kind = files.format_of(job.output)
+    files.check_output(job, force or update)
+    data = files.read_input(job.input, max_pixels)
+    from aecodec.codec import formats, metadata
+    from aecodec.restore import pictures
+
+    image = formats.open_picture(data, max_pixels)
+    start = time.perf_counter()
+    image = pictures.denoise(
+        image, sigma, weights=weights, decoder=decoder, device=device, max_pixels=max_pixels, frame=frame
+    )
+    seconds = time.perf_counter() - start
+    written = formats.save(image, kind)
+    files.write_output(job, written)
+    width, height = metadata.shown_size(image.size, image.info.get("exif", b""))
+    return batch.Done({"width": width, "height": height, "seconds": round(seconds, 4)}, len(data), len(written))

@@ -1,0 +1,98 @@
+"""``aecodec inpaint``."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import time
+from pathlib import Path
+
+import click
+
+from aecodec.cli import batch, files, options
+from aecodec.errors import AecodecError, LimitError
+
+
+@click.command()
+@click.argument("paths", metavar="IN... MASK OUT", nargs=-1, required=True, type=options.file_names)
+@click.option("--method", type=click.Choice(["learned", "classical"]), default="learned", show_default=True,
+              help="Fill holes with the codec's decoder, or with the smoothest surface over what is around them, which "
+                   "needs no weights.")
+@click.option("--weights", default="inpaint", show_default=True, type=options.file_names,
+              help="Installed weights that fill holes, or a folder that holds some.")
+@options.decoder
+@options.frame
+@options.output_dir
+@options.recursive
+@options.update
+@options.device
+@options.threads
+@options.max_pixels
+@options.force
+@options.as_json
+def inpaint(paths, output_dir, recursive, threads, as_json, **settings):
+    """Fill in what is missing from pictures: scratches, text, holes.
+
+    \b
+    aecodec inpaint scratched.png mask.png whole.png
+    aecodec inpaint --method classical scratched.png mask.png whole.png
+    aecodec inpaint -r --output-dir whole scans masks
+
+    MASK is a picture of the same size as IN is shown in, white (128 or more) where IN is missing.  All other pixels come
+    out as they went in, bit for bit in a format without loss.  OUT's extension picks its format.  IN or MASK may be "-"
+    for standard input, OUT for standard output.  There, and with --output-dir, pictures are written as PNG.
+
+    With --output-dir there is no OUT, and an IN may be a folder, which stands for the pictures in it.  MASK is then one
+    picture for all, or a folder with a PNG for each, at the place and of the name of its output in DIR.
+    """
+    if len(paths) < 2 or output_dir is None and len(paths) != 3:
+        raise click.UsageError("give one IN, one MASK and one OUT, or any number of INs and one MASK with --output-dir")
+    inputs, mask = (paths[:-1], paths[-1]) if output_dir is not None else ((paths[0], paths[2]), paths[1])
+    if mask == paths[0] == files.STANDARD:
+        raise click.UsageError("IN and MASK cannot both come from standard input")
+    tasks = files.jobs(inputs, output_dir, ".png", files.PICTURE_EXTENSIONS, recursive)
+    if mask == files.STANDARD and len(tasks) > 1:
+        raise click.UsageError("a MASK from standard input is for one IN")
+    work = functools.partial(_work, mask=mask, **settings)
+    show = json.dumps if as_json else None
+    batch.run(tasks, work, show=show, verb="inpainted", threads=threads, device=settings["device"])
+
+
+def _work(job: files.Job, mask, method, weights, decoder, frame, update, device, max_pixels, force) -> batch.Done:
+    if os.path.isdir(mask) and job.folder is not None:
+        mask = str(Path(mask, Path(job.output).relative_to(job.folder)))
+    if update and files.up_to_date(job) and files.up_to_date(files.Job(mask, job.output)):
+        return batch.SKIPPED
+    kind = files.format_of(job.output)
+    for source in (job.input, mask):
+        files.check_output(files.Job(source, job.output, job.folder), force or update)
+    data = files.read_input(job.input, max_pixels)
+    from aecodec.codec import formats, metadata
+    from aecodec.restore import pictures
+
+    image = formats.open_picture(data, max_pixels)
+    lost = _open_mask(mask, max_pixels)
+    start = time.perf_counter()
+    whole, missing = pictures.inpaint(
+        image, lost, method=method, weights=weights, decoder=decoder, device=device, max_pixels=max_pixels, frame=frame
+    )
+    seconds = time.perf_counter() - start
+    untouched = not missing and image.format == kind and frame is None
+    written = data if untouched else formats.save(whole, kind)
+    files.write_output(job, written)
+    width, height = metadata.shown_size(whole.size, whole.info.get("exif", b""))
+    report = {"width": width, "height": height, "missing": missing, "seconds": round(seconds, 4)}
+    return batch.Done(report, len(data), len(written))
+
+
+def _open_mask(path: str, max_pixels: int):
+    """The mask, decoded as far as ``formats.open_picture`` goes.  What is wrong with it names it."""
+    from aecodec.codec import formats
+
+    try:
+        return formats.open_picture(files.read_input(path, max_pixels), max_pixels)
+    except LimitError as error:
+        raise LimitError(f"the mask {path}: {error}") from None
+    except AecodecError as error:
+        raise AecodecError(f"the mask {path}: {error}") from None

@@ -1,0 +1,99 @@
+"""A damaged picture to a whole one: through a restoring encoder and the codec's own decoder, at its top quality."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from aecodec.codec import formats, metadata, picture, pipeline
+from aecodec.codec.bitstream import EXIF, MAX_PIXELS
+from aecodec.codec.pipeline import Encoder
+from aecodec.codec.quality import MAX_INDEX
+from aecodec.errors import PictureError
+from aecodec.restore import fill, hint
+from aecodec.weights import restoring
+
+Method = Literal["learned", "classical"]
+THRESHOLD = 128  # a mask is white, and the pixel missing, from here on
+_TURN_BACK = {  # from how a picture is shown to how it is stored, by its EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}  # fmt: skip
+
+
+def denoise(
+    image: Image.Image,
+    sigma: float | None = None,
+    *,
+    weights: str = "denoise",
+    decoder: str | None = None,
+    device: str = "auto",
+    max_pixels: int | None = MAX_PIXELS,
+    frame: int | None = None,
+) -> Image.Image:
+    """See ``aecodec.denoise``."""
+    opened = restoring(weights, decoder, "denoise")
+    encoder = Encoder(
+        image, weights=opened, hint=hint.of_sigma(sigma), device=device, max_pixels=max_pixels, frame=frame
+    )
+    data = encoder.encode(MAX_INDEX).data
+    return pipeline.decode(data, weights=str(opened.folder), device=device, max_pixels=None)
+
+
+def inpaint(
+    image: Image.Image,
+    mask: Image.Image,
+    *,
+    method: Method = "learned",
+    weights: str = "inpaint",
+    decoder: str | None = None,
+    device: str = "auto",
+    max_pixels: int | None = MAX_PIXELS,
+    frame: int | None = None,
+) -> tuple[Image.Image, int]:
+    """See ``aecodec.inpaint``; also the number of pixels that were missing."""
+    opened = restoring(weights, decoder, "inpaint") if method == "learned" else None
+    missing = read_mask(mask, max_pixels)
+    bits = formats.load(image, frame, max_pixels)
+    chunks = metadata.read(image, strip=False)
+    colour, alpha = picture.separate(image, bits)
+    missing = _laid_on(missing, colour.size, chunks.get(EXIF, b""))
+    array = picture.to_array(colour)
+    if missing.any():
+        array = fill.smooth(array, missing)
+        if opened is not None:
+            filled = picture.from_array(array, colour.mode)
+            encoder = Encoder(filled, weights=opened, hint=hint.of_mask(missing), device=device, max_pixels=None)
+            restored = encoder.reconstruct(encoder.encode(MAX_INDEX))
+            array = np.where(missing[..., None], restored, array)  # what is known stays as it was, bit for bit
+    result = picture.from_array(array, colour.mode)
+    if alpha is not None:
+        result.putalpha(alpha)
+    result.info.update(metadata.from_chunks(chunks))
+    return result, int(missing.sum())
+
+
+def read_mask(mask: Image.Image, max_pixels: int | None = MAX_PIXELS) -> np.ndarray:
+    """(H, W) bool as the mask is shown, True where it is white and, if it has alpha, opaque."""
+    bits = formats.load(mask, None, max_pixels)
+    plane, alpha = picture.separate(metadata.upright(mask), bits)
+    white = np.asarray(plane.convert("L")) >= THRESHOLD
+    return white if alpha is None else white & (np.asarray(alpha) >= THRESHOLD)
+
+
+def _laid_on(missing: np.ndarray, size: tuple[int, int], exif: bytes) -> np.ndarray:
+    """A mask that fits a picture as it is shown, for the picture as it is stored, ``size`` wide and high.
+
+    Raises PictureError where it has another size or leaves nothing of the picture.
+    """
+    width, height = metadata.shown_size(size, exif)
+    if missing.shape != (height, width):
+        rows, columns = missing.shape
+        raise PictureError(f"the mask is {columns} x {rows} and the picture {width} x {height}; they must be of one size")
+    if missing.all():
+        raise PictureError("the mask is white all over: nothing of the picture is left to go by")
+    turn = _TURN_BACK.get(metadata.orientation(exif))
+    return missing if turn is None else np.asarray(Image.fromarray(missing).transpose(turn))

@@ -1,0 +1,158 @@
+"""Restoration as a task of training: an encoder for damaged pictures, before a decoder and an entropy model that stay.
+
+The encoder starts as the codec's own, with a fourth input channel, the hint, whose weights start at zero.  For the first
+part of a run (``distil``) its loss is the L1 distance to the latents of the clean picture, which needs no decoder; after
+that it is rate and distortion of what the decoder shows against the clean picture.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from aecodec.codec.config import LATENT_STRIDE
+from aecodec.errors import AecodecError
+from aecodec.eval.metrics import LUMA_PER_MILLE
+from aecodec.networks.export import import_tensors, save_encoder
+from aecodec.networks.model import LAMBDA_UNIT, Model
+from aecodec.networks.transforms import Analysis
+from aecodec.restore import fill, hint
+from aecodec.restore.damage import Gaussian, draw_mask, draw_noise
+from aecodec.training import data
+from aecodec.training.loop import checkpoint_of, lagrangian, lambda_at
+from aecodec.training.settings import Settings
+from aecodec.weights import is_of_encoder, load, load_any
+
+INPUTS = 4  # colour and the hint
+FIRST_STRENGTH = 0.1  # of the damage, when a run begins
+TOLD_SHARE = 0.5  # of the crops with Gaussian noise, whose hint says how strong it is
+GRAY_SHARE = 0.1
+KNOWN_WEIGHT = 0.1  # of what is known, in the loss of inpainting: it is put back afterwards
+PURPOSES = {"denoise": "noise and JPEG artefacts", "inpaint": "scratches, text and holes"}
+
+
+class Restoration:
+    """See ``loop.Task``.  A batch has seven channels: the damaged picture, its hint, and the clean picture."""
+
+    def __init__(self, settings: Settings, device: torch.device) -> None:
+        """Raises WeightsError where the decoder cannot be opened."""
+        self.settings = settings
+        self.decoder = load(settings.decoder)
+        self.state = import_tensors(self.decoder)
+        self.own = Analysis(self.decoder.arch).eval().requires_grad_(False)
+        self.own.load_state_dict({key[9:]: value for key, value in self.state.items() if key.startswith("analysis.")})
+        self.own.to(device).to(memory_format=torch.channels_last)
+
+    def model(self, pictures: data.Pictures, rng: np.random.Generator) -> Model:
+        """The decoder's model with the encoder's architecture; nothing but the two analyses is trained."""
+        model = Model(self.settings.architecture)
+        model.load_state_dict(grown(self.state, model))
+        if self.settings.init is not None:
+            model.load_state_dict({**model.state_dict(), **_encoder_state(self.settings.init, model)})
+        model.requires_grad_(False)
+        model.quantiser.counting = False
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(is_of_encoder(name) and not name.startswith("analysis.klt."))
+        return model
+
+    def batch(self, crops: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+        """Damaged crops (B, H, W, 7) of clean ones (B, H, W, 3), the heavier the larger the ``share`` of the run done."""
+        growth = min(1.0, share / self.settings.curriculum) if self.settings.curriculum else 1.0
+        strength = FIRST_STRENGTH + (1 - FIRST_STRENGTH) * growth
+        make = noisy if self.settings.task == "denoise" else holed
+        return np.stack([make(crop, strength, rng) for crop in crops])
+
+    def phase(self, share: float) -> int:
+        return int(share >= self.settings.distil)
+
+    def loss(self, model: Model, x: Tensor, position: Tensor, step: int, phase: int) -> tuple[Tensor, Tensor]:
+        if phase:
+            rate, distortion = self.measure(model, x, position)
+            return lagrangian(rate, distortion, position), rate
+        damaged, clean = x[:, :INPUTS], x[:, INPUTS:]
+        with torch.autocast(x.device.type, torch.bfloat16):
+            error = model.analysis(damaged, position) - self.own(clean, position)
+        # in steps of the quantiser, but for what all steps shrink by as the quality grows
+        scale = model.gain(position) / (lambda_at(position) / LAMBDA_UNIT).sqrt()[:, None, None, None]
+        matters = F.max_pool2d(self._weight(damaged), LATENT_STRIDE)
+        return (error * scale * matters).abs().mean(), torch.zeros(())
+
+    def measure(self, model: Model, x: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+        """(B,) bits per pixel, and (B,) squared error against the clean picture on the 255 scale: its mean, or that over
+        missing pixels and KNOWN_WEIGHT of that over the others."""
+        damaged, clean = x[:, :INPUTS], x[:, INPUTS:]
+        with torch.autocast(x.device.type, torch.bfloat16):
+            out = model(damaged, position)
+        rate = (out.latent_bits + out.hyper_bits) / (x.shape[2] * x.shape[3])
+        error = 255**2 * (out.picture - clean).square().mean(1, keepdim=True)
+        if self.settings.task == "denoise":
+            return rate, error.mean((1, 2, 3))
+        missing = damaged[:, 3:]
+        parts = [(error * part).sum((1, 2, 3)) / part.sum((1, 2, 3)).clamp_min(1) for part in (missing, 1 - missing)]
+        return rate, parts[0] + KNOWN_WEIGHT * parts[1]
+
+    def _weight(self, damaged: Tensor) -> Tensor:
+        """(B, 1, H, W) how much each pixel matters."""
+        if self.settings.task == "denoise":
+            return torch.ones_like(damaged[:, :1])
+        return KNOWN_WEIGHT + (1 - KNOWN_WEIGHT) * damaged[:, 3:]
+
+    def save(self, model: Model, folder: Path, card: dict[str, Any]) -> str:
+        task = self.settings.task
+        facts = {"purpose": PURPOSES[task], "task": task, "decoder": self.decoder.card["sha256"]}
+        return save_encoder(model, folder, self.settings.name, {**facts, **card})
+
+
+def noisy(crop: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+    """(H, W, 7) of a clean crop (H, W, 3), by ``damage.draw_noise``; some of it gray."""
+    gray = rng.random() < GRAY_SHARE
+    clean = np.rint(crop @ np.float32(LUMA_PER_MILLE)[:, None] / 1000).astype(np.uint8) if gray else crop
+    noise = draw_noise(rng, strength)
+    told = isinstance(noise, Gaussian) and rng.random() < TOLD_SHARE
+    level = np.full((*crop.shape[:2], 1), hint.of_sigma(noise.sigma if told else None), np.uint8)
+    colours = [np.broadcast_to(part, crop.shape) for part in (noise(clean, rng), clean)]
+    return np.concatenate([colours[0], level, colours[1]], -1)
+
+
+def holed(crop: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+    """(H, W, 7) of a clean crop (H, W, 3), by ``damage.draw_mask``, filled as ``inpaint`` does before its encoder."""
+    missing = draw_mask(rng, *crop.shape[:2], strength)(*crop.shape[:2], rng)
+    return np.concatenate([fill.smooth(crop, missing), hint.of_mask(missing)[..., None], crop], -1)
+
+
+def grown(state: dict[str, Tensor], model: Model) -> dict[str, Tensor]:
+    """A whole model's ``state`` for a ``model`` with more input channels or residual blocks in its analysis.
+
+    What is new changes nothing yet: channels start at zero, blocks as the identity.  Raises AecodecError where the model
+    differs in anything else.
+    """
+    result = {}
+    for name, own in model.state_dict().items():
+        value = state.get(name)
+        if value is None:
+            value = torch.zeros_like(own) if ".conv2." in name else own
+        elif name == "analysis.stem.weight":
+            value = F.pad(value, (0, 0, 0, 0, 0, own.shape[1] - value.shape[1]))
+        if value.shape != own.shape:
+            raise AecodecError(f"architecture: {name} has another width than in the decoder's own encoder")
+        result[name] = value
+    if lost := sorted(state.keys() - result.keys()):
+        raise AecodecError(f"architecture: {lost[0]} of the decoder's own encoder has no place; give it as many blocks")
+    return result
+
+
+def _encoder_state(source: str, model: Model) -> dict[str, Tensor]:
+    """The two analyses of an earlier encoder: weights, or a run's folder or checkpoint."""
+    state = checkpoint_of(source)
+    if state is None:
+        state = {name: torch.from_numpy(array).float() for name, array in load_any(source).tensors.items()}
+    state = {name: value for name, value in state.items() if is_of_encoder(name)}
+    shapes = {name: value.shape for name, value in model.state_dict().items() if is_of_encoder(name)}
+    if shapes != {name: value.shape for name, value in state.items()}:
+        raise AecodecError(f"the encoder in {source} has another architecture")
+    return state

@@ -1,0 +1,145 @@
+"""Training for restoration: the encoder learns, the decoder stays, and what is written fits it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from aecodec.codec.config import Architecture
+from aecodec.errors import AecodecError
+from aecodec.networks.model import Model
+from aecodec.training.loop import Run
+from aecodec.training.restoration import grown, holed, noisy
+from aecodec.training.settings import SettingsError, make
+from aecodec.weights import is_of_encoder, load, restoring
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of smooth pictures, from which noise can be told apart."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    for i in range(16):
+        coarse = Image.fromarray(rng.integers(60, 200, (5, 5, 3), np.uint8))
+        coarse.resize((96, 96), Image.Resampling.BICUBIC).save(folder / f"{i}.png")
+    return folder
+
+
+@pytest.fixture
+def run(tiny, pictures, tmp_path):
+    """run(**settings) is a run that restores for the decoder of ``tiny``."""
+
+    def make_run(**more):
+        content = {"data": str(pictures), "task": "denoise", "decoder": str(tiny[1]), "steps": 40, "crop": 64, "batch": 4,
+                   "held_out": 0.2, "warm_up": 3, "ema": 0.8, "optimiser": "adam", "learning_rate": 5e-3, "device": "cpu"}
+        return Run(make({**content, **more}), tmp_path, fail)
+
+    return make_run
+
+
+def fail(message):
+    raise AssertionError(message)
+
+
+@pytest.mark.parametrize("task", ["denoise", "inpaint"])
+def test_training_restores_better_and_leaves_the_decoder_alone(run, task):
+    """Every file ever written must still be decoded by the decoder that is installed; and all else would be in vain."""
+    trained = run(task=task, distil=0, steps=25)
+    state = {name: value.clone() for name, value in trained.model.state_dict().items()}
+
+    def loss() -> float:
+        """Of held-out pictures at the top quality, by the loss that is trained on."""
+        position = torch.full((len(trained.validation),), 8.0)
+        with torch.no_grad():
+            return trained.task.loss(trained.average, trained.validation, position, 0, trained.phase)[0].item()
+
+    before = loss()
+    list(trained.progress())
+    assert loss() < 0.995 * before  # the decoder is an untrained one, so there is little to win
+    changed = {name for name, value in trained.model.state_dict().items() if not torch.equal(value, state[name])}
+    assert all(map(is_of_encoder, changed)) and "analysis.head.weight" in changed
+    assert "analysis.klt.weight" not in changed
+
+
+def test_distilling_asks_for_the_latents_of_the_clean_picture(run):
+    """At first that is the whole loss; it must end at nothing where nothing is damaged, and begin a phase of its own."""
+    trained = run(distil=0.5, steps=4)
+    task, x = trained.task, trained.validation
+    clean = torch.cat([x[:, 4:], torch.zeros_like(x[:, 3:4]), x[:, 4:]], 1)
+    for batch, least, most in ((clean, 0, 1e-6), (x, 1e-3, 1e3)):
+        loss, rate = task.loss(trained.model, batch, torch.full((len(batch),), 8.0), 0, 0)
+        assert least <= loss.item() <= most and rate.item() == 0
+    list(trained.progress())
+    assert (trained.phase, trained.phase_start) == (1, 2)
+
+
+def test_weights_that_were_trained_are_opened_for_their_decoder(run, tiny, tmp_path):
+    """Hours of training must end in a folder that the command line takes."""
+    trained = run(steps=1, architecture={"blocks_8": 2})
+    list(trained.progress())
+    trained.task.save(trained.average, tmp_path / "weights", {})
+    opened = restoring(str(tmp_path / "weights"), str(tiny[1]), "denoise")
+    assert (opened.id, opened.arch.blocks_8, opened.arch.inputs) == (load(str(tiny[1])).id, 2, 4)
+    again = run(steps=2, architecture={"blocks_8": 2}, init=str(tmp_path / "weights"))
+    assert torch.allclose(again.average.analysis.head.bias, trained.average.analysis.head.bias, atol=1e-3)
+
+
+def test_an_encoder_starts_as_the_codecs_own(tiny):
+    """A start from anything else costs more than a thousand steps make good."""
+    whole, _ = tiny
+    bigger = Model(Architecture(**{**whole.arch.to_dict(), "inputs": 4, "blocks_8": 3, "blocks_16": 2})).eval()
+    bigger.load_state_dict(grown(whole.state_dict(), bigger))
+    x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    position = torch.tensor([5.5])
+    with torch.no_grad():
+        own = whole.analysis(x, position)
+        assert torch.allclose(bigger.analysis(torch.cat([x, torch.ones(1, 1, 64, 64)], 1), position), own, atol=1e-5)
+    with pytest.raises(AecodecError, match="another width"):
+        grown(whole.state_dict(), Model(Architecture(**{**whole.arch.to_dict(), "width_8": 12})))
+    with pytest.raises(AecodecError, match="as many blocks"):
+        grown(whole.state_dict(), Model(Architecture(**{**whole.arch.to_dict(), "blocks_8": 0})))
+
+
+def test_a_run_is_not_resumed_as_another_task(run):
+    """An encoder that was half trained for noise and half for holes would be good for neither."""
+    list(run(steps=1).progress())
+    with pytest.raises(AecodecError, match="the task denoise"):
+        run(steps=2, task="inpaint")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"task": "colourise"}, "task must be one of"),
+        ({"architecture": {"latents": 64}}, "latents is the decoder's"),
+        ({"decoder": "no-such"}, "no weights named 'no-such'"),
+        ({"distil": 2}, "distil must be a share"),
+    ],
+)
+def test_bad_settings_are_named(more, message):
+    """As for the codec: before the pictures are loaded, not after."""
+    with pytest.raises(SettingsError, match=message):
+        make({"data": "x", "steps": 1, "task": "denoise", **more})
+
+
+def test_batches_hold_the_damaged_picture_its_hint_and_the_clean_one(photo):
+    """A clean picture in the wrong place would train an encoder that does nothing, or one that adds noise."""
+    crop = np.asarray(photo(64, 64))
+    told = 0
+    for seed in range(60):
+        x = noisy(crop, 1.0, np.random.default_rng(seed))
+        damaged, level, clean = x[..., :3], x[..., 3], x[..., 4:]
+        assert (level == level[0, 0]).all()
+        gray = np.ptp(clean, -1).max() == 0
+        assert gray and np.ptp(damaged, -1).max() == 0 or np.array_equal(clean, crop)
+        if level[0, 0] > 40:  # quarters of a level
+            told += 1
+            assert (damaged.astype(float) - clean).std() == pytest.approx(level[0, 0] / 4, rel=0.15)
+    assert told
+    x = holed(crop, 1.0, np.random.default_rng(0))
+    missing = x[..., 3] == 255
+    assert missing.any() and np.array_equal(x[..., 4:], crop)
+    assert np.array_equal(x[~missing, :3], crop[~missing])
