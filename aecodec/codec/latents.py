@@ -15,7 +15,7 @@ from aecodec.codec.partition import STEPS, group_of
 from aecodec.codec.trellis import STEP
 from aecodec.errors import BitstreamError
 
-DISTORTION = 10.0  # bits per squared unit of a latent that its error counts for; found on held-out pictures
+DISTORTION = 6.0  # bits per squared unit of a latent that its error counts for; found on held-out pictures
 RESIDUAL_MAX = 2.0**15  # larger ones are clamped; int32 arithmetic on latents stays far from overflow
 MULTIPLE_MAX = 2**16  # of the step, in a valid file
 
