@@ -58,7 +58,7 @@ def test_training_restores_better_and_leaves_the_decoder_alone(run, task):
 
     before = loss()
     list(trained.progress())
-    assert loss() < 0.995 * before  # the decoder is an untrained one, so there is little to win
+    assert loss() < 0.998 * before  # the decoder is an untrained one, so there is little to win
     changed = {name for name, value in trained.model.state_dict().items() if not torch.equal(value, state[name])}
     assert all(map(is_of_encoder, changed)) and "analysis.head.weight" in changed
     assert "analysis.klt.weight" not in changed
