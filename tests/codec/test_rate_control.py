@@ -85,13 +85,14 @@ def test_easy_targets_take_the_best_and_the_smallest():
     assert smallest_above(lambda rate: 50 + rate, float, 3, "it") == 50
 
 
-@pytest.mark.parametrize("share", [0.1, 0.3, 0.8])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.8])
 def test_sizes_of_a_real_picture(encoder, share):
-    """The codec's own sizes, steps and dents and all, lie within 2 % under the target.  (Streams grow by 4 bytes: much, of 200.)"""
+    """The codec's own sizes, steps and dents and all, lie within 2 % under the target.  (Streams
+    grow by 4 bytes, and their dents are some of these.)"""
     smallest, largest = (len(encoder.encode(rate).data) for rate in (0, MAX_INDEX))
     target = smallest + share * (largest - smallest)
     size = len(largest_below(encoder.encode, lambda e: len(e.data), target, "it").data)
-    assert 0.98 * target <= size <= target
+    assert min(0.98 * target, target - 16) <= size <= target
 
 
 @pytest.mark.parametrize("share", [0.2, 0.6])
