@@ -115,8 +115,13 @@ def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int], rate: in
 
 
 def estimate_bits(model: EntropyModel, coded: CodedLatents) -> float:
-    """Bits that the model's probabilities say the payload should take; an escape counts without its digits."""
+    """Bits that the model's probabilities say the payload should take, the digits after an escape included."""
     tables = model.tables
     radius = tables.radius[coded.rows]
-    index = np.where(np.abs(coded.symbols) <= radius, coded.symbols + radius, 2 * radius + 1) + tables.start[coded.rows]
-    return float(-np.log2((tables.cdf[index + 1] - tables.cdf[index]) / 65536).sum())
+    beyond = np.abs(coded.symbols) - radius - 1
+    index = np.where(beyond < 0, coded.symbols + radius, 2 * radius + 1) + tables.start[coded.rows]
+    bits = -np.log2((tables.cdf[index + 1] - tables.cdf[index]) / 65536).sum()
+    escaped = beyond >= 0
+    rest = 2 * beyond[escaped] + (coded.symbols[escaped] < 0)
+    digits = np.floor(np.log2(np.maximum(rest, 1)) / 3) + 1  # in base 8, and 4 bits each
+    return float(bits + 4 * digits.sum())

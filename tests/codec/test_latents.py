@@ -88,7 +88,9 @@ def test_estimate_is_the_information_of_the_symbols(model):
     rows = np.array([0, LEVELS + 20, 2 * LEVELS + 20, 2 * LEVELS + 20], np.uint8)
     coded = latents.CodedLatents(None, b"", np.array([0, -1, 2, 10**4], np.int32), rows)
     escape = 16 - np.log2(tables.split(model.symbol_frequency)[LEVELS + 20][-1])
-    expected = model.costs[0, 20, 1] + model.costs[1, 20, 2] + escape  # and level 0 is certain
+    radius = tables.radius_of_level(20)
+    digits = 4 * len(f"{2 * (10**4 - radius - 1):o}")
+    expected = model.costs[0, 20, 1] + model.costs[1, 20, 2] + escape + digits  # and level 0 is certain
     assert latents.estimate_bits(model, coded) == pytest.approx(expected, abs=1e-3)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aecodec.codec.pipeline import decode
+from aecodec.codec.pipeline import Encoder, decode
 from aecodec.codec.quality import MAX_INDEX
 from aecodec.codec.rate_control import TOLERANCE, largest_below, smallest_above
 from aecodec.errors import TargetError
@@ -86,13 +86,13 @@ def test_easy_targets_take_the_best_and_the_smallest():
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.8])
-def test_sizes_of_a_real_picture(encoder, share):
-    """The codec's own sizes, steps and dents and all, lie within 2 % under the target.  (Streams
-    grow by 4 bytes, and their dents are some of these.)"""
+def test_sizes_of_a_real_picture(photo, share):
+    """The codec's own sizes, steps and dents and all, lie within 2 % under the target."""
+    encoder = Encoder(photo(256, 192))  # streams grow by 4 bytes: too much where they have 200
     smallest, largest = (len(encoder.encode(rate).data) for rate in (0, MAX_INDEX))
     target = smallest + share * (largest - smallest)
     size = len(largest_below(encoder.encode, lambda e: len(e.data), target, "it").data)
-    assert min(0.98 * target, target - 16) <= size <= target
+    assert 0.98 * target <= size <= target
 
 
 @pytest.mark.parametrize("share", [0.2, 0.6])

@@ -47,7 +47,7 @@ def fail(message):
 @pytest.mark.parametrize("task", ["denoise", "inpaint"])
 def test_training_restores_better_and_leaves_the_decoder_alone(run, task):
     """Every file ever written must still be decoded by the decoder that is installed; and all else would be in vain."""
-    trained = run(task=task, distil=0, steps=25)
+    trained = run(task=task, distil=0, steps=100, learning_rate=2e-3)
     state = {name: value.clone() for name, value in trained.model.state_dict().items()}
 
     def loss() -> float:
@@ -58,7 +58,7 @@ def test_training_restores_better_and_leaves_the_decoder_alone(run, task):
 
     before = loss()
     list(trained.progress())
-    assert loss() < 0.998 * before  # the decoder is an untrained one, so there is little to win
+    assert loss() < 0.99 * before  # the decoder is an untrained one, so there is little to win
     changed = {name for name, value in trained.model.state_dict().items() if not torch.equal(value, state[name])}
     assert all(map(is_of_encoder, changed)) and "analysis.head.weight" in changed
     assert "analysis.klt.weight" not in changed
