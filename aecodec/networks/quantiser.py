@@ -34,7 +34,7 @@ class DependentQuantiser(nn.Module):
         """Quantised residuals and the bits that the tables charge for them, both of the shape of ``residual``.
 
         Where the level is 0 nothing is coded, value and bits are 0; elsewhere the gradient of the value is that of the
-        residual (a straight-through estimator).  Symbols are counted where gradients are enabled, unless ``counting`` is off.
+        residual (a straight-through estimator).  Symbols are counted where gradients are on, unless ``counting`` is off.
         """
         level = (log_scale.detach() * LEVELS_PER_NAT).round().clamp(0, LEVELS - 1).to(torch.uint8)
         coded = level > 0
