@@ -99,7 +99,8 @@ def tiny(tmp_path_factory) -> tuple:
 
 @pytest.fixture(scope="session")
 def restorers(tiny, tmp_path_factory) -> dict[str, str]:
-    """Folders of restoring weights by task, for the decoder of ``tiny``: its own encoder, but for a hint that it heeds."""
+    """Folders of restoring weights by task, for the decoder of ``tiny``: its own encoder, but for a hint that it heeds and
+    a gate that shuts a little."""
     import torch
 
     from aecodec.codec.config import Architecture
@@ -112,7 +113,9 @@ def restorers(tiny, tmp_path_factory) -> dict[str, str]:
     model = Model(Architecture(**{**whole.arch.to_dict(), "inputs": 4}))
     model.load_state_dict(grown(whole.state_dict(), model))
     with torch.no_grad():
-        model.analysis.stem.weight[:, 192:].normal_(0, 0.1, generator=torch.Generator().manual_seed(1))
+        generator = torch.Generator().manual_seed(1)
+        model.analysis.stem.weight[:, 192:].normal_(0, 0.1, generator=generator)
+        model.analysis.gate.weight.normal_(0, 0.1, generator=generator)
     folders = {}
     for task in ("denoise", "inpaint"):
         folders[task] = str(tmp_path_factory.mktemp("restorers") / task)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from pathlib import Path
 
@@ -26,6 +28,7 @@ def train(config, folder, data, init, minutes, steps, device):
     aecodec train photo.toml -o runs/photo
     aecodec train --init photo --data scans --minutes 30 -o runs/scans
     aecodec encode --weights runs/scans/weights scan.png scan.aec
+    torchrun --nproc-per-node 8 -m aecodec train photo.toml -o runs/photo
 
     CONFIG is a TOML file of the keys that docs/training.md lists; options replace what it says.
     """
@@ -64,15 +67,29 @@ def _train(settings, folder: Path) -> None:
     from aecodec.training.loop import Run
 
     folder.mkdir(parents=True, exist_ok=True)
-    run = Run(settings, folder, lambda message: click.echo(f"aecodec: {message}", err=True))
-    click.echo(f"{len(run.pictures.arrays)} pictures to train on, {run.device}", err=True)
-    with click.progressbar(length=1000, file=sys.stderr, label="training", show_eta=True) as bar:
+    def say(message: str) -> None:
+        if first:
+            click.echo(message, err=True)
+
+    first = os.environ.get("RANK", "0") == "0"  # of several workers, the one that speaks
+    run = Run(settings, folder, lambda message: say(f"aecodec: {message}"))
+    say(f"{len(run.pictures.arrays)} pictures to train on, {run.device}")
+    bar_file = sys.stderr if first else io.StringIO()
+    with click.progressbar(length=1000, file=bar_file, label="training", show_eta=True) as bar:
         for report in run.progress():
             bar.label = f"step {report.step}  loss {report.loss:.4f}  {report.rate:.3f} bpp"
             bar.update(int(1000 * report.share) - bar.pos)
+    if first:
+        _save(run, folder)
+    run.workers.leave()
+
+
+def _save(run, folder: Path) -> None:
+    settings = run.settings.to_dict()
     training = {
         "pictures": len(run.pictures.arrays), "steps": run.step, "minutes": round(run.seconds / 60, 1),
-        "settings": {key: value for key, value in settings.to_dict().items() if key not in ("data", "architecture")},
+        **({"workers": run.workers.size} if run.workers.size > 1 else {}),
+        "settings": {key: value for key, value in settings.items() if key not in ("data", "architecture")},
     }
     run.average.cpu()
     identity = run.task.save(run.average, folder / "weights", {"training": training})

@@ -53,6 +53,11 @@ class Architecture:
             raise ValueError(f"latents must be a multiple of {STEPS}, not {self.latents}")
 
     @property
+    def restores(self) -> bool:
+        """Whether the analysis is a restoring encoder's: with a hint as its last input, and a gate on its linear path."""
+        return self.inputs > 3
+
+    @property
     def analysis_halo(self) -> int:
         """Latent positions around one that its analysis can depend on: the distance to the farthest 3x3 tap."""
         at_8 = 2 + 2 * self.blocks_8  # stem, blocks and the strided convolution

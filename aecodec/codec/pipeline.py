@@ -58,7 +58,7 @@ class Encoder:
         self.array = picture.to_array(self.image)
         self.weights = load(weights) if isinstance(weights, str) else weights
         self._seen = self.array
-        if self.weights.arch.inputs > 3:
+        if self.weights.arch.restores:
             self._seen = np.dstack([self.array, np.broadcast_to(np.uint8(hint), self.array.shape[:2])])
         self._transforms = open_transforms(self.weights, device)
 

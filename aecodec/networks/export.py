@@ -1,7 +1,8 @@
 """A trained model to the tensors of a weights file, and the float half of it back.
 
-The transforms are stored in float16.  The entropy path is stored as the integers that it computes with, and nothing else
-of it is kept: the file cannot disagree with what is coded.
+The transforms are stored in float16, and what only a writer needs of them in int8: a file's encoder may be a little coarser
+than the one that was trained, while its decoder is what every reader shares.  The entropy path is stored as the integers
+that it computes with, and nothing else of it is kept: the file cannot disagree with what is coded.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from aecodec.errors import WeightsError
 from aecodec.networks.complexity import kmac_per_pixel
 from aecodec.networks.integer import IntegerConv2d, weight_exponents
 from aecodec.networks.model import FloatModel, Model
-from aecodec.weights import CARD, TENSORS, Weights, content_hash, is_of_encoder
+from aecodec.weights import CARD, SCALE, TENSORS, Weights, content_hash, is_of_encoder
 
 COUNTED_BEFORE = 1e5  # symbols that each coding table of a weights file stands for where training goes on from it
 
@@ -39,6 +40,19 @@ def _integer_tensors(layer: IntegerConv2d) -> dict[str, Tensor]:
     }
 
 
+def _float_tensors(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What a weights file holds of float layers: float16, or int8 and a scale where ``weights.expand`` takes it back."""
+    tensors = {}
+    for name, value in state.items():
+        if is_of_encoder(name) and value.ndim == 4 and name != "analysis.klt.weight":  # the KLT carries the picture itself
+            scale = (value.abs().amax((1, 2, 3)) / 127).clamp_min(1e-6).half()
+            tensors[name] = torch.round(value / scale.float()[:, None, None, None]).clamp(-127, 127).to(torch.int8)
+            tensors[name + SCALE] = scale
+        else:
+            tensors[name] = value.half()
+    return tensors
+
+
 @torch.no_grad()
 def export_tensors(model: Model) -> dict[str, np.ndarray]:
     """The tensors of a weights file.
@@ -47,7 +61,7 @@ def export_tensors(model: Model) -> dict[str, np.ndarray]:
     """
     with torch.device("meta"):
         half = FloatModel(model.arch).state_dict().keys()
-    tensors = {name: value.half() for name, value in model.state_dict().items() if name in half}
+    tensors = _float_tensors({name: value for name, value in model.state_dict().items() if name in half})
     for name in layer_names():
         for key, value in _integer_tensors(model.get_submodule(name)).items():
             tensors[f"{name}.{key}"] = value
@@ -68,7 +82,7 @@ def load_float_model(weights: Weights) -> FloatModel:
     """
     with torch.device("meta"):
         model = FloatModel(weights.arch)
-    state = {name: torch.from_numpy(a.astype(np.float32)) for name, a in weights.tensors.items() if a.dtype == np.float16}
+    state = {name: torch.from_numpy(a.astype(np.float32)) for name, a in weights.tensors.items() if a.dtype.kind == "f"}
     try:
         model.load_state_dict(state, assign=True)
     except RuntimeError as error:
@@ -79,7 +93,7 @@ def load_float_model(weights: Weights) -> FloatModel:
 def import_tensors(weights: Weights) -> dict[str, Tensor]:
     """A whole model's state from its weights: the inverse of ``export_tensors``, on the grids of what was stored."""
     tensors = {name: torch.from_numpy(array) for name, array in weights.tensors.items()}
-    state = {name: value.float() for name, value in tensors.items() if value.dtype == torch.float16}
+    state = {name: value.float() for name, value in tensors.items() if value.is_floating_point()}
     for name in layer_names():
         layer = weights.entropy_model.layers[name]
         scale = torch.exp2(tensors[f"{name}.exponent"].float())
@@ -123,8 +137,8 @@ def save_encoder(model: FloatModel, folder: Path, name: str, card: dict[str, Any
     from safetensors.numpy import save
 
     folder.mkdir(parents=True, exist_ok=True)
-    state = model.state_dict()
-    data = save({key: value.half().contiguous().numpy() for key, value in state.items() if is_of_encoder(key)})
+    tensors = _float_tensors({name: value for name, value in model.state_dict().items() if is_of_encoder(name)})
+    data = save({name: value.contiguous().numpy() for name, value in tensors.items()})
     digest = content_hash(data)
     (folder / TENSORS).write_bytes(data)
     costs = kmac_per_pixel(model.arch)

@@ -63,7 +63,8 @@ def upsampler(kind: Upsampler, inputs: int, outputs: int, factor: int, kernel: i
 class Analysis(nn.Module):
     """Picture (B, 3, H, W) in 0..1, H and W multiples of 16, to latents (B, M, H/16, W/16) at gain 1.
 
-    A restoring encoder's input has the hint (``restore/hint.py``) as a fourth channel.
+    A restoring encoder's input has the hint (``restore/hint.py``) as a fourth channel.  It has a gate, too, on the linear
+    path: that would pass noise on, and to shrink a coefficient is easier to learn than to predict its noise.
     """
 
     def __init__(self, arch: Architecture) -> None:
@@ -78,16 +79,22 @@ class Analysis(nn.Module):
         self.head = nn.Conv2d(arch.width_16, arch.latents, 3, padding=1)
         with torch.no_grad():
             self.head.weight.mul_(0.05)
+        self.gate: nn.Conv2d | None = None
+        if arch.restores:
+            self.gate = nn.Conv2d(arch.width_16, arch.latents, 3, padding=1)
+            nn.init.zeros_(self.gate.weight)  # open at first
+            nn.init.zeros_(self.gate.bias)
 
     def forward(self, x: Tensor, position: Tensor) -> Tensor:
         colour = x[:, :3] - 0.5
         y = self.klt(colour)
-        x = torch.cat([colour, x[:, 3:]], 1) if x.shape[1] > 3 else colour
+        x = colour if self.gate is None else torch.cat([colour, x[:, 3:]], 1)
         x = F.leaky_relu(self.stem(F.pixel_unshuffle(x, 8)), 0.1)
         x = self.blocks_8(x * self.gain_8(position).to(x.dtype))
         x = self.down_16(x)
         x = self.blocks_16(x * self.gain_16(position).to(x.dtype))
-        return y.float() + self.head(x).float()
+        y = y.float() if self.gate is None else y.float() * (2 * torch.sigmoid(self.gate(x).float()))
+        return y + self.head(x).float()
 
 
 class Synthesis(nn.Module):

@@ -70,7 +70,7 @@ class OpenVinoTransforms:
 
     def analyse(self, picture: np.ndarray, rate: int) -> np.ndarray:
         patches = colour = _to_patches(picture)[None]
-        if self._arch.inputs > 3:
+        if self._arch.restores:
             colour = _to_patches(picture[..., :3])[None]
         gains = (self._gain(name, rate) for name in ("analysis.gain_8", "analysis.gain_16"))
         correction = self._run(self._analysis_network, patches, *gains, share=True)
@@ -122,19 +122,29 @@ class OpenVinoTransforms:
         x = self._blocks("analysis.blocks_8", arch.blocks_8, ops.multiply(x, gain_8))
         x = self._conv("analysis.down_16", x, stride=2)
         x = self._blocks("analysis.blocks_16", arch.blocks_16, ops.multiply(x, gain_16))
-        return openvino.Model([_float(self._conv("analysis.head", x))], [picture, gain_8, gain_16])
+        correction = _float(self._conv("analysis.head", x))
+        if arch.restores:
+            gate = ops.multiply(ops.sigmoid(_float(self._conv("analysis.gate", x))), _scalar(2))
+            correction = ops.concat([correction, gate], 1)
+        return openvino.Model([correction], [picture, gain_8, gain_16])
 
     def _analysis_linear(self) -> openvino.Model:
         picture = ops.parameter([1, -1, -1, len(_PATCH)], np.uint8)
-        correction = ops.parameter([1, self._arch.latents, -1, -1], np.float32)
-        gain = _vector(self._arch.latents)
+        latents = self._arch.latents
+        correction = ops.parameter([1, 2 * latents if self._arch.restores else latents, -1, -1], np.float32)
+        gain = _vector(latents)
 
         def by_patches(weight: np.ndarray) -> np.ndarray:
             """A convolution of 16x16 pixels (M, 3, 16, 16) as one of 2x2 patches (M, 192, 2, 2)."""
             parts = weight.reshape(-1, 3, 2, PATCH, 2, PATCH).transpose(0, 3, 5, 1, 2, 4)
             return parts.reshape(-1, len(_PATCH), 2, 2)
 
-        y = ops.add(self._conv("analysis.klt", _centred(picture), by_patches, stride=2, pad=0), correction)
+        y = self._conv("analysis.klt", _centred(picture), by_patches, stride=2, pad=0)
+        if self._arch.restores:
+            head, gate = ops.split(correction, 1, 2).outputs()
+            y = ops.add(ops.multiply(y, gate), head)
+        else:
+            y = ops.add(y, correction)
         return openvino.Model([_to_nhwc(ops.multiply(y, gain))], [picture, correction, gain])
 
     def _hyper_analysis(self) -> openvino.Model:

@@ -2,8 +2,8 @@
 
 What is trained, and on what, is a ``Task``: the codec, or an encoder for damaged pictures (``restoration.py``).
 
-The loss of a crop at quality q is ``(R + lambda(q) * D) / sqrt(lambda(q))``: R in bits per pixel, D the MSE on the 255
-scale.  The optimum of R + lambda D grows about as the square root of lambda, so no quality dominates the sum.
+The loss of a crop at quality q is ``(R + lambda(q) * D) / sqrt(lambda(q))``: R in bits per pixel, D the distortion.  The
+optimum of R + lambda D grows about as the square root of lambda, so no quality dominates the sum.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ from aecodec.errors import AecodecError
 from aecodec.networks.model import LAMBDA_UNIT, Model
 from aecodec.networks.transforms import KLT_STEP, set_klt
 from aecodec.training import data
+from aecodec.training.distortion import DISTORTIONS, mse
 from aecodec.training.klt import principal_components
 from aecodec.training.settings import Settings
 from aecodec.training.soap import Soap
+from aecodec.training.workers import Workers
 
 CHECKPOINT = "checkpoint.pt"
 LOG, VALIDATION = "log.csv", "validation.csv"
@@ -88,12 +90,15 @@ def parameter_groups(model: Model, settings: Settings) -> list[dict]:
     ]
 
 
-def rate_and_distortion(model: nn.Module, x: Tensor, position: Tensor, hyper_weight: float = 1.0) -> tuple[Tensor, Tensor]:
-    """(B,) bits per pixel and (B,) MSE on the 255 scale of pictures (B, 3, H, W) at knot positions (B,)."""
+def rate_and_distortion(
+    model: nn.Module, x: Tensor, position: Tensor, hyper_weight: float = 1.0,
+    distortion: Callable[[Tensor, Tensor], Tensor] = mse,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """(B,) bits per pixel and (B,) distortions of pictures (B, 3, H, W) at knot positions (B,)."""
     with torch.autocast(x.device.type, torch.bfloat16):
         out = model(x, position)
     rate = (out.latent_bits + hyper_weight * out.hyper_bits) / (x.shape[2] * x.shape[3])
-    return rate, 255**2 * (out.picture - x).square().mean((1, 2, 3))
+    return rate, distortion(out.picture, x)
 
 
 def to_tensor(crops: np.ndarray, device: torch.device) -> Tensor:
@@ -103,10 +108,13 @@ def to_tensor(crops: np.ndarray, device: torch.device) -> Tensor:
 
 @torch.no_grad()
 def validate(
-    model: Model, crops: Tensor, measure: Callable[..., tuple[Tensor, Tensor]] = rate_and_distortion
+    model: Model,
+    crops: Tensor,
+    measure: Callable[..., tuple[Tensor, Tensor]] = rate_and_distortion,
+    peak: float = DISTORTIONS["mse"].peak,
 ) -> tuple[float, list[tuple[float, float]]]:
     """Mean of log(R + lambda D) over the knots, lower is better (0.01 is about 1 % of rate), and per knot the mean bits
-    per pixel (estimated) and PSNR in dB; R and D by ``measure``."""
+    per pixel (estimated) and decibels of D below its ``peak``; R and D by ``measure``."""
     score, curve = 0.0, []
     for knot in range(KNOTS):
         rates, distortions = [], []
@@ -118,7 +126,7 @@ def validate(
         rate, distortion = torch.cat(rates), torch.cat(distortions)
         factor = lambda_at(torch.tensor(float(knot)))
         score += (rate + factor * distortion).log().mean().item() / KNOTS
-        curve.append((rate.mean().item(), (10 * torch.log10(255**2 / distortion)).mean().item()))
+        curve.append((rate.mean().item(), (10 * torch.log10(peak / distortion)).mean().item()))
     return score, curve
 
 
@@ -129,7 +137,9 @@ def lagrangian(rate: Tensor, distortion: Tensor, position: Tensor) -> Tensor:
 
 
 class Task(Protocol):
-    """What a run trains."""
+    """What a run trains.  ``peak`` is the distortion that counts as 0 dB."""
+
+    peak: float
 
     def model(self, pictures: data.Pictures, rng: np.random.Generator) -> Model:
         """The model to start from; what must stay as it is has ``requires_grad`` off."""
@@ -154,7 +164,12 @@ class Compression:
     """The codec itself."""
 
     def __init__(self, settings: Settings) -> None:
+        """Raises AecodecError where the distortion cannot be taken of so small crops."""
         self.settings = settings
+        self.distortion = DISTORTIONS[settings.distortion]
+        self.peak = self.distortion.peak
+        if settings.crop < self.distortion.side:
+            raise AecodecError(f"{settings.distortion} needs crops of {self.distortion.side} pixels or more each way")
 
     def model(self, pictures: data.Pictures, rng: np.random.Generator) -> Model:
         model = new_model(self.settings, pictures, rng)
@@ -172,11 +187,11 @@ class Compression:
         warm_up = self.settings.hyper_warm_up
         # at first the hyper-latents cost little, or the model learns to do without them before it has learnt to use them
         hyper_weight = min(1, 0.05 + step / warm_up) if warm_up else 1
-        rate, distortion = rate_and_distortion(model, x, position, hyper_weight)
+        rate, distortion = rate_and_distortion(model, x, position, hyper_weight, self.distortion.measure)
         return lagrangian(rate, distortion, position), rate
 
     def measure(self, model: Model, x: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-        return rate_and_distortion(model, x, position)
+        return rate_and_distortion(model, x, position, distortion=self.distortion.measure)
 
     def save(self, model: Model, folder: Path, card: dict[str, Any]) -> str:
         from aecodec.networks.export import save_weights
@@ -202,7 +217,8 @@ class Run:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         name = settings.device if settings.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(name)
+        self.workers = Workers(name)
+        self.device = self.workers.device
         torch.manual_seed(settings.seed)
         self.rng = np.random.default_rng(settings.seed)
         self.task = open_task(settings, self.device)
@@ -228,6 +244,7 @@ class Run:
         self.skipped: list[int] = []
         if (folder / CHECKPOINT).is_file():
             self._resume()
+        self._meet()
         self.phase, self.phase_start = self.task.phase(self.share), 0
         self._good = copy.deepcopy(self.model.state_dict())
 
@@ -248,7 +265,7 @@ class Run:
             losses.append(loss)
             rates.append(rate)
             self.step += 1
-            self.seconds = time.perf_counter() - start
+            self.seconds = self.workers.agree(time.perf_counter() - start)
             if self.step % LOG_EVERY == 0:
                 recent = [statistics.fmean(values[-LOG_EVERY:]) for values in (losses, rates)]
                 report = Progress(self.step, self.seconds, self.share, *recent, norm)
@@ -263,8 +280,9 @@ class Run:
 
     def validate_and_save(self) -> None:
         """One line of validation.csv and a checkpoint."""
-        if self.validation is not None:
-            score, curve = validate(self.average, self.validation, self.task.measure)
+        self.workers.average([self.model.quantiser.counts])
+        if self.validation is not None and self.workers.first:
+            score, curve = validate(self.average, self.validation, self.task.measure, self.task.peak)
             points = [f"{value:.4f}" for point in curve for value in point]
             self._log(VALIDATION, [self.step, f"{self.seconds:.0f}", f"{score:.5f}", *points])
         self.save()
@@ -287,6 +305,7 @@ class Run:
         loss, rate = self.task.loss(self.model, x, position, self.step, phase)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        self.workers.average([parameter.grad for parameter in self.model.parameters() if parameter.grad is not None])
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip).item()
         usual = statistics.median(self.norms[-200:]) if len(self.norms) > 30 else math.inf
         if norm <= SPIKE * usual:
@@ -313,12 +332,26 @@ class Run:
             if self.damping < 0.01:
                 raise AecodecError("training diverges again and again; lower learning_rate")
 
+    def _meet(self) -> None:
+        """All workers begin with the first one's weights, each with crops of its own."""
+        if self.workers.agree(self.step) != self.step:
+            raise AecodecError(f"{self.folder} holds another checkpoint here than on the first host; let all hosts see one")
+        for model in (self.model, self.average):
+            self.workers.follow(model.state_dict().values())
+        if not self.workers.first:
+            torch.manual_seed(self.settings.seed + self.workers.rank)
+            self.rng = np.random.default_rng([self.settings.seed, self.workers.rank])
+
     def _log(self, name: str, row: list) -> None:
+        if not self.workers.first:
+            return
         with open(self.folder / name, "a", newline="") as file:
             csv.writer(file).writerow(row)
 
     def save(self) -> None:
         """Writes the checkpoint, whole or not at all."""
+        if not self.workers.first:
+            return
         state = {
             "step": self.step, "seconds": self.seconds, "damping": self.damping, "model": self.model.state_dict(),
             "average": self.average.state_dict(), "optimiser": self.optimiser.state_dict(),

@@ -24,7 +24,8 @@ from aecodec.networks.transforms import Analysis
 from aecodec.restore import fill, hint
 from aecodec.restore.damage import Gaussian, draw_mask, draw_noise
 from aecodec.training import data
-from aecodec.training.loop import checkpoint_of, lagrangian, lambda_at
+from aecodec.training.distortion import DISTORTIONS
+from aecodec.training.loop import checkpoint_of, lambda_at
 from aecodec.training.settings import Settings
 from aecodec.weights import is_of_encoder, load, load_any
 
@@ -38,6 +39,8 @@ PURPOSES = {"denoise": "noise and JPEG artefacts", "inpaint": "scratches, text a
 
 class Restoration:
     """See ``loop.Task``.  A batch has seven channels: the damaged picture, its hint, and the clean picture."""
+
+    peak = DISTORTIONS["mse"].peak
 
     def __init__(self, settings: Settings, device: torch.device) -> None:
         """Raises WeightsError where the decoder cannot be opened."""
@@ -57,7 +60,7 @@ class Restoration:
         model.requires_grad_(False)
         model.quantiser.counting = False
         for name, parameter in model.named_parameters():
-            parameter.requires_grad_(is_of_encoder(name) and not name.startswith("analysis.klt."))
+            parameter.requires_grad_(is_of_encoder(name))
         return model
 
     def batch(self, crops: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
@@ -73,7 +76,8 @@ class Restoration:
     def loss(self, model: Model, x: Tensor, position: Tensor, step: int, phase: int) -> tuple[Tensor, Tensor]:
         if phase:
             rate, distortion = self.measure(model, x, position)
-            return lagrangian(rate, distortion, position), rate
+            # in the logarithm: heavy damage leaves an error that no encoder undoes, and would hide all else in a mean
+            return (rate + lambda_at(position) * distortion).log().mean(), rate
         damaged, clean = x[:, :INPUTS], x[:, INPUTS:]
         with torch.autocast(x.device.type, torch.bfloat16):
             error = model.analysis(damaged, position) - self.own(clean, position)

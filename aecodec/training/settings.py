@@ -26,7 +26,8 @@ class Settings:
     to reach it; decay: the share of the run, at its end, over which it falls;
     hyper_warm_up: steps until hyper-latents cost their full rate; clip: of the gradient's norm; ema: decay of the averaged
     weights; low_quality_bias: crops draw their quality as 100 * u**bias from uniform u; quantise: integer
-    arithmetic in training (off: the float twin); validate_every, device, seed, threads.
+    arithmetic in training (off: the float twin); distortion: what the codec's loss calls an error (``distortion.py``);
+    validate_every, device, seed, threads.
 
     task: what is trained, the codec or, for restoration, an encoder alone, before the networks of ``decoder`` (weights, a
     name or a folder), which stay as they are; distil: the share of a run, at its start, with the distance of latents as
@@ -53,6 +54,7 @@ class Settings:
     ema: float = 0.999
     low_quality_bias: float = 1.25
     quantise: bool = True
+    distortion: Literal["mse", "ms-ssim"] = "mse"
     validate_every: int = 1000
     device: str = "auto"
     seed: int = 0
@@ -128,7 +130,7 @@ def _check(settings: Settings) -> None:
         raise SettingsError("one of 'steps' and 'minutes' must be set")
     if settings.crop % 64:
         raise SettingsError(f"crop must be a multiple of 64, not {settings.crop}")
-    for key in ("optimiser", "task"):
+    for key in ("optimiser", "task", "distortion"):
         if getattr(settings, key) not in (known := get_args(get_type_hints(Settings)[key])):
             raise SettingsError(f"{key} must be one of {', '.join(known)}, not {getattr(settings, key)!r}")
     for key in ("distil", "curriculum"):

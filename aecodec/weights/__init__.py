@@ -1,7 +1,7 @@
 """Weights: one folder a model, found by name, opened without pickle, checked by content.
 
     NAME/card.toml            architecture, content hash, what it was trained on and what it reaches
-    NAME/model.safetensors    float16 transforms, int8 and int32 entropy model
+    NAME/model.safetensors    float16 or int8 transforms, int8 and int32 entropy model
 
 A folder of restoring weights holds an encoder alone, which maps damaged pictures to the latents of clean ones for the
 decoder of other weights; its card names their hash as ``decoder``, and its ``task``.
@@ -34,6 +34,7 @@ INSTALLED = Path(__file__).parent
 DEFAULT = "photo"
 CARD = "card.toml"
 TENSORS = "model.safetensors"
+SCALE = ".scale"  # after the name of a float layer's int8 weights: the value of their unit, for each output channel
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,18 @@ def load_any(name: str) -> Weights:
         if card["sha256"] != digest:
             raise WeightsError(f"{folder / TENSORS} is not the file that its card describes")
         arch = Architecture(**card["architecture"])
-        return Weights(card["name"], folder, digest[:8], card, arch, load_tensors(data))
-    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        return Weights(card["name"], folder, digest[:8], card, arch, expand(load_tensors(data)))
+    except (OSError, KeyError, IndexError, TypeError, ValueError, SafetensorError) as error:
         raise WeightsError(f"cannot open the weights in {folder}: {error}") from None
+
+
+def expand(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tensors of a weights file with float32 in place of what it stores as int8 (O, ...) and scales (O,)."""
+    tensors = {name: value for name, value in stored.items() if not name.endswith(SCALE)}
+    for name in stored.keys() - tensors.keys():
+        weight = name.removesuffix(SCALE)
+        tensors[weight] = stored[weight] * stored[name].astype(np.float32)[:, None, None, None]
+    return tensors
 
 
 @functools.lru_cache(maxsize=4)

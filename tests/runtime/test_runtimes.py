@@ -41,6 +41,16 @@ def test_both_write_the_same_latents(both, array, rate):
     assert np.abs(z - z_torch).max() < 1e-3
 
 
+def test_both_write_the_same_latents_of_a_damaged_picture(tiny, restorers, array):
+    """A restoring encoder has layers that the codec's own has not, and one graph for both has to know."""
+    opened = weights.restoring(restorers["denoise"], str(tiny[1]))
+    damaged = np.concatenate([array, np.full((*array.shape[:2], 1), 100, np.uint8)], -1)
+    runtimes = OpenVinoTransforms(opened, bfloat16=False), TorchTransforms(opened, "cpu")
+    y, y_torch = (transforms.analyse(damaged, 700) for transforms in runtimes)
+    assert np.abs(y - y_torch).max() < 1e-3 * max(1, np.abs(y_torch).max() / 50)
+    assert np.abs(y).max() > 0.1
+
+
 @pytest.mark.parametrize("rate", RATES)
 def test_both_show_the_same_picture(both, array, rate):
     """A file must not look different for having been opened without torch."""

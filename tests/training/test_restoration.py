@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -47,7 +49,7 @@ def fail(message):
 @pytest.mark.parametrize("task", ["denoise", "inpaint"])
 def test_training_restores_better_and_leaves_the_decoder_alone(run, task):
     """Every file ever written must still be decoded by the decoder that is installed; and all else would be in vain."""
-    trained = run(task=task, distil=0, steps=100, learning_rate=2e-3)
+    trained = run(task=task, distil=0, steps=200, batch=8, learning_rate=2e-3, low_quality_bias=0.2)
     state = {name: value.clone() for name, value in trained.model.state_dict().items()}
 
     def loss() -> float:
@@ -58,10 +60,11 @@ def test_training_restores_better_and_leaves_the_decoder_alone(run, task):
 
     before = loss()
     list(trained.progress())
-    assert loss() < 0.99 * before  # the decoder is an untrained one, so there is little to win
+    # 1 % of the cost, whose logarithm the loss is; the decoder is an untrained one, so there is little to win
+    assert loss() < before + math.log(0.99)
     changed = {name for name, value in trained.model.state_dict().items() if not torch.equal(value, state[name])}
-    assert all(map(is_of_encoder, changed)) and "analysis.head.weight" in changed
-    assert "analysis.klt.weight" not in changed
+    assert all(map(is_of_encoder, changed))
+    assert {"analysis.head.weight", "analysis.gate.weight", "analysis.klt.weight"} <= changed
 
 
 def test_distilling_asks_for_the_latents_of_the_clean_picture(run):

@@ -1,0 +1,69 @@
+"""Several processes, one run: each takes steps on crops of its own, all with the mean of their gradients.
+
+torch's launcher starts them, on one host or on many, and says in the environment who is who:
+
+    torchrun --nproc-per-node 8 -m aecodec train photo.toml -o runs/photo
+
+All begin with the same weights and get the same gradients, so all have the same weights ever after; the first of them
+writes the logs and checkpoints.  Without a launcher there is one worker, and nothing here does anything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, distributed
+
+
+class Workers:
+    """The processes of a run, as one of them sees them: its ``rank`` among ``size``."""
+
+    def __init__(self, device: str) -> None:
+        """Meets the others.  ``device`` is "cpu" or "cuda"; ``self.device`` is this worker's own."""
+        self.rank, self.size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        self.device = torch.device(device)
+        if self.size > 1:
+            if device == "cuda":
+                self.device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+                torch.cuda.set_device(self.device)
+            if not distributed.is_initialized():
+                distributed.init_process_group("nccl" if device == "cuda" else "gloo")
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that reports and writes."""
+        return self.rank == 0
+
+    @torch.no_grad()
+    def follow(self, tensors: Iterable[Tensor]) -> None:
+        """Gives all workers the tensors of the first."""
+        if self.size > 1:
+            for tensor in tensors:
+                dense = tensor.contiguous()
+                distributed.broadcast(dense, 0)
+                tensor.copy_(dense)
+
+    @torch.no_grad()
+    def average(self, tensors: list[Tensor]) -> None:
+        """Gives all workers the means of their tensors."""
+        if self.size > 1:
+            flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+            distributed.all_reduce(flat)
+            for tensor, mean in zip(tensors, flat.div_(self.size).split([tensor.numel() for tensor in tensors])):
+                tensor.copy_(mean.view(tensor.shape))
+
+    def agree(self, value: float) -> float:
+        """The first one's value, on all."""
+        if self.size == 1:
+            return value
+        tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
+        distributed.broadcast(tensor, 0)
+        return tensor.item()
+
+    def leave(self) -> None:
+        """Ends the meeting, once all have come to it."""
+        if self.size > 1:
+            distributed.barrier()
+            distributed.destroy_process_group()
