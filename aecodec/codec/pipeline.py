@@ -15,7 +15,7 @@ from aecodec.codec.config import LATENT_STRIDE
 from aecodec.codec.entropy_model import EntropyModel
 from aecodec.codec.tiles import BLOCK, Box, Grid, tile_side, whole
 from aecodec.errors import PictureError
-from aecodec.runtime import Transforms, open_transforms
+from aecodec.runtime import Transforms, open_transforms, preload
 from aecodec.threads import thread_count
 from aecodec.weights import DEFAULT, Weights, find, load
 
@@ -125,8 +125,9 @@ def decode(
         if not inside or inside & area != inside:
             raise PictureError(f"the crop {left},{top},{width},{height} is not inside {head.width} x {head.height}")
         area = inside
-    model = find(head.weights, weights)
-    with ThreadPoolExecutor(1) as starter:  # the runtime starts while latents are decoded
+    with ThreadPoolExecutor(1) as starter:  # the runtime starts while weights are read and latents decoded
+        starter.submit(preload, device)
+        model = find(head.weights, weights)
         transforms = starter.submit(_ready_transforms, model, device)
         array = _decode_area(stream, model, transforms.result, area)
     image = picture.from_array(array, head.mode)

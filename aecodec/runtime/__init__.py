@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib
 import importlib.util
 import os
 from typing import Protocol
@@ -50,6 +51,12 @@ def open_transforms(weights: Weights, device: str = "auto") -> Transforms:
     if device == "auto":
         device = "cuda" if cuda_is_usable() else "cpu"
     return _open(str(weights.folder), weights.encoder and str(weights.encoder), device)
+
+
+def preload(device: str) -> None:
+    """Imports what ``open_transforms`` will most likely need, for a thread that has nothing else to do."""
+    if device != "cuda" and _installed("openvino"):
+        importlib.import_module("aecodec.runtime.openvino_runtime")
 
 
 @functools.lru_cache(maxsize=4)

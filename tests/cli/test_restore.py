@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 import aecodec
 from aecodec import weights
+from aecodec.eval.metrics import psnr
 from aecodec.restore.damage import Gaussian, Scratches
 
 
@@ -142,15 +144,29 @@ def test_masks_that_cannot_be(fails, pictures, photo):
     assert not (pictures / "out.png").exists()
 
 
-def test_weights_that_are_not_there_are_told_with_the_way_to_them(fails, pictures):
-    """As long as none are installed, this line is all that a user gets; it must lead on."""
+def test_weights_that_are_not_there_are_told_with_the_way_to_them(fails, pictures, monkeypatch, tmp_path):
+    """Where none are installed this line is all that a user gets; it must lead on."""
+    few = tmp_path / "installed"
+    shutil.copytree(weights.INSTALLED / weights.DEFAULT, few / weights.DEFAULT)
+    monkeypatch.setattr(weights, "INSTALLED", few)
+    weights.restoring.cache_clear()
     for command in ("denoise noisy.png", "inpaint hurt.png mask.png", "encode --restore denoise noisy.png"):
         args = command.split()
         name = "inpaint" if args[0] == "inpaint" else "denoise"
-        if name in weights.names(encoders=True):
-            pytest.skip("there are such weights")
         line = fails(1, *args, "out.aec" if args[0] == "encode" else "out.png")
         assert "--weights FOLDER" in line and f"aecodec train configs/{name}.toml" in line
+
+
+def test_the_installed_weights_take_noise_away(cli, photo):
+    """Weights that went wrong on their way into the package would pass every test of the untrained ones."""
+    clean = np.array(photo(192, 128))
+    noisy = Gaussian(25)(clean, np.random.default_rng(1))
+    Image.fromarray(noisy).save("given.png")
+    assert cli("denoise", "given.png", "out.png").exit_code == 0
+    assert psnr(clean, pixels("out.png")) > psnr(clean, noisy) + 6
+    for args, name in (((), "plain.aec"), (("--restore", "denoise"), "restored.aec")):
+        assert cli("encode", *args, "given.png", name).exit_code == 0
+    assert Path("restored.aec").stat().st_size < 0.5 * Path("plain.aec").stat().st_size
 
 
 def test_another_decoder_is_refused(fails, pictures, given, restorers, tiny, tmp_path):
