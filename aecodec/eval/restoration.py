@@ -4,7 +4,8 @@ A case is a kind of damage at one strength.  The methods are ours and those that
 these are given the true standard deviation of the damage, ours is not.  "codec" is the undamaged picture through the codec
 at its top quality, which no encoder for its decoder can be expected to pass.
 
-In one case of noise the files are measured, too: what ``encode --restore`` saves at equal PSNR to the clean picture.
+In one case of noise the files are measured, too: what ``encode --restore`` saves at equal PSNR to the clean picture, and
+what ``encode`` would, had it the clean one.
 """
 
 from __future__ import annotations
@@ -258,8 +259,9 @@ def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Mea
                 restored = method.restore(given)
             seconds = time.process_time() - start
             if method.weights is not None and case.name == FILES_CASE:
-                result.files["plain"] = file_curve(given, None)
-                result.files["restored"] = file_curve(given, method.weights)
+                result.files["plain"] = file_curve(given.damaged, given.clean)
+                result.files["restored"] = file_curve(given.damaged, given.clean, method.weights)
+                result.files[BOUND] = file_curve(given.clean, given.clean)
         except Exception as error:  # one method that fails on one picture must not cost the others theirs
             reason = " ".join(str(error).split()) or type(error).__name__
             result.failures.append(Failure(picture.name, f"{method.name}, {case.name}: {reason}"))
@@ -270,24 +272,24 @@ def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Mea
     return result
 
 
-def file_curve(given: Example, weights: str | None) -> Curve:
-    """The files of a damaged picture at FILE_QUALITIES, by ``encode``, or by ``encode --restore`` with these weights."""
+def file_curve(picture: np.ndarray, clean: np.ndarray, weights: str | None = None) -> Curve:
+    """Files of a picture (H, W, 3) at FILE_QUALITIES, by ``encode`` or, with restoring weights, ``encode --restore``."""
     opened = DEFAULT if weights is None else restoring(weights, None, "denoise")
-    encoder = Encoder(Image.fromarray(given.damaged), weights=opened, device="cpu", max_pixels=None)
+    encoder = Encoder(Image.fromarray(picture), weights=opened, device="cpu", max_pixels=None)
     files = [encoder.encode(index_of_quality(quality)) for quality in FILE_QUALITIES]
-    return [(len(file.data), psnr(given.clean, encoder.reconstruct(file))) for file in files]
+    return [(len(file.data), psnr(clean, encoder.reconstruct(file))) for file in files]
 
 
-def bytes_at_equal_psnr(plain: Curve, restored: Curve) -> float | None:
-    """Bytes of the restored file in percent of the plain one's, at the best PSNR that the plain files reach.
+def bytes_at_equal_psnr(plain: Curve, other: Curve) -> float | None:
+    """Bytes of another file in percent of the plain one's, at the best PSNR that the plain files reach.
 
-    Plain files of a noisy picture have a best quality, since more of it is spent on noise.  Restored bytes are interpolated
-    in the logarithm between qualities; None where the restored files do not come so far.
+    Plain files of a noisy picture have a best quality, since more of it is spent on noise.  The other's bytes are
+    interpolated in the logarithm between qualities; None where its files do not come so far.
     """
     size, target = max(plain, key=lambda point: point[1])
-    if restored[0][1] >= target:
-        return 100 * restored[0][0] / size
-    for (low, below), (high, above) in pairwise(restored):
+    if other[0][1] >= target:
+        return 100 * other[0][0] / size
+    for (low, below), (high, above) in pairwise(other):
         if below < target <= above:
             return 100 * low * (high / low) ** ((target - below) / (above - below)) / size
     return None
@@ -331,11 +333,14 @@ def summarise(task: str, methods: Sequence[Method], measured: Sequence[Measured]
         best = max(classical, key=lambda name: means[name][first], default=None)
         cases[case.name] = {"pictures": len(whole), "best": best, "means": means, "images": images}
         if files := {each.picture: each.files for each in measured if each.case == case.name and each.files}:
-            shares = [bytes_at_equal_psnr(**curves) for curves in files.values()]
-            reached = [share for share in shares if share is not None]
+            shares = [
+                tuple(bytes_at_equal_psnr(curves["plain"], curves[other]) for other in ("restored", BOUND))
+                for curves in files.values()
+            ]
+            reached = [pair for pair in shares if None not in pair]
+            percent, bound = map(fmean, zip(*reached)) if reached else (None, None)
             cases[case.name]["files"] = {
-                "percent": fmean(reached) if reached else None, "reached": len(reached), "qualities": FILE_QUALITIES,
-                "images": files,
+                "percent": percent, BOUND: bound, "reached": len(reached), "qualities": FILE_QUALITIES, "images": files,
             }  # fmt: skip
     return {
         "task": task, "metric": first, "cases": cases, "absent": absent,
@@ -358,7 +363,10 @@ def _on_files(files: Results) -> str:
     among = f"{files['reached']} of {len(files['images'])} pictures"
     if files["percent"] is None:
         return "no file of encode --restore reaches the best PSNR of the plain ones"
-    return f"encode --restore takes {files['percent']:.1f} % of the bytes at the best PSNR of the plain files ({among})"
+    return (
+        f"encode --restore takes {files['percent']:.1f} % of the bytes at the best PSNR of the plain files, of the clean "
+        f"picture encode would take {files[BOUND]:.1f} % ({among})"
+    )
 
 
 def as_csv(results: Results) -> str:

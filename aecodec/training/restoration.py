@@ -17,14 +17,14 @@ from torch.nn import functional as F
 
 from aecodec.codec.config import LATENT_STRIDE
 from aecodec.errors import AecodecError
-from aecodec.eval.metrics import LUMA_PER_MILLE
+from aecodec.eval.metrics import LUMA_PER_MILLE, PEAK
 from aecodec.networks.export import import_tensors, save_encoder
 from aecodec.networks.model import LAMBDA_UNIT, Model
 from aecodec.networks.transforms import Analysis
 from aecodec.restore import fill, hint
 from aecodec.restore.damage import Gaussian, draw_mask, draw_noise
 from aecodec.training import data
-from aecodec.training.distortion import DISTORTIONS
+from aecodec.training.distortion import DISTORTIONS, mse
 from aecodec.training.loop import checkpoint_of, lambda_at
 from aecodec.training.settings import Settings
 from aecodec.weights import is_of_encoder, load, load_any
@@ -87,18 +87,20 @@ class Restoration:
         return (error * scale * matters).abs().mean(), torch.zeros(())
 
     def measure(self, model: Model, x: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-        """(B,) bits per pixel, and (B,) squared error against the clean picture on the 255 scale: its mean, or that over
-        missing pixels and KNOWN_WEIGHT of that over the others."""
+        """(B,) bits per pixel (0 for inpainting), and (B,) squared error against the clean picture on the 255 scale: its
+        mean, or that over missing pixels and KNOWN_WEIGHT of that over the others."""
         damaged, clean = x[:, :INPUTS], x[:, INPUTS:]
         with torch.autocast(x.device.type, torch.bfloat16):
-            out = model(damaged, position)
-        rate = (out.latent_bits + out.hyper_bits) / (x.shape[2] * x.shape[3])
-        error = 255**2 * (out.picture - clean).square().mean(1, keepdim=True)
-        if self.settings.task == "denoise":
-            return rate, error.mean((1, 2, 3))
+            if self.settings.task == "denoise":
+                out = model(damaged, position)
+                rate = (out.latent_bits + out.hyper_bits) / (x.shape[2] * x.shape[3])
+                return rate, mse(out.picture, clean)
+            # what is inpainted is never kept as a file, so there is neither a rate to pay nor a step that would show
+            latents = model.analysis(damaged, position) * model.gain(position) * model.inverse_gain(position)
+            error = (PEAK * (model.synthesis(latents, position) - clean)).square().mean(1, keepdim=True)
         missing = damaged[:, 3:]
         parts = [(error * part).sum((1, 2, 3)) / part.sum((1, 2, 3)).clamp_min(1) for part in (missing, 1 - missing)]
-        return rate, parts[0] + KNOWN_WEIGHT * parts[1]
+        return torch.zeros(len(x), device=x.device), parts[0] + KNOWN_WEIGHT * parts[1]
 
     def _weight(self, damaged: Tensor) -> Tensor:
         """(B, 1, H, W) how much each pixel matters."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -177,12 +178,19 @@ def is_of_encoder(tensor: str) -> bool:
     return tensor.startswith(("analysis.", "hyper_analysis."))
 
 
+def _by_use() -> Iterator[str]:
+    """Names of installed models; the default, which most files are of, before the others' cards are read."""
+    if (INSTALLED / DEFAULT / CARD).is_file():
+        yield DEFAULT
+    yield from names()
+
+
 def find(identity: str, name: str | None = None) -> Weights:
     """The weights with this id: those installed, or those of ``name`` (a name or a folder) where it is given.
 
     Raises WeightsError naming the id where none has it.
     """
-    for candidate in names() if name is None else [name]:
+    for candidate in _by_use() if name is None else [name]:
         if read_card(folder_of(candidate)).get("sha256", "")[:8] == identity:
             return load(candidate)
     where = f"installed: {describe()}" if name is None else f"{name} holds others"
