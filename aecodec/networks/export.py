@@ -128,16 +128,21 @@ def save_weights(model: Model, folder: Path, name: str, card: dict[str, Any]) ->
     return digest[:8]
 
 
-def save_encoder(model: FloatModel, folder: Path, name: str, card: dict[str, Any]) -> str:
+def save_encoder(
+    model: FloatModel, folder: Path, name: str, card: dict[str, Any], own: dict[str, Tensor] | None = None
+) -> str:
     """Writes ``folder`` with a restoring encoder, the two analyses of a model, and returns its id.
 
-    ``card`` has what only the caller knows: the ``task`` and the hash of the ``decoder`` among it.
+    ``card`` has what only the caller knows: the ``task`` and the hash of the ``decoder`` among it.  ``own`` are tensors of
+    the decoder's weights; what is the same there is left out.
     """
     import tomli_w
     from safetensors.numpy import save
 
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = _float_tensors({name: value for name, value in model.state_dict().items() if is_of_encoder(name)})
+    state = {name: value for name, value in model.state_dict().items() if is_of_encoder(name)}
+    new = {name: value for name, value in state.items() if name not in (own or {}) or not torch.equal(value, own[name])}
+    tensors = _float_tensors(new)
     data = save({name: value.contiguous().numpy() for name, value in tensors.items()})
     digest = content_hash(data)
     (folder / TENSORS).write_bytes(data)

@@ -56,7 +56,7 @@ class Restoration:
         model = Model(self.settings.architecture)
         model.load_state_dict(grown(self.state, model))
         if self.settings.init is not None:
-            model.load_state_dict({**model.state_dict(), **_encoder_state(self.settings.init, model)})
+            model.load_state_dict({**model.state_dict(), **_encoder_state(self.settings.init, model, self.state)})
         model.requires_grad_(False)
         model.quantiser.counting = False
         for name, parameter in model.named_parameters():
@@ -111,7 +111,7 @@ class Restoration:
     def save(self, model: Model, folder: Path, card: dict[str, Any]) -> str:
         task = self.settings.task
         facts = {"purpose": PURPOSES[task], "task": task, "decoder": self.decoder.card["sha256"]}
-        return save_encoder(model, folder, self.settings.name, {**facts, **card})
+        return save_encoder(model, folder, self.settings.name, {**facts, **card}, self.state)
 
 
 def noisy(crop: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
@@ -152,13 +152,15 @@ def grown(state: dict[str, Tensor], model: Model) -> dict[str, Tensor]:
     return result
 
 
-def _encoder_state(source: str, model: Model) -> dict[str, Tensor]:
-    """The two analyses of an earlier encoder: weights, or a run's folder or checkpoint."""
+def _encoder_state(source: str, model: Model, own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What an earlier encoder has for a ``model`` whose decoder came with the tensors ``own``: weights, or a run's folder or
+    checkpoint."""
     state = checkpoint_of(source)
     if state is None:
         state = {name: torch.from_numpy(array).float() for name, array in load_any(source).tensors.items()}
     state = {name: value for name, value in state.items() if is_of_encoder(name)}
     shapes = {name: value.shape for name, value in model.state_dict().items() if is_of_encoder(name)}
-    if shapes != {name: value.shape for name, value in state.items()}:
+    new = shapes.keys() - own.keys()  # what is as in the decoder's own encoder may have been left out
+    if not new <= state.keys() or any(shapes.get(name) != value.shape for name, value in state.items()):
         raise AecodecError(f"the encoder in {source} has another architecture")
     return state
