@@ -105,6 +105,7 @@ def test_what_is_not_installed_is_left_out_by_name(cli, folder, monkeypatch, tmp
     empty = tmp_path / "installed"
     shutil.copytree(weights.INSTALLED / weights.DEFAULT, empty / weights.DEFAULT)
     monkeypatch.setattr(weights, "INSTALLED", empty)
+    weights.restoring.cache_clear()
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "cv2" else find_spec(name))
     result = cli("eval", folder / "a.png", "--task", "inpaint", "-o", "report")

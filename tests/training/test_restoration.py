@@ -50,7 +50,7 @@ def fail(message):
 @pytest.mark.parametrize("task", ["denoise", "inpaint"])
 def test_training_restores_better_and_leaves_the_decoder_alone(run, task):
     """Every file ever written must still be decoded by the decoder that is installed; and all else would be in vain."""
-    trained = run(task=task, distil=0, steps=200, batch=8, learning_rate=2e-3, low_quality_bias=0.2)
+    trained = run(task=task, distil=0, steps=200, batch=8, optimiser="soap", learning_rate=2e-3, low_quality_bias=0.2)
     state = {name: value.clone() for name, value in trained.model.state_dict().items()}
 
     def loss() -> float:
@@ -61,8 +61,8 @@ def test_training_restores_better_and_leaves_the_decoder_alone(run, task):
 
     before = loss()
     list(trained.progress())
-    # 1 % of the cost, whose logarithm the loss is; the decoder is an untrained one, so there is little to win
-    assert loss() < before + math.log(0.99)
+    # 3 % of the cost, whose logarithm the loss is; the decoder is an untrained one, so there is little to win
+    assert loss() < before + math.log(0.97)
     changed = {name for name, value in trained.model.state_dict().items() if not torch.equal(value, state[name])}
     assert all(map(is_of_encoder, changed))
     assert {"analysis.head.weight", "analysis.gate.weight", "analysis.klt.weight"} <= changed
