@@ -153,8 +153,8 @@ def grown(state: dict[str, Tensor], model: Model) -> dict[str, Tensor]:
 
 
 def _encoder_state(source: str, model: Model, own: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What an earlier encoder has for a ``model`` whose decoder came with the tensors ``own``: weights, or a run's folder or
-    checkpoint."""
+    """What an earlier encoder (weights, or a run's folder or checkpoint) has for a ``model`` with its decoder's own tensors
+    ``own``."""
     state = checkpoint_of(source)
     if state is None:
         state = {name: torch.from_numpy(array).float() for name, array in load_any(source).tensors.items()}

@@ -3,8 +3,8 @@
     NAME/card.toml            architecture, content hash, what it was trained on and what it reaches
     NAME/model.safetensors    float16 or int8 transforms, int8 and int32 entropy model
 
-A folder of restoring weights holds an encoder alone, which maps damaged pictures to the latents of clean ones for the
-decoder of other weights; its card names their hash as ``decoder``, and its ``task``.
+A folder of restoring weights holds an encoder alone, or what of it is not as in the decoder's own weights.  It maps damaged
+pictures to the latents of clean ones for that decoder; its card names their hash as ``decoder``, and its ``task``.
 
 The weights id in a file's header is the first 32 bits of the SHA-256 of ``model.safetensors``.
 """
