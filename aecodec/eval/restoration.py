@@ -413,10 +413,11 @@ def render(results: Results, measured: Sequence[Measured]) -> str:
     )
 
 
+_DIGITS = {"ssim": ".4f", "seconds": ".3f"}
 _STYLE = (
-    ".strip { display: flex; flex-wrap: wrap; gap: 0.6rem; margin-top: 0.8rem; }\n"
-    ".strip figure { margin: 0; } .strip img { display: block; max-width: 100%; }\n"
-    ".strip figcaption { color: var(--soft); font-size: 0.82rem; }\n"
+    ".shown { display: flex; flex-wrap: wrap; gap: 0.6rem; margin-top: 0.8rem; }\n"
+    ".shown figure { margin: 0; } .shown img { display: block; max-width: 100%; }\n"
+    ".shown figcaption { color: var(--soft); font-size: 0.82rem; }\n"
 )
 
 
@@ -424,17 +425,17 @@ def _section(results: Results, name: str, measured: Sequence[Measured]) -> str:
     """A case: its table, and a strip of four pictures for each that is shown."""
     case, metrics = results["cases"][name], [*_metrics(results), "seconds"]
     titles = "".join(f"<th>{_text(METRICS.get(metric, metric))}</th>" for metric in metrics)
-    rows = "".join(
-        f"<tr><td>{_text(method)}</td>{''.join(f'<td>{means[metric]:.4g}</td>' for metric in metrics)}</tr>"
-        for method, means in case["means"].items()
-    )
+    rows = ""
+    for method, means in case["means"].items():
+        cells = "".join(f"<td>{means[metric]:{_DIGITS.get(metric, '.2f')}}</td>" for metric in metrics)
+        rows += f"<tr><td>{_text(method)}</td>{cells}</tr>"
     files = f"<p>{_text(_on_files(case['files']))}</p>" if "files" in case else ""
     strips = ""
     for each in measured:
         shown = [method for method in (DAMAGED, OURS, case["best"], "clean") if method in each.parts]
         if each.case != name or not shown:
             continue
-        strips += f'<div class="strip">{"".join(_figure(each, method, results["metric"]) for method in shown)}</div>'
+        strips += f'<div class="shown">{"".join(_figure(each, method, results["metric"]) for method in shown)}</div>'
     return (
         f"\n<section><h2>{_text(name)}</h2><p class=\"note\">{case['pictures']} pictures</p><div class=\"scroll\"><table>"
         f"<tr><th>method</th>{titles}</tr>{rows}</table></div>{files}{strips}</section>"
