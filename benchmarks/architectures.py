@@ -34,8 +34,7 @@ from aecodec.training.settings import make
 
 
 class DepthwiseBlock(nn.Module):
-    """x + conv1(act(depthwise3(act(conv1(x))))), twice as wide inside: a ninth of the multiplications of a dense block is
-    in its 3x3 part."""
+    """x + conv1(act(depthwise3(act(conv1(x))))), twice as wide inside."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -52,13 +51,13 @@ class DepthwiseBlock(nn.Module):
 
 @dataclass(frozen=True)
 class Variant:
-    """What differs from the architecture that is shipped; ``block`` replaces its residual blocks, ``steps`` is the number
+    """What differs from the architecture that is shipped; ``block`` replaces its residual blocks, ``seen`` is the number
     of context steps whose latents the later ones see."""
 
     name: str
     changes: dict[str, Any] = field(default_factory=dict)
     block: type[nn.Module] = transforms.ResidualBlock
-    seen: int = 4
+    seen: int = STEPS
 
 
 VARIANTS = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 from pathlib import Path
 
@@ -67,19 +66,14 @@ def _train(settings, folder: Path) -> None:
     from aecodec.training.loop import Run
 
     folder.mkdir(parents=True, exist_ok=True)
-    def say(message: str) -> None:
-        if first:
-            click.echo(message, err=True)
-
-    first = os.environ.get("RANK", "0") == "0"  # of several workers, the one that speaks
-    run = Run(settings, folder, lambda message: say(f"aecodec: {message}"))
-    say(f"{len(run.pictures.arrays)} pictures to train on, {run.device}")
-    bar_file = sys.stderr if first else io.StringIO()
+    run = Run(settings, folder, lambda message: click.echo(f"aecodec: {message}", err=True))
+    bar_file = sys.stderr if run.workers.first else io.StringIO()
+    click.echo(f"{len(run.pictures.arrays)} pictures to train on, {run.device}", bar_file)
     with click.progressbar(length=1000, file=bar_file, label="training", show_eta=True) as bar:
         for report in run.progress():
             bar.label = f"step {report.step}  loss {report.loss:.4f}  {report.rate:.3f} bpp"
             bar.update(int(1000 * report.share) - bar.pos)
-    if first:
+    if run.workers.first:
         _save(run, folder)
     run.workers.leave()
 

@@ -218,6 +218,8 @@ class Run:
             torch.set_num_threads(settings.threads)
         name = settings.device if settings.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         self.workers = Workers(name)
+        if not self.workers.first:
+            complain = _say_nothing
         self.device = self.workers.device
         torch.manual_seed(settings.seed)
         self.rng = np.random.default_rng(settings.seed)
@@ -374,6 +376,10 @@ class Run:
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.seconds, self.damping = state["step"], state["seconds"], state["damping"]
+
+
+def _say_nothing(message: str) -> None:
+    """What the workers but the first one say of pictures that all of them read."""
 
 
 def initial_state(source: str, model: Model) -> dict[str, Tensor]:
