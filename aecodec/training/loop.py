@@ -15,6 +15,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -249,6 +250,8 @@ class Run:
         self._meet()
         self.phase, self.phase_start = self.task.phase(self.share), 0
         self._good = copy.deepcopy(self.model.state_dict())
+        self._reader = ThreadPoolExecutor(1, "batches")
+        self._next: Future[np.ndarray] = self._reader.submit(self._draw, self.share)
 
     @property
     def share(self) -> float:
@@ -300,8 +303,8 @@ class Run:
         factor *= self.damping * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * falling)))
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * factor
-        crops = data.batch(self.pictures, settings.batch, settings.crop, self.rng)
-        x = to_tensor(self.task.batch(crops, self.share, self.rng), self.device)
+        drawn, self._next = self._next.result(), self._reader.submit(self._draw, self.share)
+        x = to_tensor(drawn, self.device)
         uniform = (torch.arange(settings.batch) + torch.rand(settings.batch)) / settings.batch  # stratified
         position = (INTERVALS * uniform**settings.low_quality_bias).to(self.device)
         loss, rate = self.task.loss(self.model, x, position, self.step, phase)
@@ -323,6 +326,11 @@ class Run:
             self._skip()
         return loss.item(), rate.mean().item(), norm
 
+    def _draw(self, share: float) -> np.ndarray:
+        """A batch; it is made while the step before it is computed, and nothing else draws from ``rng`` by then."""
+        crops = data.batch(self.pictures, self.settings.batch, self.settings.crop, self.rng)
+        return self.task.batch(crops, share, self.rng)
+
     def _skip(self) -> None:
         """Leaves a step out; where that becomes the rule, goes back to the last good state with a lower rate."""
         self.skipped = [step for step in self.skipped if step > self.step - ROLLBACK_WINDOW] + [self.step]
@@ -335,14 +343,14 @@ class Run:
                 raise AecodecError("training diverges again and again; lower learning_rate")
 
     def _meet(self) -> None:
-        """All workers begin with the first one's weights, each with crops of its own."""
+        """All workers begin with the first one's weights, each with crops of its own; a resumed run sees new ones."""
         if self.workers.agree(self.step) != self.step:
             raise AecodecError(f"{self.folder} holds another checkpoint here than on the first host; let all hosts see one")
         for model in (self.model, self.average):
             self.workers.follow(model.state_dict().values())
         if not self.workers.first:
             torch.manual_seed(self.settings.seed + self.workers.rank)
-            self.rng = np.random.default_rng([self.settings.seed, self.workers.rank])
+        self.rng = np.random.default_rng([self.settings.seed, self.workers.rank, self.step])
 
     def _log(self, name: str, row: list) -> None:
         if not self.workers.first:

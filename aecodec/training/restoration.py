@@ -54,9 +54,10 @@ class Restoration:
     def model(self, pictures: data.Pictures, rng: np.random.Generator) -> Model:
         """The decoder's model with the encoder's architecture; nothing but the two analyses is trained."""
         model = Model(self.settings.architecture)
-        model.load_state_dict(grown(self.state, model))
+        start = self.state
         if self.settings.init is not None:
-            model.load_state_dict({**model.state_dict(), **_encoder_state(self.settings.init, model, self.state)})
+            start = {**start, **_encoder_state(self.settings.init)}
+        model.load_state_dict(grown(start, model))
         model.requires_grad_(False)
         model.quantiser.counting = False
         for name, parameter in model.named_parameters():
@@ -145,22 +146,17 @@ def grown(state: dict[str, Tensor], model: Model) -> dict[str, Tensor]:
         elif name == "analysis.stem.weight":
             value = F.pad(value, (0, 0, 0, 0, 0, own.shape[1] - value.shape[1]))
         if value.shape != own.shape:
-            raise AecodecError(f"architecture: {name} has another width than in the decoder's own encoder")
+            raise AecodecError(f"architecture: {name} has another width than in the encoder to start from")
         result[name] = value
     if lost := sorted(state.keys() - result.keys()):
-        raise AecodecError(f"architecture: {lost[0]} of the decoder's own encoder has no place; give it as many blocks")
+        raise AecodecError(f"architecture: {lost[0]} of the encoder to start from has no place; give it as many blocks")
     return result
 
 
-def _encoder_state(source: str, model: Model, own: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What an earlier encoder (weights, or a run's folder or checkpoint) has for a ``model`` with its decoder's own tensors
-    ``own``."""
+def _encoder_state(source: str) -> dict[str, Tensor]:
+    """What there is of an earlier encoder: in weights, where tensors may be left out that are the decoder's own, or in a
+    run's folder or checkpoint."""
     state = checkpoint_of(source)
     if state is None:
         state = {name: torch.from_numpy(array).float() for name, array in load_any(source).tensors.items()}
-    state = {name: value for name, value in state.items() if is_of_encoder(name)}
-    shapes = {name: value.shape for name, value in model.state_dict().items() if is_of_encoder(name)}
-    new = shapes.keys() - own.keys()  # what is as in the decoder's own encoder may have been left out
-    if not new <= state.keys() or any(shapes.get(name) != value.shape for name, value in state.items()):
-        raise AecodecError(f"the encoder in {source} has another architecture")
-    return state
+    return {name: value for name, value in state.items() if is_of_encoder(name)}

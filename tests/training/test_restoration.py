@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 
 import numpy as np
 import pytest
@@ -50,7 +51,9 @@ def fail(message):
 @pytest.mark.parametrize("task", ["denoise", "inpaint"])
 def test_training_restores_better_and_leaves_the_decoder_alone(run, task):
     """Every file ever written must still be decoded by the decoder that is installed; and all else would be in vain."""
-    trained = run(task=task, distil=0, steps=200, batch=8, optimiser="soap", learning_rate=2e-3, low_quality_bias=0.2)
+    trained = run(
+        task=task, distil=0, steps=200, batch=8, optimiser="soap", learning_rate=2e-3, low_quality_bias=0.2, seed=3
+    )
     state = {name: value.clone() for name, value in trained.model.state_dict().items()}
 
     def loss() -> float:
@@ -112,6 +115,23 @@ def test_an_encoder_starts_as_the_codecs_own(tiny):
         grown(whole.state_dict(), Model(Architecture(**{**whole.arch.to_dict(), "width_8": 12})))
     with pytest.raises(AecodecError, match="as many blocks"):
         grown(whole.state_dict(), Model(Architecture(**{**whole.arch.to_dict(), "blocks_8": 0})))
+
+
+def test_an_encoder_grows_out_of_an_earlier_one(run, tmp_path):
+    """What hours have taught a small one must not be lost on a larger one."""
+    trained = run(steps=20, distil=0)
+    list(trained.progress())
+    trained.task.save(trained.average, tmp_path / "weights", {})
+    os.rename(tmp_path / CHECKPOINT, tmp_path / "small.pt")
+    x = trained.validation[:, :4]
+    position = torch.full((len(x),), 4.0)
+    for source in ("small.pt", "weights"):
+        grown_run = run(init=str(tmp_path / source), architecture={"blocks_8": 2, "blocks_16": 2})
+        with torch.no_grad():
+            before, after = (each.average.analysis(x, position) for each in (trained, grown_run))
+            own = grown_run.task.own(x[:, :3], position)
+        difference = (after - before).abs().mean()
+        assert difference < 1e-5 if source == "small.pt" else difference < 0.1 * (after - own).abs().mean()  # int8
 
 
 def test_a_run_is_not_resumed_as_another_task(run):
