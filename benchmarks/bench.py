@@ -25,6 +25,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import throughput
+
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- make bench writes from here -->\n", "<!-- to here -->\n"
@@ -49,26 +51,6 @@ for index in range(10**6):
         break
 mosaic.save(target)
 """
-
-THROUGHPUT = """
-import statistics, sys, time
-from PIL import Image
-from aecodec.codec.pipeline import Encoder, decode
-from aecodec.codec.quality import index_of_quality
-image = Image.open(sys.argv[1])
-image.load()
-pixels, seconds = image.width * image.height / 1e6, {"encode": [], "decode": []}
-for _ in range(int(sys.argv[2]) + 1):  # the first one starts the runtimes
-    start = time.perf_counter()
-    data = Encoder(image, device="cpu").encode(index_of_quality(60)).data
-    seconds["encode"].append(time.perf_counter() - start)
-    start = time.perf_counter()
-    decode(data, device="cpu")
-    seconds["decode"].append(time.perf_counter() - start)
-for what, values in seconds.items():
-    print(what, pixels / statistics.median(values[1:]))
-"""
-
 
 def aecodec() -> str:
     return str(Path(sys.executable).parent / "aecodec")
@@ -122,7 +104,7 @@ def measure(picture: Path, folder: Path, rounds: int) -> dict[str, dict[str, lis
     return results
 
 
-def table(results: dict[str, dict], throughput: dict[str, float]) -> str:
+def table(results: dict[str, dict]) -> str:
     """Markdown."""
     lines = [
         f"{platform.system()}, {cpu_name()}, {os.cpu_count()} CPUs; " + ", ".join(versions()) + ".",
@@ -136,8 +118,6 @@ def table(results: dict[str, dict], throughput: dict[str, float]) -> str:
                 ratio = "" if tool == "aecodec" else f"{tools['aecodec'][0] / wall:.1f}"
                 name = f"aecodec {what}" if tool == "aecodec" else tool
                 lines.append(f"| {size} | {name} | {wall:.3f} | {cpu:.3f} | {memory:.0f} | {ratio} |")
-    lines += ["", "| in process, 4000x3000, entropy coding included | megapixels/s |", "|---|---|"]
-    lines += [f"| {what} | {value:.1f} |" for what, value in throughput.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -177,13 +157,13 @@ def main() -> None:
                            check=True)  # fmt: skip
             rounds = arguments.rounds if width < 2000 else max(1, arguments.rounds // 3)
             results[picture.stem] = measure(picture, folder, rounds)
-        output = subprocess.run([sys.executable, "-c", THROUGHPUT, str(picture), str(max(1, arguments.rounds // 2))],
-                                check=True, capture_output=True, text=True).stdout  # fmt: skip
-    throughput = {what: float(value) for what, value in (line.split() for line in output.splitlines())}
-    text = table(results, throughput)
+        command = [sys.executable, throughput.__file__, *(str(folder / f"{size}.png") for size in results), "--json"]
+        command += ["--rounds", str(max(1, arguments.rounds // 2))]
+        inside = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    text = table(results) + "\n" + throughput.table(inside, "cpu")
     print(text)
     if arguments.json:
-        arguments.json.write_text(json.dumps({"processes": results, "throughput": throughput}, indent=1) + "\n")
+        arguments.json.write_text(json.dumps({"processes": results, "throughput": inside}, indent=1) + "\n")
     if not arguments.dry_run:
         page = PAGE.read_text("utf-8")
         before, rest = page.split(BEGIN)

@@ -1,4 +1,4 @@
-"""Jobs at work: one after another or in processes, told as they finish, with one exit code for all."""
+"""Jobs at work: one after another, in processes or in threads, told as they finish, with one exit code for all."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import json
 import shutil
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -67,15 +69,17 @@ def run(
     CPU threads among processes, and get a progress bar on a terminal and a summary; ``work`` must be picklable then.
     """
     processes, each = share(len(tasks), threads) if verb else (1, threads)
-    if processes > 1 and _on_gpu(device, processes * each):
-        processes, each = 1, processes * each  # a GPU gains nothing from several models in its memory
+    in_threads = processes > 1 and _on_gpu(device, processes * each)
     if each:
         use_threads(each)
-    outcomes = _spread(tasks, work, processes) if processes > 1 else (attempt(work, job) for job in tasks)
+    if processes == 1:
+        outcomes = (attempt(work, job) for job in tasks)
+    else:  # a GPU gains nothing from several models in its memory, but from several pictures at a time
+        outcomes = (_thread if in_threads else _spread)(tasks, work, processes)
     progress = Progress(len(tasks), verb)
     failures: list[bool] = []  # whether each is damage
     try:
-        with _terminated_as_exit(), contextlib.closing(outcomes):
+        with _terminated_as_exit(), _listening(), contextlib.closing(outcomes):
             for outcome in outcomes:
                 progress.clear()
                 _tell(outcome, show)
@@ -108,23 +112,39 @@ def _on_gpu(device: str, threads: int) -> bool:
 def attempt(work: Work, job: Job) -> Outcome:
     """Does a job and catches what may go wrong with one picture."""
     outcome = Outcome(job)
-    with warnings.catch_warnings(record=True) as caught:
+    _heard.messages = {}
+    try:
+        outcome.done = work(job)
+    except AecodecError as error:
+        outcome.error, outcome.damaged = str(error), isinstance(error, BitstreamError)
+    except BrokenPipeError:
+        raise  # the reader of our output has gone; click ends quietly
+    except OSError as error:
+        outcome.error = files.reason(error)
+    except MemoryError:
+        outcome.error = "out of memory"
+    except Exception as error:  # a fault of ours: it must not cost the pictures that wait
+        outcome.error = f"unexpected {type(error).__name__}: {error}; please report this"
+    outcome.warnings = list(_heard.messages)
+    return outcome
+
+
+_heard = threading.local()  # messages: of the warnings in the attempt that this thread is at, as keys
+
+
+@contextlib.contextmanager
+def _listening() -> Iterator[None]:
+    """Warnings for users go to the attempt, in the thread where they arise; all others nowhere."""
+
+    def hear(message: Warning, category: type[Warning], *place: object) -> None:
+        if category is UserWarning and hasattr(_heard, "messages"):
+            _heard.messages[str(message)] = True
+
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", UserWarning)
-        try:
-            outcome.done = work(job)
-        except AecodecError as error:
-            outcome.error, outcome.damaged = str(error), isinstance(error, BitstreamError)
-        except BrokenPipeError:
-            raise  # the reader of our output has gone; click ends quietly
-        except OSError as error:
-            outcome.error = files.reason(error)
-        except MemoryError:
-            outcome.error = "out of memory"
-        except Exception as error:  # a fault of ours: it must not cost the pictures that wait
-            outcome.error = f"unexpected {type(error).__name__}: {error}; please report this"
-    outcome.warnings = list(dict.fromkeys(str(w.message) for w in caught if w.category is UserWarning))
-    return outcome
+        warnings.showwarning = hear
+        yield
 
 
 def _tell(outcome: Outcome, show: Callable[[dict], str] | None) -> None:
@@ -137,6 +157,17 @@ def _tell(outcome: Outcome, show: Callable[[dict], str] | None) -> None:
     if show is json.dumps or show and outcome.done is not None:
         names = {"input": job.input, "output": job.output} if job.output else {"input": job.input}
         click.echo(show({**names, **report}), err=job.output == files.STANDARD)
+
+
+def _thread(tasks: Sequence[Job], work: Work, threads: int) -> Iterator[Outcome]:
+    """Outcomes as they come from threads, the first one before the others start: it opens the model for all."""
+    yield attempt(work, tasks[0])
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for future in as_completed([pool.submit(attempt, work, job) for job in tasks[1:]]):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Iterator[Outcome]:
@@ -194,7 +225,7 @@ def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Iterator[Outcom
 
 def _serve(connection: Connection, work: Work) -> None:
     """A worker: jobs in, outcomes out, until the other end is closed."""
-    with _terminated_as_exit():
+    with _terminated_as_exit(), _listening():
         try:
             while True:
                 connection.send(attempt(work, connection.recv()))

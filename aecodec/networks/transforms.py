@@ -10,10 +10,13 @@
                       y (B, M, H/16, W/16)  --- gain, quantise, code ---  y^ -+
 
 Nothing in the synthesis runs above 1/8 resolution but the final shuffle.  The KLT path is a linear transform codec; the
-networks' last layers start at zero, so training starts there and not at noise.
+networks' last layers start at zero, so training starts there and not at noise.  It stays in float32 under autocast: eight
+bits would be a step of their own at the top qualities.
 """
 
 from __future__ import annotations
+
+import contextlib
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +63,12 @@ def upsampler(kind: Upsampler, inputs: int, outputs: int, factor: int, kernel: i
     return nn.ConvTranspose2d(inputs, outputs, 2 * factor, factor, factor // 2)
 
 
+def _float32(x: Tensor) -> contextlib.AbstractContextManager:
+    """No autocast where ``x`` lies, if there can be one."""
+    device = x.device.type
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else contextlib.nullcontext()
+
+
 class Analysis(nn.Module):
     """Picture (B, 3, H, W) in 0..1, H and W multiples of 16, to latents (B, M, H/16, W/16) at gain 1.
 
@@ -87,13 +96,15 @@ class Analysis(nn.Module):
 
     def forward(self, x: Tensor, position: Tensor) -> Tensor:
         colour = x[:, :3] - 0.5
-        y = self.klt(colour)
+        with _float32(x):
+            y = self.klt(colour.float())
         x = colour if self.gate is None else torch.cat([colour, x[:, 3:]], 1)
         x = F.leaky_relu(self.stem(F.pixel_unshuffle(x, 8)), 0.1)
         x = self.blocks_8(x * self.gain_8(position).to(x.dtype))
         x = self.down_16(x)
         x = self.blocks_16(x * self.gain_16(position).to(x.dtype))
-        y = y.float() if self.gate is None else y.float() * (2 * torch.sigmoid(self.gate(x).float()))
+        if self.gate is not None:
+            y = y * (2 * torch.sigmoid(self.gate(x).float()))
         return y + self.head(x).float()
 
 
@@ -117,12 +128,13 @@ class Synthesis(nn.Module):
                     module.weight.mul_(0.05)
 
     def forward(self, y: Tensor, position: Tensor) -> Tensor:
-        linear = F.pixel_shuffle(self.klt(y), LATENT_STRIDE)
+        with _float32(y):
+            linear = F.pixel_shuffle(self.klt(y.float()), LATENT_STRIDE)
         x = self.stem(y / self.spread)
         x = self.blocks_16(x * self.gain_16(position).to(x.dtype))
         x = F.leaky_relu(self.up_8(x), 0.1)
         x = self.blocks_8(x * self.gain_8(position).to(x.dtype))
-        return linear.float() + self.head(x).float() + 0.5
+        return linear + self.head(x).float() + 0.5
 
 
 def set_klt(analysis: Analysis, synthesis: Synthesis, basis: Tensor, variance: Tensor) -> None:

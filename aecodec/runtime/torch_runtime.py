@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from aecodec.codec.integer import MEAN_FRAC
 from aecodec.codec.quality import STEPS
@@ -11,43 +17,109 @@ from aecodec.errors import AecodecError
 from aecodec.networks.export import load_float_model
 from aecodec.weights import Weights
 
+BATCH_PIXELS = 1 << 24  # that go through a network at once: four blocks of a large picture
+
 
 class TorchTransforms:
-    """See ``runtime.Transforms``."""
+    """See ``runtime.Transforms``.  Several threads may call it: what they ask for at one time, of one size, is computed as
+    one batch.  On a CUDA device the networks compute in bfloat16, beside a linear path in float32."""
 
     def __init__(self, weights: Weights, device: str) -> None:
         if device == "cuda" and not torch.cuda.is_available():
             raise AecodecError("no CUDA device is available to torch; use --device cpu")
         self.device = device
-        # TF32 would round to 10 bits; the format asks for float32's accuracy
+        # TF32 would round to 10 bits; the linear path and the hyper-latents ask for float32's accuracy
         torch.backends.cudnn.allow_tf32 = False
         self.model = load_float_model(weights).to(device).to(memory_format=torch.channels_last)
-
-    def _position(self, rate: int) -> torch.Tensor:
-        return torch.tensor([rate / STEPS], device=self.device)
-
-    @torch.inference_mode()
-    def analyse(self, picture: np.ndarray, rate: int) -> np.ndarray:
-        x = torch.from_numpy(picture).to(self.device).permute(2, 0, 1)[None].float().div_(255)
-        position = self._position(rate)
-        return _to_numpy(self.model.analysis(x, position) * self.model.gain(position))
-
-    @torch.inference_mode()
-    def hyper_analyse(self, y: np.ndarray, rate: int) -> np.ndarray:
-        x = torch.from_numpy(y).to(self.device).permute(2, 0, 1)[None]
-        return _to_numpy(self.model.hyper_analysis(x, self._position(rate)))
+        self._half = device == "cuda" and torch.cuda.is_bf16_supported()
+        self.analyse = _Batched(self._analyse, lambda picture: picture.shape[0] * picture.shape[1])
+        self.hyper_analyse = _Batched(self._hyper_analyse, lambda y: 256 * y.shape[0] * y.shape[1])
+        self.synthesise = _Batched(self._synthesise, lambda latents: 256 * latents.shape[0] * latents.shape[1])
 
     def prepare_synthesis(self) -> None:
         pass
 
+    def _networks(self) -> contextlib.AbstractContextManager:
+        return torch.autocast(self.device, torch.bfloat16) if self._half else contextlib.nullcontext()
+
     @torch.inference_mode()
-    def synthesise(self, latents: np.ndarray, rate: int) -> np.ndarray:
-        y = torch.from_numpy(latents).to(self.device).permute(2, 0, 1)[None].float().mul_(2.0**-MEAN_FRAC)
-        position = self._position(rate)
-        x = self.model.synthesis(y * self.model.inverse_gain(position), position)
-        return x[0].mul(255).round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
+    def _analyse(self, pictures: np.ndarray, rates: list[int]) -> np.ndarray:
+        x = self._to_device(pictures).float().div_(255)
+        position = self._position(rates)
+        with self._networks():
+            y = self.model.analysis(x, position)
+        return _to_numpy(y * self.model.gain(position))
+
+    @torch.inference_mode()
+    def _hyper_analyse(self, y: np.ndarray, rates: list[int]) -> np.ndarray:
+        return _to_numpy(self.model.hyper_analysis(self._to_device(y), self._position(rates)))
+
+    @torch.inference_mode()
+    def _synthesise(self, latents: np.ndarray, rates: list[int]) -> np.ndarray:
+        y = self._to_device(latents).float().mul_(2.0**-MEAN_FRAC)
+        position = self._position(rates)
+        with self._networks():
+            x = self.model.synthesis(y * self.model.inverse_gain(position), position)
+        return _to_numpy(x.mul(255).round_().clamp_(0, 255).to(torch.uint8))
+
+    def _position(self, rates: list[int]) -> Tensor:
+        return torch.tensor([rate / STEPS for rate in rates], device=self.device)
+
+    def _to_device(self, batch: np.ndarray) -> Tensor:
+        """(B, H, W, C) to (B, C, H, W), channels last in memory."""
+        return torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2)
 
 
-def _to_numpy(x: torch.Tensor) -> np.ndarray:
-    """(1, C, H, W) to (H, W, C)."""
-    return x[0].permute(1, 2, 0).contiguous().cpu().numpy()
+def _to_numpy(x: Tensor) -> np.ndarray:
+    """(B, C, H, W) to (B, H, W, C)."""
+    return x.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+@dataclass(eq=False)
+class _Call:
+    array: np.ndarray
+    rate: int
+    result: np.ndarray | None = None
+    error: BaseException | None = None
+
+
+class _Batched:
+    """A function of one array and its rate, by a function of batches (B, ...) and their rates.
+
+    There is no thread that gathers: a caller that finds the device free computes for all that wait by then.
+    """
+
+    def __init__(self, compute: Callable[[np.ndarray, list[int]], np.ndarray], pixels: Callable[[np.ndarray], int]) -> None:
+        self._compute, self._pixels = compute, pixels
+        self._waiting: list[_Call] = []
+        self._queue, self._device = threading.Lock(), threading.Lock()
+
+    def __call__(self, array: np.ndarray, rate: int) -> np.ndarray:
+        own = _Call(array, rate)
+        with self._queue:
+            self._waiting.append(own)
+        with self._device:
+            if own.result is None and own.error is None:
+                self._run(self._take(own))
+        if own.error is not None:
+            raise own.error
+        return own.result
+
+    def _take(self, own: _Call) -> list[_Call]:
+        """A call, and those that wait and fit into one batch with it, taken out of the queue."""
+        limit = max(1, BATCH_PIXELS // self._pixels(own.array))
+        with self._queue:
+            alike = [call for call in self._waiting if call.array.shape == own.array.shape and call is not own]
+            batch = [own, *alike[: limit - 1]]
+            self._waiting = [call for call in self._waiting if call not in batch]
+        return batch
+
+    def _run(self, batch: list[_Call]) -> None:
+        try:
+            results = self._compute(np.stack([call.array for call in batch]), [call.rate for call in batch])
+        except BaseException as error:
+            for call in batch:
+                call.error = error
+        else:
+            for call, result in zip(batch, results):
+                call.result = result

@@ -7,7 +7,9 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from PIL import Image
 
 import aecodec
 from aecodec.cli import batch, files
+from aecodec.errors import AecodecError
 
 
 @pytest.fixture
@@ -343,3 +346,32 @@ def test_many_names_are_planned_at_once(tmp_path):
     start = time.process_time()
     assert len(files.jobs([str(tmp_path / "photos")], str(tmp_path / "out"), ".png", {".aec"})) == 2000
     assert time.process_time() - start < 2
+
+
+def test_threads_do_what_processes_do(tmp_path, monkeypatch, capsys):
+    """On a GPU pictures share one model: each must keep its own warnings, and one that fails must cost no other."""
+    monkeypatch.setattr(batch, "_on_gpu", lambda *_: True)
+    monkeypatch.setattr(batch, "thread_count", lambda: 4)
+    monkeypatch.setattr(batch, "use_threads", lambda count: None)
+    together = threading.Barrier(3, timeout=10)
+    seen = []
+
+    def work(job):
+        seen.append(job.input)
+        if job.input != "0":
+            together.wait()  # three at a time or not at all
+            warnings.warn(f"of {job.input}", stacklevel=2)
+        if job.input == "5":
+            raise AecodecError("broken")
+        return batch.Done({}, 1, 1)
+
+    jobs = [files.Job(str(i), f"{i}.aec") for i in range(13)]
+    with pytest.raises(SystemExit) as end:
+        batch.run(jobs, work, verb="encoded", device="cuda")
+    assert end.value.code == files.FAILED
+    assert seen[0] == "0"
+    said = capsys.readouterr().err
+    for i in range(1, 13):
+        assert said.count(f"aecodec: {i}: warning: of {i}\n") == 1, said
+    assert "5: broken" in said
+    assert "12 encoded, 1 failed" in said

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from aecodec import runtime, weights
 from aecodec.errors import AecodecError
 from aecodec.eval.metrics import psnr
 from aecodec.runtime.openvino_runtime import OpenVinoTransforms
-from aecodec.runtime.torch_runtime import TorchTransforms
+from aecodec.runtime.torch_runtime import BATCH_PIXELS, TorchTransforms, _Batched
 
 RATES = (0, 700, 2048)
 
@@ -69,6 +71,65 @@ def test_bfloat16_costs_no_quality(both, array, rate):
     latents_fast = np.rint(fast.analyse(array, rate)).astype(np.int32) * 16
     exact = psnr(array, both[0].synthesise(latents, rate))
     assert psnr(array, fast.synthesise(latents_fast, rate)) > exact - 0.05
+
+
+def test_pictures_of_several_threads_stay_apart(both, array):
+    """On a GPU they are one batch: a neighbour's quality, or its pixels, would be in the file unseen."""
+    torch_runtime = both[1]
+    arrays = [np.roll(array, 16 * i, 1) for i in range(4)] + [array[:64]]
+    rates = [0, 700, 2048, 1300, 700]
+    alone = [torch_runtime.analyse(one, rate) for one, rate in zip(arrays, rates)]
+    with ThreadPoolExecutor(len(arrays)) as threads:
+        together = list(threads.map(torch_runtime.analyse, arrays, rates))
+    for one, other in zip(alone, together):
+        assert np.abs(one - other).max() < 1e-3 * np.abs(one).max()
+
+
+def held_up(calls: list, pixels: int) -> tuple[list, list[int]]:
+    """Results of calls (array, rate), each in a thread of its own, that all wait while a first one computes; and the sizes
+    of the batches after it."""
+    begun, go, sizes = threading.Event(), threading.Event(), []
+
+    def compute(batch, rates):
+        begun.set()
+        go.wait(10)
+        sizes.append(len(batch))
+        if -1 in rates:
+            raise ValueError("a bad rate")
+        return batch * np.array(rates)[:, None]
+
+    batched = _Batched(compute, lambda array: pixels)
+    with ThreadPoolExecutor(len(calls) + 1) as threads:
+        first = threads.submit(batched, np.zeros(1), 0)
+        assert begun.wait(10)
+        others = [threads.submit(batched, *call) for call in calls]
+        while len(batched._waiting) < len(calls):
+            pass
+        go.set()
+        first.result()
+        return [future.exception() or future.result() for future in others], sizes[1:]
+
+
+def test_calls_that_wait_are_computed_as_one_batch():
+    """One by one, pictures leave a GPU idle for most of the time."""
+    results, sizes = held_up([(np.full(2, i), 10) for i in range(5)], 1)
+    assert [result.tolist() for result in results] == [[10 * i, 10 * i] for i in range(5)]
+    assert sizes == [5]
+
+
+def test_batches_are_of_one_size_and_within_memory():
+    """What does not fit must be computed all the same, later."""
+    results, sizes = held_up([(np.ones(2), 1)] * 3 + [(np.ones(3), 1)] * 2, BATCH_PIXELS // 2)
+    assert [len(result) for result in results] == [2, 2, 2, 3, 3]
+    assert sorted(sizes) == [1, 2, 2]
+    assert held_up([(np.ones(2), 1)] * 2, 2 * BATCH_PIXELS)[1] == [1, 1]
+
+
+def test_an_error_reaches_everyone_whose_call_failed():
+    """A thread that waits for a result that never comes would hang the whole folder."""
+    results, sizes = held_up([(np.ones(2), -1), (np.ones(2), 1), (np.ones(3), 4)], 1)
+    assert [type(result) for result in results[:2]] == [ValueError, ValueError]
+    assert results[2].tolist() == [4, 4, 4]
 
 
 def test_encoding_and_decoding_import_no_torch(tmp_path):
