@@ -69,7 +69,7 @@ def synthesise(runtime, parsed, latents_):
         pytest.importorskip("torch")
         from aecodec.runtime.torch_runtime import TorchTransforms
 
-        transforms = TorchTransforms(opened, runtime)
+        transforms = TorchTransforms(opened, runtime, bfloat16=False)
     pixels = transforms.synthesise(latents_, parsed.header.rate)[: parsed.header.height, : parsed.header.width]
     return picture.to_array(picture.from_array(pixels, parsed.header.mode)).astype(np.int16)
 

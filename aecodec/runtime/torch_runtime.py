@@ -22,16 +22,17 @@ BATCH_PIXELS = 1 << 24  # that go through a network at once: four blocks of a la
 
 class TorchTransforms:
     """See ``runtime.Transforms``.  Several threads may call it: what they ask for at one time, of one size, is computed as
-    one batch.  On a CUDA device the networks compute in bfloat16, beside a linear path in float32."""
+    one batch."""
 
-    def __init__(self, weights: Weights, device: str) -> None:
+    def __init__(self, weights: Weights, device: str, *, bfloat16: bool | None = None) -> None:
+        """``bfloat16``: the networks' precision, beside a linear path in float32; None: on a GPU that computes with it."""
         if device == "cuda" and not torch.cuda.is_available():
             raise AecodecError("no CUDA device is available to torch; use --device cpu")
         self.device = device
         # TF32 would round to 10 bits; the linear path and the hyper-latents ask for float32's accuracy
         torch.backends.cudnn.allow_tf32 = False
         self.model = load_float_model(weights).to(device).to(memory_format=torch.channels_last)
-        self._half = device == "cuda" and torch.cuda.is_bf16_supported()
+        self._half = device == "cuda" and torch.cuda.is_bf16_supported() if bfloat16 is None else bfloat16
         self.analyse = _Batched(self._analyse, lambda picture: picture.shape[0] * picture.shape[1])
         self.hyper_analyse = _Batched(self._hyper_analyse, lambda y: 256 * y.shape[0] * y.shape[1])
         self.synthesise = _Batched(self._synthesise, lambda latents: 256 * latents.shape[0] * latents.shape[1])

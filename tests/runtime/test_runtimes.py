@@ -63,10 +63,17 @@ def test_both_show_the_same_picture(both, array, rate):
     assert np.abs(shown - shown_torch).max() <= 1
 
 
+@pytest.fixture(scope="module", params=["openvino", "torch"])
+def fast(request):
+    opened = weights.load()
+    if request.param == "openvino":
+        return OpenVinoTransforms(opened, bfloat16=True)
+    return TorchTransforms(opened, "cpu", bfloat16=True)
+
+
 @pytest.mark.parametrize("rate", RATES)
-def test_bfloat16_costs_no_quality(both, array, rate):
-    """A CPU that computes with 8 bits where it is fast must not show a worse picture, at the top quality least of all."""
-    fast = OpenVinoTransforms(weights.load(), bfloat16=True)
+def test_bfloat16_costs_no_quality(both, fast, array, rate):
+    """What computes with 8 bits where it is fast must not show a worse picture, at the top quality least of all."""
     latents = np.rint(both[0].analyse(array, rate)).astype(np.int32) * 16
     latents_fast = np.rint(fast.analyse(array, rate)).astype(np.int32) * 16
     exact = psnr(array, both[0].synthesise(latents, rate))
