@@ -31,14 +31,7 @@ class Crop(click.ParamType):
 @click.option("--weights", metavar="FOLDER", type=options.file_names,
               help="Take the weights from this folder.  [default: those installed]")
 @click.option("--crop", type=Crop(), help="Decode this part only, in pixels as they are stored.")
-@options.output_dir
-@options.recursive
-@options.update
-@options.device
-@options.threads
-@options.max_pixels
-@options.force
-@options.as_json
+@options.files_to_files
 def decode(paths, output_dir, recursive, threads, as_json, **settings):
     """Decode .aec files into any format that Pillow writes; OUT's extension picks it.
 

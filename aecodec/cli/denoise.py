@@ -21,14 +21,7 @@ MAX_SIGMA = 60  # of restore/hint.py, which would import numpy
               help="Installed weights that take noise away, or a folder that holds some.")
 @options.decoder
 @options.frame
-@options.output_dir
-@options.recursive
-@options.update
-@options.device
-@options.threads
-@options.max_pixels
-@options.force
-@options.as_json
+@options.files_to_files
 def denoise(paths, output_dir, recursive, threads, as_json, **settings):
     """Take noise and JPEG artefacts out of pictures.
 

@@ -48,14 +48,7 @@ class ByteSize(click.ParamType):
                    "some.")
 @click.option("--strip", is_flag=True, help="Drop EXIF and XMP; an EXIF orientation is applied.")
 @options.frame
-@options.output_dir
-@options.recursive
-@options.update
-@options.device
-@options.threads
-@options.max_pixels
-@options.force
-@options.as_json
+@options.files_to_files
 def encode(paths, quality, bpp, size, psnr, output_dir, recursive, threads, as_json, **settings):
     """Encode pictures.
 

@@ -23,14 +23,7 @@ from aecodec.errors import AecodecError, LimitError
               help="Installed weights that fill holes, or a folder that holds some.")
 @options.decoder
 @options.frame
-@options.output_dir
-@options.recursive
-@options.update
-@options.device
-@options.threads
-@options.max_pixels
-@options.force
-@options.as_json
+@options.files_to_files
 def inpaint(paths, output_dir, recursive, threads, as_json, **settings):
     """Fill in what is missing from pictures: scratches, text, holes.
 

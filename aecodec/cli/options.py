@@ -53,3 +53,10 @@ update = click.option("--update", is_flag=True,
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file, as they finish.")
 max_pixels = click.option("--max-pixels", type=click.IntRange(min=1), default=2**28, show_default=True,
                           help="Refuse larger pictures before anything is allocated.")
+
+
+def files_to_files(command):
+    """The options of a command that makes a file of each of many."""
+    for option in reversed((output_dir, recursive, update, device, threads, max_pixels, force, as_json)):
+        command = option(command)
+    return command
