@@ -17,7 +17,7 @@ from aecodec.codec.tiles import BLOCK, Box, Grid, tile_side, whole
 from aecodec.errors import PictureError
 from aecodec.runtime import Transforms, open_transforms, preload
 from aecodec.threads import thread_count
-from aecodec.weights import DEFAULT, Weights, find, load
+from aecodec.weights import DEFAULT, Weights, find, load, locate
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,10 @@ def decode(
         if not inside or inside & area != inside:
             raise PictureError(f"the crop {left},{top},{width},{height} is not inside {head.width} x {head.height}")
         area = inside
+    name = locate(head.weights, weights)
     with ThreadPoolExecutor(1) as starter:  # the runtime starts while weights are read and latents decoded
         starter.submit(preload, device)
-        model = find(head.weights, weights)
+        model = load(name)
         transforms = starter.submit(_ready_transforms, model, device)
         array = _decode_area(stream, model, transforms.result, area)
     image = picture.from_array(array, head.mode)

@@ -186,13 +186,18 @@ def _by_use() -> Iterator[str]:
 
 
 def find(identity: str, name: str | None = None) -> Weights:
-    """The weights with this id: those installed, or those of ``name`` (a name or a folder) where it is given.
+    """The weights with this id, opened.  Raises WeightsError as ``locate`` and ``load`` do."""
+    return load(locate(identity, name))
+
+
+def locate(identity: str, name: str | None = None) -> str:
+    """The name of the weights with this id: among those installed, or ``name`` (a name or a folder) where it is given.
 
     Raises WeightsError naming the id where none has it.
     """
     for candidate in _by_use() if name is None else [name]:
         if read_card(folder_of(candidate)).get("sha256", "")[:8] == identity:
-            return load(candidate)
+            return candidate
     where = f"installed: {describe()}" if name is None else f"{name} holds others"
     raise WeightsError(f"the file needs the weights {identity}, which are not there ({where})")
 
