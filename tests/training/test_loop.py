@@ -60,9 +60,11 @@ def test_training_lowers_the_cost_of_pictures_it_has_not_seen(pictures, tmp_path
 def test_a_run_that_was_cut_goes_on_where_it_was(pictures, tmp_path):
     """Training machines are taken away; what was computed must not be lost, or counted twice."""
     first = Run(settings(pictures, steps=4), tmp_path, fail)
+    begun_with = first._next.result()
     list(first.progress())
     second = Run(settings(pictures, steps=6), tmp_path, fail)
     assert second.step == 4
+    assert not np.array_equal(second._next.result(), begun_with)  # or a run of many pieces would see few crops
     for name, value in first.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name]), name
     list(second.progress())
