@@ -99,6 +99,8 @@ def main() -> None:
     arguments = parser.parse_args()
     from aecodec.threads import thread_count
 
+    if arguments.threads and arguments.device == "cpu":
+        parser.error("--threads is for --device cuda")
     threads = (arguments.threads or thread_count()) if arguments.device == "cuda" else 1
     results = {path.stem: measure(path, arguments.device, threads, arguments.rounds) for path in arguments.pictures}
     print(json.dumps(results) if arguments.json else table(results, arguments.device))

@@ -1,9 +1,9 @@
-"""How fast training goes, and where the time goes: data, forward, backward, optimiser.
+"""How fast training goes, and where the time goes: waiting for data, forward, backward, optimiser.
 
     python benchmarks/train_speed.py --data FOLDER [--batch 16] [--steps 50] [--device cuda]
 
 Times one run's own training step, part by part; on a GPU each part is waited for, so their sum is a little more than
-what a run takes.
+what a run takes.  Batches are made in a thread beside it; "making a batch" is how long that takes, and no part of the sum.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import collections
 import statistics
 import tempfile
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import torch
 
 from aecodec.networks.complexity import kmac_per_pixel
-from aecodec.training import data, loop
+from aecodec.training import loop
 from aecodec.training.settings import make
 
 
@@ -34,12 +35,13 @@ def main() -> None:
     arguments["steps"] += 5  # to warm up
     with tempfile.TemporaryDirectory() as folder:
         run = loop.Run(make({**arguments, "held_out": 0.0}), Path(folder), print)
-        parts = collections.defaultdict(list)
+        parts, drawing = collections.defaultdict(list), []
         for module, name, part in (
-            (data, "batch", "data"), (loop, "rate_and_distortion", "forward"), (torch.Tensor, "backward", "backward"),
+            (Future, "result", "waiting"), (loop, "rate_and_distortion", "forward"), (torch.Tensor, "backward", "backward"),
             (run.optimiser, "step", "optimiser"),
         ):  # fmt: skip
             setattr(module, name, timed(getattr(module, name), parts[part], run.device))
+        run._draw = timed(run._draw, drawing, torch.device("cpu"))
         whole = timed(run._train_step, parts["step"], run.device)
         for _ in range(arguments["steps"]):
             whole()
@@ -52,6 +54,7 @@ def main() -> None:
           f"{flops / step / 1e9:.0f} GFLOP/s")  # fmt: skip
     for part, seconds in {**medians, "rest": step - sum(medians.values())}.items():
         print(f"{part:10} {1000 * seconds:7.1f} ms {seconds / step:6.1%}")
+    print(f"making a batch {1000 * statistics.median(drawing):.1f} ms")
 
 
 def timed(function, seconds: list[float], device: torch.device):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aecodec import cuda
 from aecodec.cli import files
 from aecodec.cli.files import Job
 from aecodec.errors import AecodecError, BitstreamError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 PICTURES_PER_PROCESS = 4  # fewer are done before another process has started
-MAX_PROCESSES = 16  # each holds the model, and a picture at a time
+MAX_WORKERS = 16  # each holds a picture at a time, and a process the model
 
 
 @dataclass(frozen=True)
@@ -66,16 +67,18 @@ def run(
     """Does every job, says in one line what fails or is lost, and ends the process with the right exit code.
 
     ``show`` makes the line that is printed for a report.  With a ``verb`` ("encoded") several jobs may share ``threads``
-    CPU threads among processes, and get a progress bar on a terminal and a summary; ``work`` must be picklable then.
+    CPU threads among processes, or at a GPU in one, and get a progress bar on a terminal and a summary; ``work`` must be
+    picklable then.
     """
-    processes, each = share(len(tasks), threads) if verb else (1, threads)
-    in_threads = processes > 1 and _on_gpu(device, processes * each)
+    gpu = bool(verb) and len(tasks) > 1 and _on_gpu(device, threads)
+    # a GPU gains nothing from several models in its memory, but from several pictures at a time
+    workers, each = share(len(tasks), threads, 1 if gpu else PICTURES_PER_PROCESS) if verb else (1, threads)
     if each:
         use_threads(each)
-    if processes == 1:
+    if workers == 1:
         outcomes = (attempt(work, job) for job in tasks)
-    else:  # a GPU gains nothing from several models in its memory, but from several pictures at a time
-        outcomes = (_thread if in_threads else _spread)(tasks, work, processes)
+    else:
+        outcomes = (_thread if gpu else _spread)(tasks, work, workers)
     progress = Progress(len(tasks), verb)
     failures: list[bool] = []  # whether each is damage
     try:
@@ -93,20 +96,19 @@ def run(
         sys.exit(files.DAMAGED if all(failures) else files.FAILED)
 
 
-def share(jobs: int, threads: int | None) -> tuple[int, int | None]:
-    """(processes, threads of each): one picture uses all threads, many are spread over processes of few threads."""
+def share(jobs: int, threads: int | None, pictures: int = PICTURES_PER_PROCESS) -> tuple[int, int | None]:
+    """(workers, threads of each): one picture uses all threads, many are spread over workers of few threads, each of which
+    gets ``pictures`` or more."""
     total = threads or thread_count()
-    processes = min(total, jobs // PICTURES_PER_PROCESS, MAX_PROCESSES)
-    return (processes, total // processes) if processes > 1 else (1, threads)
+    workers = min(total, jobs // pictures, MAX_WORKERS)
+    return (workers, total // workers) if workers > 1 else (1, threads)
 
 
-def _on_gpu(device: str, threads: int) -> bool:
-    if device != "auto":
-        return device == "cuda"
-    use_threads(threads)
-    from aecodec.runtime import cuda_is_usable
-
-    return cuda_is_usable()
+def _on_gpu(device: str, threads: int | None) -> bool:
+    if device == "auto" and cuda.has_driver():
+        use_threads(threads or thread_count())  # torch is about to be imported
+        return cuda.is_usable()
+    return device == "cuda"
 
 
 def attempt(work: Work, job: Job) -> Outcome:
@@ -160,11 +162,16 @@ def _tell(outcome: Outcome, show: Callable[[dict], str] | None) -> None:
 
 
 def _thread(tasks: Sequence[Job], work: Work, threads: int) -> Iterator[Outcome]:
-    """Outcomes as they come from threads, the first one before the others start: it opens the model for all."""
-    yield attempt(work, tasks[0])
+    """Outcomes as they come from threads.  These start when one job has been done: it opens the model for all."""
+    waiting = iter(tasks)
+    for job in waiting:
+        outcome = attempt(work, job)
+        yield outcome
+        if outcome.done not in (None, SKIPPED):
+            break
     pool = ThreadPoolExecutor(threads)
     try:
-        for future in as_completed([pool.submit(attempt, work, job) for job in tasks[1:]]):
+        for future in as_completed([pool.submit(attempt, work, job) for job in waiting]):
             yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -74,8 +74,9 @@ def eval(inputs, folder, recursive, codecs, weights, qualities, metrics, anchor,
         click.echo(f"aecodec: {error}", err=True)
         sys.exit(files.FAILED)
     except KeyboardInterrupt:
-        click.echo("aecodec: stopped; what was measured is kept, and the same command goes on from there", err=True)
-        sys.exit(files.FAILED)
+        kept = "nothing was written" if task else "what was measured is kept, and the same command goes on from there"
+        click.echo(f"aecodec: interrupted; {kept}", err=True)
+        sys.exit(files.INTERRUPTED)
     if failed:
         sys.exit(files.FAILED)
 

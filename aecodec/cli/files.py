@@ -21,6 +21,8 @@ PICTURE_EXTENSIONS = frozenset(
     ".apng .avif .bmp .gif .heic .heif .j2k .jfif .jp2 .jpe .jpeg .jpg .jxl .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp"
     .split()
 )
+_UMASK = os.umask(0o077)  # read before there are threads: to read it is to change it
+os.umask(_UMASK)
 BLOCK = 2**20  # bytes read at a time, and at most before an input is looked at
 
 
@@ -202,9 +204,7 @@ def _mode_for(target: Path) -> int:
     """The permissions of the file that is replaced, or what a new file would get."""
     if target.exists():
         return target.stat().st_mode & 0o777
-    umask = os.umask(0)
-    os.umask(umask)
-    return 0o666 & ~umask
+    return 0o666 & ~_UMASK
 
 
 def reason(error: OSError) -> str:

@@ -49,7 +49,8 @@ def inpaint(paths, output_dir, recursive, threads, as_json, **settings):
         raise click.UsageError("a MASK from standard input is for one IN")
     work = functools.partial(_work, mask=mask, **settings)
     show = json.dumps if as_json else None
-    batch.run(tasks, work, show=show, verb="inpainted", threads=threads, device=settings["device"])
+    device = "cpu" if settings["method"] == "classical" else settings["device"]
+    batch.run(tasks, work, show=show, verb="inpainted", threads=threads, device=device)
 
 
 def _work(job: files.Job, mask, method, weights, decoder, frame, update, device, max_pixels, force) -> batch.Done:

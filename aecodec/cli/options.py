@@ -42,7 +42,8 @@ frame = click.option("--frame", type=click.IntRange(min=0), metavar="N", help="T
 device = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
                       help="Where the networks run.")
 threads = click.option("-j", "--threads", type=click.IntRange(min=1),
-                       help="CPU threads in all; many pictures are shared out among processes.  [default: all cores]")
+                       help="CPU threads in all; many pictures are shared out among processes, or threads where a GPU "
+                            "computes.  [default: all cores]")
 force = click.option("-f", "--force", is_flag=True, help="Replace existing files.")
 output_dir = click.option("--output-dir", type=click.Path(file_okay=False), metavar="DIR",
                           help="Write one file per IN into this folder, with the folders that it lies in below an IN.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import sys
 from pathlib import Path
@@ -29,14 +30,15 @@ def train(config, folder, data, init, minutes, steps, device):
     aecodec encode --weights runs/scans/weights scan.png scan.aec
     torchrun --nproc-per-node 8 -m aecodec train photo.toml -o runs/photo
 
-    CONFIG is a TOML file of the keys that docs/training.md lists; options replace what it says.
+    CONFIG is a TOML file; docs/training.md has its keys, and options replace what it says.  Ctrl-C writes a checkpoint.
     """
     try:
         from aecodec.training import settings as keys
 
         overrides = {"data": list(data), "init": init, "minutes": minutes, "steps": steps, "device": device}
         overrides = {key: value for key, value in overrides.items() if value not in (None, [])}
-        settings = keys.read(Path(config), **overrides) if config else keys.make(_with_init(overrides))
+        _need_packages()
+        settings = keys.read(Path(config), **overrides) if config else keys.make(_with_init(overrides, Path(folder)))
         _train(settings, Path(folder))
     except AecodecError as error:
         click.echo(f"aecodec: {error}", err=True)
@@ -46,23 +48,27 @@ def train(config, folder, data, init, minutes, steps, device):
         sys.exit(1)
 
 
-def _with_init(content: dict) -> dict:
-    """Without a configuration the architecture is that of the weights to start from, at a gentle learning rate."""
+def _with_init(content: dict, folder: Path) -> dict:
+    """Without a configuration the architecture is that of the weights to start from, the learning rate is gentle, and the
+    name is the run's folder's."""
     if "init" not in content:
         return content
     from aecodec import weights
+    from aecodec.training.loop import checkpoint_of
 
-    card = weights.read_card(weights.folder_of(content["init"]))
-    gentle = {"learning_rate": 1e-4, "warm_up": 50, "hyper_warm_up": 0}
-    return {**gentle, **content, "architecture": card["architecture"]}
+    started = checkpoint_of(content["init"]) or weights.read_card(weights.folder_of(content["init"]))
+    gentle = {"learning_rate": 1e-4, "warm_up": 50, "hyper_warm_up": 0, "name": folder.resolve().name}
+    return {**gentle, **content, "architecture": started["architecture"]}
+
+
+def _need_packages() -> None:
+    """Raises AecodecError where the extra is not installed; what writes the card is better missed now than after hours."""
+    for package in ("torch", "tomli_w"):
+        if importlib.util.find_spec(package) is None:
+            raise AecodecError(f"training needs {package}: pip install 'aecodec[train]'")
 
 
 def _train(settings, folder: Path) -> None:
-    try:
-        import tomli_w  # noqa: F401  writes the card: better missed now than after hours of training
-        import torch  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise AecodecError(f"training needs {error.name}: pip install 'aecodec[train]'") from None
     from aecodec.training.loop import Run
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,9 +76,13 @@ def _train(settings, folder: Path) -> None:
     bar_file = sys.stderr if run.workers.first else io.StringIO()
     click.echo(f"{len(run.pictures.arrays)} pictures to train on, {run.device}", bar_file)
     with click.progressbar(length=1000, file=bar_file, label="training", show_eta=True) as bar:
-        for report in run.progress():
-            bar.label = f"step {report.step}  loss {report.loss:.4f}  {report.rate:.3f} bpp"
-            bar.update(int(1000 * report.share) - bar.pos)
+        try:
+            for report in run.progress():
+                bar.label = f"step {report.step}  loss {report.loss:.4f}  {report.rate:.3f} bpp"
+                bar.update(int(1000 * report.share) - bar.pos)
+        except KeyboardInterrupt:
+            run.save()
+            raise
     if run.workers.first:
         _save(run, folder)
     run.workers.leave()

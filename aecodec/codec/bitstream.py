@@ -167,6 +167,7 @@ def read_head(data: bytes, max_pixels: int | None = MAX_PIXELS) -> tuple[Header,
 
 def _chunks(reader: _Reader, end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
     """Types and bodies up to the payload, or up to before a chunk of type ``end``."""
+    seen = set()
     while True:
         kind = reader.take(1)
         if kind == end:
@@ -176,6 +177,10 @@ def _chunks(reader: _Reader, end: bytes | None = None) -> Iterator[tuple[bytes, 
             raise BitstreamError("the file is damaged (checksum)")
         if not kind.islower() and kind not in (PAYLOAD, ALPHA):
             raise BitstreamError(f"the file needs a feature that this aecodec does not know (chunk {kind!r})")
+        if kind in seen:
+            raise BitstreamError(f"the file is damaged (two chunks of type {kind!r})")
+        if kind != PAYLOAD:
+            seen.add(kind)
         yield kind, body
 
 
@@ -190,8 +195,6 @@ def read(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Stream:
             payloads.append(body)
             if len(payloads) == header.tiles:
                 break
-        elif kind in chunks:
-            raise BitstreamError(f"the file is damaged (two chunks of type {kind!r})")
         elif payloads:
             raise BitstreamError(f"the file is damaged (a chunk of type {kind!r} among its tiles)")
         else:

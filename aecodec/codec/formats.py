@@ -161,21 +161,24 @@ def save(image: Image.Image, kind: str) -> bytes:
     if kind == "GIF" and image.getcolors() is None:
         warnings.warn("GIF holds 256 colours; the others are approximated", stacklevel=2)
     values = {name: value for name, value in values.items() if name not in lost}
-    for name in _METADATA:  # some of Pillow's writers look there for what they are not given
-        image.info.pop(name, None)
-    reason = None
-    for dropped in ((), *((name,) for name in values), tuple(values)):  # damaged metadata must not cost the picture
-        try:
-            data = _write(image, kind, {name: value for name, value in values.items() if name not in dropped})
-        except MemoryError:
-            raise
-        except Exception as error:  # the writers raise whatever they meet
-            reason = reason or error
-            continue
-        if dropped:
-            names = " and ".join(_METADATA[name] for name in dropped)
-            warnings.warn(f"{names} cannot be kept in {kind}: {reason}", stacklevel=2)
-        return data
+    reason, info = None, image.info
+    # some of Pillow's writers look there for what they are not given
+    image.info = {name: value for name, value in info.items() if name not in _METADATA}
+    try:
+        for dropped in ((), *((name,) for name in values), tuple(values)):  # damaged metadata must not cost the picture
+            try:
+                data = _write(image, kind, {name: value for name, value in values.items() if name not in dropped})
+            except MemoryError:
+                raise
+            except Exception as error:  # the writers raise whatever they meet
+                reason = reason or error
+                continue
+            if dropped:
+                names = " and ".join(_METADATA[name] for name in dropped)
+                warnings.warn(f"{names} cannot be kept in {kind}: {reason}", stacklevel=2)
+            return data
+    finally:
+        image.info = info
     raise AecodecError(f"Pillow cannot write it as {kind}: {reason}")
 
 
@@ -250,8 +253,8 @@ def _bits(image: Image.Image) -> int:
     """
     deep = image.mode.startswith("I")
     if image.format == "TIFF":
-        bits = image.tag_v2.get(258, 8)  # BitsPerSample
-        return max(bits) if isinstance(bits, tuple) else bits
+        bits, kind = (np.atleast_1d(image.tag_v2.get(tag, default)) for tag, default in ((258, 8), (339, 1)))
+        return int(max(bits)) - (deep and 2 in kind)  # BitsPerSample; signed (SampleFormat) has half of the range for light
     if deep or "bit_depth" in image.info:  # other formats' gray is spread over 16 bits; pillow_heif says what it read
         return 16 if deep else image.info["bit_depth"]
     if image.format == "JXL":

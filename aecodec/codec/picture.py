@@ -25,7 +25,7 @@ def separate(image: Image.Image, bits: int = 8) -> tuple[Image.Image, Image.Imag
 
     ``bits`` is what a sample had in the file.  Raises PictureError where the range of the samples is unknown.
     """
-    gray = _levels(image) if image.mode == "F" or image.mode.startswith("I") else None
+    gray = _levels(image, bits) if image.mode == "F" or image.mode.startswith("I") else None
     if bits > 8:
         warnings.warn(f"{bits}-bit samples are rounded to 8 bits", stacklevel=3)
     key = image.info.get("transparency")
@@ -82,10 +82,10 @@ def _opaque(mask: np.ndarray) -> Image.Image:
     return Image.fromarray(np.where(mask.any(-1), np.uint8(255), np.uint8(0)))
 
 
-def _levels(image: Image.Image) -> np.ndarray:
+def _levels(image: Image.Image, bits: int) -> np.ndarray:
     """Samples (H, W) of up to 16 bits."""
     samples = np.asarray(image)
-    if image.mode == "F" or samples.min() < 0 or samples.max() > 65535:
+    if image.mode == "F" or bits > 16 or samples.min() < 0 or samples.max() > 65535:
         raise PictureError("floating-point and 32-bit samples have no fixed range; convert them to 8 or 16 bits first")
     return samples
 

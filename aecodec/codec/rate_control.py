@@ -10,7 +10,8 @@ from aecodec.codec.quality import MAX_INDEX
 from aecodec.errors import TargetError
 
 Result = TypeVar("Result")
-TOLERANCE = 0.01  # a search ends this near to its target, on the allowed side
+TOLERANCE = 0.01  # a search for a size ends this near to its target, of which it is a share, on the allowed side
+PSNR_TOLERANCE = 0.03  # the same of a search for a PSNR, in dB
 
 
 def largest_below(
@@ -46,7 +47,7 @@ def largest_below(
 def smallest_above(
     encode: Callable[[int], Result], measure: Callable[[Result], float], target: float, what: str
 ) -> Result:
-    """The encoding with the smallest measure >= target, or one within TOLERANCE (relative) above it.
+    """The encoding with the smallest measure >= target, or one within PSNR_TOLERANCE above it.
 
     Raises TargetError where even the highest quality is below.
     """
@@ -57,8 +58,8 @@ def smallest_above(
     if measure(bottom) >= target:
         return bottom
     low, low_value, high = 0, measure(bottom), MAX_INDEX
-    goal = target * (1 + TOLERANCE / 2)
-    while high - low > 1 and measure(best) > target * (1 + TOLERANCE):
+    goal = target + PSNR_TOLERANCE / 2
+    while high - low > 1 and measure(best) > target + PSNR_TOLERANCE:
         share = (goal - low_value) / (measure(best) - low_value)
         middle = min(max(low + round((high - low) * min(max(share, 0.1), 0.9)), low + 1), high - 1)
         result = encode(middle)

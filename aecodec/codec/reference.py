@@ -1,7 +1,7 @@
 """The integer layers in plain int64, by shifts and sums: slow, and right wherever integers are.
 
-``codec/integer.py`` is held against this in the tests, and ``weights.load`` falls back to it, with a warning, on a machine
-whose float32 matrix product fails the known-answer test.
+``codec/integer.py`` is held against this in the tests, and ``certificate.exact`` falls back to it, with a warning, on a
+machine whose float32 matrix product fails the known-answer test.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ import time
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import resources
@@ -31,7 +32,7 @@ from PIL import Image, ImageFilter
 
 from aecodec.codec.pipeline import Encoder
 from aecodec.codec.quality import MAX_INDEX, index_of_quality
-from aecodec.errors import WeightsError
+from aecodec.errors import AecodecError, WeightsError
 from aecodec.eval.measure import Failure, Picture, open_pool, read_picture
 from aecodec.eval.metrics import mse, psnr, ssim
 from aecodec.restore import damage, fill, pictures
@@ -237,14 +238,20 @@ class Measured:
 def measure_all(
     found: Sequence[Picture], task: str, methods: Sequence[Method], processes: int = 1
 ) -> Iterator[Measured]:
-    """Every picture in every case, in order, ``processes`` at a time; parts to show of the first SHOWN pictures."""
+    """Every picture in every case, in order, ``processes`` at a time; parts to show of the first SHOWN pictures.
+
+    Raises AecodecError where a process dies.
+    """
     work = [(picture, case, index < SHOWN) for index, picture in enumerate(found) for case in CASES[task]]
     measure = partial(_measure, methods=methods)
     if processes == 1:
         yield from map(measure, work)
         return
     with open_pool(processes) as pool:
-        yield from pool.map(measure, work)
+        try:
+            yield from pool.map(measure, work)
+        except BrokenProcessPool:
+            raise AecodecError("a measuring process died, perhaps out of memory; fewer at a time (-j) take less") from None
 
 
 def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Measured:
@@ -262,11 +269,11 @@ def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Mea
                 result.files["plain"] = file_curve(given.damaged, given.clean)
                 result.files["restored"] = file_curve(given.damaged, given.clean, method.weights)
                 result.files[BOUND] = file_curve(given.clean, given.clean)
+            result.values[method.name] = {**values_of(given, restored), "seconds": round(seconds, 4)}
         except Exception as error:  # one method that fails on one picture must not cost the others theirs
             reason = " ".join(str(error).split()) or type(error).__name__
             result.failures.append(Failure(picture.name, f"{method.name}, {case.name}: {reason}"))
             continue
-        result.values[method.name] = {**values_of(given, restored), "seconds": round(seconds, 4)}
         if shown:
             result.parts[method.name] = _part(restored, given)
     return result

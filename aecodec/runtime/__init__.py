@@ -6,24 +6,24 @@ is not among them: it is integer arithmetic in ``codec/entropy_model.py``, the s
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import importlib
 import importlib.util
-import os
+import threading
 from typing import Protocol
 
 import numpy as np
 
+from aecodec import cuda
 from aecodec.errors import AecodecError
 from aecodec.threads import thread_count
-from aecodec.weights import Weights, load, restoring
+from aecodec.weights import Weights
 
 DEVICES = ("auto", "cpu", "cuda")
+MAX_OPEN = 4  # runtimes that are kept; each holds a model
 
 
 class Transforms(Protocol):
-    """What a runtime offers.  ``rate`` is the rate index; h = H / 16, w = W / 16.  One call at a time."""
+    """What a runtime offers.  ``rate`` is the rate index; h = H / 16, w = W / 16.  Any thread may call."""
 
     device: str
 
@@ -49,8 +49,18 @@ def open_transforms(weights: Weights, device: str = "auto") -> Transforms:
     or a library for it is not there.
     """
     if device == "auto":
-        device = "cuda" if cuda_is_usable() else "cpu"
-    return _open(str(weights.folder), weights.encoder and str(weights.encoder), device)
+        device = "cuda" if cuda.is_usable() else "cpu"
+    key = weights.id, weights.encoder_id, device
+    with _opening:
+        if key not in _opened:
+            while len(_opened) >= MAX_OPEN:
+                del _opened[next(iter(_opened))]
+            _opened[key] = _open(weights, device)
+        return _opened[key]
+
+
+_opened: dict[tuple[str, str, str], Transforms] = {}
+_opening = threading.Lock()
 
 
 def preload(device: str) -> None:
@@ -59,9 +69,7 @@ def preload(device: str) -> None:
         importlib.import_module("aecodec.runtime.openvino_runtime")
 
 
-@functools.lru_cache(maxsize=4)
-def _open(folder: str, encoder: str | None, device: str) -> Transforms:
-    weights = load(folder) if encoder is None else restoring(encoder, folder)
+def _open(weights: Weights, device: str) -> Transforms:
     if device == "cpu" and weights.arch.upsampler == "pixelshuffle" and _installed("openvino"):
         from aecodec.runtime.openvino_runtime import OpenVinoTransforms
 
@@ -75,17 +83,3 @@ def _open(folder: str, encoder: str | None, device: str) -> Transforms:
 
 def _installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
-
-
-@functools.cache
-def cuda_is_usable() -> bool:
-    """Whether torch would find a GPU; importing torch to ask takes seconds, so the driver is looked for first."""
-    try:
-        ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
-    except OSError:
-        return False
-    if not _installed("torch"):
-        return False
-    import torch
-
-    return torch.cuda.is_available()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,7 @@ class OpenVinoTransforms:
 
     Each transform is two graphs.  The linear path and the sum are float32, as latents and pictures need more than
     bfloat16's 8 bits; the network beside it, where nearly all the work is, uses bfloat16 on CPUs that compute with it.
+    A call waits for that of another thread: each uses all cores, and memory that the graphs share.
     """
 
     def __init__(self, weights: Weights, threads: int | None = None, *, bfloat16: bool | None = None) -> None:
@@ -67,26 +69,31 @@ class OpenVinoTransforms:
         if threads:
             self._options["INFERENCE_NUM_THREADS"] = threads
         self._compiled: dict[str, openvino.CompiledModel] = {}
+        self._lock = threading.Lock()
 
     def analyse(self, picture: np.ndarray, rate: int) -> np.ndarray:
         patches = colour = _to_patches(picture)[None]
         if self._arch.restores:
             colour = _to_patches(picture[..., :3])[None]
         gains = (self._gain(name, rate) for name in ("analysis.gain_8", "analysis.gain_16"))
-        correction = self._run(self._analysis_network, patches, *gains, share=True)
-        return self._run(self._analysis_linear, colour, correction, self._gain("gain", rate))[0]
+        with self._lock:
+            correction = self._run(self._analysis_network, patches, *gains, share=True)
+            return self._run(self._analysis_linear, colour, correction, self._gain("gain", rate))[0]
 
     def hyper_analyse(self, y: np.ndarray, rate: int) -> np.ndarray:
-        return self._run(self._hyper_analysis, y[None], self._lerp("hyper_analysis.bias", rate))[0]
+        with self._lock:
+            return self._run(self._hyper_analysis, y[None], self._lerp("hyper_analysis.bias", rate))[0]
 
     def prepare_synthesis(self) -> None:
-        self._compile(self._synthesis_network)
-        self._compile(self._synthesis_linear)
+        with self._lock:
+            self._compile(self._synthesis_network)
+            self._compile(self._synthesis_linear)
 
     def synthesise(self, latents: np.ndarray, rate: int) -> np.ndarray:
         inverse, *gains = (self._gain(name, rate) for name in ("inverse_gain", "synthesis.gain_16", "synthesis.gain_8"))
-        correction = self._run(self._synthesis_network, latents[None], inverse, *gains, share=True)
-        return _from_patches(self._run(self._synthesis_linear, latents[None], inverse, correction, share=True)[0])
+        with self._lock:
+            correction = self._run(self._synthesis_network, latents[None], inverse, *gains, share=True)
+            return _from_patches(self._run(self._synthesis_linear, latents[None], inverse, correction, share=True)[0])
 
     def _run(self, build: Callable[[], openvino.Model], *inputs: np.ndarray, share: bool = False) -> np.ndarray:
         """The output of a graph; with ``share`` it lies in the runtime's memory, until the graph runs again."""

@@ -17,7 +17,7 @@ from aecodec.errors import AecodecError
 from aecodec.networks.export import load_float_model
 from aecodec.weights import Weights
 
-BATCH_PIXELS = 1 << 24  # that go through a network at once: four blocks of a large picture
+BATCH_PIXELS = 1 << 24  # that go through a network at once: three blocks of a large picture with their halos
 
 
 class TorchTransforms:
@@ -32,7 +32,9 @@ class TorchTransforms:
         # TF32 would round to 10 bits; the linear path and the hyper-latents ask for float32's accuracy
         torch.backends.cudnn.allow_tf32 = False
         self.model = load_float_model(weights).to(device).to(memory_format=torch.channels_last)
-        self._half = device == "cuda" and torch.cuda.is_bf16_supported() if bfloat16 is None else bfloat16
+        if bfloat16 is None:  # older ones only imitate it
+            bfloat16 = device == "cuda" and torch.cuda.get_device_capability() >= (8, 0)
+        self._half = bfloat16
         self.analyse = _Batched(self._analyse, lambda picture: picture.shape[0] * picture.shape[1])
         self.hyper_analyse = _Batched(self._hyper_analyse, lambda y: 256 * y.shape[0] * y.shape[1])
         self.synthesise = _Batched(self._synthesise, lambda latents: 256 * latents.shape[0] * latents.shape[1])
@@ -81,7 +83,7 @@ class _Call:
     array: np.ndarray
     rate: int
     result: np.ndarray | None = None
-    error: BaseException | None = None
+    error: Exception | None = None
 
 
 class _Batched:
@@ -118,9 +120,12 @@ class _Batched:
     def _run(self, batch: list[_Call]) -> None:
         try:
             results = self._compute(np.stack([call.array for call in batch]), [call.rate for call in batch])
-        except BaseException as error:
-            for call in batch:
-                call.error = error
+        except Exception as error:
+            if len(batch) == 1:
+                batch[0].error = error
+                return
+            for call in batch:  # one of them is at fault, or together they take too much memory
+                self._run([call])
         else:
             for call, result in zip(batch, results):
                 call.result = result

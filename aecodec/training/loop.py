@@ -12,6 +12,7 @@ import copy
 import csv
 import math
 import os
+import pickle
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -242,13 +243,13 @@ class Run:
         self.optimiser: torch.optim.Optimizer = (
             Soap(groups) if settings.optimiser == "soap" else torch.optim.Adam(groups, betas=(0.9, 0.995), fused=True)
         )
-        self.step, self.seconds, self.damping = 0, 0.0, 1.0
+        self.step, self.seconds, self.damping, self.phase_start = 0, 0.0, 1.0, 0
         self.norms: list[float] = []
         self.skipped: list[int] = []
         if (folder / CHECKPOINT).is_file():
             self._resume()
         self._meet()
-        self.phase, self.phase_start = self.task.phase(self.share), 0
+        self.phase = self.task.phase(self.share)
         self._good = copy.deepcopy(self.model.state_dict())
         self._reader = ThreadPoolExecutor(1, "batches")
         self._next: Future[np.ndarray] = self._reader.submit(self._draw, self.share)
@@ -363,10 +364,10 @@ class Run:
         if not self.workers.first:
             return
         state = {
-            "step": self.step, "seconds": self.seconds, "damping": self.damping, "model": self.model.state_dict(),
-            "average": self.average.state_dict(), "optimiser": self.optimiser.state_dict(),
-            "architecture": self.settings.architecture.to_dict(), "kind": self.settings.optimiser,
-            "task": self.settings.task,
+            "step": self.step, "seconds": self.seconds, "damping": self.damping, "phase_start": self.phase_start,
+            "model": self.model.state_dict(), "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(), "architecture": self.settings.architecture.to_dict(),
+            "kind": self.settings.optimiser, "task": self.settings.task,
         }
         temporary = self.folder / (CHECKPOINT + ".new")
         torch.save(state, temporary)
@@ -384,6 +385,7 @@ class Run:
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.seconds, self.damping = state["step"], state["seconds"], state["damping"]
+        self.phase_start = state.get("phase_start", 0)
 
 
 def _say_nothing(message: str) -> None:
@@ -395,9 +397,9 @@ def initial_state(source: str, model: Model) -> dict[str, Tensor]:
 
     Weights hold the entropy model as integers; they are put back on their grids as real numbers.
     """
-    state = checkpoint_of(source)
-    if state is not None:
-        return state
+    checkpoint = checkpoint_of(source)
+    if checkpoint is not None:
+        return checkpoint["average"]
     from aecodec.networks.export import import_tensors
     from aecodec.weights import load
 
@@ -407,9 +409,17 @@ def initial_state(source: str, model: Model) -> dict[str, Tensor]:
     return import_tensors(weights)
 
 
-def checkpoint_of(source: str) -> dict[str, Tensor] | None:
-    """The averaged state in a checkpoint file or a run's folder; None where it is neither."""
+def checkpoint_of(source: str) -> dict[str, Any] | None:
+    """A checkpoint file, or that in a run's folder, as ``Run.save`` wrote it; None where ``source`` is neither.
+
+    Raises AecodecError where it cannot be read.
+    """
     path = Path(source)
     if path.is_dir() and (path / CHECKPOINT).is_file():
         path = path / CHECKPOINT
-    return torch.load(path, map_location="cpu", weights_only=True)["average"] if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise AecodecError(f"cannot read the checkpoint {path}: {str(error).splitlines()[0]}") from None

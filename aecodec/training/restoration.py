@@ -156,7 +156,9 @@ def grown(state: dict[str, Tensor], model: Model) -> dict[str, Tensor]:
 def _encoder_state(source: str) -> dict[str, Tensor]:
     """What there is of an earlier encoder: in weights, where tensors may be left out that are the decoder's own, or in a
     run's folder or checkpoint."""
-    state = checkpoint_of(source)
-    if state is None:
+    checkpoint = checkpoint_of(source)
+    if checkpoint is not None:
+        state = checkpoint["average"]
+    else:
         state = {name: torch.from_numpy(array).float() for name, array in load_any(source).tensors.items()}
     return {name: value for name, value in state.items() if is_of_encoder(name)}

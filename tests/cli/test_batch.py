@@ -240,6 +240,12 @@ def test_threads_are_shared_out(monkeypatch, jobs, threads, cores, expected):
     assert batch.share(jobs, threads) == expected
 
 
+def test_a_gpu_shares_few_pictures_out_too(monkeypatch):
+    """A thread starts in no time, where a process takes as long as some pictures do."""
+    monkeypatch.setattr(batch, "thread_count", lambda: 8)
+    assert batch.share(3, None, 1) == (3, 2)
+
+
 def test_a_pipe_from_end_to_end(tmp_path, photo):
     """Programs without files get the same picture as those with."""
     photo(40, 24).save(tmp_path / "a.png")
@@ -353,25 +359,27 @@ def test_threads_do_what_processes_do(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(batch, "_on_gpu", lambda *_: True)
     monkeypatch.setattr(batch, "thread_count", lambda: 4)
     monkeypatch.setattr(batch, "use_threads", lambda count: None)
-    together = threading.Barrier(3, timeout=10)
+    together = threading.Barrier(4, timeout=10)
     seen = []
 
     def work(job):
         seen.append(job.input)
-        if job.input != "0":
-            together.wait()  # three at a time or not at all
+        if job.input == "0":
+            return batch.SKIPPED
+        if job.input != "1":  # the first that is not skipped goes alone, the others four at a time
+            together.wait()
             warnings.warn(f"of {job.input}", stacklevel=2)
         if job.input == "5":
             raise AecodecError("broken")
         return batch.Done({}, 1, 1)
 
-    jobs = [files.Job(str(i), f"{i}.aec") for i in range(13)]
+    jobs = [files.Job(str(i), f"{i}.aec") for i in range(14)]
     with pytest.raises(SystemExit) as end:
         batch.run(jobs, work, verb="encoded", device="cuda")
     assert end.value.code == files.FAILED
-    assert seen[0] == "0"
+    assert seen[:2] == ["0", "1"]
     said = capsys.readouterr().err
-    for i in range(1, 13):
+    for i in range(2, 14):
         assert said.count(f"aecodec: {i}: warning: of {i}\n") == 1, said
     assert "5: broken" in said
-    assert "12 encoded, 1 failed" in said
+    assert "12 encoded, 1 up to date, 1 failed" in said

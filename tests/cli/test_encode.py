@@ -6,7 +6,7 @@ import json
 import os
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 import aecodec
 
@@ -258,16 +258,18 @@ def test_a_frame_of_an_animation(cli, fails, tmp_path, photo):
     assert "no frame 2" in fails(1, "encode", "-f", "--frame", "2", "in.gif", "out.aec")
 
 
-def test_the_size_told_is_the_size_shown(cli, tmp_path, photo):
+@pytest.mark.parametrize(("kind", "size"), [("png", (20, 10)), ("jpg", (20, 10)), ("bmp", (10, 20))])
+def test_the_size_told_is_the_size_shown(cli, tmp_path, photo, kind, size):
     """A script lays out pages by these numbers."""
     picture = photo(20, 10)
     picture.getexif()[0x0112] = 6
     picture.save(tmp_path / "in.jpg", exif=picture.getexif())
-    for args in ("encode in.jpg out.aec", "info out.aec", "decode out.aec out.bmp"):
+    for args in ("encode in.jpg out.aec", "info out.aec", f"decode out.aec out.{kind}"):
         report = json.loads(cli(args.split()[0], "--json", *args.split()[1:]).stdout)
         assert (report["width"], report["height"]) == (10, 20)
-    with Image.open(tmp_path / "out.bmp") as shown:
-        assert shown.size == (10, 20)
+    with Image.open(tmp_path / f"out.{kind}") as shown:
+        assert shown.size == size
+        assert ImageOps.exif_transpose(shown).size == (10, 20)
 
 
 def test_strip(cli, tmp_path, photo):

@@ -10,9 +10,9 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
 
-from aecodec.codec import formats
+from aecodec.codec import formats, picture
 from aecodec.errors import AecodecError, LimitError, PictureError
 
 ICC = bytes(16) + b"RGB " + bytes(108)
@@ -181,6 +181,25 @@ def test_tiffs_of_16_bits_are_rounded_too(order, deflated):
     """Scanners write them, in either order of bytes, as they are and compressed."""
     image, bits = load(tiff_of_16_bits((129, 128, 256), order, deflated))
     assert (bits, image.mode, image.getpixel((0, 0))) == (16, "RGB", (1, 0, 1))
+
+
+def test_integers_of_32_bits_are_refused_in_a_file_too():
+    """Of four thousand million levels a picture uses the lowest: it would come out black."""
+    image, bits = load(data_of(Image.fromarray(np.array([[0, 252], [63000, 4]], np.int32)), "TIFF"))
+    assert bits > 16
+    with pytest.raises(PictureError, match="fixed range"):
+        picture.split(image, bits)
+
+
+def test_signed_samples_have_half_of_the_range():
+    """Their white is 32767; at 65535 the picture would have half of its light."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[339] = 2
+    unsigned = Image.fromarray(np.array([[0, 16384, 32767]], np.uint16))
+    image, bits = load(data_of(unsigned, "TIFF", tiffinfo=tags))
+    assert bits == 15
+    (colour, _), _ = said(picture.split, image, bits)
+    assert list(colour.getdata()) == [0, 128, 255]
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", data_of(Image.new("L", (64, 64)))[:60], b"GIF89a" + bytes(9)])

@@ -1,0 +1,28 @@
+"""Whether there is a GPU to use; without numpy, because the command line asks before it says how many threads there are."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.util
+import os
+
+
+@functools.cache
+def has_driver() -> bool:
+    """Whether an NVIDIA driver is installed."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+@functools.cache
+def is_usable() -> bool:
+    """Whether torch would find a GPU.  Importing torch to ask takes seconds, so the driver is looked for first."""
+    if not has_driver() or importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
