@@ -31,6 +31,7 @@ class Crop(click.ParamType):
 @click.option("--weights", metavar="FOLDER", type=options.file_names,
               help="Take the weights from this folder.  [default: those installed]")
 @click.option("--crop", type=Crop(), help="Decode this part only, in pixels as they are stored.")
+@options.picture_format
 @options.files_to_files
 def decode(paths, output_dir, recursive, threads, as_json, **settings):
     """Decode .aec files into any format that Pillow writes; OUT's extension picks it.
@@ -41,18 +42,18 @@ def decode(paths, output_dir, recursive, threads, as_json, **settings):
     aecodec decode --output-dir pictures *.aec
     aecodec decode -r --output-dir pictures archive
 
-    IN may be "-" for standard input, OUT for standard output.  There, and with --output-dir, pictures are written as
-    PNG.  An IN with --output-dir may be a folder, which stands for the .aec files in it.
+    IN may be "-" for standard input, OUT for standard output.  There, and with --output-dir, --format picks the format.
+    An IN with --output-dir may be a folder, which stands for the .aec files in it.
     """
-    tasks = files.jobs(paths, output_dir, ".png", {files.EXTENSION}, recursive)
+    tasks = files.jobs(paths, output_dir, settings["extension"], {files.EXTENSION}, recursive)
     work = functools.partial(_work, **settings)
     batch.run(tasks, work, show=json.dumps if as_json else None, verb="decoded", threads=threads, device=settings["device"])
 
 
-def _work(job: files.Job, weights, crop, update, device, max_pixels, force) -> batch.Done:
+def _work(job: files.Job, weights, crop, extension, update, device, max_pixels, force) -> batch.Done:
     if update and files.up_to_date(job):
         return batch.SKIPPED
-    kind = files.format_of(job.output)
+    kind = files.format_of(job.output, extension)
     files.check_output(job, force or update)
     from aecodec.codec.bitstream import read_header
 

@@ -21,6 +21,7 @@ MAX_SIGMA = 60  # of restore/hint.py, which would import numpy
               help="Installed weights that take noise away, or a folder that holds some.")
 @options.decoder
 @options.frame
+@options.picture_format
 @options.files_to_files
 def denoise(paths, output_dir, recursive, threads, as_json, **settings):
     """Take noise and JPEG artefacts out of pictures.
@@ -31,19 +32,19 @@ def denoise(paths, output_dir, recursive, threads, as_json, **settings):
     aecodec denoise -r --output-dir clean scans
 
     OUT's extension picks its format.  IN may be "-" for standard input, OUT for standard output.  There, and with
-    --output-dir, pictures are written as PNG.  An IN with --output-dir may be a folder, which stands for the pictures in
+    --output-dir, --format picks it.  An IN with --output-dir may be a folder, which stands for the pictures in
     it.  A clean picture in a small file at once: aecodec encode --restore denoise.
     """
-    tasks = files.jobs(paths, output_dir, ".png", files.PICTURE_EXTENSIONS, recursive)
+    tasks = files.jobs(paths, output_dir, settings["extension"], files.PICTURE_EXTENSIONS, recursive)
     work = functools.partial(_work, **settings)
     show = json.dumps if as_json else None
     batch.run(tasks, work, show=show, verb="denoised", threads=threads, device=settings["device"])
 
 
-def _work(job: files.Job, sigma, weights, decoder, frame, update, device, max_pixels, force) -> batch.Done:
+def _work(job: files.Job, sigma, weights, decoder, frame, extension, update, device, max_pixels, force) -> batch.Done:
     if update and files.up_to_date(job):
         return batch.SKIPPED
-    kind = files.format_of(job.output)
+    kind = files.format_of(job.output, extension)
     files.check_output(job, force or update)
     data = files.read_input(job.input, max_pixels)
     from aecodec.codec import formats, metadata

@@ -15,7 +15,7 @@ import click
 from aecodec.errors import AecodecError, LimitError
 
 STANDARD = "-"
-EXTENSION = ".aec"
+EXTENSION, PNG = ".aec", ".png"
 FAILED, DAMAGED, INTERRUPTED = 1, 3, 130
 PICTURE_EXTENSIONS = frozenset(
     ".apng .avif .bmp .gif .heic .heif .j2k .jfif .jp2 .jpe .jpeg .jpg .jxl .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp"
@@ -157,13 +157,15 @@ def check_output(job: Job, force: bool) -> None:
         raise AecodecError(f"{path} exists; --force replaces it")
 
 
-def format_of(output: str) -> str:
-    """Pillow's name of the format that an output's extension stands for.  Raises AecodecError where it writes none."""
+def format_of(output: str, extension: str = PNG) -> str:
+    """Pillow's name of the format that an output's extension stands for; ``extension`` is that of standard output.
+
+    Raises AecodecError where Pillow writes none.
+    """
     from PIL import Image
 
-    if output == STANDARD:
-        return "PNG"
-    extension = Path(output).suffix.lower()
+    if output != STANDARD:
+        extension = Path(output).suffix.lower()
     Image.preinit()  # the usual formats; all others take another 20 ms to load
     kind = Image.EXTENSION.get(extension) or Image.registered_extensions().get(extension)
     if kind in (None, "AEC") or kind not in Image.SAVE:

@@ -23,6 +23,7 @@ from aecodec.errors import AecodecError, LimitError
               help="Installed weights that fill holes, or a folder that holds some.")
 @options.decoder
 @options.frame
+@options.picture_format
 @options.files_to_files
 def inpaint(paths, output_dir, recursive, threads, as_json, **settings):
     """Fill in what is missing from pictures: scratches, text, holes.
@@ -34,17 +35,17 @@ def inpaint(paths, output_dir, recursive, threads, as_json, **settings):
 
     MASK is a picture of the same size as IN is shown in, white (128 or more) where IN is missing.  All other pixels come
     out as they went in, bit for bit in a format without loss.  OUT's extension picks its format.  IN or MASK may be "-"
-    for standard input, OUT for standard output.  There, and with --output-dir, pictures are written as PNG.
+    for standard input, OUT for standard output.  There, and with --output-dir, --format picks it.
 
     With --output-dir there is no OUT, and an IN may be a folder, which stands for the pictures in it.  MASK is then one
-    picture for all, or a folder with a PNG for each, at the place and of the name of its output in DIR.
+    picture for all, or a folder with a PNG for each, at the place of its output in DIR and of the same name.
     """
     if len(paths) < 2 or output_dir is None and len(paths) != 3:
         raise click.UsageError("give one IN, one MASK and one OUT, or any number of INs and one MASK with --output-dir")
     inputs, mask = (paths[:-1], paths[-1]) if output_dir is not None else ((paths[0], paths[2]), paths[1])
     if mask == paths[0] == files.STANDARD:
         raise click.UsageError("IN and MASK cannot both come from standard input")
-    tasks = files.jobs(inputs, output_dir, ".png", files.PICTURE_EXTENSIONS, recursive)
+    tasks = files.jobs(inputs, output_dir, settings["extension"], files.PICTURE_EXTENSIONS, recursive)
     if mask == files.STANDARD and len(tasks) > 1:
         raise click.UsageError("a MASK from standard input is for one IN")
     work = functools.partial(_work, mask=mask, **settings)
@@ -53,12 +54,14 @@ def inpaint(paths, output_dir, recursive, threads, as_json, **settings):
     batch.run(tasks, work, show=show, verb="inpainted", threads=threads, device=device)
 
 
-def _work(job: files.Job, mask, method, weights, decoder, frame, update, device, max_pixels, force) -> batch.Done:
+def _work(
+    job: files.Job, mask, method, weights, decoder, frame, extension, update, device, max_pixels, force
+) -> batch.Done:
     if os.path.isdir(mask) and job.folder is not None:
-        mask = str(Path(mask, Path(job.output).relative_to(job.folder)))
+        mask = str(Path(mask, Path(job.output).relative_to(job.folder)).with_suffix(files.PNG))
     if update and files.up_to_date(job) and files.up_to_date(files.Job(mask, job.output)):
         return batch.SKIPPED
-    kind = files.format_of(job.output)
+    kind = files.format_of(job.output, extension)
     for source in (job.input, mask):
         files.check_output(files.Job(source, job.output, job.folder), force or update)
     data = files.read_input(job.input, max_pixels)

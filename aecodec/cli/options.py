@@ -7,6 +7,9 @@ from pathlib import Path
 
 import click
 
+from aecodec.cli import files
+from aecodec.errors import AecodecError
+
 
 class Finite(click.FloatRange):
     """A number in a range; click's own type takes "nan" for one."""
@@ -31,6 +34,17 @@ def _cards(incomplete: str, encoders: bool) -> list[str]:
     return sorted(card.parent.name for card in cards if ("\ndecoder = " in card.read_text("utf-8")) == encoders)
 
 
+def _extension(ctx, param, value: str) -> str:
+    """The extension that --format stands for.  The default is not looked up: that would import Pillow."""
+    extension = "." + value.lower().lstrip(".")
+    if extension != files.PNG:
+        try:
+            files.format_of(files.STANDARD, extension)
+        except AecodecError as error:
+            raise click.BadParameter(str(error)) from None
+    return extension
+
+
 # click.Path only so that shells complete the names of files; what is there is looked at when its turn comes
 file_names = click.Path(readable=False)
 weights = click.option("--weights", default="photo", show_default=True, shell_complete=_installed,
@@ -47,6 +61,8 @@ threads = click.option("-j", "--threads", type=click.IntRange(min=1),
 force = click.option("-f", "--force", is_flag=True, help="Replace existing files.")
 output_dir = click.option("--output-dir", type=click.Path(file_okay=False), metavar="DIR",
                           help="Write one file per IN into this folder, with the folders that it lies in below an IN.")
+picture_format = click.option("--format", "extension", metavar="EXT", default="png", show_default=True, callback=_extension,
+                              help="What --output-dir and standard output get: jpg, webp, tif or another.")
 recursive = click.option("-r", "--recursive", is_flag=True, help="Descend into the folders in a folder.")
 update = click.option("--update", is_flag=True,
                       help="Skip what is done: an OUT that is not empty and newer than the last change of its IN, of "

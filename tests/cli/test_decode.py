@@ -182,6 +182,27 @@ def test_limit_of_pixels(cli, fails, stored):
     assert cli("decode", "--max-pixels", 96 * 64, "good.aec", "out.png").exit_code == 0
 
 
+@pytest.mark.parametrize(("name", "kind"), [("jpg", "JPEG"), (".WebP", "WEBP"), ("tif", "TIFF")])
+def test_a_folder_comes_out_in_any_format(cli, stored, tmp_path, name, kind):
+    """Not every program that should show the pictures again is content with PNG."""
+    (tmp_path / "out").mkdir()
+    assert cli("decode", "--format", name, "--output-dir", "out", "good.aec").exit_code == 0
+    (path,) = (tmp_path / "out").iterdir()
+    assert path.name == f"good.{name.lower().lstrip('.')}"
+    with Image.open(path) as shown:
+        assert shown.format == kind
+    piped = cli("decode", "--format", name, "good.aec", "-").stdout_bytes
+    assert piped == path.read_bytes()
+
+
+def test_a_format_that_cannot_be_written_is_one_line(cli, stored):
+    """Better before a thousand pictures than once for each of them."""
+    for name in ("xyz", "aec", ""):
+        refused = cli("decode", "--format", name, "--output-dir", ".", "good.aec")
+        assert refused.exit_code == 2
+        assert "cannot write pictures" in refused.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize("args", ["good.aec", "a b c", "- --output-dir .", "--device tpu a b", ""])
 def test_usage_errors(cli, stored, tmp_path, args):
     """A wrong command line is told with exit code 2 and does nothing at all."""

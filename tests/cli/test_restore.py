@@ -247,6 +247,8 @@ def test_folders(cli, pictures, photo):
     out = pictures / "out"
     assert sorted(str(path.relative_to(out)) for path in out.rglob("*.png")) == ["a.png", "sub/b.png"]
     assert "2 up to date" in cli(*command).stderr
+    assert cli(*command, "--format", "webp").exit_code == 0  # the masks stay PNG
+    assert len(list(out.rglob("*.webp"))) == 2
     (pictures / "masks" / "a.png").unlink()
     result = cli(*command[:4], "-f", *command[5:])
     assert result.exit_code == 1 and "the mask masks/a.png: no such file" in result.stderr
