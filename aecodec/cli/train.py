@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from aecodec.cli.batch import terminated_as_exit
 from aecodec.errors import AecodecError
 
 
@@ -30,7 +31,8 @@ def train(config, folder, data, init, minutes, steps, device):
     aecodec encode --weights runs/scans/weights scan.png scan.aec
     torchrun --nproc-per-node 8 -m aecodec train photo.toml -o runs/photo
 
-    CONFIG is a TOML file; docs/training.md has its keys, and options replace what it says.  Ctrl-C writes a checkpoint.
+    CONFIG is a TOML file; docs/training.md has its keys, and options replace what it says.  Ctrl-C and SIGTERM write
+    a checkpoint.
     """
     try:
         from aecodec.training import settings as keys
@@ -77,10 +79,11 @@ def _train(settings, folder: Path) -> None:
     click.echo(f"{len(run.pictures.arrays)} pictures to train on, {run.device}", bar_file)
     with click.progressbar(length=1000, file=bar_file, label="training", show_eta=True) as bar:
         try:
-            for report in run.progress():
-                bar.label = f"step {report.step}  loss {report.loss:.4f}  {report.rate:.3f} bpp"
-                bar.update(int(1000 * report.share) - bar.pos)
-        except KeyboardInterrupt:
+            with terminated_as_exit():
+                for report in run.progress():
+                    bar.label = f"step {report.step}  loss {report.loss:.4f}  {report.rate:.3f} bpp"
+                    bar.update(int(1000 * report.share) - bar.pos)
+        except (KeyboardInterrupt, SystemExit):
             run.save()
             raise
     if run.workers.first:

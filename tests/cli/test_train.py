@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from aecodec import weights
@@ -45,17 +47,18 @@ def test_a_checkpoint_that_is_none_is_one_line(train, tmp_path):
     assert len(failed.stderr.splitlines()) == 1
 
 
-def test_ctrl_c_keeps_what_was_learnt(train, tmp_path, monkeypatch):
-    """Ten minutes may lie between two checkpoints."""
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_keeps_what_was_learnt(train, tmp_path, monkeypatch, number, code):
+    """Ten minutes may lie between two checkpoints; Ctrl-C and a shared machine's scheduler wait for none."""
     step = loop.Run._train_step
 
     def stopped(run):
         if run.step == 3:
-            raise KeyboardInterrupt
+            signal.raise_signal(number)
         return step(run)
 
     monkeypatch.setattr(loop.Run, "_train_step", stopped)
-    assert train("runs/cut", steps=5).exit_code == 130
+    assert train("runs/cut", steps=5).exit_code == code
     assert loop.checkpoint_of(str(tmp_path / "runs" / "cut"))["step"] == 3
     monkeypatch.setattr(loop.Run, "_train_step", step)
     again = train("runs/cut", steps=5)
