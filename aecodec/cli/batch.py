@@ -82,7 +82,7 @@ def run(
     progress = Progress(len(tasks), verb)
     failures: list[bool] = []  # whether each is damage
     try:
-        with terminated_as_exit(), _listening(), contextlib.closing(outcomes):
+        with _terminated_as_exit(), _listening(), contextlib.closing(outcomes):
             for outcome in outcomes:
                 progress.clear()
                 _tell(outcome, show)
@@ -232,7 +232,7 @@ def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Iterator[Outcom
 
 def _serve(connection: Connection, work: Work) -> None:
     """A worker: jobs in, outcomes out, until the other end is closed."""
-    with terminated_as_exit(), _listening():
+    with _terminated_as_exit(), _listening():
         try:
             while True:
                 connection.send(attempt(work, connection.recv()))
@@ -241,7 +241,7 @@ def _serve(connection: Connection, work: Work) -> None:
 
 
 @contextlib.contextmanager
-def terminated_as_exit() -> Iterator[None]:
+def _terminated_as_exit() -> Iterator[None]:
     """SIGTERM and SIGHUP end the process in order, so that temporary files are removed."""
     names = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     names = [name for name in names if signal.getsignal(name) is signal.SIG_DFL]  # not under nohup

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import io
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from aecodec.cli.batch import terminated_as_exit
 from aecodec.errors import AecodecError
 
 
@@ -78,17 +80,38 @@ def _train(settings, folder: Path) -> None:
     bar_file = sys.stderr if run.workers.first else io.StringIO()
     click.echo(f"{len(run.pictures.arrays)} pictures to train on, {run.device}", bar_file)
     with click.progressbar(length=1000, file=bar_file, label="training", show_eta=True) as bar:
-        try:
-            with terminated_as_exit():
-                for report in run.progress():
-                    bar.label = f"step {report.step}  loss {report.loss:.4f}  {report.rate:.3f} bpp"
-                    bar.update(int(1000 * report.share) - bar.pos)
-        except (KeyboardInterrupt, SystemExit):
-            run.save()
-            raise
-    if run.workers.first:
+        with _stopped_by_signals(run) as received:
+            for report in run.progress():
+                bar.label = f"step {report.step}  loss {report.loss:.4f}  {report.rate:.3f} bpp"
+                bar.update(int(1000 * report.share) - bar.pos)
+    if run.workers.first and not run.stopped:
         _save(run, folder)
     run.workers.leave()
+    if run.stopped:
+        click.echo(f"aecodec: stopped after {run.step} steps; the same command goes on from there", bar_file)
+        sys.exit(128 + (received or [signal.SIGINT])[0])
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(run) -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM end the run after the step that it is at; the numbers of those that came.  A second one ends it at
+    once."""
+    received: list[int] = []
+
+    def stop(number, frame) -> None:
+        received.append(number)
+        run.stop()
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _save(run, folder: Path) -> None:

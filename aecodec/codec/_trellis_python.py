@@ -29,7 +29,8 @@ def search(
     now = np.full(STATES, UNREACHED, np.float32)
     now[0] = 0
     odd_is_better = np.empty((levels.size, STATES), bool)
-    for i, cost in enumerate(np.repeat(costs, HALF, 1)):  # (states, parities) of one symbol
+    for i, of_quantisers in enumerate(costs):
+        cost = np.repeat(of_quantisers, HALF, 0)  # (states, parities)
         even, odd = now[sources[0]] + cost[:, 0], now[sources[1]] + cost[:, 1]
         np.less(odd, even, out=odd_is_better[i])
         now = np.minimum(even, odd)

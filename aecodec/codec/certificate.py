@@ -37,8 +37,9 @@ def certify(model: EntropyModel) -> dict[str, int]:
     gain = int(np.abs(model.mean_gain).max())
     for name, layer in model.layers.items():
         if not layer.relu:
-            mean = (layer.bound() >> np.maximum(layer.shift, 0))[: len(model.mean_gain[0])].max() * gain
-            if int(mean) >> (RAW_MEAN_FRAC + GAIN_FRAC - MEAN_FRAC) >= MEAN_LIMIT:
+            raw = layer.bound() << np.maximum(-layer.shift, 0) >> np.maximum(layer.shift, 0)
+            mean = int(raw[: len(model.mean_gain[0])].max()) * gain
+            if mean >> (RAW_MEAN_FRAC + GAIN_FRAC - MEAN_FRAC) >= MEAN_LIMIT:
                 raise WeightsError(f"layer {name} can give means beyond {MEAN_LIMIT}")
     return bounds
 

@@ -49,6 +49,8 @@ class Architecture:
                 raise ValueError(f"{name} must be an integer in {0 if name in _COUNTS else 1}..4096, not {value!r}")
         if self.inputs not in (3, 4):
             raise ValueError(f"inputs must be 3 or 4, not {self.inputs}")
+        if min(self.hyper_width, self.hyper_latents) < 2:
+            raise ValueError("hyper_width and hyper_latents must be 2 or more")  # one input channel is a depthwise layer's
         if self.latents % STEPS:
             raise ValueError(f"latents must be a multiple of {STEPS}, not {self.latents}")
 

@@ -43,6 +43,7 @@ Results = dict[str, Any]
 OURS, DAMAGED, BOUND = "aecodec", "damaged", "codec"
 FILES_CASE = "Gaussian, sigma 25"
 FILE_QUALITIES = (0, 15, 30, 45, 60, 75, 90, 100)
+BELOW_BEST = (0.0, 0.1, 0.5)  # dB; at its best the plain curve is flat, and what is saved there is most
 Curve = list[tuple[int, float]]  # bytes and PSNR against the clean picture, in order of quality
 SHOWN = 3  # pictures of each case in the report
 SIDE = 224  # pixels of the part that is shown, each way
@@ -180,7 +181,8 @@ def _opencv_nlm(given: Example) -> np.ndarray:
     import cv2
 
     strength = 0.5 * given.sigma
-    return cv2.fastNlMeansDenoisingColored(given.damaged, None, strength, strength, 5, 13)
+    blue_first = np.ascontiguousarray(given.damaged[..., ::-1])
+    return cv2.fastNlMeansDenoisingColored(blue_first, None, strength, strength, 5, 13)[..., ::-1]
 
 
 def _median(given: Example) -> np.ndarray:
@@ -287,18 +289,24 @@ def file_curve(picture: np.ndarray, clean: np.ndarray, weights: str | None = Non
     return [(len(file.data), psnr(clean, encoder.reconstruct(file))) for file in files]
 
 
-def bytes_at_equal_psnr(plain: Curve, other: Curve) -> float | None:
-    """Bytes of another file in percent of the plain one's, at the best PSNR that the plain files reach.
+def bytes_at_equal_psnr(plain: Curve, other: Curve, below: float = 0.0) -> float | None:
+    """Bytes of another file in percent of the plain one's, so many dB ``below`` the best PSNR that the plain files reach.
 
-    Plain files of a noisy picture have a best quality, since more of it is spent on noise.  The other's bytes are
-    interpolated in the logarithm between qualities; None where its files do not come so far.
+    Plain files of a noisy picture have a best quality, since more of it is spent on noise.  None where the other files do
+    not come so far.
     """
-    size, target = max(plain, key=lambda point: point[1])
-    if other[0][1] >= target:
-        return 100 * other[0][0] / size
-    for (low, below), (high, above) in pairwise(other):
+    target = max(psnr for _, psnr in plain) - below
+    size, others = _bytes_for(plain, target), _bytes_for(other, target)
+    return None if size is None or others is None else 100 * others / size
+
+
+def _bytes_for(curve: Curve, target: float) -> float | None:
+    """The least bytes that reach a PSNR, interpolated in the logarithm between qualities."""
+    if curve[0][1] >= target:
+        return curve[0][0]
+    for (low, below), (high, above) in pairwise(curve):
         if below < target <= above:
-            return 100 * low * (high / low) ** ((target - below) / (above - below)) / size
+            return low * (high / low) ** ((target - below) / (above - below))
     return None
 
 
@@ -340,20 +348,23 @@ def summarise(task: str, methods: Sequence[Method], measured: Sequence[Measured]
         best = max(classical, key=lambda name: means[name][first], default=None)
         cases[case.name] = {"pictures": len(whole), "best": best, "means": means, "images": images}
         if files := {each.picture: each.files for each in measured if each.case == case.name and each.files}:
-            shares = [
-                tuple(bytes_at_equal_psnr(curves["plain"], curves[other]) for other in ("restored", BOUND))
-                for curves in files.values()
-            ]
-            reached = [pair for pair in shares if None not in pair]
-            percent, bound = map(fmean, zip(*reached)) if reached else (None, None)
-            cases[case.name]["files"] = {
-                "percent": percent, BOUND: bound, "reached": len(reached), "qualities": FILE_QUALITIES, "images": files,
-            }  # fmt: skip
+            at_best = [_compared(list(files.values()), below) for below in BELOW_BEST]
+            cases[case.name]["files"] = {"at": at_best, "qualities": FILE_QUALITIES, "images": files}
     return {
         "task": task, "metric": first, "cases": cases, "absent": absent,
         "methods": {method.name: method.settings for method in methods},
         "failures": [asdict(failure) for each in measured for failure in each.failures],
     }  # fmt: skip
+
+
+def _compared(curves: Sequence[dict[str, Curve]], below: float) -> Results:
+    """Mean percentages of ``bytes_at_equal_psnr`` over the pictures whose files come so far, and their number."""
+    shares = [
+        tuple(bytes_at_equal_psnr(each["plain"], each[other], below) for other in ("restored", BOUND)) for each in curves
+    ]
+    reached = [pair for pair in shares if None not in pair]
+    percent, bound = map(fmean, zip(*reached)) if reached else (None, None)
+    return {"below": below, "percent": percent, BOUND: bound, "reached": len(reached)}
 
 
 def headlines(results: Results) -> list[str]:
@@ -362,18 +373,22 @@ def headlines(results: Results) -> list[str]:
     for name, case in results["cases"].items():
         cells = [f"{method} {means[results['metric']]:.2f}" for method, means in case["means"].items()]
         lines.append(f"  {name} ({case['pictures']} pictures): {', '.join(cells) or 'nothing'}")
-        lines += [f"  {name}: {_on_files(case['files'])}"] if "files" in case else []
+        lines += [f"  {name}: {line}" for line in _on_files(case["files"])] if "files" in case else []
     return lines
 
 
-def _on_files(files: Results) -> str:
-    among = f"{files['reached']} of {len(files['images'])} pictures"
-    if files["percent"] is None:
-        return "no file of encode --restore reaches the best PSNR of the plain ones"
-    return (
-        f"encode --restore takes {files['percent']:.1f} % of the bytes at the best PSNR of the plain files, of the clean "
-        f"picture encode would take {files[BOUND]:.1f} % ({among})"
-    )
+def _on_files(files: Results) -> list[str]:
+    lines = []
+    for at in files["at"]:
+        where = f"{at['below']:g} dB below the best PSNR" if at["below"] else "the best PSNR"
+        if at["percent"] is None:
+            lines.append(f"no file of encode --restore reaches {where} of the plain ones")
+            continue
+        lines.append(
+            f"encode --restore takes {at['percent']:.1f} % of the bytes at {where} of the plain files, of the clean "
+            f"picture encode would take {at[BOUND]:.1f} % ({at['reached']} of {len(files['images'])} pictures)"
+        )
+    return lines
 
 
 def as_csv(results: Results) -> str:
@@ -436,7 +451,7 @@ def _section(results: Results, name: str, measured: Sequence[Measured]) -> str:
     for method, means in case["means"].items():
         cells = "".join(f"<td>{means[metric]:{_DIGITS.get(metric, '.2f')}}</td>" for metric in metrics)
         rows += f"<tr><td>{_text(method)}</td>{cells}</tr>"
-    files = f"<p>{_text(_on_files(case['files']))}</p>" if "files" in case else ""
+    files = "".join(f"<p>{_text(line)}</p>" for line in _on_files(case["files"])) if "files" in case else ""
     strips = ""
     for each in measured:
         shown = [method for method in (DAMAGED, OURS, case["best"], "clean") if method in each.parts]

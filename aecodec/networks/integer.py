@@ -8,6 +8,8 @@ computes the same function in numpy; this module is what training sees of it.
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -35,27 +37,34 @@ class _Round(torch.autograd.Function):
         return grad
 
 
+def float32(x: Tensor) -> contextlib.AbstractContextManager:
+    """No autocast where ``x`` lies, if there can be one."""
+    device = x.device.type
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else contextlib.nullcontext()
+
+
 def round_half_up(x: Tensor) -> Tensor:
     """floor(x + 1/2) forward, the identity backward (a straight-through estimator)."""
     return _Round.apply(x)
 
 
 class _Activation(torch.autograd.Function):
-    """ReLU, clamp to 8 bits and rounding in one; the gradient passes where the clamp does not bind."""
+    """ReLU, clamp to 8 bits and rounding in one, in float32, to a ``dtype`` that holds the result; the gradient passes
+    where the clamp does not bind."""
 
     @staticmethod
-    def forward(ctx, y: Tensor, quantise: bool) -> Tensor:
+    def forward(ctx, y: Tensor, quantise: bool, dtype: torch.dtype) -> Tensor:
         top = ACTIVATION_MAX * 2.0**-ACTIVATION_FRAC
         out = y.clamp(0, top)
         ctx.save_for_backward(y)
         if quantise:
             out = out.mul_(2.0**ACTIVATION_FRAC).add_(0.5).floor_().mul_(2.0**-ACTIVATION_FRAC)
-        return out
+        return out.to(dtype)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
         (y,) = ctx.saved_tensors
-        return grad * ((y > 0) & (y < ACTIVATION_MAX * 2.0**-ACTIVATION_FRAC)), None
+        return grad * ((y > 0) & (y < ACTIVATION_MAX * 2.0**-ACTIVATION_FRAC)), None, None
 
 
 def interpolate(table: Tensor, position: Tensor) -> Tensor:
@@ -105,11 +114,16 @@ class IntegerConv2d(nn.Module):
         return round_half_up(self.weight * scale) / scale
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """The layer with given weights (O, I, k, k) and biases (B, O, 1, 1); raw outputs are not yet rounded."""
-        y = F.conv2d(x, weight, padding=weight.shape[-1] // 2, groups=self.groups)
-        if self.relu:
-            return _Activation.apply(y + bias.to(y.dtype), self.quantise)
-        return y.float() + bias
+        """The layer with given weights (O, I, k, k) and biases (B, O, 1, 1); raw outputs are not yet rounded.
+
+        Under autocast the sums of a hidden layer are rounded to its few bits while training, which may move an activation
+        by one step.  Raw outputs, which need more, and everything in evaluation are as exact as what is coded.
+        """
+        with contextlib.nullcontext() if self.relu and self.training else float32(x):
+            y = F.conv2d(x if self.relu and self.training else x.float(), weight, padding=weight.shape[-1] // 2,
+                         groups=self.groups)  # fmt: skip
+        raw = y.float() + bias
+        return _Activation.apply(raw, self.quantise, y.dtype) if self.relu else raw
 
 
 def compand(x: Tensor, quantise: bool = True) -> Tensor:

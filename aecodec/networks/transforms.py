@@ -16,15 +16,13 @@ bits would be a step of their own at the top qualities.
 
 from __future__ import annotations
 
-import contextlib
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aecodec.codec.config import LATENT_STRIDE, Architecture, Upsampler
 from aecodec.codec.quality import KNOTS
-from aecodec.networks.integer import interpolate
+from aecodec.networks.integer import float32, interpolate
 
 KLT_STEP = 38 / 255  # the quantiser step, in picture units, that a unit of y stands for at gain 1
 
@@ -63,12 +61,6 @@ def upsampler(kind: Upsampler, inputs: int, outputs: int, factor: int, kernel: i
     return nn.ConvTranspose2d(inputs, outputs, 2 * factor, factor, factor // 2)
 
 
-def _float32(x: Tensor) -> contextlib.AbstractContextManager:
-    """No autocast where ``x`` lies, if there can be one."""
-    device = x.device.type
-    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else contextlib.nullcontext()
-
-
 class Analysis(nn.Module):
     """Picture (B, 3, H, W) in 0..1, H and W multiples of 16, to latents (B, M, H/16, W/16) at gain 1.
 
@@ -96,7 +88,7 @@ class Analysis(nn.Module):
 
     def forward(self, x: Tensor, position: Tensor) -> Tensor:
         colour = x[:, :3] - 0.5
-        with _float32(x):
+        with float32(x):
             y = self.klt(colour.float())
         x = colour if self.gate is None else torch.cat([colour, x[:, 3:]], 1)
         x = F.leaky_relu(self.stem(F.pixel_unshuffle(x, 8)), 0.1)
@@ -128,7 +120,7 @@ class Synthesis(nn.Module):
                     module.weight.mul_(0.05)
 
     def forward(self, y: Tensor, position: Tensor) -> Tensor:
-        with _float32(y):
+        with float32(y):
             linear = F.pixel_shuffle(self.klt(y.float()), LATENT_STRIDE)
         x = self.stem(y / self.spread)
         x = self.blocks_16(x * self.gain_16(position).to(x.dtype))

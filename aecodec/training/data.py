@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from aecodec.codec import formats
+from aecodec.codec import formats, picture
 from aecodec.errors import AecodecError
 
 EXTENSIONS = frozenset(".bmp .jpeg .jpg .png .ppm .tif .tiff .webp".split())
@@ -41,7 +42,8 @@ def is_held_out(name: str, share: float) -> bool:
 
 
 def load(files: Sequence[Path], complain: Callable[[str], None]) -> Pictures:
-    """Decodes files to RGB.  One that cannot be decoded is named through ``complain`` and left out.
+    """Decodes files to what the encoder would see of them, as RGB.  One that cannot be decoded is named through
+    ``complain`` and left out.
 
     Raises AecodecError where none is left.
     """
@@ -49,7 +51,10 @@ def load(files: Sequence[Path], complain: Callable[[str], None]) -> Pictures:
     for path in files:
         try:
             image = formats.open_picture(path.read_bytes(), None)
-            pictures.arrays.append(np.asarray(image.convert("RGB")))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of what is lost, which nobody will decode
+                colour, _ = picture.split(image, formats.load(image, None, None))
+            pictures.arrays.append(picture.to_array(colour))
             pictures.names.append(path.name)
         except (AecodecError, OSError, SyntaxError, ValueError) as error:
             complain(f"{path}: skipped: {error}")

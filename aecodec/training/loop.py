@@ -223,12 +223,13 @@ class Run:
         if not self.workers.first:
             complain = _say_nothing
         self.device = self.workers.device
+        torch.backends.cudnn.allow_tf32 = False  # what is not under autocast is so because it needs its bits
         torch.manual_seed(settings.seed)
         self.rng = np.random.default_rng(settings.seed)
         self.task = open_task(settings, self.device)
         files = data.find(settings.data)
         held = [path for path in files if data.is_held_out(path.name, settings.held_out)]
-        self.pictures = data.load([path for path in files if path not in set(held)], complain)
+        self.pictures = data.load([path for path in files if not data.is_held_out(path.name, settings.held_out)], complain)
         self.validation = None
         if held:
             crops = data.centres(data.load(held, complain), VALIDATION_CROPS, settings.crop)
@@ -246,11 +247,12 @@ class Run:
         self.step, self.seconds, self.damping, self.phase_start = 0, 0.0, 1.0, 0
         self.norms: list[float] = []
         self.skipped: list[int] = []
+        self.stopped = False
         if (folder / CHECKPOINT).is_file():
             self._resume()
         self._meet()
         self.phase = self.task.phase(self.share)
-        self._good = copy.deepcopy(self.model.state_dict())
+        self._remember()
         self._reader = ThreadPoolExecutor(1, "batches")
         self._next: Future[np.ndarray] = self._reader.submit(self._draw, self.share)
 
@@ -262,16 +264,17 @@ class Run:
         return min(1.0, max(done))
 
     def progress(self) -> Iterator[Progress]:
-        """Trains to the end, with a report every LOG_EVERY steps; checkpoints and validates on the way."""
+        """Trains to the end, or to ``stop``, with a report every LOG_EVERY steps; checkpoints and validates on the way."""
         start = time.perf_counter() - self.seconds
         losses: list[float] = []
         rates: list[float] = []
-        while self.share < 1:
+        while self.share < 1 and not self.stopped:
             loss, rate, norm = self._train_step()
             losses.append(loss)
             rates.append(rate)
             self.step += 1
-            self.seconds = self.workers.agree(time.perf_counter() - start)
+            self.seconds, stopped = self.workers.agree(time.perf_counter() - start, self.stopped)
+            self.stopped = bool(stopped)
             if self.step % LOG_EVERY == 0:
                 recent = [statistics.fmean(values[-LOG_EVERY:]) for values in (losses, rates)]
                 report = Progress(self.step, self.seconds, self.share, *recent, norm)
@@ -281,11 +284,18 @@ class Run:
                 rates.clear()
             if self.step % self.settings.validate_every == 0:
                 self.validate_and_save()
-        if self.step % self.settings.validate_every:
+        if self.stopped:
+            self.save()
+        elif self.step % self.settings.validate_every:
             self.validate_and_save()
+
+    def stop(self) -> None:
+        """Ends the run after the step that it is at, with a checkpoint; the first worker's word counts for all."""
+        self.stopped = True
 
     def validate_and_save(self) -> None:
         """One line of validation.csv and a checkpoint."""
+        self.workers.follow([*self.model.parameters(), *self.average.parameters()])
         self.workers.average([self.model.quantiser.counts])
         if self.validation is not None and self.workers.first:
             score, curve = validate(self.average, self.validation, self.task.measure, self.task.peak)
@@ -313,17 +323,19 @@ class Run:
         loss.backward()
         self.workers.average([parameter.grad for parameter in self.model.parameters() if parameter.grad is not None])
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip).item()
+        (norm,) = self.workers.agree(norm)
         usual = statistics.median(self.norms[-200:]) if len(self.norms) > 30 else math.inf
-        if norm <= SPIKE * usual:
+        if math.isfinite(norm) and norm <= SPIKE * usual:
             self.optimiser.step()
             self.norms.append(norm)
             decay = min(settings.ema, (self.step + 1) / (self.step + 20))
             with torch.no_grad():
                 torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
             if self.step % 200 == 0 and not any(step > self.step - 200 for step in self.skipped):
-                self._good = copy.deepcopy(self.model.state_dict())
+                self._remember()
         else:  # a spike, or not a number
-            self.norms.append(SPIKE * usual)
+            if math.isfinite(usual):
+                self.norms.append(SPIKE * usual)
             self._skip()
         return loss.item(), rate.mean().item(), norm
 
@@ -332,11 +344,16 @@ class Run:
         crops = data.batch(self.pictures, self.settings.batch, self.settings.crop, self.rng)
         return self.task.batch(crops, share, self.rng)
 
+    def _remember(self) -> None:
+        """Keeps the weights as they are now, and their average, for ``_skip``."""
+        self._good = [copy.deepcopy(model.state_dict()) for model in (self.model, self.average)]
+
     def _skip(self) -> None:
         """Leaves a step out; where that becomes the rule, goes back to the last good state with a lower rate."""
         self.skipped = [step for step in self.skipped if step > self.step - ROLLBACK_WINDOW] + [self.step]
         if len(self.skipped) > ROLLBACK_COUNT:
-            self.model.load_state_dict(self._good)
+            for model, state in zip((self.model, self.average), self._good):
+                model.load_state_dict(state)
             self.optimiser.state.clear()
             self.skipped.clear()
             self.damping *= ROLLBACK_DAMPING
@@ -345,12 +362,11 @@ class Run:
 
     def _meet(self) -> None:
         """All workers begin with the first one's weights, each with crops of its own; a resumed run sees new ones."""
-        if self.workers.agree(self.step) != self.step:
+        if self.workers.agree(self.step) != [self.step]:
             raise AecodecError(f"{self.folder} holds another checkpoint here than on the first host; let all hosts see one")
         for model in (self.model, self.average):
             self.workers.follow(model.state_dict().values())
-        if not self.workers.first:
-            torch.manual_seed(self.settings.seed + self.workers.rank)
+        torch.manual_seed(self.settings.seed + self.workers.rank + (self.step << 16))
         self.rng = np.random.default_rng([self.settings.seed, self.workers.rank, self.step])
 
     def _log(self, name: str, row: list) -> None:
@@ -374,7 +390,7 @@ class Run:
         os.replace(temporary, self.folder / CHECKPOINT)
 
     def _resume(self) -> None:
-        state = torch.load(self.folder / CHECKPOINT, map_location=self.device, weights_only=True)
+        state = checkpoint_of(str(self.folder))
         if state.get("task", "compress") != self.settings.task:
             raise AecodecError(f"{self.folder} holds a run of the task {state.get('task')}; choose another folder")
         if Architecture(**state["architecture"]) != self.settings.architecture:
@@ -383,8 +399,13 @@ class Run:
             raise AecodecError(f"{self.folder} holds a run with the optimiser {state['kind']}; choose another folder")
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
+        asked = [group["peak"] for group in self.optimiser.param_groups]
         self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.seconds, self.damping = state["step"], state["seconds"], state["damping"]
+        self.step, self.seconds = state["step"], state["seconds"]
+        if asked == [group["peak"] for group in self.optimiser.param_groups]:
+            self.damping = state["damping"]
+        for group, peak in zip(self.optimiser.param_groups, asked):  # the settings may ask for another rate now
+            group["peak"] = peak
         self.phase_start = state.get("phase_start", 0)
 
 

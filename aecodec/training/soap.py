@@ -3,7 +3,8 @@
 (Vyas et al., "SOAP: improving and stabilizing Shampoo using Adam", ICLR 2025.)  A convolution's gradient
 (O, I, k, k) has two covariances, (O, O) and (I, I), averaged over steps.  Adam's moments are kept in the basis of
 their eigenvectors, where the coordinates of a gradient are nearly uncorrelated; the kernel's positions are not mixed.  The
-bases are refreshed by one step of orthogonal iteration every few steps.  Parameters that are no convolutions get Adam.
+bases are refreshed by one step of orthogonal iteration every few steps, their vectors in order of their eigenvalues.
+Parameters that are no convolutions get Adam.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Soap(torch.optim.Optimizer):
                     continue
                 state = self.state[p]
                 if not state:
-                    self._start(p, state)
+                    state.update(self._start(p))
                 state["step"] += 1
                 g = _rows(p.grad) if p.ndim == 4 else p.grad
                 if p.ndim == 4:
@@ -48,24 +49,28 @@ class Soap(torch.optim.Optimizer):
                     self._refresh(p, state)
 
     @staticmethod
-    def _start(p: Tensor, state: dict) -> None:
-        state["step"] = torch.zeros(())
+    def _start(p: Tensor) -> dict[str, Tensor]:
+        state = {"step": torch.zeros(())}
+        g = p.grad
         if p.ndim == 4:
             g = _rows(p.grad)
             for key, covariance in zip(("out", "in"), _covariances(g, p.shape[0])):
                 state[f"{key}_covariance"] = covariance
                 # float64, or LAPACK gives up on the repeated zeros of channels that are not used yet
                 state[key] = torch.linalg.eigh(covariance.double())[1].float().flip(1).contiguous()
-            state["first"], state["second"] = torch.zeros_like(g), torch.zeros_like(g)
-        else:
-            state["first"], state["second"] = torch.zeros_like(p), torch.zeros_like(p)
+        return {**state, "first": torch.zeros_like(g), "second": torch.zeros_like(g)}
 
     @staticmethod
     def _refresh(p: Tensor, state: dict) -> None:
         first = _rotate(state["first"], state["out"].T, state["in"].T, p.shape[0])
-        for key in ("out", "in"):
-            state[key] = torch.linalg.qr(state[f"{key}_covariance"] @ state[key])[0].contiguous()
-        state["first"] = _rotate(first, state["out"], state["in"], p.shape[0])
+        bases, second = {}, state["second"].view(p.shape[0], -1, p.shape[1])
+        for key, dimension in (("out", 0), ("in", 2)):
+            turned = state[f"{key}_covariance"] @ state[key]
+            order = (state[key] * turned).sum(0).argsort(descending=True)  # by what the eigenvalues seem to be now
+            second = second.index_select(dimension, order)  # the moment of a direction stays with it
+            bases[key] = torch.linalg.qr(turned[:, order])[0].contiguous()
+        moments = {"second": second.reshape(first.shape), "first": _rotate(first, bases["out"], bases["in"], p.shape[0])}
+        state.update(bases | moments)
 
 
 def _rows(x: Tensor) -> Tensor:

@@ -4,8 +4,9 @@ torch's launcher starts them, on one host or on many, and says in the environmen
 
     torchrun --nproc-per-node 8 -m aecodec train photo.toml -o runs/photo
 
-All begin with the same weights and get the same gradients, so all have the same weights ever after; the first of them
-writes the logs and checkpoints.  Without a launcher there is one worker, and nothing here does anything.
+All begin with the same weights and get the same gradients; what rounding still lets drift apart is put together at every
+checkpoint.  The first of them writes the logs and checkpoints, and decides when a step is left out and when it is time to
+stop.  Without a launcher there is one worker, and nothing here does anything.
 """
 
 from __future__ import annotations
@@ -54,13 +55,13 @@ class Workers:
             for tensor, mean in zip(tensors, flat.div_(self.size).split([tensor.numel() for tensor in tensors])):
                 tensor.copy_(mean.view(tensor.shape))
 
-    def agree(self, value: float) -> float:
-        """The first one's value, on all."""
+    def agree(self, *values: float) -> list[float]:
+        """The first one's values, on all."""
         if self.size == 1:
-            return value
-        tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
+            return list(values)
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
         distributed.broadcast(tensor, 0)
-        return tensor.item()
+        return tensor.tolist()
 
     def leave(self) -> None:
         """Ends the meeting, once all have come to it."""

@@ -55,11 +55,11 @@ def test_a_stop_keeps_what_was_learnt(train, tmp_path, monkeypatch, number, code
     def stopped(run):
         if run.step == 3:
             signal.raise_signal(number)
-        return step(run)
+        return step(run)  # to its end: what is half done cannot be gone on from
 
     monkeypatch.setattr(loop.Run, "_train_step", stopped)
     assert train("runs/cut", steps=5).exit_code == code
-    assert loop.checkpoint_of(str(tmp_path / "runs" / "cut"))["step"] == 3
+    assert loop.checkpoint_of(str(tmp_path / "runs" / "cut"))["step"] == 4
     monkeypatch.setattr(loop.Run, "_train_step", step)
     again = train("runs/cut", steps=5)
     assert again.exit_code == 0

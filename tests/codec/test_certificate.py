@@ -41,6 +41,11 @@ def test_means_beyond_int32_are_refused(model):
     """A mean that wraps around is another one on a machine whose integers are wider."""
     with pytest.raises(WeightsError, match="means"):
         certify(replace(model, mean_gain=np.full_like(model.mean_gain, 2**31 - 1)))
+    name = "context.0.out"
+    layer = model.layers[name]
+    coarse = replace(layer, exponent=np.full_like(layer.exponent, -8))  # sums are shifted to the left
+    with pytest.raises(WeightsError, match=f"{name} can give means"):
+        certify(replace(model, layers={**model.layers, name: coarse}))
 
 
 def truncate(self, sums, bias, rows=slice(None)):

@@ -89,6 +89,7 @@ def test_files_are_compared_where_plain_ones_are_at_their_best():
     assert bytes_at_equal_psnr(plain, [(50, 22.0), (200, 26.0)]) == pytest.approx(25)  # half way, in the logarithm
     assert bytes_at_equal_psnr(plain, [(80, 24.0), (200, 26.0)]) == 20
     assert bytes_at_equal_psnr(plain, [(50, 20.0), (200, 23.9)]) is None
+    assert bytes_at_equal_psnr(plain, [(50, 20.0), (200, 24.0)], below=2.0) == pytest.approx(50)  # both half way
 
 
 def test_inpainting_is_measured_where_it_is_seen(photo):

@@ -22,6 +22,20 @@ def test_a_bad_picture_is_named_and_the_rest_is_used(tmp_path):
     assert "bad.jpg" in said[0]
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", ["png", "tif"])
+def test_pictures_are_what_the_encoder_sees(tmp_path, kind):
+    """16-bit gray came out white; and what is under an alpha of 0 is never coded."""
+    ramp = np.linspace(300, 63300, 64).astype(np.uint16).reshape(8, 8)
+    Image.fromarray(ramp).save(tmp_path / f"a.{kind}")
+    hidden = np.full((8, 8, 4), 200, np.uint8)
+    hidden[4:] = (255, 0, 0, 0)
+    Image.fromarray(hidden).save(tmp_path / f"b.{kind}")
+    deep, masked = data.load(data.find([str(tmp_path)]), pytest.fail).arrays
+    assert np.abs(deep - ramp[..., None] / 257.0).max() <= 0.51
+    assert np.abs(masked - 200.0).max() <= 2
+
+
 def test_an_empty_or_missing_folder_is_refused(tmp_path):
     """Training on nothing is a mistake in a path, and should say so."""
     with pytest.raises(AecodecError, match="no pictures"):

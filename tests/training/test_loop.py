@@ -121,16 +121,42 @@ def test_fine_tuning_pays_on_pictures_of_the_same_kind(tmp_path):
     assert after < before - 0.02
 
 
-def test_a_gradient_that_is_not_a_number_is_not_applied(pictures, tmp_path, monkeypatch):
-    """One bad batch must not destroy days of work."""
+@pytest.mark.parametrize("first", [0, 32])
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_gradient_that_is_no_number_is_not_applied(pictures, tmp_path, monkeypatch, first, bad):
+    """One bad batch must not destroy days of work, nor the first one of a run that is resumed."""
     run = Run(settings(pictures), tmp_path, fail)
-    for _ in range(32):
+    for _ in range(first):
         run._train_step()
         run.step += 1
     before = {name: value.clone() for name, value in run.model.named_parameters()}
-    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(math.nan))
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(bad))
     run._train_step()
     assert all(torch.equal(value, before[name]) for name, value in run.model.named_parameters())
+
+
+def test_a_run_that_diverges_goes_back(pictures, tmp_path, monkeypatch):
+    """To the weights of before, and to their average: that is what is saved in the end."""
+    run = Run(settings(pictures), tmp_path, fail)
+    good = {name: value.clone() for name, value in run.average.named_parameters()}
+    with torch.no_grad():
+        for value in [*run.model.parameters(), *run.average.parameters()]:
+            value.add_(1)
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(math.nan))
+    while run.damping == 1:
+        run._train_step()
+        run.step += 1
+    for model in (run.model, run.average):
+        assert all(torch.equal(value, good[name]) for name, value in model.named_parameters())
+
+
+def test_a_resumed_run_takes_the_learning_rate_that_it_is_told(pictures, tmp_path):
+    """"lower learning_rate" is the advice of a run that diverges."""
+    list(Run(settings(pictures, steps=2), tmp_path, fail).progress())
+    for rate in (5e-4, 1e-4):
+        run = Run(settings(pictures, steps=4, learning_rate=rate), tmp_path, fail)
+        assert run.optimiser.param_groups[0]["peak"] == rate
+        assert run.step == 2
 
 
 def test_weights_come_back_as_they_were_written(pictures, tmp_path):
