@@ -85,6 +85,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, action="append")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--crop", type=int, default=128)
+    parser.add_argument("--optimiser", default="adam", help="soap learns more in a step, which takes much longer on a CPU")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--picture", type=Path)
     arguments = parser.parse_args()
@@ -111,7 +112,7 @@ def settings(variant: Variant, arguments: argparse.Namespace):
     return make({
         "data": arguments.data, "steps": arguments.steps, "crop": arguments.crop, "device": arguments.device,
         "validate_every": arguments.steps + 1, "hyper_warm_up": arguments.steps // 3, "warm_up": arguments.steps // 10,
-        "decay": 0.5, "ema": 0.99, "architecture": variant.changes,
+        "decay": 0.5, "ema": 0.99, "optimiser": arguments.optimiser, "architecture": variant.changes,
     })  # fmt: skip
 
 

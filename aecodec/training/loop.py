@@ -247,7 +247,7 @@ class Run:
         self.step, self.seconds, self.damping, self.phase_start = 0, 0.0, 1.0, 0
         self.norms: list[float] = []
         self.skipped: list[int] = []
-        self.stopped = False
+        self.stopped = self._stop_asked = False
         if (folder / CHECKPOINT).is_file():
             self._resume()
         self._meet()
@@ -273,7 +273,7 @@ class Run:
             losses.append(loss)
             rates.append(rate)
             self.step += 1
-            self.seconds, stopped = self.workers.agree(time.perf_counter() - start, self.stopped)
+            self.seconds, stopped = self.workers.agree(time.perf_counter() - start, self._stop_asked)
             self.stopped = bool(stopped)
             if self.step % LOG_EVERY == 0:
                 recent = [statistics.fmean(values[-LOG_EVERY:]) for values in (losses, rates)]
@@ -291,7 +291,7 @@ class Run:
 
     def stop(self) -> None:
         """Ends the run after the step that it is at, with a checkpoint; the first worker's word counts for all."""
-        self.stopped = True
+        self._stop_asked = True
 
     def validate_and_save(self) -> None:
         """One line of validation.csv and a checkpoint."""
