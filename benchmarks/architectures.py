@@ -105,7 +105,8 @@ def main() -> None:
         print(f"| {variant.name} | {reading:.1f} | {writing:.1f} | {score:.4f} | {seconds / base:.2f} |", flush=True)
     if arguments.picture is not None:
         kinds = [patches[name] for name in ("shipped", "resize-conv", "transposed") if name in patches]
-        Image.fromarray(np.concatenate(kinds, 1)).save(arguments.picture)
+        picture = Image.fromarray(np.concatenate(kinds, 1))
+        picture.resize((3 * picture.width, 3 * picture.height), Image.Resampling.NEAREST).save(arguments.picture)
 
 
 def settings(variant: Variant, arguments: argparse.Namespace):

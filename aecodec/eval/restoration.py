@@ -31,7 +31,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from aecodec.codec.pipeline import Encoder
-from aecodec.codec.quality import MAX_INDEX, index_of_quality
+from aecodec.codec.quality import DEFAULT_QUALITY, MAX_INDEX, index_of_quality
 from aecodec.errors import AecodecError, WeightsError
 from aecodec.eval.measure import Failure, Picture, open_pool, read_picture
 from aecodec.eval.metrics import mse, psnr, ssim
@@ -349,7 +349,8 @@ def summarise(task: str, methods: Sequence[Method], measured: Sequence[Measured]
         cases[case.name] = {"pictures": len(whole), "best": best, "means": means, "images": images}
         if files := {each.picture: each.files for each in measured if each.case == case.name and each.files}:
             at_best = [_compared(list(files.values()), below) for below in BELOW_BEST]
-            cases[case.name]["files"] = {"at": at_best, "qualities": FILE_QUALITIES, "images": files}
+            by_quality = [_at_quality(list(files.values()), index) for index in range(len(FILE_QUALITIES))]
+            cases[case.name]["files"] = {"at": at_best, "qualities": by_quality, "images": files}
     return {
         "task": task, "metric": first, "cases": cases, "absent": absent,
         "methods": {method.name: method.settings for method in methods},
@@ -365,6 +366,19 @@ def _compared(curves: Sequence[dict[str, Curve]], below: float) -> Results:
     reached = [pair for pair in shares if None not in pair]
     percent, bound = map(fmean, zip(*reached)) if reached else (None, None)
     return {"below": below, "percent": percent, BOUND: bound, "reached": len(reached)}
+
+
+def _at_quality(curves: Sequence[dict[str, Curve]], index: int) -> Results:
+    """Restored files against the plain ones of one quality: mean percentages of bytes at their PSNR (over ``reached``
+    pictures) and at the same quality, and dB gained there."""
+    pairs = [(each["plain"][index], each["restored"]) for each in curves]
+    found = [(size, _bytes_for(restored, psnr)) for (size, psnr), restored in pairs]
+    equal = [100 * other / size for size, other in found if other is not None]
+    return {
+        "quality": FILE_QUALITIES[index], "percent": fmean(equal) if equal else None, "reached": len(equal),
+        "percent_same_quality": fmean(100 * restored[index][0] / size for (size, _), restored in pairs),
+        "gain_db": fmean(restored[index][1] - psnr for (_, psnr), restored in pairs),
+    }  # fmt: skip
 
 
 def headlines(results: Results) -> list[str]:
@@ -388,6 +402,12 @@ def _on_files(files: Results) -> list[str]:
             f"encode --restore takes {at['percent']:.1f} % of the bytes at {where} of the plain files, of the clean "
             f"picture encode would take {at[BOUND]:.1f} % ({at['reached']} of {len(files['images'])} pictures)"
         )
+    usual = next(each for each in files["qualities"] if each["quality"] == DEFAULT_QUALITY)
+    lines.append(
+        f"at quality {DEFAULT_QUALITY:g} it takes {usual['percent_same_quality']:.1f} % of the bytes and is "
+        f"{usual['gain_db']:.2f} dB nearer to the clean picture"
+        + (f"; {usual['percent']:.1f} % at equal PSNR" if usual["percent"] is not None else "")
+    )
     return lines
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from aecodec import weights
 from aecodec.eval.metrics import psnr
-from aecodec.eval.restoration import CASES, bytes_at_equal_psnr, example, open_methods, values_of
+from aecodec.eval.restoration import CASES, FILE_QUALITIES, bytes_at_equal_psnr, example, open_methods, values_of
 
 
 @pytest.fixture
@@ -54,6 +54,13 @@ def test_a_report_of_every_task(cli, folder, installed, tmp_path, task):
         assert all(("psnr_missing" in means) == (task == "inpaint") for means in case["means"].values())
     files = [case["files"] for case in results["cases"].values() if "files" in case]
     assert [len(each["images"]) for each in files] == ([2] if task == "denoise" else [])
+    for each in files:
+        curves = each["images"].values()
+        usual = each["qualities"][FILE_QUALITIES.index(60)]
+        shares = [100 * curve["restored"][4][0] / curve["plain"][4][0] for curve in curves]
+        assert usual["percent_same_quality"] == pytest.approx(np.mean(shares))
+        gains = [curve["restored"][4][1] - curve["plain"][4][1] for curve in curves]
+        assert usual["gain_db"] == pytest.approx(np.mean(gains))
     page = (tmp_path / "report" / "report.html").read_text()
     assert page.count("<figure>") == 2 * 4 * len(CASES[task])  # damaged, ours, the best other, clean
     lines = (tmp_path / "report" / "results.csv").read_text().splitlines()
