@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import importlib.util
 import os
@@ -11,6 +10,8 @@ import os
 @functools.cache
 def has_driver() -> bool:
     """Whether an NVIDIA driver is installed."""
+    import ctypes
+
     try:
         ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
     except OSError:

@@ -115,10 +115,10 @@ def main() -> None:
     qualities = ", ".join(f"{100 * rate / MAX_INDEX:g}" for rate in RATES)
     print("| | " + " | ".join(f"{w}x{h}, ms" for h, w in SIDES) + f" | loss at qualities {qualities}, dB |")
     print("|---|" + "---|" * (len(SIDES) + 1))
-    times = {name: [time_of(runtimes, *side, pictures[0], arguments.rounds)[name] for side in SIDES] for name in runtimes}
+    times = [time_of(runtimes, *side, pictures[0], arguments.rounds) for side in SIDES]
     for name, values in loss.items():
         by_rate = np.reshape(values, (len(pictures), len(RATES))).mean(0)
-        print(f"| {name} | " + " | ".join(f"{1000 * seconds:.0f}" for seconds in times[name]) + " | "
+        print(f"| {name} | " + " | ".join(f"{1000 * seconds[name]:.0f}" for seconds in times) + " | "
               + ", ".join(f"{value:.3f}" for value in by_rate) + " |")  # fmt: skip
 
 

@@ -11,7 +11,6 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -163,6 +162,8 @@ def _tell(outcome: Outcome, show: Callable[[dict], str] | None) -> None:
 
 def _thread(tasks: Sequence[Job], work: Work, threads: int) -> Iterator[Outcome]:
     """Outcomes as they come from threads.  These start when one job has been done: it opens the model for all."""
+    from concurrent.futures import ThreadPoolExecutor, as_completed
+
     waiting = iter(tasks)
     for job in waiting:
         outcome = attempt(work, job)

@@ -119,9 +119,9 @@ class IntegerConv2d(nn.Module):
         Under autocast the sums of a hidden layer are rounded to its few bits while training, which may move an activation
         by one step.  Raw outputs, which need more, and everything in evaluation are as exact as what is coded.
         """
-        with contextlib.nullcontext() if self.relu and self.training else float32(x):
-            y = F.conv2d(x if self.relu and self.training else x.float(), weight, padding=weight.shape[-1] // 2,
-                         groups=self.groups)  # fmt: skip
+        exact = not (self.relu and self.training)
+        with float32(x) if exact else contextlib.nullcontext():
+            y = F.conv2d(x.float() if exact else x, weight, padding=weight.shape[-1] // 2, groups=self.groups)
         raw = y.float() + bias
         return _Activation.apply(raw, self.quantise, y.dtype) if self.relu else raw
 
