@@ -41,7 +41,8 @@ def jobs(
     """IN OUT, or any number of files and folders with an output folder; ``wanted`` as in ``expand``.
 
     Raises click.UsageError for anything else, and where two inputs would become one output or an output replace an
-    input: nothing has been written then.  Ends the process where there is no such output folder.
+    input: nothing has been written then.  An output folder that is not there is made with the first file, its parent is not:
+    the process ends where that is missing, too.
     """
     if output_dir is None:
         if len(paths) != 2 or recursive:
@@ -51,8 +52,9 @@ def jobs(
         raise click.UsageError("nothing to do: give at least one IN")
     if STANDARD in paths:
         raise click.UsageError("standard input has no name to use in --output-dir")
-    if not os.path.isdir(output_dir):
-        complain(output_dir, "there is no folder of this name")
+    above = output_dir if os.path.lexists(output_dir) else os.path.dirname(os.path.abspath(output_dir))
+    if not os.path.isdir(above):
+        complain(output_dir, f"there is no folder {above}")
         sys.exit(FAILED)
     result = [
         Job(path, str(Path(output_dir, below.parent, below.stem + extension)), output_dir)

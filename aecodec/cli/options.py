@@ -60,7 +60,8 @@ threads = click.option("-j", "--threads", type=click.IntRange(min=1),
                             "computes.  [default: all cores]")
 force = click.option("-f", "--force", is_flag=True, help="Replace existing files.")
 output_dir = click.option("--output-dir", type=click.Path(file_okay=False), metavar="DIR",
-                          help="Write one file per IN into this folder, with the folders that it lies in below an IN.")
+                          help="Write one file per IN into this folder, made where it is missing, with the folders that "
+                               "an IN lies in below what was given.")
 picture_format = click.option("--format", "extension", metavar="EXT", default="png", show_default=True, callback=_extension,
                               help="What --output-dir and standard output get: jpg, webp, tif or another.")
 recursive = click.option("-r", "--recursive", is_flag=True, help="Descend into the folders in a folder.")

@@ -123,7 +123,7 @@ def test_outputs_that_cannot_be(fails, pictures):
     """A wrong path is told before the work, not after it."""
     assert "no folder" in fails(1, "encode", "a.png", "no/where.aec")
     assert "is a folder" in fails(1, "encode", "a.png", ".")
-    assert "no folder" in fails(1, "encode", "--output-dir", "nowhere", "a.png")
+    assert "no folder" in fails(1, "encode", "--output-dir", "no/where", "a.png")  # a path mistyped, or a disk not there
     assert "too long" in fails(1, "encode", "a.png", "x" * 5000 + ".aec")
 
 
