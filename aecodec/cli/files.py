@@ -41,8 +41,8 @@ def jobs(
     """IN OUT, or any number of files and folders with an output folder; ``wanted`` as in ``expand``.
 
     Raises click.UsageError for anything else, and where two inputs would become one output or an output replace an
-    input: nothing has been written then.  An output folder that is not there is made with the first file, its parent is not:
-    the process ends where that is missing, too.
+    input: nothing has been written then.  An output folder that is not there comes with the first file; where the folder
+    that it would lie in is missing, too, the process ends.
     """
     if output_dir is None:
         if len(paths) != 2 or recursive:
