@@ -129,6 +129,11 @@ class Synthesis(nn.Module):
         return linear + self.head(x).float() + 0.5
 
 
+def spread_of(variance: Tensor) -> Tensor:
+    """What the synthesis divides latents by (1, M, 1, 1): their standard deviations, of variances (M,) on the 255 scale."""
+    return (variance.sqrt() / (255 * KLT_STEP)).clamp_min(0.3)[None, :, None, None]
+
+
 def set_klt(analysis: Analysis, synthesis: Synthesis, basis: Tensor, variance: Tensor) -> None:
     """Fix both linear paths to principal components (M, 768) of 16x16 RGB blocks, flattened as (3, 16, 16), and scale the
     synthesis' input by their standard deviations, from ``variance`` (M,) on the 255 scale.
@@ -141,6 +146,6 @@ def set_klt(analysis: Analysis, synthesis: Synthesis, basis: Tensor, variance: T
         analysis.klt.weight.copy_(basis[:m].reshape(m, 3, LATENT_STRIDE, LATENT_STRIDE) / KLT_STEP)
         # PixelShuffle reads channel c * 256 + i * 16 + j, which is the block's own (3, 16, 16) order
         synthesis.klt.weight.copy_(basis[:m].T[:, :, None, None] * KLT_STEP)
-        synthesis.spread.copy_((variance[:m].sqrt() / (255 * KLT_STEP)).clamp_min(0.3)[None, :, None, None])
+        synthesis.spread.copy_(spread_of(variance[:m]))
     analysis.klt.requires_grad_(False)
     synthesis.klt.requires_grad_(False)

@@ -10,8 +10,8 @@ from aecodec.training.data import Pictures
 BLOCKS_PER_PICTURE = 60
 
 
-def principal_components(pictures: Pictures, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """(768, 768) orthonormal rows, largest variance first, and (768,) variances on the 255 scale.
+def block_covariance(pictures: Pictures, rng: np.random.Generator) -> np.ndarray:
+    """(768, 768) mean products of the samples of blocks, on the 255 scale.
 
     Blocks of 16 x 16 RGB pixels are flattened as (3, 16, 16) after 127.5 is taken off.
     """
@@ -25,5 +25,17 @@ def principal_components(pictures: Pictures, rng: np.random.Generator) -> tuple[
         blocks = blocks - 127.5
         total += blocks.T @ blocks
         count += len(blocks)
-    variance, vectors = np.linalg.eigh(total / max(count, 1))
+    return total / max(count, 1)
+
+
+def principal_components(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n, n) orthonormal rows, largest variance first, and (n,) variances, from a covariance (n, n)."""
+    variance, vectors = np.linalg.eigh(covariance)
     return vectors[:, ::-1].T.copy(), np.maximum(variance[::-1], 0)
+
+
+def further_components(covariance: np.ndarray, basis: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first ``count`` principal components (count, n) of what orthonormal rows (k, n) leave, and their variances."""
+    rest = np.eye(len(covariance)) - basis.T @ basis
+    components, variance = principal_components(rest @ covariance @ rest)
+    return components[:count], variance[:count]

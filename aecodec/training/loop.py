@@ -32,7 +32,8 @@ from aecodec.networks.model import LAMBDA_UNIT, Model
 from aecodec.networks.transforms import KLT_STEP, set_klt
 from aecodec.training import data
 from aecodec.training.distortion import DISTORTIONS, mse
-from aecodec.training.klt import principal_components
+from aecodec.training.growth import fit_scales, with_more_latents
+from aecodec.training.klt import block_covariance, principal_components
 from aecodec.training.settings import Settings
 from aecodec.training.soap import Soap
 from aecodec.training.workers import Workers
@@ -41,6 +42,7 @@ CHECKPOINT = "checkpoint.pt"
 LOG, VALIDATION = "log.csv", "validation.csv"
 VALIDATION_CROPS = 32
 LOG_EVERY = 100
+GROWTH_CROPS = 16  # that new latents' scales are fitted to
 SPIKE = 8.0  # a gradient this many times its running median is not applied
 ROLLBACK_WINDOW, ROLLBACK_COUNT, ROLLBACK_DAMPING = 60, 30, 0.7
 
@@ -65,7 +67,7 @@ def lambda_at(position: Tensor) -> Tensor:
 def new_model(settings: Settings, pictures: data.Pictures, rng: np.random.Generator) -> Model:
     """A model that starts as a KLT transform codec: linear paths, gains and scales from the pictures' own statistics."""
     model = Model(settings.architecture)
-    basis, variance = (torch.from_numpy(a).float() for a in principal_components(pictures, rng))
+    basis, variance = (torch.from_numpy(a).float() for a in principal_components(block_covariance(pictures, rng)))
     set_klt(model.analysis, model.synthesis, basis, variance)
     latents = settings.architecture.latents
     deviation = variance[:latents].clamp_min(1).sqrt() / (255 * KLT_STEP)
@@ -175,9 +177,16 @@ class Compression:
 
     def model(self, pictures: data.Pictures, rng: np.random.Generator) -> Model:
         model = new_model(self.settings, pictures, rng)
-        if self.settings.init is not None:
-            model.load_state_dict(initial_state(self.settings.init, model))
-        return model
+        if self.settings.init is None:
+            return model
+        arch, state = initial_state(self.settings.init)
+        if arch == model.arch:
+            model.load_state_dict(state)
+            return model
+        model.load_state_dict(with_more_latents(state, arch, model.arch, block_covariance(pictures, rng)))
+        crops = data.batch(pictures, GROWTH_CROPS, self.settings.crop, rng)
+        fit_scales(model.eval(), model.arch.latents - arch.latents, to_tensor(crops, torch.device("cpu")))
+        return model.train()
 
     def batch(self, crops: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
         return crops
@@ -413,21 +422,19 @@ def _say_nothing(message: str) -> None:
     """What the workers but the first one say of pictures that all of them read."""
 
 
-def initial_state(source: str, model: Model) -> dict[str, Tensor]:
-    """A state dictionary from a checkpoint file, or from weights: an installed name or a folder.
+def initial_state(source: str) -> tuple[Architecture, dict[str, Tensor]]:
+    """Architecture and state dictionary from a checkpoint file, or from weights: an installed name or a folder.
 
     Weights hold the entropy model as integers; they are put back on their grids as real numbers.
     """
     checkpoint = checkpoint_of(source)
     if checkpoint is not None:
-        return checkpoint["average"]
+        return Architecture(**checkpoint["architecture"]), checkpoint["average"]
     from aecodec.networks.export import import_tensors
     from aecodec.weights import load
 
     weights = load(source)
-    if weights.arch != model.arch:
-        raise AecodecError(f"the weights {source} have another architecture")
-    return import_tensors(weights)
+    return weights.arch, import_tensors(weights)
 
 
 def checkpoint_of(source: str) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from aecodec.codec.quality import KNOTS
 from aecodec.errors import AecodecError
 from aecodec.networks.export import COUNTED_BEFORE, import_tensors, save_weights
 from aecodec.training.data import Pictures
-from aecodec.training.klt import principal_components
+from aecodec.training.klt import block_covariance, principal_components
 from aecodec.training.loop import Run, initial_state, validate
 from aecodec.training.settings import make
 from aecodec.weights import load
@@ -165,7 +165,7 @@ def test_weights_come_back_as_they_were_written(pictures, tmp_path):
     list(run.progress())
     save_weights(run.average, tmp_path / "weights", "tiny", {})
     first = import_tensors(load(str(tmp_path / "weights")))
-    run.average.load_state_dict(initial_state(str(tmp_path / "weights"), run.average))
+    run.average.load_state_dict(initial_state(str(tmp_path / "weights"))[1])
     save_weights(run.average, tmp_path / "again", "tiny", {})
     second = import_tensors(load(str(tmp_path / "again")))
     assert first.keys() == run.average.state_dict().keys()
@@ -181,7 +181,7 @@ def test_principal_components_compact_correlated_blocks():
         np.asarray(Image.fromarray(rng.integers(0, 256, (4, 4, 3), np.uint8)).resize((64, 64), Image.Resampling.BICUBIC))
         for _ in range(10)
     ]
-    basis, variance = principal_components(Pictures(smooth, [""] * 10), rng)
+    basis, variance = principal_components(block_covariance(Pictures(smooth, [""] * 10), rng))
     assert np.allclose(basis @ basis.T, np.eye(768), atol=1e-8)
     assert (np.diff(variance) <= 1e-6 * variance[0]).all()
     assert variance[:48].sum() > 0.95 * variance.sum()
