@@ -4,8 +4,8 @@
 
 The components are those that training starts from.  Of the held-out pictures' middles, whose blocks stand for a Gaussian
 source each: the PSNR that so many components cannot exceed, and the least rate at a mean squared error (reverse
-water-filling, one level for all pictures).  No network is in this: what one guesses of the components that are missing comes
-on top, and what it saves of the others, too.
+water-filling, one level for all pictures).  No network is in this: what it guesses of missing components comes on top,
+and what it saves of the others, too.
 """
 
 from __future__ import annotations

@@ -20,12 +20,12 @@ class Settings:
     """One run.  A run ends after ``steps`` or ``minutes``, whichever is set.
 
     data: folders of pictures, searched to any depth; name: of the weights that are written; init: weights (a name, a
-    folder or a checkpoint) to start from, of the same architecture or with fewer latents; held_out: share of pictures kept for validation, chosen by file name;
-    crop, batch: crops of crop x crop pixels a step; optimiser: see ``training/soap.py``; learning_rate: of the transforms,
-    at its peak, with entropy_rate and table_rate as factors for the entropy model and the quality tables; warm_up: steps
-    to reach it; decay: the share of the run, at its end, over which it falls;
-    hyper_warm_up: steps until hyper-latents cost their full rate; clip: of the gradient's norm; ema: decay of the averaged
-    weights; low_quality_bias: crops draw their quality as 100 * u**bias from uniform u; quantise: integer
+    folder or a checkpoint) to start from, of the same architecture or with fewer latents; held_out: share of pictures kept
+    for validation, chosen by file name; crop, batch: crops of crop x crop pixels a step; optimiser: see
+    ``training/soap.py``; learning_rate: of the transforms, at its peak, with entropy_rate and table_rate as factors for the
+    entropy model and the quality tables; warm_up: steps to reach it; decay: the share of the run, at its end, over which
+    it falls; hyper_warm_up: steps until hyper-latents cost their full rate; clip: of the gradient's norm; ema: decay of the
+    averaged weights; low_quality_bias: crops draw their quality as 100 * u**bias from uniform u; quantise: integer
     arithmetic in training (off: the float twin); distortion: what the codec's loss calls an error (``distortion.py``);
     validate_every, device, seed, threads.
 
