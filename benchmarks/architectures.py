@@ -68,7 +68,7 @@ VARIANTS = (
     Variant("depthwise blocks", {"blocks_8": 13, "blocks_16": 9, "decoder_blocks_8": 9, "decoder_blocks_16": 9},
             DepthwiseBlock),
     Variant("192 latents", {"latents": 192}),
-    Variant("448 latents", {"latents": 448}),
+    Variant("320 latents", {"latents": 320}),
     Variant("no context", {}, seen=0),
     Variant("one context step", {}, seen=1),
     Variant("context 96 wide", {"context_width": 96}),

@@ -30,6 +30,12 @@ class DependentQuantiser(nn.Module):
         """The coding tables that the counts ask for; see ``tables.frequencies``."""
         return tables.frequencies(self.counts.cpu().numpy())
 
+    def renew(self) -> None:
+        """From now on symbols cost what the counts so far say, and are counted anew."""
+        self._costs = tables.costs(self.frequencies())
+        self.counts.zero_()
+        self._age = 1
+
     def forward(self, residual: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor]:
         """Quantised residuals and the bits that the tables charge for them, both of the shape of ``residual``.
 
@@ -38,11 +44,14 @@ class DependentQuantiser(nn.Module):
         """
         level = (log_scale.detach() * LEVELS_PER_NAT).round().clamp(0, LEVELS - 1).to(torch.uint8)
         coded = level > 0
-        multiple, cost = self._quantise(residual.detach()[coded], level[coded], self.counting and torch.is_grad_enabled())
-        value, bits = torch.zeros_like(residual), torch.zeros_like(residual)
-        value[coded] = torch.from_numpy(multiple).to(value) * trellis.STEP_SIZE
-        bits[coded] = torch.from_numpy(cost).to(bits)
-        return torch.where(coded, value + (residual - residual.detach()), 0), bits
+        at = coded.flatten().nonzero()[:, 0]
+        r, levels = residual.detach().flatten()[at], level.flatten()[at]
+        multiple, cost = self._quantise(r, levels, self.counting and torch.is_grad_enabled())
+        value, bits = (torch.zeros(residual.numel(), device=residual.device) for _ in range(2))
+        value[at] = torch.from_numpy(multiple).to(value) * trellis.STEP_SIZE
+        bits[at] = torch.from_numpy(cost).to(bits)
+        value = value.view(residual.shape) + (residual - residual.detach())
+        return torch.where(coded, value, 0), bits.view(residual.shape)
 
     def _quantise(self, residual: Tensor, level: Tensor, count: bool) -> tuple[np.ndarray, np.ndarray]:
         """(n,) multiples of the step and (n,) bits, from (n,) residuals and levels; a trellis for each thread."""

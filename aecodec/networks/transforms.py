@@ -10,8 +10,8 @@
                       y (B, M, H/16, W/16)  --- gain, quantise, code ---  y^ -+
 
 Nothing in the synthesis runs above 1/8 resolution but the final shuffle.  The KLT path is a linear transform codec; the
-networks' last layers start at zero, so training starts there and not at noise.  It stays in float32 under autocast: eight
-bits would be a step of their own at the top qualities.
+networks' last layers start at zero, so training starts there and not at noise, and then moves it along with them.  It stays
+in float32 under autocast: eight bits would be a step of their own at the top qualities.
 """
 
 from __future__ import annotations
@@ -135,11 +135,8 @@ def spread_of(variance: Tensor) -> Tensor:
 
 
 def set_klt(analysis: Analysis, synthesis: Synthesis, basis: Tensor, variance: Tensor) -> None:
-    """Fix both linear paths to principal components (M, 768) of 16x16 RGB blocks, flattened as (3, 16, 16), and scale the
+    """Set both linear paths to principal components (M, 768) of 16x16 RGB blocks, flattened as (3, 16, 16), and scale the
     synthesis' input by their standard deviations, from ``variance`` (M,) on the 255 scale.
-
-    The components are not trained: their weights are so much smaller than the latents that they multiply that any
-    usual learning rate makes them explode.
     """
     m = analysis.klt.weight.shape[0]
     with torch.no_grad():
@@ -147,5 +144,3 @@ def set_klt(analysis: Analysis, synthesis: Synthesis, basis: Tensor, variance: T
         # PixelShuffle reads channel c * 256 + i * 16 + j, which is the block's own (3, 16, 16) order
         synthesis.klt.weight.copy_(basis[:m].T[:, :, None, None] * KLT_STEP)
         synthesis.spread.copy_(spread_of(variance[:m]))
-    analysis.klt.requires_grad_(False)
-    synthesis.klt.requires_grad_(False)

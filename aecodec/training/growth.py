@@ -1,9 +1,12 @@
-"""More latents for a model that is trained already.
+"""More latents, input channels or residual blocks for what is trained already.
 
-A linear path of few components has a ceiling: what it leaves out of a picture's blocks is lost at any rate, but for what
-the networks guess.  The new latents are the principal components of just that.  Each channel group of the context model
-(``codec/partition.py``) gets its share of them behind its own, so every old latent is decoded when it was.  The networks
-begin with zeros for the new ones, and do to the old ones what they did.
+**Latents of a model.**  A linear path of few components has a ceiling: what it leaves out of a picture's blocks is lost
+at any rate, but for what the networks guess.  The new latents are the principal components of just that.  Each group
+of the context model (``codec/partition.py``) gets its share of them behind its own, so every old latent is decoded when it
+was.  The networks begin with zeros for the new ones, and do to the old ones what they did.
+
+**A restoring encoder** starts from its decoder's own, with one input channel more and perhaps more blocks, or from an
+earlier restoring encoder, perhaps of a decoder with fewer latents.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from aecodec.codec.config import LATENT_STRIDE, Architecture
 from aecodec.codec.gaussian import SCALE_MIN
@@ -25,6 +29,10 @@ from aecodec.networks.transforms import KLT_STEP, spread_of
 from aecodec.training.klt import further_components
 
 SCALE_FLOOR = 0.01  # of new latents; nothing below SCALE_MIN is coded
+ENCODER_LATENTS = {  # tensors of a restoring encoder with a dimension for the latents
+    "analysis.klt.weight": 0, "analysis.head.weight": 0, "analysis.head.bias": 0, "analysis.gate.weight": 0,
+    "analysis.gate.bias": 0, "hyper_analysis.conv1.weight": 1,
+}  # fmt: skip
 LARGE, SMALL = 1 / 2, 1 / 8  # shares of the old latents, those of most and of least variance, that new ones take after
 
 
@@ -47,7 +55,8 @@ def with_more_latents(
     if added <= 0 or new != replace(old, latents=new.latents):
         raise AecodecError("architecture: it must be that of the weights to start from, or have more latents than they")
     basis = state["analysis.klt.weight"].flatten(1).double().numpy() * KLT_STEP
-    further, variance = (torch.from_numpy(a).float() for a in further_components(covariance, basis, added))
+    orthonormal = np.linalg.qr(basis.T)[0].T  # training has moved the basis
+    further, variance = (torch.from_numpy(a).float() for a in further_components(covariance, orthonormal, added))
     order = torch.from_numpy(((basis @ covariance) * basis).sum(1)).argsort(descending=True)
     large, small = order[: round(LARGE * old.latents)], order[-round(SMALL * old.latents) :]
 
@@ -107,3 +116,40 @@ def fit_scales(model: Model, added: int, x: Tensor) -> None:
             bias[groups] += torch.where(is_new[groups], correction, 0)
     hook.remove()
     model.quantiser.counting = counting
+
+
+def encoder_with_more_latents(state: dict[str, Tensor], own: dict[str, Tensor], latents: int) -> dict[str, Tensor]:
+    """A restoring encoder's state with as many latents as a decoder that ``with_more_latents`` has made since.
+
+    The new ones are what they are in the decoder's ``own`` encoder, each group's behind its old ones; their gates are open.
+    """
+    result = dict(state)
+    for name, dimension in ENCODER_LATENTS.items():
+        if name in state and (had := state[name].shape[dimension]) < latents:
+            shape = list(state[name].shape)
+            shape[dimension] = latents
+            groups = own.get(name, torch.zeros(shape)).chunk(STEPS, dimension)
+            added = [group.narrow(dimension, had // STEPS, (latents - had) // STEPS) for group in groups]
+            result[name] = beside(state[name], torch.cat(added, dimension), dimension)
+    return result
+
+
+def encoder_for(state: dict[str, Tensor], model: Model) -> dict[str, Tensor]:
+    """A whole model's ``state`` for a ``model`` with more input channels or residual blocks in its analysis.
+
+    What is new changes nothing yet: channels start at zero, blocks as the identity.  Raises AecodecError where the model
+    differs in anything else.
+    """
+    result = {}
+    for name, own in model.state_dict().items():
+        value = state.get(name)
+        if value is None:
+            value = torch.zeros_like(own) if ".conv2." in name else own
+        elif name == "analysis.stem.weight":
+            value = F.pad(value, (0, 0, 0, 0, 0, own.shape[1] - value.shape[1]))
+        if value.shape != own.shape:
+            raise AecodecError(f"architecture: {name} has another width than in the encoder to start from")
+        result[name] = value
+    if lost := sorted(state.keys() - result.keys()):
+        raise AecodecError(f"architecture: {lost[0]} of the encoder to start from has no place; give it as many blocks")
+    return result

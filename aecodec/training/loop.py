@@ -43,7 +43,11 @@ LOG, VALIDATION = "log.csv", "validation.csv"
 VALIDATION_CROPS = 32
 LOG_EVERY = 100
 GROWTH_CROPS = 16  # that new latents' scales are fitted to
+RECOUNT_CROPS, RECOUNTS = 32, 2
 SPIKE = 8.0  # a gradient this many times its running median is not applied
+# What the linear paths' weights are trained in; the synthesis' by the spread of the latent that they multiply.  With the
+# networks' units they would move by many quantiser steps at once.
+ANALYSIS_UNIT, SYNTHESIS_UNIT = 5.0, 0.025
 ROLLBACK_WINDOW, ROLLBACK_COUNT, ROLLBACK_DAMPING = 60, 30, 0.7
 
 
@@ -76,11 +80,13 @@ def new_model(settings: Settings, pictures: data.Pictures, rng: np.random.Genera
 
 
 def parameter_groups(model: Model, settings: Settings) -> list[dict]:
-    """Three groups for the optimiser: transforms, entropy model, and the tables that are indexed by quality."""
+    """Groups for the optimiser: transforms, entropy model, the tables that are indexed by quality, and the linear paths of
+    the two transforms, which only SOAP can train."""
+    linear = linear_paths(model)
     entropy = ("context.", "hyper_synthesis.", "hyper_analysis.")
     groups: dict[float, list[nn.Parameter]] = {1.0: [], settings.entropy_rate: [], settings.table_rate: []}
     for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
+        if not parameter.requires_grad or any(parameter is group["params"][0] for group in linear):
             continue
         if parameter.ndim == 2:
             groups[settings.table_rate].append(parameter)
@@ -88,9 +94,20 @@ def parameter_groups(model: Model, settings: Settings) -> list[dict]:
             groups[settings.entropy_rate].append(parameter)
         else:
             groups[1.0].append(parameter)
+    rated = [(factor, {"params": parameters}) for factor, parameters in groups.items()]
+    rated += [(settings.linear_rate, group) for group in linear]
+    rates = [settings.learning_rate * factor for factor, _ in rated]
+    return [{**group, "lr": rate, "peak": rate} for rate, (_, group) in zip(rates, rated)]
+
+
+def linear_paths(model: Model) -> list[dict]:
+    """A group each for the linear analysis and synthesis, where both are trained; one alone is of a restoring encoder."""
+    analysis, synthesis = model.analysis.klt.weight, model.synthesis.klt.weight
+    if not (analysis.requires_grad and synthesis.requires_grad):
+        return []
     return [
-        {"params": parameters, "lr": settings.learning_rate * factor, "peak": settings.learning_rate * factor}
-        for factor, parameters in groups.items()
+        {"params": [analysis], "unit": ANALYSIS_UNIT},
+        {"params": [synthesis], "unit": SYNTHESIS_UNIT / model.synthesis.spread},
     ]
 
 
@@ -134,6 +151,21 @@ def validate(
     return score, curve
 
 
+def recount(model: Model, x: Tensor) -> None:
+    """Counts anew what symbols a trained model chooses for pictures x (B, 3, H, W), for the coding tables of its weights.
+
+    While it was trained they were counted of other weights, those before averaging.  More than once, since what is chosen
+    depends on what it costs.
+    """
+    model.eval()
+    for _ in range(RECOUNTS):
+        model.quantiser.renew()
+        for knot in range(KNOTS):
+            for part in x.split(8):
+                with torch.autocast(x.device.type, torch.bfloat16):
+                    model(part, torch.full((len(part),), float(knot), device=x.device))
+
+
 def lagrangian(rate: Tensor, distortion: Tensor, position: Tensor) -> Tensor:
     """The loss of rates and distortions (B,) at knot positions (B,), as at the top of this page."""
     factor = lambda_at(position)
@@ -160,6 +192,9 @@ class Task(Protocol):
     def measure(self, model: Model, x: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
         """As ``rate_and_distortion``, of a batch."""
 
+    def finish(self, model: Model, pictures: data.Pictures, rng: np.random.Generator) -> None:
+        """What is to be done with the averaged model when all steps are."""
+
     def save(self, model: Model, folder: Path, card: dict[str, Any]) -> str:
         """Writes weights into a folder and returns their id."""
 
@@ -177,6 +212,9 @@ class Compression:
 
     def model(self, pictures: data.Pictures, rng: np.random.Generator) -> Model:
         model = new_model(self.settings, pictures, rng)
+        if self.settings.optimiser != "soap" or not self.settings.linear_rate:
+            model.analysis.klt.requires_grad_(False)
+            model.synthesis.klt.requires_grad_(False)
         if self.settings.init is None:
             return model
         arch, state = initial_state(self.settings.init)
@@ -203,6 +241,10 @@ class Compression:
 
     def measure(self, model: Model, x: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
         return rate_and_distortion(model, x, position, distortion=self.distortion.measure)
+
+    def finish(self, model: Model, pictures: data.Pictures, rng: np.random.Generator) -> None:
+        crops = data.batch(pictures, RECOUNT_CROPS, self.settings.crop, rng)
+        recount(model, to_tensor(crops, next(model.parameters()).device))
 
     def save(self, model: Model, folder: Path, card: dict[str, Any]) -> str:
         from aecodec.networks.export import save_weights
@@ -250,6 +292,8 @@ class Run:
         self.average = copy.deepcopy(self.model).eval()
         self.average.quantiser = self.model.quantiser  # one count of symbols
         groups = parameter_groups(self.model, settings)
+        # without the linear paths, whose gradients are of another unit and would rule the norm
+        self.clipped = [p for group in groups if "unit" not in group for p in group["params"]]
         self.optimiser: torch.optim.Optimizer = (
             Soap(groups) if settings.optimiser == "soap" else torch.optim.Adam(groups, betas=(0.9, 0.995), fused=True)
         )
@@ -291,11 +335,12 @@ class Run:
                 yield report
                 losses.clear()
                 rates.clear()
-            if self.step % self.settings.validate_every == 0:
+            if self.step % self.settings.validate_every == 0 and self.share < 1:
                 self.validate_and_save()
         if self.stopped:
             self.save()
-        elif self.step % self.settings.validate_every:
+        else:
+            self.task.finish(self.average, self.pictures, self.rng)
             self.validate_and_save()
 
     def stop(self) -> None:
@@ -331,7 +376,7 @@ class Run:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.workers.average([parameter.grad for parameter in self.model.parameters() if parameter.grad is not None])
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip).item()
+        norm = nn.utils.clip_grad_norm_(self.clipped, settings.clip).item()
         (norm,) = self.workers.agree(norm)
         usual = statistics.median(self.norms[-200:]) if len(self.norms) > 30 else math.inf
         if math.isfinite(norm) and norm <= SPIKE * usual:
@@ -409,7 +454,12 @@ class Run:
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         asked = [group["peak"] for group in self.optimiser.param_groups]
-        self.optimiser.load_state_dict(state["optimiser"])
+        try:
+            self.optimiser.load_state_dict(state["optimiser"])
+        except ValueError:
+            raise AecodecError(
+                f"{self.folder} holds a run that trains other parameters; go on from it with init, in another folder"
+            ) from None
         self.step, self.seconds = state["step"], state["seconds"]
         if asked == [group["peak"] for group in self.optimiser.param_groups]:
             self.damping = state["damping"]

@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aecodec.codec.config import LATENT_STRIDE
-from aecodec.errors import AecodecError
 from aecodec.eval.metrics import LUMA_PER_MILLE, PEAK
 from aecodec.networks.export import import_tensors, save_encoder
 from aecodec.networks.model import LAMBDA_UNIT, Model
@@ -25,6 +24,7 @@ from aecodec.restore import fill, hint
 from aecodec.restore.damage import Gaussian, draw_mask, draw_noise
 from aecodec.training import data
 from aecodec.training.distortion import DISTORTIONS, mse
+from aecodec.training.growth import encoder_for, encoder_with_more_latents
 from aecodec.training.loop import checkpoint_of, lambda_at
 from aecodec.training.settings import Settings
 from aecodec.weights import is_of_encoder, load, load_any
@@ -56,8 +56,9 @@ class Restoration:
         model = Model(self.settings.architecture)
         start = self.state
         if self.settings.init is not None:
-            start = {**start, **_encoder_state(self.settings.init)}
-        model.load_state_dict(grown(start, model))
+            encoder = _encoder_state(self.settings.init)
+            start = {**start, **encoder_with_more_latents(encoder, start, model.arch.latents)}
+        model.load_state_dict(encoder_for(start, model))
         model.requires_grad_(False)
         model.quantiser.counting = False
         for name, parameter in model.named_parameters():
@@ -103,6 +104,9 @@ class Restoration:
         parts = [(error * part).sum((1, 2, 3)) / part.sum((1, 2, 3)).clamp_min(1) for part in (missing, 1 - missing)]
         return torch.zeros(len(x), device=x.device), parts[0] + KNOWN_WEIGHT * parts[1]
 
+    def finish(self, model: Model, pictures: data.Pictures, rng: np.random.Generator) -> None:
+        """Nothing: the coding tables are the decoder's."""
+
     def _weight(self, damaged: Tensor) -> Tensor:
         """(B, 1, H, W) how much each pixel matters."""
         if self.settings.task == "denoise":
@@ -130,27 +134,6 @@ def holed(crop: np.ndarray, strength: float, rng: np.random.Generator) -> np.nda
     """(H, W, 7) of a clean crop (H, W, 3), by ``damage.draw_mask``, filled as ``inpaint`` does before its encoder."""
     missing = draw_mask(rng, *crop.shape[:2], strength)(*crop.shape[:2], rng)
     return np.concatenate([fill.smooth(crop, missing), hint.of_mask(missing)[..., None], crop], -1)
-
-
-def grown(state: dict[str, Tensor], model: Model) -> dict[str, Tensor]:
-    """A whole model's ``state`` for a ``model`` with more input channels or residual blocks in its analysis.
-
-    What is new changes nothing yet: channels start at zero, blocks as the identity.  Raises AecodecError where the model
-    differs in anything else.
-    """
-    result = {}
-    for name, own in model.state_dict().items():
-        value = state.get(name)
-        if value is None:
-            value = torch.zeros_like(own) if ".conv2." in name else own
-        elif name == "analysis.stem.weight":
-            value = F.pad(value, (0, 0, 0, 0, 0, own.shape[1] - value.shape[1]))
-        if value.shape != own.shape:
-            raise AecodecError(f"architecture: {name} has another width than in the encoder to start from")
-        result[name] = value
-    if lost := sorted(state.keys() - result.keys()):
-        raise AecodecError(f"architecture: {lost[0]} of the encoder to start from has no place; give it as many blocks")
-    return result
 
 
 def _encoder_state(source: str) -> dict[str, Tensor]:

@@ -23,11 +23,11 @@ class Settings:
     folder or a checkpoint) to start from, of the same architecture or with fewer latents; held_out: share of pictures kept
     for validation, chosen by file name; crop, batch: crops of crop x crop pixels a step; optimiser: see
     ``training/soap.py``; learning_rate: of the transforms, at its peak, with entropy_rate and table_rate as factors for the
-    entropy model and the quality tables; warm_up: steps to reach it; decay: the share of the run, at its end, over which
-    it falls; hyper_warm_up: steps until hyper-latents cost their full rate; clip: of the gradient's norm; ema: decay of the
-    averaged weights; low_quality_bias: crops draw their quality as 100 * u**bias from uniform u; quantise: integer
-    arithmetic in training (off: the float twin); distortion: what the codec's loss calls an error (``distortion.py``);
-    validate_every, device, seed, threads.
+    entropy model and the quality tables, and linear_rate for the linear paths (0: they stay; SOAP alone can train them);
+    warm_up: steps to reach it; decay: the share of the run, at its end, over which it falls; hyper_warm_up: steps until
+    hyper-latents cost their full rate; clip: of the gradient's norm; ema: decay of the averaged weights; low_quality_bias:
+    crops draw their quality as 100 * u**bias from uniform u; quantise: integer arithmetic in training (off: the float twin);
+    distortion: what the codec's loss calls an error (``distortion.py``); validate_every, device, seed, threads.
 
     task: what is trained, the codec or, for restoration, an encoder alone, before the networks of ``decoder`` (weights, a
     name or a folder), which stay as they are; distil: the share of a run, at its start, with the distance of latents as
@@ -48,6 +48,7 @@ class Settings:
     decay: float = 0.4
     entropy_rate: float = 2.0
     table_rate: float = 5.0
+    linear_rate: float = 1.0
     warm_up: int = 300
     hyper_warm_up: int = 1500
     clip: float = 1.0
@@ -136,6 +137,8 @@ def _check(settings: Settings) -> None:
     for key in ("distil", "curriculum"):
         if not 0 <= getattr(settings, key) <= 1:
             raise SettingsError(f"{key} must be a share of the run, 0..1, not {getattr(settings, key)}")
+    if isinstance(rate := settings.linear_rate, bool) or not isinstance(rate, (int, float)) or not rate >= 0:
+        raise SettingsError(f"linear_rate must be a number of 0 or more, not {rate!r}")
     if not 0 < settings.decay <= 1:
         raise SettingsError(f"decay must be a share of the run, above 0 and at most 1, not {settings.decay}")
     if not 0 <= settings.held_out < 1:

@@ -14,10 +14,11 @@ from aecodec.errors import AecodecError
 from aecodec.networks.model import Model
 from aecodec.networks.transforms import KLT_STEP, set_klt
 from aecodec.training.data import Pictures
-from aecodec.training.growth import fit_scales, with_more_latents
+from aecodec.training.growth import encoder_for, encoder_with_more_latents, fit_scales, with_more_latents
 from aecodec.training.klt import block_covariance, further_components, principal_components
 from aecodec.training.loop import Run, to_tensor
 from aecodec.training.settings import make
+from aecodec.weights import is_of_encoder
 
 OLD = Architecture(latents=32, width_8=16, width_16=16, blocks_8=1, blocks_16=1, decoder_width_8=16, decoder_width_16=16,
                    decoder_blocks_8=1, decoder_blocks_16=1, hyper_width=16, hyper_latents=8, context_width=16)
@@ -128,3 +129,41 @@ def test_a_run_starts_from_weights_of_fewer_latents(tmp_path, photo):
     assert run.model.arch == NEW and run.model.training
     assert sum(1 for _ in run.progress()) == 0 and run.step == 1
     assert all(parameter.isfinite().all() for parameter in run.average.parameters())
+
+
+def test_an_encoder_starts_as_the_codecs_own(tiny):
+    """A start from anything else costs more than a thousand steps make good."""
+    whole, _ = tiny
+    bigger = Model(Architecture(**{**whole.arch.to_dict(), "inputs": 4, "blocks_8": 3, "blocks_16": 2})).eval()
+    bigger.load_state_dict(encoder_for(whole.state_dict(), bigger))
+    x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    position = torch.tensor([5.5])
+    with torch.no_grad():
+        own = whole.analysis(x, position)
+        assert torch.allclose(bigger.analysis(torch.cat([x, torch.ones(1, 1, 64, 64)], 1), position), own, atol=1e-5)
+    with pytest.raises(AecodecError, match="another width"):
+        encoder_for(whole.state_dict(), Model(Architecture(**{**whole.arch.to_dict(), "width_8": 12})))
+    with pytest.raises(AecodecError, match="as many blocks"):
+        encoder_for(whole.state_dict(), Model(Architecture(**{**whole.arch.to_dict(), "blocks_8": 0})))
+
+
+@torch.no_grad()
+def test_a_restoring_encoder_follows_its_decoder(old, grown, x):
+    """Else every growth of the codec would throw away the hours that its restoring encoders have had."""
+    small, large = (Model(replace(arch, inputs=4)).eval() for arch in (OLD, NEW))
+    small.load_state_dict(encoder_for(old.state_dict(), small))
+    for name in ("klt", "head", "gate"):  # what it has learnt since
+        layer = small.analysis.get_submodule(name)
+        layer.weight.add_(0.05 * torch.randn(layer.weight.shape, generator=torch.Generator().manual_seed(1)))
+    learnt = {name: value for name, value in small.state_dict().items() if is_of_encoder(name)}
+    own = grown.state_dict()
+    large.load_state_dict(encoder_for({**own, **encoder_with_more_latents(learnt, own, NEW.latents)}, large))
+    position = torch.full((len(x),), 5.5)
+    hinted = torch.cat([x, torch.zeros_like(x[:, :1])], 1)
+    found = large.analysis(hinted, position).unflatten(1, (4, -1))
+    assert torch.allclose(found[:, :, :8].flatten(1, 2), small.analysis(hinted, position), atol=1e-5)
+    assert torch.allclose(found[:, :, 8:], grown.analysis(x, position).unflatten(1, (4, -1))[:, :, 8:], atol=1e-5)
+    y = torch.rand(1, NEW.latents, 8, 8, generator=torch.Generator().manual_seed(2))
+    y.unflatten(1, (4, -1))[:, :, 8:] = 0
+    before = small.hyper_analysis(y.unflatten(1, (4, -1))[:, :, :8].flatten(1, 2), position[:1])
+    assert torch.allclose(large.hyper_analysis(y, position[:1]), before, atol=1e-5)

@@ -14,7 +14,7 @@ from aecodec.errors import AecodecError
 from aecodec.networks.export import COUNTED_BEFORE, import_tensors, save_weights
 from aecodec.training.data import Pictures
 from aecodec.training.klt import block_covariance, principal_components
-from aecodec.training.loop import Run, initial_state, validate
+from aecodec.training.loop import Run, initial_state, recount, to_tensor, validate
 from aecodec.training.settings import make
 from aecodec.weights import load
 
@@ -78,6 +78,30 @@ def test_a_run_is_not_resumed_as_another(pictures, tmp_path):
         Run(settings(pictures, steps=2, optimiser="adam"), tmp_path, fail)
     with pytest.raises(AecodecError, match="another architecture"):
         Run(settings(pictures, steps=2, architecture={**TINY, "width_8": 8}), tmp_path, fail)
+
+
+@pytest.mark.parametrize(
+    ("more", "moves"), [({}, True), ({"optimiser": "adam"}, False), ({"linear_rate": 0.0}, False)]
+)
+def test_the_linear_paths_learn_with_the_networks(pictures, tmp_path, more, moves):
+    """Fixed, they hold the codec to a transform of blocks that no network at their side can leave; in the networks' units,
+    which are all that Adam has, they blow the loss up."""
+    run = Run(settings(pictures, steps=6, warm_up=0, **more), tmp_path, fail)
+    paths = [run.model.analysis.klt.weight, run.model.synthesis.klt.weight]
+    before = [path.detach().clone() for path in paths]
+    list(run.progress())
+    for path, old in zip(paths, before):
+        change = ((path - old).norm() / old.norm()).item()
+        assert 1e-5 < change < 0.1 if moves else change == 0
+    assert not any(path is each for path in paths for each in run.clipped)
+    assert len(run.clipped) == len(list(run.model.parameters())) - 2
+
+
+def test_a_checkpoint_of_other_parameters_is_refused(pictures, tmp_path):
+    """An earlier version's, say: its moments would be given to the wrong weights."""
+    list(Run(settings(pictures, steps=1, linear_rate=0.0), tmp_path, fail).progress())
+    with pytest.raises(AecodecError, match="other parameters"):
+        Run(settings(pictures, steps=2), tmp_path, fail)
 
 
 @pytest.mark.parametrize("decay", [0.25, 1.0])
@@ -148,6 +172,18 @@ def test_a_run_that_diverges_goes_back(pictures, tmp_path, monkeypatch):
         run.step += 1
     for model in (run.model, run.average):
         assert all(torch.equal(value, good[name]) for name, value in model.named_parameters())
+
+
+def test_the_coding_tables_are_those_of_the_averaged_model(pictures, tmp_path):
+    """Tables of other weights' symbols cost bits in every file that is ever written."""
+    run = Run(settings(pictures), tmp_path, fail)
+    run.average.quantiser.counts[..., 20:] += 1e6  # as if large symbols were the rule
+    run.average.quantiser._costs = None
+    _, before = validate(run.average, run.validation)
+    crops = to_tensor(np.stack([np.asarray(array[:64, :64]) for array in run.pictures.arrays]), run.device)
+    recount(run.average, crops)
+    _, after = validate(run.average, run.validation)
+    assert all(new[0] < 0.9 * old[0] for new, old in zip(after, before))
 
 
 def test_a_resumed_run_takes_the_learning_rate_that_it_is_told(pictures, tmp_path):

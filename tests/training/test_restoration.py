@@ -10,12 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from aecodec.codec.config import Architecture
 from aecodec.errors import AecodecError
 from aecodec.networks.export import load_float_model
-from aecodec.networks.model import Model
 from aecodec.training.loop import CHECKPOINT, Run
-from aecodec.training.restoration import grown, holed, noisy
+from aecodec.training.restoration import holed, noisy
 from aecodec.training.settings import SettingsError, make
 from aecodec.weights import is_of_encoder, load, load_any, restoring
 
@@ -99,22 +97,6 @@ def test_weights_that_were_trained_are_opened_for_their_decoder(run, tiny, tmp_p
     for name, value in load_float_model(opened).state_dict().items():
         if is_of_encoder(name):
             assert torch.allclose(again.average.state_dict()[name], value, atol=1e-6), name
-
-
-def test_an_encoder_starts_as_the_codecs_own(tiny):
-    """A start from anything else costs more than a thousand steps make good."""
-    whole, _ = tiny
-    bigger = Model(Architecture(**{**whole.arch.to_dict(), "inputs": 4, "blocks_8": 3, "blocks_16": 2})).eval()
-    bigger.load_state_dict(grown(whole.state_dict(), bigger))
-    x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    position = torch.tensor([5.5])
-    with torch.no_grad():
-        own = whole.analysis(x, position)
-        assert torch.allclose(bigger.analysis(torch.cat([x, torch.ones(1, 1, 64, 64)], 1), position), own, atol=1e-5)
-    with pytest.raises(AecodecError, match="another width"):
-        grown(whole.state_dict(), Model(Architecture(**{**whole.arch.to_dict(), "width_8": 12})))
-    with pytest.raises(AecodecError, match="as many blocks"):
-        grown(whole.state_dict(), Model(Architecture(**{**whole.arch.to_dict(), "blocks_8": 0})))
 
 
 def test_an_encoder_grows_out_of_an_earlier_one(run, tmp_path):

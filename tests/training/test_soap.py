@@ -77,3 +77,31 @@ def test_first_step_has_the_size_of_the_learning_rate(shape):
     parameter.grad = torch.randn(shape, generator=torch.Generator().manual_seed(3))
     optimiser.step()
     assert 0.05 < parameter.detach().square().mean().sqrt() < 0.11
+
+
+def _steps(parameter, gradient_of, **options):
+    """The parameter after six steps with random gradients."""
+    optimiser = Soap([{"params": [parameter], **options}], lr=0.01, refresh=2)
+    for seed in range(6):
+        parameter.grad = gradient_of(torch.Generator().manual_seed(seed))
+        optimiser.step()
+    return parameter.detach()
+
+
+def test_a_unit_is_another_scale_for_a_parameter():
+    """Linear paths have weights of 0.005 beside others of 0.2; in one unit either the first explode or the others stand."""
+    unit = torch.tensor([0.01, 0.1, 1.0, 10.0]).view(1, 4, 1, 1)
+    start = torch.randn(5, 4, 1, 1, generator=torch.Generator().manual_seed(9))
+    plain = _steps(nn.Parameter(start.clone()), lambda g: torch.randn(5, 4, 1, 1, generator=g))
+    scaled = _steps(nn.Parameter(start * unit), lambda g: torch.randn(5, 4, 1, 1, generator=g) / unit, unit=unit)
+    assert torch.allclose(scaled, plain * unit, rtol=2e-2, atol=0)  # bfloat16
+
+
+def test_a_patch_is_one_side_of_a_matrix():
+    """What is correlated in a linear transform are the samples of a block; its three channels alone would tell nothing."""
+    def gradient(g):
+        return torch.randn(5, 3, 8, 8, generator=g)
+
+    as_patch = _steps(nn.Parameter(torch.zeros(5, 3, 8, 8).contiguous(memory_format=torch.channels_last)), gradient)
+    as_matrix = _steps(nn.Parameter(torch.zeros(5, 192, 1, 1)), lambda g: gradient(g).view(5, 192, 1, 1))
+    assert torch.allclose(as_patch.flatten(), as_matrix.flatten(), atol=1e-6)

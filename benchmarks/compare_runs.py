@@ -1,0 +1,44 @@
+"""How much less rate training runs need at equal PSNR, step by step, on the held-out crops of their validation.
+
+    python benchmarks/compare_runs.py runs/photo [runs/other ...] [--anchor runs/earlier]
+
+The score in validation.csv is at fixed lambdas, and moves with the operating point too; this is the BD-rate (pchip) of the
+nine quality knots, and of their lower and upper half, against the last row of the anchor, which is the first run unless
+another is named.  Only runs with the same validation (data, held_out, crop, seed of a restoration) compare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+from aecodec.codec.quality import KNOTS
+from aecodec.eval.bdrate import Curve, bd_rate
+from aecodec.training.loop import VALIDATION
+
+HALVES = {"all knots": slice(None), "lower half": slice(0, KNOTS // 2 + 1), "upper half": slice(KNOTS // 2, None)}
+
+
+def rows(run: Path) -> list[tuple[int, Curve]]:
+    """(step, curve of KNOTS points) of each line of a run's validation.csv."""
+    with open(run / VALIDATION if run.is_dir() else run, newline="") as file:
+        lines = [[float(value) for value in line] for line in csv.reader(file)]
+    return [(int(line[0]), list(zip(line[3::2], line[4::2]))) for line in lines]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", nargs="+", type=Path, help="folders of runs, or their validation.csv")
+    parser.add_argument("--anchor", type=Path)
+    arguments = parser.parse_args()
+    _, anchor = rows(arguments.anchor or arguments.runs[0])[-1]
+    for run in arguments.runs:
+        print(run)
+        print(f"{'step':>8}", *(f"{name:>12}" for name in HALVES))
+        for step, curve in rows(run):
+            print(f"{step:8}", *(f"{bd_rate(anchor, curve[half]).percent:+10.2f} %" for half in HALVES.values()))
+
+
+if __name__ == "__main__":
+    main()
