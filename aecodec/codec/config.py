@@ -25,7 +25,7 @@ class Architecture:
     restoring encoder (``restore/hint.py``).
     """
 
-    latents: int = 320
+    latents: int = 512
     width_8: int = 128
     width_16: int = 192
     blocks_8: int = 3
