@@ -106,12 +106,12 @@ def restorers(tiny, tmp_path_factory) -> dict[str, str]:
     from aecodec.codec.config import Architecture
     from aecodec.networks.export import save_encoder
     from aecodec.networks.model import Model
-    from aecodec.training.restoration import grown
+    from aecodec.training.growth import encoder_for
     from aecodec.weights import load
 
     whole, folder = tiny
     model = Model(Architecture(**{**whole.arch.to_dict(), "inputs": 4}))
-    model.load_state_dict(grown(whole.state_dict(), model))
+    model.load_state_dict(encoder_for(whole.state_dict(), model))
     with torch.no_grad():
         generator = torch.Generator().manual_seed(1)
         model.analysis.stem.weight[:, 192:].normal_(0, 0.1, generator=generator)
