@@ -34,12 +34,14 @@ def smooth(array: np.ndarray, missing: np.ndarray) -> np.ndarray:
             (row, np.maximum(column - 1, 0)),
             (row, np.minimum(column + 1, width - 1)),
         ]
-        halves.append([(y * width + x).astype(np.int32) for y, x in [(row, column), *neighbours]])
+        halves.append([y * width + x for y, x in [(row, column), *neighbours]])
     for _ in range(SWEEPS):
         largest = 0.0
-        for at, above, below, left, right in halves:
-            change = (values[above] + values[below] + values[left] + values[right]) / 4 - values[at]
-            values[at] += OVERRELAXATION * change
+        for at, *neighbours in halves:
+            mean = sum(values.take(index, 0) for index in neighbours) / 4  # take is twice as fast as brackets
+            old = values.take(at, 0)
+            change = mean - old
+            values[at] = old + OVERRELAXATION * change
             largest = max(largest, float(np.abs(change).max(initial=0)))
         if largest < CHANGE:
             break

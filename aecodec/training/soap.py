@@ -4,8 +4,8 @@
 (O, I, k, k) has two covariances, (O, O) and (I, I), averaged over steps.  Adam's moments are kept in the basis of
 their eigenvectors, where the coordinates of a gradient are nearly uncorrelated; the kernel's positions are not mixed.  The
 bases are refreshed by one step of orthogonal iteration every few steps, their vectors in order of their eigenvalues.
-A kernel that sees a whole patch is the matrix (O, I k k) that it multiplies patches by.  Parameters that are no
-convolutions get Adam.
+A kernel that sees a whole patch is the matrix (O, I k k) that it multiplies patches by.  A side of more than
+``LARGEST_SIDE`` keeps its own basis (SOAP's one-sided form).  Parameters that are no convolutions get Adam.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor
 
 
 LARGEST_KERNEL = 5  # positions each way; larger ones are patches
+LARGEST_SIDE = 800  # channels; what turning a side costs grows with the cube of them
 
 
 class Soap(torch.optim.Optimizer):
@@ -42,10 +43,9 @@ class Soap(torch.optim.Optimizer):
                     state.update(self._start(p, g))
                 state["step"] += 1
                 if p.ndim == 4:
-                    out, inn = state["out"], state["in"]
-                    for key, covariance in zip(("out", "in"), _covariances(g, p.shape[0])):
+                    for key, covariance in _covariances(g, p.shape[0]).items():
                         state[f"{key}_covariance"].lerp_(covariance, 1 - group["covariance_beta"])
-                    g = _rotate(g, out, inn, p.shape[0])
+                    g = _rotate(g, state, p.shape[0])
                 beta1, beta2 = group["betas"]
                 n = int(state["step"])
                 state["first"].lerp_(g, 1 - beta1)
@@ -53,7 +53,7 @@ class Soap(torch.optim.Optimizer):
                 denominator = (state["second"] / (1 - beta2**n)).sqrt_().add_(group["eps"])
                 update = (state["first"] / (1 - beta1**n)).div_(denominator)
                 if p.ndim == 4:
-                    update = _unrows(_rotate(update, out.T, inn.T, p.shape[0]), p)
+                    update = _unrows(_rotate_back(update, state, p.shape[0]), p)
                 p.sub_(update.to(p.dtype) * unit, alpha=group["lr"])
                 if p.ndim == 4 and n % group["refresh"] == 0:
                     self._refresh(p, state)
@@ -62,7 +62,7 @@ class Soap(torch.optim.Optimizer):
     def _start(p: Tensor, g: Tensor) -> dict[str, Tensor]:
         state = {"step": torch.zeros(())}
         if p.ndim == 4:
-            for key, covariance in zip(("out", "in"), _covariances(g, p.shape[0])):
+            for key, covariance in _covariances(g, p.shape[0]).items():
                 state[f"{key}_covariance"] = covariance
                 # float64, or LAPACK gives up on the repeated zeros of channels that are not used yet
                 state[key] = torch.linalg.eigh(covariance.double())[1].float().flip(1).contiguous()
@@ -70,15 +70,16 @@ class Soap(torch.optim.Optimizer):
 
     @staticmethod
     def _refresh(p: Tensor, state: dict) -> None:
-        first = _rotate(state["first"], state["out"].T, state["in"].T, p.shape[0])
-        bases, second = {}, state["second"].view(p.shape[0], -1, len(state["in"]))
+        first = _rotate_back(state["first"], state, p.shape[0])
+        second = state["second"].view(p.shape[0], -1, state["second"].shape[1])
         for key, dimension in (("out", 0), ("in", 2)):
+            if key not in state:
+                continue
             turned = state[f"{key}_covariance"] @ state[key]
             order = (state[key] * turned).sum(0).argsort(descending=True)  # by what the eigenvalues seem to be now
             second = second.index_select(dimension, order)  # the moment of a direction stays with it
-            bases[key] = torch.linalg.qr(turned[:, order])[0].contiguous()
-        moments = {"second": second.reshape(first.shape), "first": _rotate(first, bases["out"], bases["in"], p.shape[0])}
-        state.update(bases | moments)
+            state[key] = torch.linalg.qr(turned[:, order])[0].contiguous()
+        state.update(second=second.reshape(first.shape), first=_rotate(first, state, p.shape[0]))
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -101,13 +102,25 @@ def _multiply(a: Tensor, b: Tensor) -> Tensor:
     return a.bfloat16() @ b.bfloat16()
 
 
-def _covariances(g: Tensor, outputs: int) -> tuple[Tensor, Tensor]:
-    """(O, O) and (I, I) from (O k k, I)."""
+def _covariances(g: Tensor, outputs: int) -> dict[str, Tensor]:
+    """"out" (O, O) and "in" (I, I) from (O k k, I), without a side that is too large to turn."""
     left = g.view(outputs, -1)
-    return _multiply(left, left.T).float(), _multiply(g.T, g).float()
+    sides = {"out": (left, left.T), "in": (g.T, g)}
+    return {key: _multiply(*pair).float() for key, pair in sides.items() if len(pair[0]) <= LARGEST_SIDE}
 
 
-def _rotate(g: Tensor, out: Tensor, inn: Tensor, outputs: int) -> Tensor:
-    """(O k k, I) into the basis whose vectors are the columns of ``out`` (O, O) and ``inn`` (I, I)."""
-    g = _multiply(out.T, g.view(outputs, -1)).view(g.shape)
-    return _multiply(g, inn).float()
+def _rotate(g: Tensor, state: dict, outputs: int) -> Tensor:
+    """(O k k, I) into the bases that ``state`` has, whose vectors are the columns of "out" (O, O) and "in" (I, I)."""
+    return _turn(g, state["out"].T if "out" in state else None, state.get("in"), outputs)
+
+
+def _rotate_back(g: Tensor, state: dict, outputs: int) -> Tensor:
+    """The inverse of ``_rotate``."""
+    return _turn(g, state.get("out"), state["in"].T if "in" in state else None, outputs)
+
+
+def _turn(g: Tensor, left: Tensor | None, right: Tensor | None, outputs: int) -> Tensor:
+    """left @ g @ right, in float32, of g (O k k, I) with left (O, O) and right (I, I)."""
+    if left is not None:
+        g = _multiply(left, g.view(outputs, -1)).view(g.shape)
+    return (g if right is None else _multiply(g, right)).float()

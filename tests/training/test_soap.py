@@ -9,21 +9,22 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from aecodec.training import soap
 from aecodec.training.soap import Soap
 
 
-def train(optimiser_of, steps: int = 150) -> float:
-    """Final loss of a convolution that must undo an ill-conditioned mixture of its input channels."""
+def train(optimiser_of, steps: int = 150, outputs: int = 8) -> float:
+    """Final loss of a convolution that must undo an ill-conditioned mixture of its input channels, 8, some of them twice."""
     generator = torch.Generator().manual_seed(1)
     mixture = torch.randn(8, 8, generator=generator) * torch.logspace(0, -2, 8)
-    layer = nn.Conv2d(8, 8, 3, padding=1)
+    layer = nn.Conv2d(8, outputs, 3, padding=1)
     with torch.no_grad():
         layer.weight.copy_(0.01 * torch.randn(layer.weight.shape, generator=generator))
         layer.bias.zero_()
     optimiser = optimiser_of(layer.parameters())
     for _ in range(steps):
         x = torch.randn(4, 8, 16, 16, generator=generator)
-        loss = F.mse_loss(layer(F.conv2d(x, mixture[:, :, None, None])), x)
+        loss = F.mse_loss(layer(F.conv2d(x, mixture[:, :, None, None])), x[:, torch.arange(outputs) % 8])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -33,6 +34,20 @@ def train(optimiser_of, steps: int = 150) -> float:
 def test_it_learns_what_adam_learns_slowly():
     """Correlated inputs of very different sizes are what it is for; a wrong basis or sign would not learn at all."""
     assert train(lambda p: Soap(p, lr=3e-2)) < 0.8 * train(lambda p: torch.optim.Adam(p, lr=3e-2))
+
+
+def test_a_side_that_is_too_large_keeps_its_basis(monkeypatch):
+    """The other side is turned all the same, which is what helps here."""
+    monkeypatch.setattr(soap, "LARGEST_SIDE", 8)
+    kept = []
+
+    def one_sided(parameters):
+        kept.append(Soap(parameters, lr=3e-2))
+        return kept[0]
+
+    assert train(one_sided, outputs=12) < 0.8 * train(lambda p: torch.optim.Adam(p, lr=3e-2), outputs=12)
+    (kernel,) = [state for state in kept[0].state.values() if "in" in state]
+    assert "out" not in kernel and kernel["in"].shape == (8, 8)
 
 
 def test_tables_and_biases_get_adam():
