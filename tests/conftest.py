@@ -92,6 +92,8 @@ def tiny(tmp_path_factory) -> tuple:
                 layer.bias[:, arch.latents :] *= 5
             grid = torch.exp2(weight_exponents(layer.weight, layer.input_max) + layer.input_frac)
             layer.bias.copy_(torch.round(layer.bias * grid) / grid)
+        for part in (model.analysis, model.synthesis):
+            part.lap.weight.add_(0.05 * torch.randn(part.lap.weight.shape))
     folder = tmp_path_factory.mktemp("weights") / "tiny"
     save_weights(model, folder, "tiny", {})
     return model, folder

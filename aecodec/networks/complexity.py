@@ -8,6 +8,7 @@ from torch import nn
 from aecodec.codec.config import PADDING, Architecture
 from aecodec.networks.integer import IntegerConv2d
 from aecodec.networks.model import Model
+from aecodec.networks.transforms import Lapping
 
 
 def kmac_per_pixel(arch: Architecture) -> dict[str, float]:
@@ -36,6 +37,12 @@ def kmac_per_pixel(arch: Architecture) -> dict[str, float]:
                     count(part, m.weight, inputs[0] if transposed else output)
 
                 module.register_forward_hook(hook)
+            elif isinstance(module, Lapping):
+
+                def lapped(m, inputs, output, part=part):
+                    counts[part] += 2 * len(m.weight) * output.numel()
+
+                module.register_forward_hook(lapped)
             elif isinstance(module, IntegerConv2d):
                 convolve = module.convolve
 

@@ -26,6 +26,7 @@ from aecodec.networks.integer import IntegerConv2d, weight_exponents
 from aecodec.networks.model import FloatModel, Model
 from aecodec.weights import CARD, SCALE, TENSORS, Weights, content_hash, is_of_encoder
 
+LINEAR = ("analysis.klt.weight", "analysis.lap.weight")  # the picture itself goes through these
 COUNTED_BEFORE = 1e5  # symbols that each coding table of a weights file stands for where training goes on from it
 
 
@@ -44,7 +45,7 @@ def _float_tensors(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """What a weights file holds of float layers: float16, or int8 and a scale where ``weights.expand`` takes it back."""
     tensors = {}
     for name, value in state.items():
-        if is_of_encoder(name) and value.ndim == 4 and name != "analysis.klt.weight":  # the KLT carries the picture itself
+        if is_of_encoder(name) and value.ndim == 4 and name not in LINEAR:
             scale = (value.abs().amax((1, 2, 3)) / 127).clamp_min(1e-6).half()
             tensors[name] = torch.round(value / scale.float()[:, None, None, None]).clamp(-127, 127).to(torch.int8)
             tensors[name + SCALE] = scale

@@ -3,15 +3,16 @@
     picture (B, 3, H, W)                                              reconstruction
         | \\                                                               ^
         |  shuffle 8 -> 1/8 -> 1/16 -> conv                                | shuffle 8
-       KLT                                     |              1/8 <- 1/16 <- conv
-        |                                      |               |             |
-        +---------------- + -------------------+               +---- KLT^T --+
-                          |                                                  |
-                      y (B, M, H/16, W/16)  --- gain, quantise, code ---  y^ -+
+    lap, KLT                                   |              1/8 <- 1/16 <- conv
+        |                                      |               |               |
+        +---------------- + -------------------+               +-- KLT^T, lap -+
+                          |                                                    |
+                      y (B, M, H/16, W/16)  --- gain, quantise, code ---  y^ --+
 
-Nothing in the synthesis runs above 1/8 resolution but the final shuffle.  The KLT path is a linear transform codec; the
-networks' last layers start at zero, so training starts there and not at noise, and then moves it along with them.  It stays
-in float32 under autocast: eight bits would be a step of their own at the top qualities.
+Nothing in the synthesis runs above 1/8 resolution but the final shuffle and the lapping, a tenth of a kMAC per pixel.  The
+KLT path is a linear transform codec; the networks' last layers start at zero and the lapping as the identity, so training
+starts at a KLT of blocks and not at noise, and then moves it along with the rest.  It stays in float32 under autocast:
+eight bits would be a step of their own at the top qualities.
 """
 
 from __future__ import annotations
@@ -61,6 +62,29 @@ def upsampler(kind: Upsampler, inputs: int, outputs: int, factor: int, kernel: i
     return nn.ConvTranspose2d(inputs, outputs, 2 * factor, factor, factor // 2)
 
 
+class Lapping(nn.Module):
+    """One matrix (16, 16) for the windows astride the borders of blocks: first along rows, then along columns.
+
+    A filter before the transform of blocks, and its inverse behind that of the reader, make it a lapped transform.  (Tran,
+    Liang, Tu, "Lapped transform via time-domain pre- and post-filtering", IEEE Trans. Signal Processing 2003.)  Half a
+    block at the picture's edges stays as it is.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.eye(LATENT_STRIDE)[:, :, None, None])  # a convolution's, to the optimiser
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W), H and W multiples of 16, to the same shape."""
+        matrix, half = self.weight[:, :, 0, 0].T, LATENT_STRIDE // 2
+        x = x.contiguous()
+        for _ in range(2):
+            first, windows, last = x.tensor_split([half, x.shape[3] - half], 3)
+            windows = (windows.unflatten(3, (-1, LATENT_STRIDE)) @ matrix).flatten(3)
+            x = torch.cat([first, windows, last], 3).transpose(2, 3)
+        return x
+
+
 class Analysis(nn.Module):
     """Picture (B, 3, H, W) in 0..1, H and W multiples of 16, to latents (B, M, H/16, W/16) at gain 1.
 
@@ -70,6 +94,7 @@ class Analysis(nn.Module):
 
     def __init__(self, arch: Architecture) -> None:
         super().__init__()
+        self.lap = Lapping()
         self.klt = nn.Conv2d(3, arch.latents, LATENT_STRIDE, LATENT_STRIDE, bias=False)
         self.stem = nn.Conv2d(64 * arch.inputs, arch.width_8, 3, padding=1)
         self.gain_8 = Gain(arch.width_8)
@@ -89,7 +114,7 @@ class Analysis(nn.Module):
     def forward(self, x: Tensor, position: Tensor) -> Tensor:
         colour = x[:, :3] - 0.5
         with float32(x):
-            y = self.klt(colour.float())
+            y = self.klt(self.lap(colour.float()))
         x = colour if self.gate is None else torch.cat([colour, x[:, 3:]], 1)
         x = F.leaky_relu(self.stem(F.pixel_unshuffle(x, 8)), 0.1)
         x = self.blocks_8(x * self.gain_8(position).to(x.dtype))
@@ -106,6 +131,7 @@ class Synthesis(nn.Module):
     def __init__(self, arch: Architecture) -> None:
         super().__init__()
         self.klt = nn.Conv2d(arch.latents, 3 * LATENT_STRIDE**2, 1, bias=False)
+        self.lap = Lapping()
         self.register_buffer("spread", torch.ones(1, arch.latents, 1, 1))
         self.stem = nn.Conv2d(arch.latents, arch.decoder_width_16, 3, padding=1)
         self.gain_16 = Gain(arch.decoder_width_16)
@@ -121,7 +147,7 @@ class Synthesis(nn.Module):
 
     def forward(self, y: Tensor, position: Tensor) -> Tensor:
         with float32(y):
-            linear = F.pixel_shuffle(self.klt(y.float()), LATENT_STRIDE)
+            linear = self.lap(F.pixel_shuffle(self.klt(y.float()), LATENT_STRIDE))
         x = self.stem(y / self.spread)
         x = self.blocks_16(x * self.gain_16(position).to(x.dtype))
         x = F.leaky_relu(self.up_8(x), 0.1)

@@ -28,6 +28,7 @@ finally:
     else:
         sys.modules["openvino_telemetry"] = _telemetry
 
+from aecodec.codec.config import LATENT_STRIDE
 from aecodec.codec.integer import COMPAND_FRAC, COMPAND_MAX, COMPAND_STEPS, MEAN_FRAC
 from aecodec.codec.quality import INTERVALS, STEPS
 from aecodec.runtime.graph_cache import compiled
@@ -42,9 +43,6 @@ def _patch_order(channels: int) -> np.ndarray:
     """The channels of a patch in a picture's own order (row, column, channel), by their place in torch's (channel, row,
     column)."""
     return np.arange(channels * PATCH**2).reshape(channels, PATCH, PATCH).transpose(1, 2, 0).ravel()
-
-
-_PATCH = _patch_order(3)
 
 
 class OpenVinoTransforms:
@@ -72,13 +70,12 @@ class OpenVinoTransforms:
         self._lock = threading.Lock()
 
     def analyse(self, picture: np.ndarray, rate: int) -> np.ndarray:
-        patches = colour = _to_patches(picture)[None]
-        if self._arch.restores:
-            colour = _to_patches(picture[..., :3])[None]
+        patches, colour = _to_patches(picture)[None], np.ascontiguousarray(picture[None, ..., :3])
         gains = (self._gain(name, rate) for name in ("analysis.gain_8", "analysis.gain_16"))
         with self._lock:
             correction = self._run(self._analysis_network, patches, *gains, share=True)
-            return self._run(self._analysis_linear, colour, correction, self._gain("gain", rate))[0]
+            lapped = self._run(self._analysis_lapping, colour, share=True)
+            return self._run(self._analysis_linear, lapped, correction, self._gain("gain", rate))[0]
 
     def hyper_analyse(self, y: np.ndarray, rate: int) -> np.ndarray:
         with self._lock:
@@ -93,7 +90,7 @@ class OpenVinoTransforms:
         inverse, *gains = (self._gain(name, rate) for name in ("inverse_gain", "synthesis.gain_16", "synthesis.gain_8"))
         with self._lock:
             correction = self._run(self._synthesis_network, latents[None], inverse, *gains, share=True)
-            return _from_patches(self._run(self._synthesis_linear, latents[None], inverse, correction, share=True)[0])
+            return self._run(self._synthesis_linear, latents[None], inverse, correction)[0]
 
     def _run(self, build: Callable[[], openvino.Model], *inputs: np.ndarray, share: bool = False) -> np.ndarray:
         """The output of a graph; with ``share`` it lies in the runtime's memory, until the graph runs again."""
@@ -117,15 +114,14 @@ class OpenVinoTransforms:
     def _gain(self, name: str, rate: int) -> np.ndarray:
         return np.exp(self._lerp(f"{name}.log", rate))
 
-    # Graphs: NHWC outside, as pictures and latents are, NCHW inside.  Pictures come and go as patches, so that no graph
-    # handles floats at full resolution.
+    # Graphs: NHWC outside, as pictures and latents are, NCHW inside.  The networks read pictures as patches.
 
     def _analysis_network(self) -> openvino.Model:
         arch = self._arch
         order = _patch_order(arch.inputs)
         picture = ops.parameter([1, -1, -1, len(order)], np.uint8)
         gain_8, gain_16 = _vector(arch.width_8), _vector(arch.width_16)
-        x = _leaky(self._conv("analysis.stem", _centred(picture, arch.inputs), lambda weight: weight[:, order]))
+        x = _leaky(self._conv("analysis.stem", _centred(picture, arch.inputs, PATCH**2), lambda weight: weight[:, order]))
         x = self._blocks("analysis.blocks_8", arch.blocks_8, ops.multiply(x, gain_8))
         x = self._conv("analysis.down_16", x, stride=2)
         x = self._blocks("analysis.blocks_16", arch.blocks_16, ops.multiply(x, gain_16))
@@ -135,24 +131,30 @@ class OpenVinoTransforms:
             correction = ops.concat([correction, gate], 1)
         return openvino.Model([correction], [picture, gain_8, gain_16])
 
+    def _analysis_lapping(self) -> openvino.Model:
+        """A graph of its own: what comes after it could not be compiled with it (OpenVINO 2026.4: "overflow while multiplying")."""
+        picture = ops.parameter([1, -1, -1, 3], np.uint8)
+        lapped = self._lap("analysis.lap", _centred(picture, 3, 1))
+        return openvino.Model([ops.space_to_depth(lapped, "depth_first", PATCH)], [picture])
+
     def _analysis_linear(self) -> openvino.Model:
-        picture = ops.parameter([1, -1, -1, len(_PATCH)], np.uint8)
+        patches = ops.parameter([1, 3 * PATCH**2, -1, -1], np.float32)
         latents = self._arch.latents
         correction = ops.parameter([1, 2 * latents if self._arch.restores else latents, -1, -1], np.float32)
         gain = _vector(latents)
 
         def by_patches(weight: np.ndarray) -> np.ndarray:
             """A convolution of 16x16 pixels (M, 3, 16, 16) as one of 2x2 patches (M, 192, 2, 2)."""
-            parts = weight.reshape(-1, 3, 2, PATCH, 2, PATCH).transpose(0, 3, 5, 1, 2, 4)
-            return parts.reshape(-1, len(_PATCH), 2, 2)
+            parts = weight.reshape(-1, 3, 2, PATCH, 2, PATCH).transpose(0, 1, 3, 5, 2, 4)
+            return parts.reshape(-1, 3 * PATCH**2, 2, 2)
 
-        y = self._conv("analysis.klt", _centred(picture), by_patches, stride=2, pad=0)
+        y = self._conv("analysis.klt", patches, by_patches, stride=2, pad=0)
         if self._arch.restores:
             head, gate = ops.split(correction, 1, 2).outputs()
             y = ops.add(ops.multiply(y, gate), head)
         else:
             y = ops.add(y, correction)
-        return openvino.Model([_to_nhwc(ops.multiply(y, gain))], [picture, correction, gain])
+        return openvino.Model([_to_nhwc(ops.multiply(y, gain))], [patches, correction, gain])
 
     def _hyper_analysis(self) -> openvino.Model:
         y = ops.parameter([1, -1, -1, self._arch.latents], np.float32)
@@ -176,20 +178,15 @@ class OpenVinoTransforms:
         x = self._blocks("synthesis.blocks_16", arch.decoder_blocks_16, ops.multiply(x, gain_16))
         x = _leaky(ops.depth_to_space(self._conv("synthesis.up_8.0", x), "depth_first", 2))
         x = self._blocks("synthesis.blocks_8", arch.decoder_blocks_8, ops.multiply(x, gain_8))
-        x = self._conv("synthesis.head.0", x, outputs=_PATCH)
+        x = self._conv("synthesis.head.0", x)
         return openvino.Model([_float(x)], [latents, inverse, gain_16, gain_8])
 
     def _synthesis_linear(self) -> openvino.Model:
         latents, inverse, y = self._latents()
-        correction = ops.parameter([1, len(_PATCH), -1, -1], np.float32)
-
-        def by_patches(weight: np.ndarray) -> np.ndarray:
-            """Rows for 16x16 pixels (3, 16, 16) as those for patches and 2x2 of them, (192, 2, 2)."""
-            parts = weight.reshape(3, 2, PATCH, 2, PATCH, *weight.shape[1:]).transpose(2, 4, 0, 1, 3, 5, 6, 7)
-            return parts.reshape(weight.shape)
-
-        linear = ops.depth_to_space(self._conv("synthesis.klt", y, by_patches), "depth_first", 2)
-        x = ops.multiply(ops.add(ops.add(linear, correction), _scalar(0.5)), _scalar(255))
+        correction = ops.parameter([1, 3 * PATCH**2, -1, -1], np.float32)
+        linear = self._lap("synthesis.lap", ops.depth_to_space(self._conv("synthesis.klt", y), "depth_first", LATENT_STRIDE))
+        x = ops.add(linear, ops.depth_to_space(correction, "depth_first", PATCH))
+        x = ops.multiply(ops.add(x, _scalar(0.5)), _scalar(255))
         x = ops.clamp(ops.round(x, "half_to_even"), 0, 255)
         return openvino.Model([ops.convert(_to_nhwc(x), "u8")], [latents, inverse, correction])
 
@@ -199,15 +196,25 @@ class OpenVinoTransforms:
         y = ops.multiply(ops.convert(_to_nchw(latents), "f32"), _scalar(2.0**-MEAN_FRAC))
         return latents, inverse, ops.multiply(y, inverse)
 
+    def _lap(self, name: str, x: Node) -> Node:
+        """Windows of 16 pixels of (1, 3, H, W) astride the borders of blocks through their matrix, along rows and columns."""
+        matrix = ops.constant(np.ascontiguousarray(self._tensors[f"{name}.weight"][:, :, 0, 0].T.astype(np.float32)))
+        half = LATENT_STRIDE // 2
+        for _ in range(2):
+            first, windows, last = ops.variadic_split(x, 3, [half, -1, half]).outputs()
+            windows = ops.matmul(_reshape(windows, [0, 0, 0, -1, LATENT_STRIDE]), matrix, False, False)
+            x = ops.transpose(ops.concat([first, _reshape(windows, [0, 0, 0, -1]), last], 3), ops.constant([0, 1, 3, 2]))
+        return x
+
     def _conv(self, name: str, x: Node, order: Callable[[np.ndarray], np.ndarray] = lambda weight: weight, *,
-              outputs: slice | np.ndarray = slice(None), stride: int = 1, pad: int | None = None) -> Node:
-        """A layer; ``order`` rearranges its weights (O, I, k, k), ``outputs`` its output channels."""
-        weight = order(self._tensors[f"{name}.weight"].astype(np.float32))[outputs]
+              stride: int = 1, pad: int | None = None) -> Node:
+        """A layer; ``order`` rearranges its weights (O, I, k, k)."""
+        weight = order(self._tensors[f"{name}.weight"].astype(np.float32))
         pad = weight.shape[-1] // 2 if pad is None else pad
         y = ops.convolution(x, ops.constant(np.ascontiguousarray(weight)), [stride] * 2, [pad] * 2, [pad] * 2, [1, 1])
         if f"{name}.bias" not in self._tensors:
             return y
-        bias = self._tensors[f"{name}.bias"].astype(np.float32)[outputs]
+        bias = self._tensors[f"{name}.bias"].astype(np.float32)
         return ops.add(y, ops.constant(np.ascontiguousarray(bias[None, :, None, None])))
 
     def _blocks(self, name: str, count: int, x: Node) -> Node:
@@ -223,12 +230,6 @@ def _to_patches(picture: np.ndarray) -> np.ndarray:
     return parts.reshape(h // PATCH, w // PATCH, -1)
 
 
-def _from_patches(x: np.ndarray) -> np.ndarray:
-    """The inverse of ``_to_patches`` for colour."""
-    h, w, _ = x.shape
-    return x.reshape(h, w, PATCH, 3 * PATCH).transpose(0, 2, 1, 3).reshape(h * PATCH, w * PATCH, 3)
-
-
 def _scalar(value: float) -> Node:
     return ops.constant(np.float32(value))
 
@@ -241,10 +242,15 @@ def _leaky(x: Node) -> Node:
     return ops.prelu(x, _scalar(0.1))
 
 
-def _centred(picture: Node, channels: int = 3) -> Node:
-    """Patches of uint8 as floats: colour in -0.5..0.5, a hint in 0..1."""
+def _reshape(x: Node, shape: list[int]) -> Node:
+    """To a shape in which 0 is what the dimension was, and -1 what is left."""
+    return ops.reshape(x, ops.constant(shape), True)
+
+
+def _centred(picture: Node, channels: int, pixels_each: int) -> Node:
+    """Pixels of uint8, so many at each position, as floats: colour in -0.5..0.5, a hint in 0..1."""
     pixels = ops.convert(_to_nchw(picture), "f32")
-    middle = np.tile(np.float32([0.5, 0.5, 0.5, 0][:channels]), PATCH**2)[None, :, None, None]
+    middle = np.tile(np.float32([0.5, 0.5, 0.5, 0][:channels]), pixels_each)[None, :, None, None]
     return ops.subtract(ops.multiply(pixels, _scalar(1 / 255)), ops.constant(middle))
 
 

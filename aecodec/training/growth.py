@@ -45,7 +45,8 @@ def beside(old: Tensor, new: Tensor, dimension: int) -> Tensor:
 def with_more_latents(
     state: dict[str, Tensor], old: Architecture, new: Architecture, covariance: np.ndarray
 ) -> dict[str, Tensor]:
-    """A model's state with the latents of ``new``, from that of ``old``; covariance (768, 768): ``klt.block_covariance``.
+    """A model's state with the latents of ``new``, from that of ``old``; covariance (768, 768): ``klt.block_covariance``, of
+    blocks that do not lap, which is near enough to start from.
 
     The new latents' gains are the median of those of the old ones of most variance, which are in use at every quality.
     Their scales depend on the features as the old ones of least variance do on average; ``fit_scales`` sets their size.

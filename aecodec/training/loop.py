@@ -38,6 +38,7 @@ from aecodec.training.klt import block_covariance, principal_components
 from aecodec.training.settings import Settings
 from aecodec.training.soap import Soap
 from aecodec.training.workers import Workers
+from aecodec.weights import without_lapping
 
 CHECKPOINT = "checkpoint.pt"
 LOG, VALIDATION = "log.csv", "validation.csv"
@@ -51,7 +52,7 @@ SPIKE = 8.0  # a gradient this many times its running median is not applied
 NOISE_LAMBDA = 0.6
 # What the linear paths' weights are trained in; the synthesis' by the spread of the latent that they multiply.  With the
 # networks' units they would move by many quantiser steps at once.
-ANALYSIS_UNIT, SYNTHESIS_UNIT = 5.0, 0.025
+ANALYSIS_UNIT, SYNTHESIS_UNIT, LAPPING_UNIT = 5.0, 0.025, 5.0
 ROLLBACK_WINDOW, ROLLBACK_COUNT, ROLLBACK_DAMPING = 60, 30, 0.7
 
 
@@ -110,13 +111,15 @@ def parameter_groups(model: Model, settings: Settings) -> list[dict]:
 
 
 def linear_paths(model: Model) -> list[dict]:
-    """A group each for the linear analysis and synthesis, where both are trained; one alone is of a restoring encoder."""
+    """A group each for the linear analysis and synthesis and the lapping of each, where both are trained; one alone is of a
+    restoring encoder."""
     analysis, synthesis = model.analysis.klt.weight, model.synthesis.klt.weight
     if not (analysis.requires_grad and synthesis.requires_grad):
         return []
     return [
         {"params": [analysis], "unit": ANALYSIS_UNIT},
         {"params": [synthesis], "unit": SYNTHESIS_UNIT / model.synthesis.spread},
+        *({"params": [part.lap.weight], "unit": LAPPING_UNIT} for part in (model.analysis, model.synthesis)),
     ]
 
 
@@ -222,8 +225,9 @@ class Compression:
     def model(self, pictures: data.Pictures, rng: np.random.Generator) -> Model:
         model = new_model(self.settings, pictures, rng)
         if self.settings.optimiser != "soap" or not self.settings.linear_rate:
-            model.analysis.klt.requires_grad_(False)
-            model.synthesis.klt.requires_grad_(False)
+            for part in (model.analysis, model.synthesis):
+                part.klt.requires_grad_(False)
+                part.lap.requires_grad_(False)
         if self.settings.init is None:
             return model
         arch, state = initial_state(self.settings.init)
@@ -460,8 +464,8 @@ class Run:
             raise AecodecError(f"{self.folder} holds a run of another architecture; choose another folder")
         if state["kind"] != self.settings.optimiser:
             raise AecodecError(f"{self.folder} holds a run with the optimiser {state['kind']}; choose another folder")
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
+        self.model.load_state_dict(_lapped(state["model"]))
+        self.average.load_state_dict(_lapped(state["average"]))
         asked = [group["peak"] for group in self.optimiser.param_groups]
         try:
             self.optimiser.load_state_dict(state["optimiser"])
@@ -488,12 +492,17 @@ def initial_state(source: str) -> tuple[Architecture, dict[str, Tensor]]:
     """
     checkpoint = checkpoint_of(source)
     if checkpoint is not None:
-        return Architecture(**checkpoint["architecture"]), checkpoint["average"]
+        return Architecture(**checkpoint["architecture"]), _lapped(checkpoint["average"])
     from aecodec.networks.export import import_tensors
     from aecodec.weights import load
 
     weights = load(source)
     return weights.arch, import_tensors(weights)
+
+
+def _lapped(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A model's state, with the identity for lapping where it is of before there was any."""
+    return {name: torch.from_numpy(array) for name, array in without_lapping().items()} | state
 
 
 def checkpoint_of(source: str) -> dict[str, Any] | None:

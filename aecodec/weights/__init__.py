@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from aecodec.codec.certificate import exact
-from aecodec.codec.config import ENCODER_ONLY, Architecture
+from aecodec.codec.config import ENCODER_ONLY, LATENT_STRIDE, Architecture
 from aecodec.codec.entropy_model import EntropyModel
 from aecodec.errors import WeightsError
 
@@ -35,6 +35,7 @@ INSTALLED = Path(__file__).parent
 DEFAULT = "photo"
 CARD = "card.toml"
 TENSORS = "model.safetensors"
+LAPPING = ("analysis.lap.weight", "synthesis.lap.weight")  # not in weights of before there was lapping
 SCALE = ".scale"  # after the name of a float layer's int8 weights: the value of their unit, for each output channel
 
 
@@ -125,9 +126,17 @@ def load_any(name: str) -> Weights:
         if card["sha256"] != digest:
             raise WeightsError(f"{folder / TENSORS} is not the file that its card describes")
         arch = Architecture(**card["architecture"])
-        return Weights(card["name"], folder, digest[:8], card, arch, expand(load_tensors(data)))
+        tensors = expand(load_tensors(data))
+        if not is_restoring(card):
+            tensors = without_lapping() | tensors
+        return Weights(card["name"], folder, digest[:8], card, arch, tensors)
     except (OSError, KeyError, IndexError, TypeError, ValueError, SafetensorError) as error:
         raise WeightsError(f"cannot open the weights in {folder}: {error}") from None
+
+
+def without_lapping() -> dict[str, np.ndarray]:
+    """The lapping of weights that have none: identity matrices."""
+    return {name: np.eye(LATENT_STRIDE, dtype=np.float32)[:, :, None, None] for name in LAPPING}
 
 
 def expand(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ import torch
 
 from aecodec.codec.config import Architecture
 from aecodec.networks.model import Model
-from aecodec.networks.transforms import Synthesis, set_klt
+from aecodec.networks.transforms import Lapping, Synthesis, set_klt
 
 SMALL = {"latents": 64, "width_8": 8, "width_16": 8, "decoder_width_8": 8, "decoder_width_16": 8, "hyper_width": 8,
          "hyper_latents": 4, "context_width": 8}
@@ -30,6 +30,23 @@ def test_the_klt_path_alone_reconstructs_what_its_components_span():
     latents = model.analysis.klt(picture - 0.5)
     back = torch.nn.functional.pixel_shuffle(model.synthesis.klt(latents), 16) + 0.5
     assert torch.allclose(back, picture, atol=1e-5)
+
+
+def test_lapping_filters_across_the_borders_of_blocks_and_can_be_undone():
+    """What one block loses at its border the next must have; half a block at the picture's edges has no neighbour."""
+    rng = torch.Generator().manual_seed(0)
+    there, back = Lapping(), Lapping()
+    matrix = torch.eye(16) + 0.1 * torch.randn(16, 16, generator=rng)
+    picture = torch.randn(2, 3, 32, 48, generator=rng)
+    with torch.no_grad():
+        assert torch.equal(there(picture), picture)
+        there.weight.copy_(matrix[:, :, None, None])
+        back.weight.copy_(matrix.inverse()[:, :, None, None])
+        lapped = there(picture)
+        assert torch.allclose(back(lapped), picture, atol=1e-5)
+    assert torch.equal(lapped[:, :, :8, :8], picture[:, :, :8, :8])
+    window = picture[:, :, 8:24, 24:40]  # around a corner of four blocks
+    assert torch.allclose(lapped[:, :, 8:24, 24:40], matrix @ window @ matrix.T, atol=1e-5)
 
 
 def test_gains_follow_lambda_at_the_start():

@@ -23,7 +23,10 @@ RATES = (0, 700, 2048)
 
 @pytest.fixture(scope="module")
 def both():
-    opened = weights.load()
+    """With a lapping that no transposition leaves as it is."""
+    opened, rng = weights.load(), np.random.default_rng(4)
+    lapping = {name: opened.tensors[name] + rng.normal(0, 0.05, (16, 16, 1, 1)) for name in weights.LAPPING}
+    opened = replace(opened, id="lapped", tensors=opened.tensors | {k: v.astype(np.float32) for k, v in lapping.items()})
     return OpenVinoTransforms(opened, bfloat16=False), TorchTransforms(opened, "cpu")
 
 

@@ -16,7 +16,7 @@ from aecodec.training.data import Pictures
 from aecodec.training.klt import block_covariance, principal_components
 from aecodec.training.loop import Run, initial_state, recount, to_tensor, validate
 from aecodec.training.settings import make
-from aecodec.weights import load
+from aecodec.weights import LAPPING, load
 
 TINY = {
     "latents": 32, "width_8": 16, "width_16": 16, "blocks_8": 1, "blocks_16": 1, "decoder_width_8": 16,
@@ -87,14 +87,14 @@ def test_the_linear_paths_learn_with_the_networks(pictures, tmp_path, more, move
     """Fixed, they hold the codec to a transform of blocks that no network at their side can leave; in the networks' units,
     which are all that Adam has, they blow the loss up."""
     run = Run(settings(pictures, steps=6, warm_up=0, **more), tmp_path, fail)
-    paths = [run.model.analysis.klt.weight, run.model.synthesis.klt.weight]
+    paths = [getattr(part, kind).weight for part in (run.model.analysis, run.model.synthesis) for kind in ("klt", "lap")]
     before = [path.detach().clone() for path in paths]
     list(run.progress())
     for path, old in zip(paths, before):
         change = ((path - old).norm() / old.norm()).item()
         assert 1e-5 < change < 0.1 if moves else change == 0
     assert not any(path is each for path in paths for each in run.clipped)
-    assert len(run.clipped) == len(list(run.model.parameters())) - 2
+    assert len(run.clipped) == len(list(run.model.parameters())) - 4
 
 
 def test_a_checkpoint_of_other_parameters_is_refused(pictures, tmp_path):
@@ -208,6 +208,18 @@ def test_weights_come_back_as_they_were_written(pictures, tmp_path):
     for name in first:
         atol = 1e-2 * COUNTED_BEFORE if name == "quantiser.counts" else 1e-6  # tables take a prior along
         assert torch.allclose(first[name], second[name], rtol=0, atol=atol), name
+
+
+def test_a_checkpoint_of_before_there_was_lapping_is_a_start(pictures, tmp_path):
+    """The best weights so far may be in one."""
+    list(Run(settings(pictures, steps=1), tmp_path, fail).progress())
+    checkpoint = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    for name in LAPPING:
+        del checkpoint["average"][name]
+    torch.save(checkpoint, tmp_path / "old.pt")
+    run = Run(settings(pictures, steps=1, init=str(tmp_path / "old.pt")), tmp_path / "new", fail)
+    assert torch.equal(run.model.synthesis.lap.weight[:, :, 0, 0], torch.eye(16))
+    assert torch.equal(run.model.synthesis.klt.weight, checkpoint["average"]["synthesis.klt.weight"])
 
 
 def test_principal_components_compact_correlated_blocks():

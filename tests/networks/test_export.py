@@ -1,0 +1,39 @@
+"""Weights on disk and what is made of them, where the two are not the same thing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tomli_w
+from safetensors.numpy import load, save
+
+from aecodec import weights
+from aecodec.networks.export import load_float_model
+
+
+def without(folder: Path, names: tuple[str, ...], target: Path) -> str:
+    """A copy of a weights folder that lacks tensors."""
+    data = save({name: array for name, array in load((folder / weights.TENSORS).read_bytes()).items() if name not in names})
+    card = weights.tomllib.loads((folder / weights.CARD).read_text("utf-8")) | {"sha256": weights.content_hash(data)}
+    target.mkdir()
+    (target / weights.TENSORS).write_bytes(data)
+    (target / weights.CARD).write_text(tomli_w.dumps(card), "utf-8")
+    return str(target)
+
+
+def test_weights_of_before_there_was_lapping_do_not_lap(tiny, tmp_path):
+    """Files that were written with them must look as they always did."""
+    old = weights.load(without(tiny[1], weights.LAPPING, tmp_path / "old"))
+    model = load_float_model(old)
+    for part in (model.analysis, model.synthesis):
+        assert np.array_equal(part.lap.weight[:, :, 0, 0].detach().numpy(), np.eye(16))
+
+
+def test_a_restoring_encoder_without_lapping_laps_as_its_decoders_own(tiny, restorers, tmp_path):
+    """What it does not have is the decoder's, and not the identity."""
+    encoder = without(Path(restorers["denoise"]), weights.LAPPING, tmp_path / "encoder")
+    whole = weights.restoring(encoder, str(tiny[1]))
+    own = weights.load(str(tiny[1])).tensors["analysis.lap.weight"]
+    assert np.array_equal(whole.tensors["analysis.lap.weight"], own)
+    assert not np.array_equal(own[:, :, 0, 0], np.eye(16))
