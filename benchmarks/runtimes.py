@@ -41,16 +41,16 @@ class Int8Transforms(OpenVinoTransforms):
         super().__init__(weights, threads, bfloat16=True)
         self._ranges = ranges
 
-    def _conv(self, name, x, order=lambda weight: weight, *, outputs=slice(None), stride=1, pad=None):
+    def _conv(self, name, x, order=lambda weight: weight, *, stride=1, pad=None):
         if name not in self._ranges:
-            return super()._conv(name, x, order, outputs=outputs, stride=stride, pad=pad)
-        weight = np.ascontiguousarray(order(self._tensors[f"{name}.weight"].astype(np.float32))[outputs])
+            return super()._conv(name, x, order, stride=stride, pad=pad)
+        weight = np.ascontiguousarray(order(self._tensors[f"{name}.weight"].astype(np.float32)))
         pad = weight.shape[-1] // 2 if pad is None else pad
         x = quantised(x, *np.float32(self._ranges[name]).reshape(2, 1, 1, 1, 1), 256)
         largest = np.abs(weight).max((1, 2, 3), keepdims=True)
         weight = quantised(ops.constant(weight), -largest, largest, 255)
         y = ops.convolution(x, weight, [stride] * 2, [pad] * 2, [pad] * 2, [1, 1])
-        bias = self._tensors[f"{name}.bias"].astype(np.float32)[outputs]
+        bias = self._tensors[f"{name}.bias"].astype(np.float32)
         return ops.add(y, ops.constant(np.ascontiguousarray(bias[None, :, None, None])))
 
 
