@@ -135,6 +135,21 @@ def encoder_with_more_latents(state: dict[str, Tensor], own: dict[str, Tensor], 
     return result
 
 
+def encoder_before_new_decoder(
+    state: dict[str, Tensor], old: dict[str, Tensor], own: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """A restoring encoder's state, with as many latents as a decoder has, as that decoder's ``own`` encoder and what it has
+    learnt beyond the one of an ``old`` decoder."""
+    state, old = (encoder_with_more_latents(each, own, len(own["analysis.klt.weight"])) for each in (state, old))
+    result = dict(state)
+    for name in state.keys() & old.keys() & own.keys():
+        moved = own[name] - old[name]
+        if name == "analysis.stem.weight":
+            moved = F.pad(moved, (0, 0, 0, 0, 0, state[name].shape[1] - moved.shape[1]))
+        result[name] = state[name] + moved
+    return result
+
+
 def encoder_for(state: dict[str, Tensor], model: Model) -> dict[str, Tensor]:
     """A whole model's ``state`` for a ``model`` with more input channels or residual blocks in its analysis.
 

@@ -24,7 +24,7 @@ from aecodec.restore import fill, hint
 from aecodec.restore.damage import Gaussian, draw_mask, draw_noise
 from aecodec.training import data
 from aecodec.training.distortion import DISTORTIONS, mse
-from aecodec.training.growth import encoder_for, encoder_with_more_latents
+from aecodec.training.growth import encoder_before_new_decoder, encoder_for, encoder_with_more_latents
 from aecodec.training.loop import checkpoint_of, lambda_at, noise_lambda_at
 from aecodec.training.settings import Settings
 from aecodec.weights import is_of_encoder, load, load_any
@@ -57,7 +57,11 @@ class Restoration:
         start = self.state
         if self.settings.init is not None:
             encoder = _encoder_state(self.settings.init)
-            start = {**start, **encoder_with_more_latents(encoder, start, model.arch.latents)}
+            if self.settings.init_decoder is None:
+                encoder = encoder_with_more_latents(encoder, start, model.arch.latents)
+            else:
+                encoder = encoder_before_new_decoder(encoder, import_tensors(load(self.settings.init_decoder)), start)
+            start = {**start, **encoder}
         model.load_state_dict(encoder_for(start, model))
         model.requires_grad_(False)
         model.quantiser.counting = False

@@ -32,7 +32,8 @@ class Settings:
     task: what is trained, the codec or, for restoration, an encoder alone, before the networks of ``decoder`` (weights, a
     name or a folder), which stay as they are; distil: the share of a run, at its start, with the distance of latents as
     loss; curriculum: the share after which the damage is as heavy as it gets.  ``architecture`` then has only what differs
-    from the decoder's own encoder, and ``init`` is an earlier encoder.
+    from the decoder's own encoder, ``init`` is an earlier encoder, and init_decoder the weights that it was trained before,
+    where these are others: then the run starts from the decoder's own encoder and what ``init`` has beyond that of those.
     """
 
     data: tuple[str, ...]
@@ -64,6 +65,7 @@ class Settings:
     decoder: str = "photo"
     distil: float = 0.4
     curriculum: float = 0.3
+    init_decoder: str | None = None
     architecture: Architecture = field(default_factory=Architecture)
 
     def to_dict(self) -> dict[str, Any]:
@@ -134,6 +136,8 @@ def _check(settings: Settings) -> None:
     for key in ("optimiser", "task", "distortion"):
         if getattr(settings, key) not in (known := get_args(get_type_hints(Settings)[key])):
             raise SettingsError(f"{key} must be one of {', '.join(known)}, not {getattr(settings, key)!r}")
+    if settings.init_decoder is not None and (settings.init is None or settings.task == "compress"):
+        raise SettingsError("init_decoder goes with the init of a restoring encoder")
     for key in ("distil", "curriculum"):
         if not 0 <= getattr(settings, key) <= 1:
             raise SettingsError(f"{key} must be a share of the run, 0..1, not {getattr(settings, key)}")

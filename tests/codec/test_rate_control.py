@@ -85,10 +85,10 @@ def test_easy_targets_take_the_best_and_the_smallest():
     assert smallest_above(lambda rate: 50 + rate, float, 3, "it") == 50
 
 
-@pytest.mark.parametrize("share", [0.05, 0.3, 0.8])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.8])
 def test_sizes_of_a_real_picture(photo, share):
     """The codec's own sizes, steps and dents and all, lie within 2 % under the target."""
-    encoder = Encoder(photo(256, 192))  # streams grow by 4 bytes, with dents of 16: too much where they have 500
+    encoder = Encoder(photo(384, 288))  # streams grow by 4 bytes, with dents of 16: too much where they have 500
     smallest, largest = (len(encoder.encode(rate).data) for rate in (0, MAX_INDEX))
     target = smallest + share * (largest - smallest)
     size = len(largest_below(encoder.encode, lambda e: len(e.data), target, "it").data)

@@ -15,7 +15,7 @@ from aecodec.networks.export import load_float_model
 def without(folder: Path, names: tuple[str, ...], target: Path) -> str:
     """A copy of a weights folder that lacks tensors."""
     data = save({name: array for name, array in load((folder / weights.TENSORS).read_bytes()).items() if name not in names})
-    card = weights.tomllib.loads((folder / weights.CARD).read_text("utf-8")) | {"sha256": weights.content_hash(data)}
+    card = weights.read_card(folder) | {"sha256": weights.content_hash(data)}
     target.mkdir()
     (target / weights.TENSORS).write_bytes(data)
     (target / weights.CARD).write_text(tomli_w.dumps(card), "utf-8")

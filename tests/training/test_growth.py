@@ -14,7 +14,13 @@ from aecodec.errors import AecodecError
 from aecodec.networks.model import Model
 from aecodec.networks.transforms import KLT_STEP, set_klt
 from aecodec.training.data import Pictures
-from aecodec.training.growth import encoder_for, encoder_with_more_latents, fit_scales, with_more_latents
+from aecodec.training.growth import (
+    encoder_before_new_decoder,
+    encoder_for,
+    encoder_with_more_latents,
+    fit_scales,
+    with_more_latents,
+)  # fmt: skip
 from aecodec.training.klt import block_covariance, further_components, principal_components
 from aecodec.training.loop import Run, to_tensor
 from aecodec.training.settings import make
@@ -167,3 +173,19 @@ def test_a_restoring_encoder_follows_its_decoder(old, grown, x):
     y.unflatten(1, (4, -1))[:, :, 8:] = 0
     before = small.hyper_analysis(y.unflatten(1, (4, -1))[:, :, :8].flatten(1, 2), position[:1])
     assert torch.allclose(large.hyper_analysis(y, position[:1]), before, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_restoring_encoder_moves_with_its_decoder(old, grown):
+    """A decoder that was trained on has another encoder, and what was learnt beyond the old one's should hold beyond its."""
+    small = Model(replace(OLD, inputs=4)).eval()
+    learnt = {name: value for name, value in encoder_for(old.state_dict(), small).items() if is_of_encoder(name)}
+    own = {name: value + 0.1 if value.is_floating_point() else value for name, value in grown.state_dict().items()}
+    moved = encoder_before_new_decoder(learnt, old.state_dict(), own)
+    for name in filter(is_of_encoder, own):  # nothing learnt: the new decoder's own encoder, deaf to the hint
+        assert torch.allclose(moved[name][:, : own[name].shape[1]] if own[name].ndim > 1 else moved[name], own[name])
+    assert not moved["analysis.stem.weight"][:, own["analysis.stem.weight"].shape[1] :].any()
+    for name in ("analysis.stem.weight", "analysis.blocks_8.0.conv1.weight", "analysis.klt.weight", "analysis.gate.bias"):
+        more = {**learnt, name: learnt[name] + 0.5}
+        change = encoder_before_new_decoder(more, old.state_dict(), own)[name] - moved[name]
+        assert torch.allclose(change.sum(), torch.tensor(0.5 * learnt[name].numel()), rtol=1e-3)

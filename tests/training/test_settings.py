@@ -20,6 +20,8 @@ from aecodec.training.settings import SettingsError, make, read
         ({"data": "x", "steps": 1, "crop": 100}, "multiple of 64"),
         ({"data": "x", "steps": 1, "held_out": 1}, "held_out"),
         ({"data": "x", "steps": 1, "linear_rate": -0.5}, "linear_rate"),
+        ({"data": "x", "steps": 1, "init": "photo", "init_decoder": "photo"}, "init_decoder"),
+        ({"data": "x", "steps": 1, "task": "denoise", "init_decoder": "photo"}, "init_decoder"),
         ({"data": "x", "steps": 1, "architecture": {"latents": 30}}, "multiple of 4"),
         ({"data": "x", "steps": 1, "architecture": {"width": 30}}, "width"),
     ],
