@@ -20,7 +20,7 @@ from aecodec.training.growth import (
     encoder_with_more_latents,
     fit_scales,
     with_more_latents,
-)  # fmt: skip
+)
 from aecodec.training.klt import block_covariance, further_components, principal_components
 from aecodec.training.loop import Run, to_tensor
 from aecodec.training.settings import make
