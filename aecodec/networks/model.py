@@ -57,6 +57,24 @@ def gaussian_bits(x: Tensor, log_scale: Tensor) -> Tensor:
     return _GaussianBits.apply(x, log_scale)
 
 
+def with_noise(x: Tensor) -> Tensor:
+    """x and uniform noise as wide as a unit bin."""
+    return x + torch.rand_like(x) - 0.5
+
+
+def training_bits(y: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    """Bits of latents y, of the shape of all three, with noise in place of quantisation; the gradients are of two kinds.
+
+    That of y is of the noisy bits, which makes transforms that round well.  Those of mean and scale are of y without noise,
+    for the coder does not quantise noisy latents either: it costs less rate at low qualities (docs/training.md).
+    """
+    noisy = with_noise((y - mean.detach()) / BIN)
+    log_scale = log_scale.clamp(LOG_SCALE_FLOOR, LOG_SCALE_TOP) - math.log(BIN)
+    bits = gaussian_bits(noisy, log_scale.detach())
+    exact = gaussian_bits((y.detach() - mean) / BIN, log_scale)
+    return bits + (exact - exact.detach())
+
+
 @dataclass
 class Output:
     """One training pass: reconstruction (B, 3, H, W) and bits (B,) of latents and hyper-latents."""
@@ -112,7 +130,7 @@ class Model(FloatModel):
         y = self.analysis(x, position) * gain
         z = self.hyper_analysis(y, position)
         hyper_log_scale = interpolate(self.hyper_scale, position)
-        z_noisy, z_hat = (self._noise(z), round_half_up(z)) if self.training else (z.round(), z.round())
+        z_noisy, z_hat = (with_noise(z), round_half_up(z)) if self.training else (z.round(), z.round())
         hyper_bits = gaussian_bits(z_noisy, hyper_log_scale)
         features = self.hyper_synthesis(z_hat, position)
 
@@ -126,18 +144,12 @@ class Model(FloatModel):
             mean = mean * gain_part
             if quantised:
                 mean = round_half_up(mean * 2.0**MEAN_FRAC) * 2.0**-MEAN_FRAC
-            residual = y_part - mean
-            value, step_bits = self.quantiser(residual, log_scale)
+            value, step_bits = self.quantiser(y_part - mean, log_scale)
             if self.training:
-                log_scale = log_scale.clamp(LOG_SCALE_FLOOR, LOG_SCALE_TOP)
-                step_bits = gaussian_bits(self._noise(residual / BIN), log_scale - math.log(BIN))
+                step_bits = training_bits(y_part, mean, log_scale)
             bits = bits + step_bits.sum((0, 2, 3, 4))
             parts.append(value + mean)
             contexts.append(compand(parts[-1], quantised).to(features.dtype))
         y_hat = join_steps(parts).to(memory_format=torch.channels_last)
         picture = self.synthesis(y_hat * self.inverse_gain(position), position)
         return Output(picture, bits, hyper_bits.sum((1, 2, 3)))
-
-    @staticmethod
-    def _noise(x: Tensor) -> Tensor:
-        return x + torch.rand_like(x) - 0.5

@@ -75,9 +75,9 @@ def crop(array: np.ndarray, size: int, top: int, left: int) -> np.ndarray:
 def batch(pictures: Pictures, count: int, size: int, rng: np.random.Generator) -> np.ndarray:
     """(count, size, size, 3) uint8: random crops, mirrored and transposed at random.
 
-    A picture is drawn with the square root of its area as weight: large ones have more to show, but not in proportion.
+    A picture is drawn with its area as weight: every pixel is one to be stored.
     """
-    weights = np.sqrt([array.shape[0] * array.shape[1] for array in pictures.arrays])
+    weights = np.array([array.shape[0] * array.shape[1] for array in pictures.arrays], float)
     out = np.empty((count, size, size, 3), np.uint8)
     for i, choice in enumerate(rng.choice(len(weights), count, p=weights / weights.sum())):
         array = pictures.arrays[choice]

@@ -2,9 +2,8 @@
 
 What is trained, and on what, is a ``Task``: the codec, or an encoder for damaged pictures (``restoration.py``).
 
-The loss of a crop at quality q is ``(R + lambda * D) / sqrt(lambda)`` with ``lambda = NOISE_LAMBDA * lambda(q)``: R in bits
-per pixel, D the distortion.  The optimum of R + lambda D grows about as the square root of lambda, so no quality dominates
-the sum.
+The loss of a crop at quality q is ``(R + lambda * D) / sqrt(lambda)`` with ``lambda = lambda(q)``: R in bits per pixel, D the
+distortion.  The optimum of R + lambda D grows about as the square root of lambda, so no quality dominates the sum.
 """
 
 from __future__ import annotations
@@ -47,9 +46,6 @@ LOG_EVERY = 100
 GROWTH_CROPS = 16  # that new latents' scales are fitted to
 RECOUNT_CROPS, RECOUNTS = 32, 2
 SPIKE = 8.0  # a gradient this many times its running median is not applied
-# Losses have rates of noise in place of quantisation.  Weights trained with lambda ended where the coder's own -dR/dD was
-# 1.2 (top quality) to 1.7 (lowest) times it.  So they are trained with less.
-NOISE_LAMBDA = 0.6
 # What the linear paths' weights are trained in; the synthesis' by the spread of the latent that they multiply.  With the
 # networks' units they would move by many quantiser steps at once.
 ANALYSIS_UNIT, SYNTHESIS_UNIT, LAPPING_UNIT = 5.0, 0.025, 5.0
@@ -71,11 +67,6 @@ class Progress:
 def lambda_at(position: Tensor) -> Tensor:
     """Lagrangians (B,) at knot positions (B,)."""
     return LAMBDA_MIN * torch.exp(math.log(LAMBDA_MAX / LAMBDA_MIN) * position / INTERVALS)
-
-
-def noise_lambda_at(position: Tensor) -> Tensor:
-    """Lagrangians (B,) at knot positions (B,) for a rate that is of noise; see NOISE_LAMBDA."""
-    return NOISE_LAMBDA * lambda_at(position)
 
 
 def new_model(settings: Settings, pictures: data.Pictures, rng: np.random.Generator) -> Model:
@@ -180,7 +171,7 @@ def recount(model: Model, x: Tensor) -> None:
 
 def lagrangian(rate: Tensor, distortion: Tensor, position: Tensor) -> Tensor:
     """The loss of rates and distortions (B,) at knot positions (B,), as at the top of this page."""
-    factor = noise_lambda_at(position)
+    factor = lambda_at(position)
     return ((rate + factor * distortion) / (factor / LAMBDA_UNIT).sqrt()).mean()
 
 

@@ -25,7 +25,7 @@ from aecodec.restore.damage import Gaussian, draw_mask, draw_noise
 from aecodec.training import data
 from aecodec.training.distortion import DISTORTIONS, mse
 from aecodec.training.growth import encoder_before_new_decoder, encoder_for, encoder_with_more_latents
-from aecodec.training.loop import checkpoint_of, lambda_at, noise_lambda_at
+from aecodec.training.loop import checkpoint_of, lambda_at
 from aecodec.training.settings import Settings
 from aecodec.weights import is_of_encoder, load, load_any
 
@@ -83,7 +83,7 @@ class Restoration:
         if phase:
             rate, distortion = self.measure(model, x, position)
             # in the logarithm: heavy damage leaves an error that no encoder undoes, and would hide all else in a mean
-            return (rate + noise_lambda_at(position) * distortion).log().mean(), rate
+            return (rate + lambda_at(position) * distortion).log().mean(), rate
         damaged, clean = x[:, :INPUTS], x[:, INPUTS:]
         with torch.autocast(x.device.type, torch.bfloat16):
             error = model.analysis(damaged, position) - self.own(clean, position)

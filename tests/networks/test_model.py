@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from aecodec.networks.context import join_steps, split_steps
-from aecodec.networks.model import gaussian_bits
+from aecodec.networks.model import BIN, gaussian_bits, training_bits
 
 
 def test_splitting_into_steps_loses_and_moves_nothing():
@@ -22,3 +24,20 @@ def test_the_derivative_of_the_bits_is_that_of_their_value():
     x = torch.tensor([0.0, 0.3, -0.7, 2.0, -5.0, 20.0], dtype=torch.double, requires_grad=True)
     log_scale = torch.tensor([1.0, 0.2, 1.5, 2.0, 3.0, 4.5], dtype=torch.double, requires_grad=True)
     assert torch.autograd.gradcheck(gaussian_bits, (x, log_scale))
+
+
+def test_noise_is_for_the_transforms_alone():
+    """Means and scales that learn of noisy latents cost rate; transforms that learn of anything else round badly."""
+    given = [torch.linspace(-1, 1, 64), torch.linspace(-0.2, 0.3, 64), torch.linspace(0, 2, 64)]
+    gradients = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        y, mean, log_scale = (value.clone().requires_grad_() for value in given)
+        training_bits(y, mean, log_scale).sum().backward()
+        gradients.append((y.grad, mean.grad, log_scale.grad))
+    (noisy, *first), (other, *second) = gradients
+    assert not torch.allclose(noisy, other)
+    mean, log_scale = (value.clone().requires_grad_() for value in given[1:])
+    gaussian_bits((given[0] - mean) / BIN, log_scale - math.log(BIN)).sum().backward()
+    for ours, theirs in zip((*first, *second), (mean.grad, log_scale.grad) * 2):
+        assert torch.allclose(ours, theirs)
