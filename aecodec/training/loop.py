@@ -2,7 +2,7 @@
 
 What is trained, and on what, is a ``Task``: the codec, or an encoder for damaged pictures (``restoration.py``).
 
-The loss of a crop at quality q is ``(R + lambda * D) / sqrt(lambda)`` with ``lambda = lambda(q)``: R in bits per pixel, D the
+The loss of a crop at quality q is ``(R + lambda * D) / sqrt(lambda)`` with its Lagrangian lambda: R in bits per pixel, D the
 distortion.  The optimum of R + lambda D grows about as the square root of lambda, so no quality dominates the sum.
 """
 

@@ -27,7 +27,7 @@ def test_the_derivative_of_the_bits_is_that_of_their_value():
 
 
 def test_noise_is_for_the_transforms_alone():
-    """Means and scales that learn of noisy latents cost rate; transforms that learn of anything else round badly."""
+    """Means and scales that learn from noisy latents cost rate, and so do transforms that learn from symbols."""
     given = [torch.linspace(-1, 1, 64), torch.linspace(-0.2, 0.3, 64), torch.linspace(0, 2, 64)]
     gradients = []
     for seed in (0, 1):
