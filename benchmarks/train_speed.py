@@ -4,6 +4,7 @@
 
 Times one run's own training step, part by part; on a GPU each part is waited for, so their sum is a little more than
 what a run takes.  Batches are made in a thread beside it; "making a batch" is how long that takes, and no part of the sum.
+Where steps are captured in a CUDA graph, which has no parts, the rate of these follows.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 
 from aecodec.networks.complexity import kmac_per_pixel
 from aecodec.training import loop
+from aecodec.training.captured import WARM_UP
 from aecodec.training.settings import make
 
 
@@ -34,7 +36,7 @@ def main() -> None:
     arguments = vars(parser.parse_args())
     arguments["steps"] += 5  # to warm up
     with tempfile.TemporaryDirectory() as folder:
-        run = loop.Run(make({**arguments, "held_out": 0.0}), Path(folder), print)
+        run = loop.Run(make({**arguments, "held_out": 0.0, "hyper_warm_up": arguments["steps"]}), Path(folder), print)
         parts, drawing = collections.defaultdict(list), []
         for module, name, part in (
             (Future, "result", "waiting"), (loop, "rate_and_distortion", "forward"), (torch.Tensor, "backward", "backward"),
@@ -46,6 +48,7 @@ def main() -> None:
         for _ in range(arguments["steps"]):
             whole()
             run.step += 1
+        captured = captured_rate(run, arguments["steps"]) if run._can_capture else None
     medians = {part: statistics.median(values[5:]) for part, values in parts.items()}
     step = medians.pop("step")
     pixels = arguments["batch"] * arguments["crop"] ** 2
@@ -55,6 +58,20 @@ def main() -> None:
     for part, seconds in {**medians, "rest": step - sum(medians.values())}.items():
         print(f"{part:10} {1000 * seconds:7.1f} ms {seconds / step:6.1%}")
     print(f"making a batch {1000 * statistics.median(drawing):.1f} ms")
+    if captured is not None:
+        print(f"captured: {captured:.2f} steps/s")
+
+
+def captured_rate(run: loop.Run, steps: int) -> float:
+    """Steps a second, after those that are needed to capture one."""
+    for count in (WARM_UP + 1, steps):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(count):
+            run._train_step()
+            run.step += 1
+        torch.cuda.synchronize()
+    return steps / (time.perf_counter() - start)
 
 
 def timed(function, seconds: list[float], device: torch.device):

@@ -34,14 +34,12 @@ class ContextStep(nn.Module):
         stacked by phase."""
         x = features if context is None else torch.cat([features.to(context.dtype), context], 1)
         x = self.hidden(self.gather(self.mix(x, position), position), position)
-        weight = self.out.quantised_weight().unflatten(0, (2, STEPS, -1))
-        bias = interpolate(self.out.bias, position).unflatten(1, (2, STEPS, -1))
+        weights = self.out.quantised_weight().unflatten(0, (2, STEPS, -1)).unbind(1)
+        biases = interpolate(self.out.bias, position).unflatten(1, (2, STEPS, -1)).unbind(2)
         raw = []
-        for phase in range(4):
+        for phase, part in enumerate(_phases(x).unbind()):
             group = group_of(self.step, phase)
-            y = self.out.convolve(x[:, :, phase // 2 :: 2, phase % 2 :: 2], weight[:, group].flatten(0, 1),
-                                  bias[:, :, group].flatten(1, 2))
-            raw.append(y)
+            raw.append(self.out.convolve(part, weights[group].flatten(0, 1), biases[group].flatten(1, 2)))
         mean, scale = torch.stack(raw).chunk(2, 2)
         if self.out.quantise:
             mean = round_half_up(mean * 2.0**RAW_MEAN_FRAC) * 2.0**-RAW_MEAN_FRAC
@@ -51,19 +49,21 @@ class ContextStep(nn.Module):
 
 def split_steps(y: Tensor) -> list[Tensor]:
     """(B, M, h, w) to one (4, B, M/4, h/2, w/2) per step, stacked by phase."""
-    groups = y.chunk(STEPS, 1)
-    phases = [(phase // 2, phase % 2) for phase in range(4)]
-    return [
-        torch.stack([groups[group_of(step, 2 * i + j)][:, :, i::2, j::2] for i, j in phases]) for step in range(STEPS)
-    ]
+    parts = _phases(y).unflatten(2, (STEPS, -1)).transpose(1, 2).flatten(0, 1).unbind()  # by phase, then group
+    return [torch.stack([parts[STEPS * phase + group_of(step, phase)] for phase in range(4)]) for step in range(STEPS)]
+
+
+def _phases(x: Tensor) -> Tensor:
+    """(B, C, h, w) to (4, B, C, h/2, w/2)."""
+    return x.unflatten(2, (-1, 2)).unflatten(4, (-1, 2)).permute(3, 5, 0, 1, 2, 4).flatten(0, 1)
 
 
 def join_steps(parts: list[Tensor]) -> Tensor:
     """The inverse of ``split_steps``; steps that are missing at the end are zero."""
     zero = torch.zeros_like(parts[0][0])
     phases = []
-    for phase in range(4):
-        by_group = {group_of(step, phase): part[phase] for step, part in enumerate(parts)}
+    for phase, of_steps in enumerate(zip(*(part.unbind() for part in parts))):
+        by_group = {group_of(step, phase): part for step, part in enumerate(of_steps)}
         phases.append(torch.cat([by_group.get(group, zero) for group in range(STEPS)], 1))
     _, b, m, h, w = (4, *phases[0].shape)
     return torch.stack(phases).reshape(2, 2, b, m, h, w).permute(2, 3, 4, 0, 5, 1).reshape(b, m, 2 * h, 2 * w)

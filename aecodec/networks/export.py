@@ -1,8 +1,8 @@
 """A trained model to the tensors of a weights file, and the float half of it back.
 
-The transforms are stored in float16, and what only a writer needs of them in int8: a file's encoder may be a little coarser
-than the one that was trained, while its decoder is what every reader shares.  The entropy path is stored as the integers
-that it computes with, and nothing else of it is kept: the file cannot disagree with what is coded.
+The transforms' networks are stored in int8, their linear paths, which the picture itself goes through, in float16.  The
+entropy path is stored as the integers that it computes with, and nothing else of it is kept: the file cannot disagree with
+what is coded.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from aecodec.networks.integer import IntegerConv2d, weight_exponents
 from aecodec.networks.model import FloatModel, Model
 from aecodec.weights import CARD, SCALE, TENSORS, Weights, content_hash, is_of_encoder
 
-LINEAR = ("analysis.klt.weight", "analysis.lap.weight")  # the picture itself goes through these
+LINEAR = ("analysis.klt.weight", "analysis.lap.weight", "synthesis.klt.weight", "synthesis.lap.weight", "synthesis.spread")
 COUNTED_BEFORE = 1e5  # symbols that each coding table of a weights file stands for where training goes on from it
 
 
@@ -45,7 +45,7 @@ def _float_tensors(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """What a weights file holds of float layers: float16, or int8 and a scale where ``weights.expand`` takes it back."""
     tensors = {}
     for name, value in state.items():
-        if is_of_encoder(name) and value.ndim == 4 and name not in LINEAR:
+        if value.ndim == 4 and name not in LINEAR:
             scale = (value.abs().amax((1, 2, 3)) / 127).clamp_min(1e-6).half()
             tensors[name] = torch.round(value / scale.float()[:, None, None, None]).clamp(-127, 127).to(torch.int8)
             tensors[name + SCALE] = scale

@@ -25,6 +25,10 @@ from aecodec.codec.integer import (
     WEIGHT_MAX,
 )
 from aecodec.codec.quality import KNOTS
+from aecodec.networks.fused import is_fused
+
+
+_COMPAND_UNIT, _COMPAND_TOP = COMPAND_STEPS * 2.0**-COMPAND_FRAC, COMPAND_MAX * 2.0**-COMPAND_FRAC
 
 
 class _Round(torch.autograd.Function):
@@ -55,6 +59,12 @@ class _Activation(torch.autograd.Function):
     @staticmethod
     def forward(ctx, y: Tensor, quantise: bool, dtype: torch.dtype) -> Tensor:
         top = ACTIVATION_MAX * 2.0**-ACTIVATION_FRAC
+        if is_fused(y):
+            from aecodec.networks import integer_triton
+
+            y = _dense(y)
+            ctx.save_for_backward(y)
+            return integer_triton.activation(y, top, 2.0**ACTIVATION_FRAC, quantise, dtype)
         out = y.clamp(0, top)
         ctx.save_for_backward(y)
         if quantise:
@@ -64,15 +74,73 @@ class _Activation(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
         (y,) = ctx.saved_tensors
-        return grad * ((y > 0) & (y < ACTIVATION_MAX * 2.0**-ACTIVATION_FRAC)), None, None
+        top = ACTIVATION_MAX * 2.0**-ACTIVATION_FRAC
+        if is_fused(y):
+            from aecodec.networks import integer_triton
+
+            return integer_triton.activation_slope(y, grad, top), None, None
+        return grad * ((y > 0) & (y < top)), None, None
+
+
+class _OnGrid(torch.autograd.Function):
+    """Weights on the grids of their output channels; the gradient passes."""
+
+    @staticmethod
+    def forward(ctx, weight: Tensor, input_max: int) -> Tensor:
+        if is_fused(weight):
+            from aecodec.networks import integer_triton
+
+            total = SUM_LIMIT / input_max - weight[0].numel()
+            return integer_triton.on_grid(_dense(weight), WEIGHT_MAX, total, MAX_EXPONENT)
+        scale = torch.exp2(weight_exponents(weight, input_max))[:, None, None, None]
+        return torch.floor(weight * scale + 0.5) / scale
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+        return grad, None
+
+
+class _CompandOnDevice(torch.autograd.Function):
+    """``compand`` on a CUDA device."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, quantise: bool) -> Tensor:
+        from aecodec.networks import integer_triton
+
+        x = _dense(x.float())
+        ctx.save_for_backward(x)
+        return integer_triton.compand(x, _COMPAND_UNIT, _COMPAND_TOP, 2.0**COMPAND_FRAC, quantise)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+        from aecodec.networks import integer_triton
+
+        return integer_triton.compand_slope(*ctx.saved_tensors, grad, _COMPAND_UNIT, _COMPAND_TOP), None
+
+
+def _dense(x: Tensor) -> Tensor:
+    """A tensor whose elements fill its memory, in whichever order."""
+    if x.is_contiguous() or (x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)):
+        return x
+    return x.contiguous()
 
 
 def interpolate(table: Tensor, position: Tensor) -> Tensor:
     """Rows of a (KNOTS, C) table at fractional knot positions (B,) -> (B, C, 1, 1)."""
-    low = position.floor().clamp(0, KNOTS - 2)
-    fraction = (position - low).unsqueeze(1)
-    low = low.long()
-    return torch.lerp(table[low], table[low + 1], fraction)[:, :, None, None]
+    return (_shares(position)[:, :, None] * table).sum(1)[:, :, None, None]
+
+
+_last: tuple[Tensor, Tensor] | None = None
+
+
+def _shares(position: Tensor) -> Tensor:
+    """(B, KNOTS) what each knot counts for at a position (B,); kept, for all tables of a model are read at one."""
+    global _last
+    last = _last
+    if last is None or last[0] is not position:
+        knots = torch.arange(KNOTS, device=position.device)
+        last = _last = position, (1 - (position[:, None] - knots).abs()).clamp_min(0)
+    return last[1]
 
 
 def weight_exponents(weight: Tensor, input_max: int) -> Tensor:
@@ -110,8 +178,7 @@ class IntegerConv2d(nn.Module):
         """Weights on their grids, or as they are in the float twin."""
         if not self.quantise:
             return self.weight
-        scale = torch.exp2(weight_exponents(self.weight, self.input_max))[:, None, None, None]
-        return round_half_up(self.weight * scale) / scale
+        return _OnGrid.apply(self.weight, self.input_max)
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """The layer with given weights (O, I, k, k) and biases (B, O, 1, 1); raw outputs are not yet rounded.
@@ -131,9 +198,9 @@ def compand(x: Tensor, quantise: bool = True) -> Tensor:
 
     Rates differ by a factor of 17 in step size; in the logarithm that is an offset, which the biases can follow.
     """
-    y = torch.sign(x) * torch.log2(1 + x.abs()) * (COMPAND_STEPS * 2.0**-COMPAND_FRAC)
-    limit = COMPAND_MAX * 2.0**-COMPAND_FRAC
-    y = y.clamp(-limit, limit)
+    if is_fused(x):
+        return _CompandOnDevice.apply(x, quantise)
+    y = (torch.sign(x) * torch.log2(1 + x.abs()) * _COMPAND_UNIT).clamp(-_COMPAND_TOP, _COMPAND_TOP)
     if quantise:
         scale = 2.0**COMPAND_FRAC
         y = torch.sign(y) * round_half_up(y.abs() * scale) / scale

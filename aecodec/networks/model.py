@@ -15,12 +15,14 @@ from aecodec.codec.partition import STEPS
 from aecodec.codec.quality import KNOTS, LAMBDA_MAX, LAMBDA_MIN
 from aecodec.codec.trellis import STEP_SIZE
 from aecodec.networks.context import ContextStep, join_steps, split_steps
+from aecodec.networks.fused import is_fused
 from aecodec.networks.hyperprior import HyperAnalysis, HyperSynthesis
 from aecodec.networks.integer import IntegerConv2d, compand, interpolate, round_half_up
 from aecodec.networks.quantiser import DependentQuantiser
 from aecodec.networks.transforms import Analysis, Gain, Synthesis
 
 PROBABILITY_FLOOR = 1e-9
+UNIT = 1 / (SCALE_MIN * math.sqrt(2))  # of erfc's argument, at log_scale 0
 BIN = 2 * STEP_SIZE  # the distance of two points of one quantiser: what a symbol's rate depends on
 LAMBDA_UNIT = 0.018  # the lambda whose best step is KLT_STEP; gains start at sqrt(lambda / LAMBDA_UNIT)
 LOG_SCALE_TOP = 63 / 8  # nats above SCALE_MIN
@@ -32,7 +34,13 @@ class _GaussianBits(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, log_scale: Tensor) -> Tensor:
-        inverse = torch.exp(-log_scale) * (1 / (SCALE_MIN * math.sqrt(2)))
+        if is_fused(x):
+            from aecodec.networks import gaussian_triton
+
+            x, log_scale = x.float().contiguous(), log_scale.float().expand_as(x).contiguous()
+            ctx.save_for_backward(x, log_scale)
+            return gaussian_triton.bits(x, log_scale, UNIT, PROBABILITY_FLOOR)
+        inverse = torch.exp(-log_scale) * UNIT
         size = x.abs()
         low = (size - 0.5) * inverse
         high = low + inverse
@@ -42,6 +50,10 @@ class _GaussianBits(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+        if is_fused(grad):
+            from aecodec.networks import gaussian_triton
+
+            return gaussian_triton.slopes(*ctx.saved_tensors, grad.contiguous(), UNIT, PROBABILITY_FLOOR)
         x, low, high, inverse, p = ctx.saved_tensors
         at_low = torch.exp(-low.square())
         at_high = torch.exp(-high.square())

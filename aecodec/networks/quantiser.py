@@ -11,28 +11,39 @@ from torch import Tensor, nn
 from aecodec.codec import tables, trellis
 from aecodec.codec.gaussian import LEVELS, LEVELS_PER_NAT
 from aecodec.codec.latents import DISTORTION, RESIDUAL_MAX
+from aecodec.networks.fused import is_fused
 
 FORGET = 0.9997  # of the counts, each time that something is counted
 REFRESH = 400  # counts between two updates of the costs
+UNCODED = 4096  # places that latents are counted in that are not coded
 
 
 class DependentQuantiser(nn.Module):
-    """Residuals to the values that the coder would choose.  It counts its symbols: the counts become the coding tables."""
+    """Residuals to the values that the coder would choose.  It counts its symbols: the counts become the coding tables.
+
+    On a CUDA device with Triton it stays there (``trellis_triton.py``) and can be captured in a graph; what symbols cost is
+    then brought up to date by ``refresh`` alone.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("counts", torch.zeros(tables.QUANTISERS, LEVELS, tables.COUNTED + 1, dtype=torch.float64))
+        shape = (tables.QUANTISERS, LEVELS, tables.COUNTED + 1)
+        self.register_buffer("counts", torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("costs", torch.zeros(shape), persistent=False)  # in bits
         self.counting = True
-        self._age = 0
-        self._costs: np.ndarray | None = None
+        self._age: int | None = None  # what was counted since the costs were first asked for
 
     def frequencies(self) -> np.ndarray:
         """The coding tables that the counts ask for; see ``tables.frequencies``."""
         return tables.frequencies(self.counts.cpu().numpy())
 
+    def refresh(self) -> None:
+        """From now on symbols cost what the counts so far say."""
+        self.costs.copy_(torch.from_numpy(tables.costs(self.frequencies())))
+
     def renew(self) -> None:
-        """From now on symbols cost what the counts so far say, and are counted anew."""
-        self._costs = tables.costs(self.frequencies())
+        """As ``refresh``, and symbols are counted anew."""
+        self.refresh()
         self.counts.zero_()
         self._age = 1
 
@@ -43,32 +54,52 @@ class DependentQuantiser(nn.Module):
         residual (a straight-through estimator).  Symbols are counted where gradients are on, unless ``counting`` is off.
         """
         level = (log_scale.detach() * LEVELS_PER_NAT).round().clamp(0, LEVELS - 1).to(torch.uint8)
-        coded = level > 0
-        at = coded.flatten().nonzero()[:, 0]
-        r, levels = residual.detach().flatten()[at], level.flatten()[at]
-        multiple, cost = self._quantise(r, levels, self.counting and torch.is_grad_enabled())
-        value, bits = (torch.zeros(residual.numel(), device=residual.device) for _ in range(2))
-        value[at] = torch.from_numpy(multiple).to(value) * trellis.STEP_SIZE
-        bits[at] = torch.from_numpy(cost).to(bits)
-        value = value.view(residual.shape) + (residual - residual.detach())
-        return torch.where(coded, value, 0), bits.view(residual.shape)
+        count = self.counting and torch.is_grad_enabled()
+        fused = is_fused(residual)
+        captured = fused and torch.cuda.is_current_stream_capturing()
+        if not captured and (self._age is None or (count and self._age % REFRESH == 0)):
+            self.refresh()
+        self._age = (self._age or 0) + count
+        r = residual.detach().float().nan_to_num().clamp(-RESIDUAL_MAX, RESIDUAL_MAX).flatten()
+        search = self._on_device if fused else self._on_host
+        value, bits = (part.view(residual.shape) for part in search(r, level.flatten(), count))
+        value = value + (residual - residual.detach())
+        return torch.where(level > 0, value, 0), bits
 
-    def _quantise(self, residual: Tensor, level: Tensor, count: bool) -> tuple[np.ndarray, np.ndarray]:
-        """(n,) multiples of the step and (n,) bits, from (n,) residuals and levels; a trellis for each thread."""
-        if self._costs is None or (count and self._age % REFRESH == 0):
-            self._costs = tables.costs(self.frequencies())
-        r, at = np.nan_to_num(residual.float().cpu().numpy()).clip(-RESIDUAL_MAX, RESIDUAL_MAX), level.cpu().numpy()
+    def _on_host(self, residual: Tensor, level: Tensor, count: bool) -> tuple[Tensor, Tensor]:
+        """(n,) values and (n,) bits, from (n,) residuals and levels; a trellis for each thread."""
+        at = level.nonzero()[:, 0]
+        r, levels, costs = (part.cpu().numpy() for part in (residual[at], level[at], self.costs))
         parts = torch.get_num_threads()
         with ThreadPoolExecutor(parts) as workers:
-            found = list(workers.map(self._search, np.array_split(r, parts), np.array_split(at, parts)))
+            pieces = zip(np.array_split(r, parts), np.array_split(levels, parts))
+            found = list(workers.map(lambda piece: trellis.search(*piece, costs, DISTORTION), pieces))
         symbols, quantisers = (np.concatenate(part) for part in zip(*found))
-        magnitude = np.minimum(np.abs(symbols), tables.COUNTED)
-        index = np.ravel_multi_index((quantisers, at, magnitude), self._costs.shape)
+        index = np.ravel_multi_index((quantisers, levels, np.minimum(np.abs(symbols), tables.COUNTED)), costs.shape)
         if count:
-            self._age += 1
-            new = np.bincount(index, minlength=self._costs.size).reshape(self._costs.shape)
-            self.counts.mul_(FORGET).add_(torch.from_numpy(new).to(self.counts.device))
-        return trellis.multiples(symbols, quantisers), self._costs.ravel()[index]
+            self._count(torch.from_numpy(np.bincount(index, minlength=costs.size)).to(self.counts.device))
+        value, bits = torch.zeros_like(residual), torch.zeros_like(residual)
+        value[at] = torch.from_numpy(trellis.multiples(symbols, quantisers)).to(value) * trellis.STEP_SIZE
+        bits[at] = torch.from_numpy(costs.ravel()[index]).to(bits)
+        return value, bits
 
-    def _search(self, residual: np.ndarray, level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return trellis.search(residual, level, self._costs, DISTORTION)
+    def _on_device(self, residual: Tensor, level: Tensor, count: bool) -> tuple[Tensor, Tensor]:
+        """As ``_on_host``; a trellis for each piece."""
+        from aecodec.networks import trellis_triton
+
+        step = trellis.STEP_SIZE
+        symbols, quantisers = trellis_triton.search(residual, level, self.costs, step, DISTORTION * step**2)
+        coded = level > 0
+        row = quantisers.long() * LEVELS + level
+        index = row * (tables.COUNTED + 1) + symbols.abs().clamp_max(tables.COUNTED)
+        if count:
+            # what is not coded goes to places of its own, and to many: adding to one is slow
+            elsewhere = self.counts.numel() + torch.arange(len(index), device=index.device) % UNCODED
+            new = torch.zeros(self.counts.numel() + UNCODED, device=index.device)
+            new.index_add_(0, torch.where(coded, index, elsewhere), torch.ones_like(residual))
+            self._count(new[: self.counts.numel()])
+        value = (2 * symbols - quantisers.int() * symbols.sign()) * step
+        return value, torch.where(coded, self.costs.flatten()[index], 0)
+
+    def _count(self, new: Tensor) -> None:
+        self.counts.mul_(FORGET).add_(new.view(self.counts.shape))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from aecodec.codec import formats, picture
 from aecodec.errors import AecodecError
@@ -48,28 +52,40 @@ def load(files: Sequence[Path], complain: Callable[[str], None]) -> Pictures:
     Raises AecodecError where none is left.
     """
     pictures = Pictures([], [])
-    for path in files:
-        try:
-            image = formats.open_picture(path.read_bytes(), None)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of what is lost, which nobody will decode
-                colour, _ = picture.split(image, formats.load(image, None, None))
-            pictures.arrays.append(picture.to_array(colour))
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as workers:
+        warnings.simplefilter("ignore")  # of what is lost, which nobody will decode
+        for path, found in zip(files, workers.map(_decoded, files)):
+            if isinstance(found, Exception):
+                complain(f"{path}: skipped: {found}")
+                continue
+            pictures.arrays.append(found)
             pictures.names.append(path.name)
-        except (AecodecError, OSError, SyntaxError, ValueError) as error:
-            complain(f"{path}: skipped: {error}")
     if not pictures.arrays:
         raise AecodecError("none of the pictures can be read")
     return pictures
 
 
+def _decoded(path: Path) -> np.ndarray | Exception:
+    """A picture (H, W, 3), or why there is none."""
+    try:
+        image = formats.open_picture(path.read_bytes(), None)
+        colour, _ = picture.split(image, formats.load(image, None, None))
+        return picture.to_array(colour)
+    except (AecodecError, OSError, SyntaxError, ValueError) as error:
+        return error
+
+
 def crop(array: np.ndarray, size: int, top: int, left: int) -> np.ndarray:
     """(size, size, 3) from (H, W, 3), mirrored at the bottom and right where the picture is smaller."""
-    part = array[top : top + size, left : left + size]
-    while part.shape[0] < size or part.shape[1] < size:
-        grow = [(0, min(size - n, n)) for n in part.shape[:2]]
-        part = np.pad(part, (*grow, (0, 0)), "symmetric")
-    return part
+    return _at_least(array[top : top + size, left : left + size], size)
+
+
+def _at_least(array: np.ndarray, size: int) -> np.ndarray:
+    """(H, W, 3) with no side below ``size``."""
+    while array.shape[0] < size or array.shape[1] < size:
+        grow = [(0, min(max(0, size - n), n)) for n in array.shape[:2]]
+        array = np.pad(array, (*grow, (0, 0)), "symmetric")
+    return array
 
 
 def batch(pictures: Pictures, count: int, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -89,6 +105,37 @@ def batch(pictures: Pictures, count: int, size: int, rng: np.random.Generator) -
             part = part.transpose(1, 0, 2)
         out[i] = part
     return out
+
+
+class DeviceCrops:
+    """Pictures as bytes on a device, and ``batch`` there: what it draws can be captured in a CUDA graph."""
+
+    def __init__(self, pictures: Pictures, size: int, device: torch.device) -> None:
+        """Pictures that are smaller than ``size`` are mirrored up to it, as ``crop`` does."""
+        arrays = [_at_least(array, size) for array in pictures.arrays]
+        areas = torch.tensor([array.shape[0] * array.shape[1] for array in arrays])
+        drawn = torch.tensor([array.shape[0] * array.shape[1] for array in pictures.arrays], dtype=torch.float64)
+        self.size, self.device = size, device
+        self.pixels = torch.from_numpy(np.concatenate([array.reshape(-1, 3) for array in arrays])).to(device)
+        self.shapes = torch.tensor([array.shape[:2] for array in arrays], device=device)
+        self.starts = (areas.cumsum(0) - areas).to(device)
+        self.up_to = (drawn.cumsum(0) / drawn.sum()).to(device)
+
+    def batch(self, count: int) -> Tensor:
+        """(count, size, size, 3) uint8, as ``batch``."""
+        def chance(*shape: int) -> Tensor:
+            return torch.rand(*shape, dtype=torch.float64, device=self.device)
+
+        which = torch.searchsorted(self.up_to, chance(count)).clamp_max(len(self.up_to) - 1)
+        shapes = self.shapes[which]
+        top, left = (chance(count, 2) * (shapes - self.size + 1)).long()[:, :, None, None].unbind(1)
+        mirrored, transposed = (chance(count, 2) < 0.5)[:, :, None, None].unbind(1)
+        along = torch.arange(self.size, device=self.device)
+        rows, columns = along[None, :, None], along[None, None, :]
+        y, x = torch.where(transposed, columns, rows), torch.where(transposed, rows, columns)
+        x = torch.where(mirrored, self.size - 1 - x, x)
+        width = shapes[:, 1, None, None]
+        return self.pixels[self.starts[which, None, None] + (top + y) * width + left + x]
 
 
 def centres(pictures: Pictures, count: int, size: int) -> np.ndarray:

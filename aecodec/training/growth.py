@@ -150,8 +150,8 @@ def encoder_before_new_decoder(
     return result
 
 
-def encoder_for(state: dict[str, Tensor], model: Model) -> dict[str, Tensor]:
-    """A whole model's ``state`` for a ``model`` with more input channels or residual blocks in its analysis.
+def with_more_blocks(state: dict[str, Tensor], model: Model) -> dict[str, Tensor]:
+    """A whole model's ``state`` for a ``model`` with more residual blocks, or more input channels in its analysis.
 
     What is new changes nothing yet: channels start at zero, blocks as the identity.  Raises AecodecError where the model
     differs in anything else.
@@ -164,8 +164,8 @@ def encoder_for(state: dict[str, Tensor], model: Model) -> dict[str, Tensor]:
         elif name == "analysis.stem.weight":
             value = F.pad(value, (0, 0, 0, 0, 0, own.shape[1] - value.shape[1]))
         if value.shape != own.shape:
-            raise AecodecError(f"architecture: {name} has another width than in the encoder to start from")
+            raise AecodecError(f"architecture: {name} has another width than in the weights to start from")
         result[name] = value
     if lost := sorted(state.keys() - result.keys()):
-        raise AecodecError(f"architecture: {lost[0]} of the encoder to start from has no place; give it as many blocks")
+        raise AecodecError(f"architecture: {lost[0]} of the weights to start from has no place; give it as many blocks")
     return result

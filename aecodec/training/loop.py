@@ -28,11 +28,13 @@ from torch import Tensor, nn
 from aecodec.codec.config import Architecture
 from aecodec.codec.quality import INTERVALS, KNOTS, LAMBDA_MAX, LAMBDA_MIN
 from aecodec.errors import AecodecError
+from aecodec.networks.fused import is_fused
 from aecodec.networks.model import LAMBDA_UNIT, Model
 from aecodec.networks.transforms import KLT_STEP, set_klt
 from aecodec.training import data
+from aecodec.training.captured import CapturedStep
 from aecodec.training.distortion import DISTORTIONS, mse
-from aecodec.training.growth import fit_scales, with_more_latents
+from aecodec.training.growth import fit_scales, with_more_blocks, with_more_latents
 from aecodec.training.klt import block_covariance, principal_components
 from aecodec.training.settings import Settings
 from aecodec.training.soap import Soap
@@ -49,6 +51,7 @@ SPIKE = 8.0  # a gradient this many times its running median is not applied
 # What the linear paths' weights are trained in; the synthesis' by the spread of the latent that they multiply.  With the
 # networks' units they would move by many quantiser steps at once.
 ANALYSIS_UNIT, SYNTHESIS_UNIT, LAPPING_UNIT = 5.0, 0.025, 5.0
+REFRESH = {"cpu": 10, "cuda": 80}  # steps between two updates of SOAP's bases, which a GPU is slow at
 ROLLBACK_WINDOW, ROLLBACK_COUNT, ROLLBACK_DAMPING = 60, 30, 0.7
 
 
@@ -176,9 +179,11 @@ def lagrangian(rate: Tensor, distortion: Tensor, position: Tensor) -> Tensor:
 
 
 class Task(Protocol):
-    """What a run trains.  ``peak`` is the distortion that counts as 0 dB."""
+    """What a run trains.  ``peak`` is the distortion that counts as 0 dB; ``of_crops`` says that a batch is crops as they
+    are."""
 
     peak: float
+    of_crops: bool
 
     def model(self, pictures: data.Pictures, rng: np.random.Generator) -> Model:
         """The model to start from; what must stay as it is has ``requires_grad`` off."""
@@ -205,6 +210,8 @@ class Task(Protocol):
 class Compression:
     """The codec itself."""
 
+    of_crops = True
+
     def __init__(self, settings: Settings) -> None:
         """Raises AecodecError where the distortion cannot be taken of so small crops."""
         self.settings = settings
@@ -214,18 +221,19 @@ class Compression:
             raise AecodecError(f"{settings.distortion} needs crops of {self.distortion.side} pixels or more each way")
 
     def model(self, pictures: data.Pictures, rng: np.random.Generator) -> Model:
-        model = new_model(self.settings, pictures, rng)
+        init, architecture = self.settings.init, self.settings.architecture
+        model = new_model(self.settings, pictures, rng) if init is None else Model(architecture)
         if self.settings.optimiser != "soap" or not self.settings.linear_rate:
             for part in (model.analysis, model.synthesis):
                 part.klt.requires_grad_(False)
                 part.lap.requires_grad_(False)
-        if self.settings.init is None:
+        if init is None:
             return model
-        arch, state = initial_state(self.settings.init)
-        if arch == model.arch:
-            model.load_state_dict(state)
+        arch, state = initial_state(init)
+        if arch.latents == architecture.latents:
+            model.load_state_dict(with_more_blocks(state, model))
             return model
-        model.load_state_dict(with_more_latents(state, arch, model.arch, block_covariance(pictures, rng)))
+        model.load_state_dict(with_more_latents(state, arch, architecture, block_covariance(pictures, rng)))
         crops = data.batch(pictures, GROWTH_CROPS, self.settings.crop, rng)
         fit_scales(model.eval(), model.arch.latents - arch.latents, to_tensor(crops, torch.device("cpu")))
         return model.train()
@@ -298,9 +306,11 @@ class Run:
         groups = parameter_groups(self.model, settings)
         # without the linear paths, whose gradients are of another unit and would rule the norm
         self.clipped = [p for group in groups if "unit" not in group for p in group["params"]]
-        self.optimiser: torch.optim.Optimizer = (
-            Soap(groups) if settings.optimiser == "soap" else torch.optim.Adam(groups, betas=(0.9, 0.995), fused=True)
-        )
+        self.optimiser: torch.optim.Optimizer
+        if settings.optimiser == "soap":
+            self.optimiser = Soap(groups, refresh=REFRESH[name])
+        else:
+            self.optimiser = torch.optim.Adam(groups, betas=(0.9, 0.995), fused=True)
         self.step, self.seconds, self.damping, self.phase_start = 0, 0.0, 1.0, 0
         self.norms: list[float] = []
         self.skipped: list[int] = []
@@ -309,6 +319,11 @@ class Run:
             self._resume()
         self._meet()
         self.phase = self.task.phase(self.share)
+        self._captured: CapturedStep | None = None
+        self._unjudged = 0  # captured steps whose norms nobody has looked at yet
+        self._crops: data.DeviceCrops | None = None
+        self._drawn: Tensor | None = None  # a batch, where captured steps look for it
+        torch.backends.cudnn.benchmark = True
         self._remember()
         self._reader = ThreadPoolExecutor(1, "batches")
         self._next: Future[np.ndarray] = self._reader.submit(self._draw, self.share)
@@ -323,22 +338,21 @@ class Run:
     def progress(self) -> Iterator[Progress]:
         """Trains to the end, or to ``stop``, with a report every LOG_EVERY steps; checkpoints and validates on the way."""
         start = time.perf_counter() - self.seconds
-        losses: list[float] = []
-        rates: list[float] = []
+        results: list[Tensor] = []
         while self.share < 1 and not self.stopped:
-            loss, rate, norm = self._train_step()
-            losses.append(loss)
-            rates.append(rate)
+            results.append(self._train_step())
             self.step += 1
             self.seconds, stopped = self.workers.agree(time.perf_counter() - start, self._stop_asked)
             self.stopped = bool(stopped)
             if self.step % LOG_EVERY == 0:
-                recent = [statistics.fmean(values[-LOG_EVERY:]) for values in (losses, rates)]
-                report = Progress(self.step, self.seconds, self.share, *recent, norm)
+                loss, rate, norm = torch.stack([result.cpu() for result in results]).T.tolist()
+                if self._unjudged:
+                    self._look_back(norm[-self._unjudged :])
+                means = statistics.fmean(loss), statistics.fmean(rate)
+                report = Progress(self.step, self.seconds, self.share, *means, norm[-1])
                 self._log(LOG, [report.step, f"{report.seconds:.0f}", f"{report.loss:.5f}", f"{report.rate:.4f}"])
                 yield report
-                losses.clear()
-                rates.clear()
+                results.clear()
             if self.step % self.settings.validate_every == 0 and self.share < 1:
                 self.validate_and_save()
         if self.stopped:
@@ -361,41 +375,99 @@ class Run:
             self._log(VALIDATION, [self.step, f"{self.seconds:.0f}", f"{score:.5f}", *points])
         self.save()
 
-    def _train_step(self) -> tuple[float, float, float]:
+    def _train_step(self) -> Tensor:
+        """Takes a step and gives (3,): loss, mean rate in bits per pixel, norm of the gradient."""
         settings = self.settings
         if (phase := self.task.phase(self.share)) != self.phase:
             self.phase, self.phase_start = phase, self.step
             self.norms.clear()
-            self.optimiser.state.clear()
+            self._forget_moments()
         factor = min(1, (self.step - self.phase_start + 1) / settings.warm_up) if settings.warm_up else 1
         falling = max(0, 1 - (1 - self.share) / settings.decay)
         factor *= self.damping * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * falling)))
+        limit = SPIKE * self._usual()
+        decay = min(settings.ema, (self.step + 1) / (self.step + 20))
+        if self._can_capture:
+            self._feed()
+            if self._captured is None:
+                self._captured = CapturedStep(
+                    self._loss_on_device, self.optimiser, self.model, self.average, self.clipped, settings.clip
+                )
+            self._unjudged += 1
+            return self._captured(factor, decay, limit)
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * factor
         drawn, self._next = self._next.result(), self._reader.submit(self._draw, self.share)
         x = to_tensor(drawn, self.device)
-        uniform = (torch.arange(settings.batch) + torch.rand(settings.batch)) / settings.batch  # stratified
-        position = (INTERVALS * uniform**settings.low_quality_bias).to(self.device)
-        loss, rate = self.task.loss(self.model, x, position, self.step, phase)
+        loss, rate = self.task.loss(self.model, x, self._positions("cpu").to(self.device), self.step, phase)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.workers.average([parameter.grad for parameter in self.model.parameters() if parameter.grad is not None])
         norm = nn.utils.clip_grad_norm_(self.clipped, settings.clip).item()
         (norm,) = self.workers.agree(norm)
-        usual = statistics.median(self.norms[-200:]) if len(self.norms) > 30 else math.inf
-        if math.isfinite(norm) and norm <= SPIKE * usual:
+        if math.isfinite(norm) and norm <= limit:
             self.optimiser.step()
-            self.norms.append(norm)
-            decay = min(settings.ema, (self.step + 1) / (self.step + 20))
             with torch.no_grad():
                 torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
-            if self.step % 200 == 0 and not any(step > self.step - 200 for step in self.skipped):
-                self._remember()
-        else:  # a spike, or not a number
+        self._judge([norm])
+        return torch.tensor([loss.item(), rate.mean().item(), norm])
+
+    def _look_back(self, norms: list[float]) -> None:
+        """What there is to do after captured steps with these norms."""
+        self._unjudged = 0
+        self._judge(norms)
+        if not all(map(math.isfinite, norms)):
+            self._go_back()
+        self.model.quantiser.refresh()
+
+    def _positions(self, device: str | torch.device) -> Tensor:
+        """Knot positions (B,) of a batch, drawn evenly over what ``low_quality_bias`` makes of 0..1."""
+        count = self.settings.batch
+        uniform = (torch.arange(count, device=device) + torch.rand(count, device=device)) / count
+        return INTERVALS * uniform**self.settings.low_quality_bias
+
+    def _usual(self) -> float:
+        """The norm that gradients have of late."""
+        return statistics.median(self.norms[-200:]) if len(self.norms) > 30 else math.inf
+
+    def _judge(self, norms: list[float]) -> None:
+        """What the norms of steps mean: they become usual, or were spikes (or no numbers) and the steps were left out."""
+        usual = self._usual()
+        for norm in norms:
+            if math.isfinite(norm) and norm <= SPIKE * usual:
+                self.norms.append(norm)
+                continue
             if math.isfinite(usual):
                 self.norms.append(SPIKE * usual)
             self._skip()
-        return loss.item(), rate.mean().item(), norm
+        if self.step % 200 == 0 and not any(step > self.step - 200 for step in self.skipped):
+            self._remember()
+
+    @property
+    def _can_capture(self) -> bool:
+        """Whether steps from now on can be one CUDA graph: on one GPU, once the loss is what it stays."""
+        settings = self.settings
+        alone = is_fused(self.model.gain.log) and self.workers.size == 1 and settings.optimiser == "soap"
+        return alone and self.step >= settings.hyper_warm_up
+
+    def _feed(self) -> None:
+        """Puts the next batch where ``_loss_on_device`` finds it, or the pictures, which it can draw crops of itself."""
+        if self.task.of_crops:
+            self._crops = self._crops or data.DeviceCrops(self.pictures, self.settings.crop, self.device)
+            return
+        drawn, self._next = torch.from_numpy(self._next.result()), self._reader.submit(self._draw, self.share)
+        if self._drawn is None:
+            self._drawn = torch.empty_like(drawn, device=self.device)
+        self._drawn.copy_(drawn)
+
+    def _loss_on_device(self) -> tuple[Tensor, Tensor]:
+        drawn = self._crops.batch(self.settings.batch) if self.task.of_crops else self._drawn
+        x = drawn.permute(0, 3, 1, 2).float().div_(255)
+        return self.task.loss(self.model, x, self._positions(self.device), self.step, self.phase)
+
+    def _forget_moments(self) -> None:
+        self.optimiser.state.clear()
+        self._captured = None
 
     def _draw(self, share: float) -> np.ndarray:
         """A batch; it is made while the step before it is computed, and nothing else draws from ``rng`` by then."""
@@ -410,13 +482,17 @@ class Run:
         """Leaves a step out; where that becomes the rule, goes back to the last good state with a lower rate."""
         self.skipped = [step for step in self.skipped if step > self.step - ROLLBACK_WINDOW] + [self.step]
         if len(self.skipped) > ROLLBACK_COUNT:
-            for model, state in zip((self.model, self.average), self._good):
-                model.load_state_dict(state)
-            self.optimiser.state.clear()
-            self.skipped.clear()
-            self.damping *= ROLLBACK_DAMPING
-            if self.damping < 0.01:
-                raise AecodecError("training diverges again and again; lower learning_rate")
+            self._go_back()
+
+    def _go_back(self) -> None:
+        """To the last good state, with a lower rate."""
+        for model, state in zip((self.model, self.average), self._good):
+            model.load_state_dict(state)
+        self._forget_moments()
+        self.skipped.clear()
+        self.damping *= ROLLBACK_DAMPING
+        if self.damping < 0.01:
+            raise AecodecError("training diverges again and again; lower learning_rate")
 
     def _meet(self) -> None:
         """All workers begin with the first one's weights, each with crops of its own; a resumed run sees new ones."""
@@ -441,7 +517,7 @@ class Run:
             "step": self.step, "seconds": self.seconds, "damping": self.damping, "phase_start": self.phase_start,
             "model": self.model.state_dict(), "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(), "architecture": self.settings.architecture.to_dict(),
-            "kind": self.settings.optimiser, "task": self.settings.task,
+            "kind": self.settings.optimiser, "task": self.settings.task, "device": self.device.type,
         }
         temporary = self.folder / (CHECKPOINT + ".new")
         torch.save(state, temporary)
@@ -458,6 +534,8 @@ class Run:
         self.model.load_state_dict(_lapped(state["model"]))
         self.average.load_state_dict(_lapped(state["average"]))
         asked = [group["peak"] for group in self.optimiser.param_groups]
+        if moved := state["kind"] == "soap" and state.get("device", "cpu") != self.device.type:
+            state["optimiser"]["state"] = {}  # a GPU's moments are laid out in another way
         try:
             self.optimiser.load_state_dict(state["optimiser"])
         except ValueError:
@@ -469,7 +547,7 @@ class Run:
             self.damping = state["damping"]
         for group, peak in zip(self.optimiser.param_groups, asked):  # the settings may ask for another rate now
             group["peak"] = peak
-        self.phase_start = state.get("phase_start", 0)
+        self.phase_start = self.step if moved else state.get("phase_start", 0)
 
 
 def _say_nothing(message: str) -> None:

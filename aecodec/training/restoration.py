@@ -24,7 +24,7 @@ from aecodec.restore import fill, hint
 from aecodec.restore.damage import Gaussian, draw_mask, draw_noise
 from aecodec.training import data
 from aecodec.training.distortion import DISTORTIONS, mse
-from aecodec.training.growth import encoder_before_new_decoder, encoder_for, encoder_with_more_latents
+from aecodec.training.growth import encoder_before_new_decoder, encoder_with_more_latents, with_more_blocks
 from aecodec.training.loop import checkpoint_of, lambda_at
 from aecodec.training.settings import Settings
 from aecodec.weights import is_of_encoder, load, load_any
@@ -41,6 +41,7 @@ class Restoration:
     """See ``loop.Task``.  A batch has seven channels: the damaged picture, its hint, and the clean picture."""
 
     peak = DISTORTIONS["mse"].peak
+    of_crops = False
 
     def __init__(self, settings: Settings, device: torch.device) -> None:
         """Raises WeightsError where the decoder cannot be opened."""
@@ -62,7 +63,8 @@ class Restoration:
             else:
                 encoder = encoder_before_new_decoder(encoder, import_tensors(load(self.settings.init_decoder)), start)
             start = {**start, **encoder}
-        model.load_state_dict(encoder_for(start, model))
+        own = model.state_dict().keys()  # of fewer blocks than the decoder's own encoder, it may be
+        model.load_state_dict(with_more_blocks({name: value for name, value in start.items() if name in own}, model))
         model.requires_grad_(False)
         model.quantiser.counting = False
         for name, parameter in model.named_parameters():
@@ -90,7 +92,7 @@ class Restoration:
         # in steps of the quantiser, but for what all steps shrink by as the quality grows
         scale = model.gain(position) / (lambda_at(position) / LAMBDA_UNIT).sqrt()[:, None, None, None]
         matters = F.max_pool2d(self._weight(damaged), LATENT_STRIDE)
-        return (error * scale * matters).abs().mean(), torch.zeros(())
+        return (error * scale * matters).abs().mean(), torch.zeros((), device=x.device)
 
     def measure(self, model: Model, x: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
         """(B,) bits per pixel (0 for inpainting), and (B,) squared error against the clean picture on the 255 scale: its

@@ -20,8 +20,8 @@ class Settings:
     """One run.  A run ends after ``steps`` or ``minutes``, whichever is set.
 
     data: folders of pictures, searched to any depth; name: of the weights that are written; init: weights (a name, a
-    folder or a checkpoint) to start from, of the same architecture or with fewer latents; held_out: share of pictures kept
-    for validation, chosen by file name; crop, batch: crops of crop x crop pixels a step; optimiser: see
+    folder or a checkpoint) to start from, of the same architecture or with fewer latents or residual blocks; held_out: share
+    of pictures kept for validation, chosen by file name; crop, batch: crops of crop x crop pixels a step; optimiser: see
     ``training/soap.py``; learning_rate: of the transforms, at its peak, with entropy_rate and table_rate as factors for the
     entropy model and the quality tables, and linear_rate for the linear paths (0: they stay; SOAP alone can train them);
     warm_up: steps to reach it; decay: the share of the run, at its end, over which it falls; hyper_warm_up: steps until

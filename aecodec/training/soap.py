@@ -10,9 +10,10 @@ A kernel that sees a whole patch is the matrix (O, I k k) that it multiplies pat
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
-
 
 LARGEST_KERNEL = 5  # positions each way; larger ones are patches
 LARGEST_SIDE = 800  # channels; what turning a side costs grows with the cube of them
@@ -32,54 +33,139 @@ class Soap(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure=None) -> None:
+        for group, parameters in self._alike():
+            state = self.state[parameters[0]]
+            self._count(parameters, 1)
+            corrections = [1 - beta ** int(state["step"]) for beta in group["betas"]]
+            self._update(group, parameters, group["lr"], corrections)
+        self.refresh()
+
+    @torch.no_grad()
+    def captured(self, factor: Tensor, corrections: Tensor, streams: list[torch.cuda.Stream]) -> None:
+        """A step without what a CUDA graph cannot hold: ``passed`` counts it, and ``refresh`` is left to the caller.
+
+        factor: (), of the groups' "peak" rates; corrections: (2,), 1 - beta**n at the n-th step.  Small kernels hardly fill
+        a GPU, so parameters are spread over ``streams``.
+        """
+        here, alike = torch.cuda.current_stream(), list(self._alike())  # what begins their states is of this stream
+        for stream in streams:
+            stream.wait_stream(here)
+        for i, (group, parameters) in enumerate(alike):
+            with torch.cuda.stream(streams[i % len(streams)]):
+                self._update(group, parameters, group["peak"] * factor, corrections)
+        for stream in streams:
+            here.wait_stream(stream)
+
+    def passed(self, steps: int) -> None:
+        """Counts steps that ``captured`` took."""
+        for _, parameters in self._alike():
+            self._count(parameters, steps)
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Brings the bases up to date, in place, where that is due."""
+        for group, parameters in self._alike():
+            state = self.state[parameters[0]]
+            if parameters[0].ndim == 4 and int(state["step"]) % group["refresh"] == 0:
+                self._refresh(parameters[0], state)
+
+    def _alike(self) -> Iterator[tuple[dict, list[Tensor]]]:
+        """Groups, and parameters with a gradient that are treated as one, with a state from now on: all that are no
+        convolutions, each with its own, and on a GPU, which is faster so, convolutions of one shape, with the first's."""
         for group in self.param_groups:
+            found: dict[object, list[Tensor]] = {}
             for p in group["params"]:
-                if p.grad is None:
-                    continue
-                state, unit = self.state[p], group["unit"]
-                g = p.grad if isinstance(unit, float) and unit == 1 else p.grad * unit
-                g = _rows(g).bfloat16() if p.ndim == 4 else g
-                if not state:
-                    state.update(self._start(p, g))
-                state["step"] += 1
-                if p.ndim == 4:
-                    for key, covariance in _covariances(g, p.shape[0]).items():
-                        state[f"{key}_covariance"].lerp_(covariance, 1 - group["covariance_beta"])
-                    g = _rotate(g, state, p.shape[0])
-                beta1, beta2 = group["betas"]
-                n = int(state["step"])
-                state["first"].lerp_(g, 1 - beta1)
-                state["second"].mul_(beta2).addcmul_(g, g, value=1 - beta2)
-                denominator = (state["second"] / (1 - beta2**n)).sqrt_().add_(group["eps"])
-                update = (state["first"] / (1 - beta1**n)).div_(denominator)
-                if p.ndim == 4:
-                    update = _unrows(_rotate_back(update, state, p.shape[0]), p)
-                p.sub_(update.to(p.dtype) * unit, alpha=group["lr"])
-                if p.ndim == 4 and n % group["refresh"] == 0:
-                    self._refresh(p, state)
+                if p.grad is not None:
+                    key = "others" if p.ndim != 4 else p.shape if self._stacks(p) else p
+                    found.setdefault(key, []).append(p)
+            for parameters in found.values():
+                if parameters[0] not in self.state:
+                    self._start(group, parameters)
+                yield group, parameters
 
     @staticmethod
-    def _start(p: Tensor, g: Tensor) -> dict[str, Tensor]:
-        state = {"step": torch.zeros(())}
-        if p.ndim == 4:
-            for key, covariance in _covariances(g, p.shape[0]).items():
-                state[f"{key}_covariance"] = covariance
-                # float64, or LAPACK gives up on the repeated zeros of channels that are not used yet
-                state[key] = torch.linalg.eigh(covariance.double())[1].float().flip(1).contiguous()
-        return {**state, **{key: torch.zeros_like(g, dtype=torch.float32) for key in ("first", "second")}}
+    def _stacks(p: Tensor) -> bool:
+        return p.is_cuda
+
+    def _start(self, group: dict, parameters: list[Tensor]) -> None:
+        if parameters[0].ndim != 4:
+            for p in parameters:
+                self.state[p].update({"step": torch.zeros(()), "first": torch.zeros_like(p), "second": torch.zeros_like(p)})
+            return
+        g = _gradients(group, parameters)
+        state = self.state[parameters[0]]
+        state.update(step=torch.zeros(()), first=torch.zeros_like(g, dtype=torch.float32))
+        state["second"] = state["first"].clone()
+        for key, covariance in _covariances(g, parameters[0].shape[0]).items():
+            state[f"{key}_covariance"] = covariance
+            # float64, or LAPACK gives up on the repeated zeros of channels that are not used yet
+            state[key] = torch.linalg.eigh(covariance.double())[1].float().flip(-1).contiguous()
+
+    def _count(self, parameters: list[Tensor], steps: int) -> None:
+        for p in parameters:
+            if p in self.state:
+                self.state[p]["step"] += steps
+
+    def _update(self, group: dict, parameters: list[Tensor], lr: float | Tensor, corrections: list[float] | Tensor) -> None:
+        if parameters[0].ndim != 4:
+            self._update_as_adam(group, parameters, lr, corrections)
+            return
+        outputs, state, g = parameters[0].shape[0], self.state[parameters[0]], _gradients(group, parameters)
+        for key, covariance in _covariances(g, outputs).items():
+            state[f"{key}_covariance"].lerp_(covariance, 1 - group["covariance_beta"])
+        g = _rotate(g, state, outputs)
+        beta1, beta2 = group["betas"]
+        state["first"].lerp_(g, 1 - beta1)
+        state["second"].mul_(beta2).addcmul_(g, g, value=1 - beta2)
+        denominator = (state["second"] / corrections[1]).sqrt_().add_(group["eps"])
+        update = _rotate_back((state["first"] / corrections[0]).div_(denominator), state, outputs)
+        updates = update.unbind() if len(parameters) > 1 else [update]
+        for p, update in zip(parameters, updates):
+            p.sub_(_unrows(update, p).to(p.dtype) * (group["unit"] * lr))
+
+    def _update_as_adam(
+        self, group: dict, parameters: list[Tensor], lr: float | Tensor, corrections: list[float] | Tensor
+    ) -> None:
+        first, second = ([self.state[p][key] for p in parameters] for key in ("first", "second"))
+        unit, (beta1, beta2) = group["unit"], group["betas"]
+        g = [p.grad if isinstance(unit, float) and unit == 1 else p.grad * unit for p in parameters]
+        torch._foreach_lerp_(first, g, 1 - beta1)
+        torch._foreach_mul_(second, beta2)
+        torch._foreach_addcmul_(second, g, g, value=1 - beta2)
+        denominator = torch._foreach_div(second, corrections[1])
+        torch._foreach_sqrt_(denominator)
+        torch._foreach_add_(denominator, group["eps"])
+        update = torch._foreach_div(first, corrections[0])
+        torch._foreach_div_(update, denominator)
+        torch._foreach_mul_(update, unit * lr)
+        torch._foreach_sub_(parameters, update)
 
     @staticmethod
     def _refresh(p: Tensor, state: dict) -> None:
         first = _rotate_back(state["first"], state, p.shape[0])
-        second = state["second"].view(p.shape[0], -1, state["second"].shape[1])
-        for key, dimension in (("out", 0), ("in", 2)):
+        second = state["second"]
+        second = second.view(*second.shape[:-2], p.shape[0], -1, second.shape[-1])
+        for key in ("out", "in"):
             if key not in state:
                 continue
             turned = state[f"{key}_covariance"] @ state[key]
-            order = (state[key] * turned).sum(0).argsort(descending=True)  # by what the eigenvalues seem to be now
-            second = second.index_select(dimension, order)  # the moment of a direction stays with it
-            state[key] = torch.linalg.qr(turned[:, order])[0].contiguous()
-        state.update(second=second.reshape(first.shape), first=_rotate(first, state, p.shape[0]))
+            order = (state[key] * turned).sum(-2).argsort(descending=True)  # by what the eigenvalues seem to be now
+            # the moment of a direction stays with it
+            if key == "out":
+                second = second.take_along_dim(order[..., :, None, None], -3)
+            else:
+                second = second.take_along_dim(order[..., None, None, :], -1)
+            state[key].copy_(torch.linalg.qr(turned.take_along_dim(order[..., None, :], -1))[0])
+        state["second"].copy_(second.reshape(first.shape))
+        state["first"].copy_(_rotate(first, state, p.shape[0]))
+
+
+def _gradients(group: dict, parameters: list[Tensor]) -> Tensor:
+    """The gradients of convolutions of one shape in their group's unit, as ``_rows`` of each (stacked, if they are several),
+    in bfloat16."""
+    unit = group["unit"]
+    rows = [_rows(p.grad if isinstance(unit, float) and unit == 1 else p.grad * unit) for p in parameters]
+    return (rows[0] if len(rows) == 1 else torch.stack(rows)).bfloat16()
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -103,24 +189,30 @@ def _multiply(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _covariances(g: Tensor, outputs: int) -> dict[str, Tensor]:
-    """"out" (O, O) and "in" (I, I) from (O k k, I), without a side that is too large to turn."""
-    left = g.view(outputs, -1)
-    sides = {"out": (left, left.T), "in": (g.T, g)}
-    return {key: _multiply(*pair).float() for key, pair in sides.items() if len(pair[0]) <= LARGEST_SIDE}
+    """"out" (.., O, O) and "in" (.., I, I) from (.., O k k, I), without a side that is too large to turn."""
+    left = _by_outputs(g, outputs)
+    sides = {"out": (left, left.mT), "in": (g.mT, g)}
+    return {key: _multiply(*pair).float() for key, pair in sides.items() if pair[0].shape[-2] <= LARGEST_SIDE}
+
+
+def _by_outputs(g: Tensor, outputs: int) -> Tensor:
+    """(.., O k k, I) to (.., O, k k I)."""
+    return g.reshape(*g.shape[:-2], outputs, -1)
 
 
 def _rotate(g: Tensor, state: dict, outputs: int) -> Tensor:
-    """(O k k, I) into the bases that ``state`` has, whose vectors are the columns of "out" (O, O) and "in" (I, I)."""
-    return _turn(g, state["out"].T if "out" in state else None, state.get("in"), outputs)
+    """(.., O k k, I) into the bases that ``state`` has, whose vectors are the columns of "out" (.., O, O) and "in"
+    (.., I, I)."""
+    return _turn(g, state["out"].mT if "out" in state else None, state.get("in"), outputs)
 
 
 def _rotate_back(g: Tensor, state: dict, outputs: int) -> Tensor:
     """The inverse of ``_rotate``."""
-    return _turn(g, state.get("out"), state["in"].T if "in" in state else None, outputs)
+    return _turn(g, state.get("out"), state["in"].mT if "in" in state else None, outputs)
 
 
 def _turn(g: Tensor, left: Tensor | None, right: Tensor | None, outputs: int) -> Tensor:
-    """left @ g @ right, in float32, of g (O k k, I) with left (O, O) and right (I, I)."""
+    """left @ g @ right, in float32, of g (.., O k k, I) with left (.., O, O) and right (.., I, I)."""
     if left is not None:
-        g = _multiply(left, g.view(outputs, -1)).view(g.shape)
+        g = _multiply(left, _by_outputs(g, outputs)).view(g.shape)
     return (g if right is None else _multiply(g, right)).float()

@@ -16,9 +16,9 @@ from aecodec.networks.transforms import KLT_STEP, set_klt
 from aecodec.training.data import Pictures
 from aecodec.training.growth import (
     encoder_before_new_decoder,
-    encoder_for,
     encoder_with_more_latents,
     fit_scales,
+    with_more_blocks,
     with_more_latents,
 )
 from aecodec.training.klt import block_covariance, further_components, principal_components
@@ -141,29 +141,29 @@ def test_an_encoder_starts_as_the_codecs_own(tiny):
     """A start from anything else costs more than a thousand steps make good."""
     whole, _ = tiny
     bigger = Model(Architecture(**{**whole.arch.to_dict(), "inputs": 4, "blocks_8": 3, "blocks_16": 2})).eval()
-    bigger.load_state_dict(encoder_for(whole.state_dict(), bigger))
+    bigger.load_state_dict(with_more_blocks(whole.state_dict(), bigger))
     x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     position = torch.tensor([5.5])
     with torch.no_grad():
         own = whole.analysis(x, position)
         assert torch.allclose(bigger.analysis(torch.cat([x, torch.ones(1, 1, 64, 64)], 1), position), own, atol=1e-5)
     with pytest.raises(AecodecError, match="another width"):
-        encoder_for(whole.state_dict(), Model(Architecture(**{**whole.arch.to_dict(), "width_8": 12})))
+        with_more_blocks(whole.state_dict(), Model(Architecture(**{**whole.arch.to_dict(), "width_8": 12})))
     with pytest.raises(AecodecError, match="as many blocks"):
-        encoder_for(whole.state_dict(), Model(Architecture(**{**whole.arch.to_dict(), "blocks_8": 0})))
+        with_more_blocks(whole.state_dict(), Model(Architecture(**{**whole.arch.to_dict(), "blocks_8": 0})))
 
 
 @torch.no_grad()
 def test_a_restoring_encoder_follows_its_decoder(old, grown, x):
     """Else every growth of the codec would throw away the hours that its restoring encoders have had."""
     small, large = (Model(replace(arch, inputs=4)).eval() for arch in (OLD, NEW))
-    small.load_state_dict(encoder_for(old.state_dict(), small))
+    small.load_state_dict(with_more_blocks(old.state_dict(), small))
     for name in ("klt", "head", "gate"):  # what it has learnt since
         layer = small.analysis.get_submodule(name)
         layer.weight.add_(0.05 * torch.randn(layer.weight.shape, generator=torch.Generator().manual_seed(1)))
     learnt = {name: value for name, value in small.state_dict().items() if is_of_encoder(name)}
     own = grown.state_dict()
-    large.load_state_dict(encoder_for({**own, **encoder_with_more_latents(learnt, own, NEW.latents)}, large))
+    large.load_state_dict(with_more_blocks({**own, **encoder_with_more_latents(learnt, own, NEW.latents)}, large))
     position = torch.full((len(x),), 5.5)
     hinted = torch.cat([x, torch.zeros_like(x[:, :1])], 1)
     found = large.analysis(hinted, position).unflatten(1, (4, -1))
@@ -179,7 +179,7 @@ def test_a_restoring_encoder_follows_its_decoder(old, grown, x):
 def test_a_restoring_encoder_moves_with_its_decoder(old, grown):
     """A decoder that was trained on has another encoder, and what was learnt beyond the old one's should hold beyond its."""
     small = Model(replace(OLD, inputs=4)).eval()
-    learnt = {name: value for name, value in encoder_for(old.state_dict(), small).items() if is_of_encoder(name)}
+    learnt = {name: value for name, value in with_more_blocks(old.state_dict(), small).items() if is_of_encoder(name)}
     own = {name: value + 0.1 if value.is_floating_point() else value for name, value in grown.state_dict().items()}
     moved = encoder_before_new_decoder(learnt, old.state_dict(), own)
     for name in filter(is_of_encoder, own):  # nothing learnt: the new decoder's own encoder, deaf to the hint

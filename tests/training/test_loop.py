@@ -178,7 +178,7 @@ def test_the_coding_tables_are_those_of_the_averaged_model(pictures, tmp_path):
     """Tables of other weights' symbols cost bits in every file that is ever written."""
     run = Run(settings(pictures), tmp_path, fail)
     run.average.quantiser.counts[..., 20:] += 1e6  # as if large symbols were the rule
-    run.average.quantiser._costs = None
+    run.average.quantiser.refresh()
     _, before = validate(run.average, run.validation)
     crops = to_tensor(np.stack([np.asarray(array[:64, :64]) for array in run.pictures.arrays]), run.device)
     recount(run.average, crops)
@@ -208,6 +208,39 @@ def test_weights_come_back_as_they_were_written(pictures, tmp_path):
     for name in first:
         atol = 1e-2 * COUNTED_BEFORE if name == "quantiser.counts" else 1e-6  # tables take a prior along
         assert torch.allclose(first[name], second[name], rtol=0, atol=atol), name
+
+
+def test_a_model_grows_blocks_that_change_nothing_yet(pictures, tmp_path):
+    """What hours have taught a shallow one must not be lost on a deeper one."""
+    shallow = Run(settings(pictures, steps=3), tmp_path / "shallow", fail)
+    (tmp_path / "shallow").mkdir()
+    list(shallow.progress())
+    depth = {"blocks_8": 2, "blocks_16": 3, "decoder_blocks_8": 3, "decoder_blocks_16": 2}
+    deep = settings(pictures, steps=3, init=str(tmp_path / "shallow"), architecture={**TINY, **depth})
+    deep = Run(deep, tmp_path / "deep", fail)
+    x, position = shallow.validation, torch.full((len(shallow.validation),), 3.3)
+    with torch.no_grad():
+        y = shallow.average.analysis(x, position)
+        assert torch.allclose(deep.average.analysis(x, position), y, atol=1e-5)
+        one, other = (run.average.synthesis(y, position) for run in (shallow, deep))
+    assert torch.allclose(one, other, atol=1e-5)
+    (tmp_path / "deep").mkdir()
+    list(deep.progress())
+    for part in (deep.model.analysis, deep.model.synthesis):
+        for block in (part.blocks_8[-1], part.blocks_16[-1]):
+            assert block.conv2.weight.abs().max() > 0
+
+
+def test_a_run_that_moves_to_another_device_begins_its_moments_anew(pictures, tmp_path):
+    """A GPU's are laid out in another way, and would be refused at the first step."""
+    list(Run(settings(pictures, steps=3), tmp_path, fail).progress())
+    checkpoint = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    torch.save({**checkpoint, "device": "cuda"}, tmp_path / "checkpoint.pt")
+    run = Run(settings(pictures, steps=5), tmp_path, fail)
+    assert (run.step, run.phase_start, len(run.optimiser.state)) == (3, 3, 0)
+    assert torch.equal(run.model.analysis.head.weight, checkpoint["model"]["analysis.head.weight"])
+    list(run.progress())
+    assert run.step == 5
 
 
 def test_a_checkpoint_of_before_there_was_lapping_is_a_start(pictures, tmp_path):

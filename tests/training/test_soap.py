@@ -120,3 +120,22 @@ def test_a_patch_is_one_side_of_a_matrix():
     as_patch = _steps(nn.Parameter(torch.zeros(5, 3, 8, 8).contiguous(memory_format=torch.channels_last)), gradient)
     as_matrix = _steps(nn.Parameter(torch.zeros(5, 192, 1, 1)), lambda g: gradient(g).view(5, 192, 1, 1))
     assert torch.allclose(as_patch.flatten(), as_matrix.flatten(), atol=1e-6)
+
+
+def test_convolutions_of_one_shape_are_trained_alike_together_and_apart(monkeypatch):
+    """On a GPU they are stacked; that must change the launches and nothing else."""
+    trained = []
+    for stacks in (False, True):
+        monkeypatch.setattr(Soap, "_stacks", staticmethod(lambda p, stacks=stacks: stacks))
+        parameters = [nn.Parameter(torch.zeros(6, 5, 3, 3).contiguous(memory_format=torch.channels_last)) for _ in range(3)]
+        parameters += [nn.Parameter(torch.zeros(6)), nn.Parameter(torch.zeros(7, 5, 1, 1))]
+        optimiser = Soap(parameters, lr=0.01, refresh=3)
+        generator = torch.Generator().manual_seed(1)
+        for _ in range(8):
+            for p in parameters:
+                p.grad = torch.randn(p.shape, generator=generator)
+            optimiser.step()
+        trained.append(parameters)
+        assert sum("in" in state for state in optimiser.state.values()) == (2 if stacks else 4)
+    for one, other in zip(*trained):
+        assert one.abs().max() > 0.02 and torch.allclose(one, other, atol=1e-4)
