@@ -28,12 +28,12 @@ class Architecture:
     latents: int = 512
     width_8: int = 128
     width_16: int = 192
-    blocks_8: int = 3
-    blocks_16: int = 2
+    blocks_8: int = 4
+    blocks_16: int = 3
     decoder_width_8: int = 128
     decoder_width_16: int = 192
-    decoder_blocks_8: int = 2
-    decoder_blocks_16: int = 2
+    decoder_blocks_8: int = 3
+    decoder_blocks_16: int = 3
     hyper_width: int = 128
     hyper_latents: int = 96
     context_width: int = 160

@@ -40,7 +40,7 @@ def test_show(cli, copied):
         costs = weights.load().card["kmac_per_pixel"]
         parts = ("synthesis", "hyper_synthesis", "context")
         assert float(totals["reading"]) == pytest.approx(sum(costs[part] for part in parts), abs=0.06)
-        assert float(totals["reading"]) <= 27  # for a decoder that a laptop runs; the goal was 25, but see "How many latents"
+        assert float(totals["reading"]) <= 35  # for a decoder that a laptop runs; why not 25, docs/training.md says
 
 
 def test_verify(cli):
