@@ -27,7 +27,6 @@ from aecodec.codec.integer import (
 from aecodec.codec.quality import KNOTS
 from aecodec.networks.fused import is_fused
 
-
 _COMPAND_UNIT, _COMPAND_TOP = COMPAND_STEPS * 2.0**-COMPAND_FRAC, COMPAND_MAX * 2.0**-COMPAND_FRAC
 
 
@@ -130,16 +129,16 @@ def interpolate(table: Tensor, position: Tensor) -> Tensor:
     return (_shares(position)[:, :, None] * table).sum(1)[:, :, None, None]
 
 
-_last: tuple[Tensor, Tensor] | None = None
+_last_shares: tuple[Tensor, Tensor] | None = None
 
 
 def _shares(position: Tensor) -> Tensor:
     """(B, KNOTS) what each knot counts for at a position (B,); kept, for all tables of a model are read at one."""
-    global _last
-    last = _last
+    global _last_shares
+    last = _last_shares
     if last is None or last[0] is not position:
         knots = torch.arange(KNOTS, device=position.device)
-        last = _last = position, (1 - (position[:, None] - knots).abs()).clamp_min(0)
+        last = _last_shares = position, (1 - (position[:, None] - knots).abs()).clamp_min(0)
     return last[1]
 
 
@@ -198,7 +197,7 @@ def compand(x: Tensor, quantise: bool = True) -> Tensor:
 
     Rates differ by a factor of 17 in step size; in the logarithm that is an offset, which the biases can follow.
     """
-    if is_fused(x):
+    if is_fused(x) and torch.is_grad_enabled():  # to encode a picture Triton, which wants a C compiler, is not needed
         return _CompandOnDevice.apply(x, quantise)
     y = (torch.sign(x) * torch.log2(1 + x.abs()) * _COMPAND_UNIT).clamp(-_COMPAND_TOP, _COMPAND_TOP)
     if quantise:

@@ -128,7 +128,7 @@ class Soap(torch.optim.Optimizer):
     ) -> None:
         first, second = ([self.state[p][key] for p in parameters] for key in ("first", "second"))
         unit, (beta1, beta2) = group["unit"], group["betas"]
-        g = [p.grad if isinstance(unit, float) and unit == 1 else p.grad * unit for p in parameters]
+        g = [_measured(p, unit) for p in parameters]
         torch._foreach_lerp_(first, g, 1 - beta1)
         torch._foreach_mul_(second, beta2)
         torch._foreach_addcmul_(second, g, g, value=1 - beta2)
@@ -160,11 +160,15 @@ class Soap(torch.optim.Optimizer):
         state["first"].copy_(_rotate(first, state, p.shape[0]))
 
 
+def _measured(p: Tensor, unit: float | Tensor) -> Tensor:
+    """The gradient of p / unit."""
+    return p.grad if isinstance(unit, float) and unit == 1 else p.grad * unit
+
+
 def _gradients(group: dict, parameters: list[Tensor]) -> Tensor:
     """The gradients of convolutions of one shape in their group's unit, as ``_rows`` of each (stacked, if they are several),
     in bfloat16."""
-    unit = group["unit"]
-    rows = [_rows(p.grad if isinstance(unit, float) and unit == 1 else p.grad * unit) for p in parameters]
+    rows = [_rows(_measured(p, group["unit"])) for p in parameters]
     return (rows[0] if len(rows) == 1 else torch.stack(rows)).bfloat16()
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from aecodec.codec import tables, trellis
-from aecodec.codec.gaussian import LEVELS
+from aecodec.codec.gaussian import LEVELS, LEVELS_PER_NAT
 from aecodec.networks import integer, model
 from aecodec.networks.quantiser import DependentQuantiser
 
@@ -76,18 +76,12 @@ def test_the_quantiser_does_the_same_on_a_device(search, monkeypatch):
     found = []
     for quantiser in (host, device):
         r = residual.clone().requires_grad_()
-        value, bits = quantiser(r, level / tables_per_nat())
+        value, bits = quantiser(r, level / LEVELS_PER_NAT)
         value.sum().backward()
         found.append((value.detach(), bits, r.grad, quantiser.counts))
     assert found[0][3].sum() == (level > 0).sum()
     for one, other in zip(*found):
         assert torch.equal(one, other)
-
-
-def tables_per_nat() -> float:
-    from aecodec.codec.gaussian import LEVELS_PER_NAT
-
-    return float(LEVELS_PER_NAT)
 
 
 @pytest.mark.parametrize("kernel", [1, 3])
