@@ -55,16 +55,16 @@ class Restoration:
     def model(self, pictures: data.Pictures, rng: np.random.Generator) -> Model:
         """The decoder's model with the encoder's architecture; nothing but the two analyses is trained."""
         model = Model(self.settings.architecture)
-        start = self.state
+        own = model.state_dict().keys()
+        start = {name: value for name, value in self.state.items() if name in own}  # it may have fewer blocks
         if self.settings.init is not None:
             encoder = _encoder_state(self.settings.init)
             if self.settings.init_decoder is None:
-                encoder = encoder_with_more_latents(encoder, start, model.arch.latents)
+                encoder = encoder_with_more_latents(encoder, self.state, model.arch.latents)
             else:
-                encoder = encoder_before_new_decoder(encoder, import_tensors(load(self.settings.init_decoder)), start)
+                encoder = encoder_before_new_decoder(encoder, import_tensors(load(self.settings.init_decoder)), self.state)
             start = {**start, **encoder}
-        own = model.state_dict().keys()  # of fewer blocks than the decoder's own encoder, it may be
-        model.load_state_dict(with_more_blocks({name: value for name, value in start.items() if name in own}, model))
+        model.load_state_dict(with_more_blocks(start, model))
         model.requires_grad_(False)
         model.quantiser.counting = False
         for name, parameter in model.named_parameters():

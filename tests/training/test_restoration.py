@@ -116,6 +116,20 @@ def test_an_encoder_grows_out_of_an_earlier_one(run, tmp_path):
         assert difference < 1e-5 if source == "small.pt" else difference < 0.1 * (after - own).abs().mean()  # int8
 
 
+def test_a_shallower_encoder_leaves_out_the_decoders_blocks_and_none_of_its_own(run, tmp_path):
+    """The package has no room for deep ones; what was trained must not be lost without a word."""
+    shallow = run(steps=1, distil=0, architecture={"blocks_8": 0})
+    list(shallow.progress())
+    names = shallow.model.state_dict().keys()
+    assert not any(name.startswith("analysis.blocks_8") for name in names) and shallow.task.own.blocks_8
+    (tmp_path / CHECKPOINT).unlink()
+    deep = run(steps=1, distil=0, architecture={"blocks_8": 2})
+    list(deep.progress())
+    os.rename(tmp_path / CHECKPOINT, tmp_path / "deep.pt")
+    with pytest.raises(AecodecError, match="as many blocks"):
+        run(steps=1, distil=0, init=str(tmp_path / "deep.pt"), architecture={"blocks_8": 1})
+
+
 def test_a_run_is_not_resumed_as_another_task(run):
     """An encoder that was half trained for noise and half for holes would be good for neither."""
     list(run(steps=1).progress())
