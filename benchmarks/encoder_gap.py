@@ -81,11 +81,12 @@ def main() -> None:
         optimiser.step()
         if step % REPORT_EVERY == 0 or step == arguments.steps:
             _, curve = validate(model.eval(), x)
-            print(f"step {step}, {time.monotonic() - start:.0f} s: rate at equal PSNR {bd_rate(before, curve).percent:+.2f} %")
+            saved = bd_rate(before, curve).percent
+            print(f"step {step}, {time.monotonic() - start:.0f} s: rate at equal PSNR {saved:+.2f} %", flush=True)
     for knot in KNOTS_SHOWN:
         rate, cost = costs(shipped, x, knot)
-        saved = 100 * (costs(model, x, knot)[1] - cost) / rate
-        print(f"knot {knot}:", ", ".join(f"{r:.2f} bpp {s:+.1f} %" for r, s in zip(rate.tolist(), saved.tolist())))
+        change = 100 * (costs(model, x, knot)[1] - cost) / rate
+        print(f"knot {knot}:", ", ".join(f"{r:.2f} bpp {c:+.1f} %" for r, c in zip(rate.tolist(), change.tolist())))
 
 
 if __name__ == "__main__":
