@@ -1,11 +1,11 @@
-"""What a better encoder could save at most: the shipped one, fitted to the very crops that it then encodes.
+"""What a better encoder could save: the shipped one, fitted to the very crops that it then encodes.
 
     python benchmarks/encoder_gap.py --data FOLDER [--weights photo] [--crops 8] [--steps 200] [--only hyper_analysis]
 
 The networks of the analysis and the hyper-analysis (linear paths stay) learn the crops by heart: the middles of the
-largest held-out pictures, 256 pixels each way, at all qualities at once.  What they gain beside the decoder as it is cannot
-be had by a network that has not seen the crops; it is near what a search for each picture's latents would find.  Printed
-are the rate at equal PSNR over all knots (``compare_runs.py``), and for each crop what R + lambda D fell by, in per cent of
+largest held-out pictures, 256 pixels each way, at all qualities at once; the decoder stays as it is.  A network of this
+size that has not seen the crops will gain less; the best latents for each crop may gain more, as this is no search for them
+and ends after so many steps.  Printed are the rate at equal PSNR over all knots (``compare_runs.py``), and for each crop what R + lambda D fell by, in per cent of
 its R: about the rate it saves at equal error.
 """
 
