@@ -5,8 +5,8 @@
 The networks of the analysis and the hyper-analysis (linear paths stay) learn the crops by heart: the middles of the
 largest held-out pictures, 256 pixels each way, at all qualities at once; the decoder stays as it is.  A network of this
 size that has not seen the crops will gain less; the best latents for each crop may gain more, as this is no search for them
-and ends after so many steps.  Printed are the rate at equal PSNR over all knots (``compare_runs.py``), and for each crop what R + lambda D fell by, in per cent of
-its R: about the rate it saves at equal error.
+and ends after so many steps.  Printed are the rate at equal PSNR over all knots (as in ``compare_runs.py``), and for each crop
+the change of R + lambda D in per cent of its R: about that of the rate at equal error.
 """
 
 from __future__ import annotations

@@ -308,7 +308,7 @@ class Run:
         self.clipped = [p for group in groups if "unit" not in group for p in group["params"]]
         self.optimiser: torch.optim.Optimizer
         if settings.optimiser == "soap":
-            self.optimiser = Soap(groups, refresh=REFRESH[name])
+            self.optimiser = Soap(groups, refresh=REFRESH[self.device.type])
         else:
             self.optimiser = torch.optim.Adam(groups, betas=(0.9, 0.995), fused=True)
         self.step, self.seconds, self.damping, self.phase_start = 0, 0.0, 1.0, 0
