@@ -138,8 +138,14 @@ class DeviceCrops:
         return self.pixels[self.starts[which, None, None] + (top + y) * width + left + x]
 
 
+def sample(pictures: Pictures, count: int, size: int, seed: int) -> np.ndarray:
+    """(<= count, size, size, 3) uint8: what ``batch`` draws, and no more crops than the pictures have room for."""
+    room = sum(array.shape[0] * array.shape[1] for array in pictures.arrays) // size**2
+    return batch(pictures, max(1, min(count, room)), size, np.random.default_rng(seed))
+
+
 def centres(pictures: Pictures, count: int, size: int) -> np.ndarray:
-    """(<= count, size, size, 3) uint8: the middle of the first pictures, for validation."""
+    """(<= count, size, size, 3) uint8: the middle of the first pictures."""
     return np.stack(
         [crop(a, size, max(0, (a.shape[0] - size) // 2), max(0, (a.shape[1] - size) // 2)) for a in pictures.arrays[:count]]
     )

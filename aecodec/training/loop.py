@@ -43,7 +43,7 @@ from aecodec.weights import without_lapping
 
 CHECKPOINT = "checkpoint.pt"
 LOG, VALIDATION = "log.csv", "validation.csv"
-VALIDATION_CROPS = 32
+VALIDATION_CROPS, VALIDATION_SEED = 64, 9  # the same crops in every run on the same pictures
 LOG_EVERY = 100
 GROWTH_CROPS = 16  # that new latents' scales are fitted to
 RECOUNT_CROPS, RECOUNTS = 32, 2
@@ -295,7 +295,7 @@ class Run:
         self.pictures = data.load([path for path in files if not data.is_held_out(path.name, settings.held_out)], complain)
         self.validation = None
         if held:
-            crops = data.centres(data.load(held, complain), VALIDATION_CROPS, settings.crop)
+            crops = data.sample(data.load(held, complain), VALIDATION_CROPS, settings.crop, VALIDATION_SEED)
             crops = self.task.batch(crops, 1.0, np.random.default_rng(settings.seed))
             self.validation = to_tensor(crops, self.device)
         model = self.task.model(self.pictures, self.rng)

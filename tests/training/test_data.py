@@ -80,6 +80,17 @@ def test_pictures_are_drawn_by_their_area():
     assert 0.83 < out.mean() / 255 < 0.88  # 6 of 7
 
 
+def test_runs_are_judged_on_the_same_crops():
+    """Two runs compare only on the same crops; a folder of few pixels must not be looked at again and again."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 100, 3), np.uint8)
+    pictures = data.Pictures([noise, noise[:, ::-1]], ["a", "b"])
+    first, again = (data.sample(pictures, 64, 32, seed=1) for _ in range(2))
+    assert first.shape == (12, 32, 32, 3)  # 12 800 pixels
+    assert (first == again).all()
+    assert len(data.sample(pictures, 3, 32, seed=1)) == 3
+    assert len(data.sample(data.Pictures([noise[:8]], ["a"]), 64, 32, seed=1)) == 1
+
+
 def test_a_device_draws_the_same_crops():
     """Its indices are its own; a picture whose pixels say where they are tells whether they are right."""
     rows, columns = np.mgrid[:200, :170].astype(np.uint8)
