@@ -44,10 +44,10 @@ def main() -> None:
 
     \b
     aecodec encode photo.png photo.aec
-    aecodec decode photo.aec photo.png
+    aecodec decode photo.aec decoded.png
 
-    Exit codes: 0 done, 1 at least one file failed, 2 wrong usage, 3 a file is damaged, truncated, unknown or over the
-    limits, 130 interrupted.
+    Exit codes: 0 done, 1 at least one file failed, 2 wrong usage, 3 every file that failed is a damaged, truncated or
+    unknown .aec or over the limits, 130 interrupted.
 
     Shells complete commands, options and files after one of these lines in .bashrc, .zshrc or fish's config:
 
