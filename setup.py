@@ -9,7 +9,7 @@ setup(
         Extension(
             f"aecodec.codec.{name}",
             [f"aecodec/codec/{name}.c"],
-            extra_compile_args=["-O3", "-fno-trapping-math", "-ffp-contract=off"] if os.name == "posix" else [],
+            extra_compile_args=["-O3", "-fno-trapping-math", "-ffp-contract=off"] if os.name == "posix" else ["/std:c11"],  # `restrict`
             # A machine without a compiler still installs: rans.py and integer.py then take Python, slow but the same bytes.
             optional=True,
         )

@@ -21,9 +21,13 @@ def has_driver() -> bool:
 
 @functools.cache
 def is_usable() -> bool:
-    """Whether torch would find a GPU.  Importing torch to ask takes seconds, so the driver is looked for first."""
+    """Whether torch can compute on a GPU.  Importing torch to ask takes seconds, so the driver is looked for first."""
     if not has_driver() or importlib.util.find_spec("torch") is None:
         return False
-    import torch
+    try:
+        import torch
 
-    return torch.cuda.is_available()
+        # a card that is too old for this torch is available, too
+        return torch.cuda.is_available() and bool((torch.ones(1, device="cuda") + 1 == 2).item())
+    except (ImportError, OSError, RuntimeError):  # what a torch that does not fit the driver raises
+        return False

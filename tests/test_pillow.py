@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import subprocess
 import sys
 
@@ -167,3 +168,25 @@ def test_scikit_image(tmp_path, stored, photo):
     assert np.array_equal(io.imread(stored), np.asarray(Image.open(stored)))
     (tmp_path / "gray.aec").write_bytes(Encoder(photo(40, 24, "L")).encode(index_of_quality(50)).data)
     assert io.imread(tmp_path / "gray.aec").shape == (24, 40)
+
+
+def test_depth_is_that_of_the_file(tmp_path):
+    """Twelve bits of gray were taken for sixteen: the picture came out nearly black."""
+    pixels = bytes.fromhex("fff800") * 512  # white and half as much in turn, 32 x 32
+    tags = {256: 32, 257: 32, 258: 12, 259: 1, 262: 1, 273: 122, 277: 1, 278: 32, 279: len(pixels)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    (tmp_path / "x.tif").write_bytes(struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4) + pixels)
+    with Image.open(tmp_path / "x.tif") as twelve, pytest.warns(UserWarning, match="12-bit"):
+        twelve.save(tmp_path / "x.aec", quality=90)
+    assert abs(np.asarray(Image.open(tmp_path / "x.aec"), float).mean() - 191) < 3
+
+
+def test_a_transparent_colour_is_of_the_file_s_depth(tmp_path):
+    """A loaded picture no longer knows its file; the colour of 16 bits does."""
+    array = np.full((16, 16, 3), 255, np.uint8)
+    array[:8] = 40
+    image = Image.fromarray(array)
+    image.info["transparency"] = (65535, 65535, 65535)
+    with pytest.warns(UserWarning, match="16-bit"):
+        alpha = aecodec.decode(aecodec.encode(image)).getchannel("A")
+    assert alpha.getpixel((0, 0)) == 255 and alpha.getpixel((0, 15)) == 0

@@ -81,7 +81,7 @@ def run(
     progress = Progress(len(tasks), verb)
     failures: list[bool] = []  # whether each is damage
     try:
-        with _terminated_as_exit(), _listening(), contextlib.closing(outcomes):
+        with terminated_as_exit(), _listening(), contextlib.closing(outcomes):
             for outcome in outcomes:
                 progress.clear()
                 _tell(outcome, show)
@@ -233,7 +233,7 @@ def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Iterator[Outcom
 
 def _serve(connection: Connection, work: Work) -> None:
     """A worker: jobs in, outcomes out, until the other end is closed."""
-    with _terminated_as_exit(), _listening():
+    with terminated_as_exit(), _listening():
         try:
             while True:
                 connection.send(attempt(work, connection.recv()))
@@ -242,7 +242,7 @@ def _serve(connection: Connection, work: Work) -> None:
 
 
 @contextlib.contextmanager
-def _terminated_as_exit() -> Iterator[None]:
+def terminated_as_exit() -> Iterator[None]:
     """SIGTERM and SIGHUP end the process in order, so that temporary files are removed."""
     names = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     names = [name for name in names if signal.getsignal(name) is signal.SIG_DFL]  # not under nohup
@@ -278,7 +278,7 @@ class Progress:
     def __init__(self, total: int, verb: str) -> None:
         self._total, self._verb = total, verb
         self._several = bool(verb) and total > 1
-        self._bar = self._several and sys.stderr.isatty()
+        self._bar = self._several and files.is_terminal(sys.stderr)
         self._done = self._skipped = self._failed = self._read = self._written = 0
         self._start, self._drawn, self._width = time.monotonic(), 0.0, 0
 
@@ -300,7 +300,7 @@ class Progress:
         seconds = time.monotonic() - self._start
         left = seconds / worked * (self._total - ended) if worked else 0
         filled = 20 * ended // self._total
-        text = f"[{'#' * filled}{'.' * (20 - filled)}] {ended}/{self._total}  {worked / seconds:.1f} pictures/s"
+        text = f"[{'#' * filled}{'.' * (20 - filled)}] {ended}/{self._total}  {worked / max(seconds, 1e-3):.1f} pictures/s"
         if self._read > self._written:
             text += f"  {_size(self._read - self._written)} saved"
         text += f"  {_clock(left)} left"

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from aecodec.cli import files
+from aecodec.cli.batch import terminated_as_exit
 from aecodec.errors import AecodecError
 from aecodec.threads import use_threads
 
@@ -53,6 +54,7 @@ def eval(inputs, folder, recursive, codecs, weights, qualities, metrics, anchor,
     IN is any number of pictures, folders and patterns.  A run that was cut goes on from where it was: the same command
     measures only what is missing.  Seconds are those of one CPU and one thread.
     """
+    click.get_current_context().with_resource(terminated_as_exit())
     try:
         if compare:
             if inputs or folder:
@@ -158,8 +160,8 @@ def _restoration(inputs, folder: Path, recursive: bool, weights: str | None, tas
     _make(folder)
     for name, reason in absent.items():
         files.complain(name, f"left out: {reason}")
-    pictures, failures = measure.open_pictures(paths)
-    measured = []
+    pictures, unread = measure.open_pictures(paths)
+    failures, measured = list(unread), []
     with _progress("measuring", len(pictures) * len(restoration.CASES[task])) as step:
         for each in restoration.measure_all(pictures, task, methods, processes):
             measured.append(each)
@@ -169,7 +171,7 @@ def _restoration(inputs, folder: Path, recursive: bool, weights: str | None, tas
         files.complain(failure.picture, failure)
     if not any(each.values for each in measured):
         raise AecodecError("nothing could be measured")
-    summary = restoration.summarise(task, methods, measured, absent)
+    summary = restoration.summarise(task, methods, measured, absent, unread)
     command = shlex.join(["aecodec", *sys.argv[1:]])
     summary["environment"] = results.environment(command, processes, restoration.PACKAGES)
     _write(folder, summary, restoration.as_csv(summary), restoration.render(summary, measured))
@@ -187,7 +189,7 @@ def _make(folder: Path) -> None:
 def _write(folder: Path, summary: dict, table: str, page: str) -> None:
     text = json.dumps(summary, indent=1, allow_nan=False) + "\n"
     for name, content in (("results.json", text), ("results.csv", table), ("report.html", page)):
-        files.write_output(files.Job("", str(folder / name)), content.encode())
+        files.write_output(files.Job("", str(folder / name)), content.encode("utf-8", "replace"))  # names may be any bytes
 
 
 def _need_packages() -> None:
@@ -200,7 +202,7 @@ def _need_packages() -> None:
 @contextlib.contextmanager
 def _progress(label: str, length: int):
     """A function to call after each measurement; it moves a bar on a terminal's standard error."""
-    if not sys.stderr.isatty() or not length:
+    if not files.is_terminal(sys.stderr) or not length:
         yield lambda: None
         return
     with click.progressbar(length=length, label=label, show_pos=True, show_eta=True, file=sys.stderr) as bar:

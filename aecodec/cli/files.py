@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -105,6 +106,8 @@ def read_input(path: str, max_pixels: int, check: Callable[[bytes], object] = le
     ``check`` is given the first block before more is read, and raises what is wrong with it.  Raises LimitError for
     more bytes than a picture of ``max_pixels`` can need (an endless pipe), AecodecError where it cannot be read.
     """
+    if path == STANDARD and sys.stdin is None:
+        raise AecodecError("standard input is closed")
     limit = 8 * max_pixels + 2**26  # RGBA of 16 bits, and room for metadata
     blocks, size = [], 0
     try:
@@ -181,6 +184,8 @@ def write_output(job: Job, data: bytes) -> None:
     Raises AecodecError where it cannot be written.
     """
     if job.output == STANDARD:
+        if sys.stdout is None:
+            raise AecodecError("standard output is closed")
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
@@ -194,7 +199,8 @@ def write_output(job: Job, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, _mode_for(target))
+        with contextlib.suppress(OSError):  # on a mount that has no permissions of its own
+            os.chmod(temporary, _mode_for(target))
         os.replace(temporary, target)
         temporary = None
     except OSError as error:
@@ -219,6 +225,11 @@ def reason(error: OSError) -> str:
 def printable(text: object) -> str:
     """One line without control characters: names and messages from elsewhere could move the cursor, or not be encodable."""
     return "".join(c if c.isprintable() else "?" for c in " ".join(str(text).split()))
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a standard stream, None where it is closed, is a terminal."""
+    return stream is not None and stream.isatty()
 
 
 def complain(path: str, message: object) -> None:

@@ -73,6 +73,7 @@ def run() -> None:
     except SystemExit as end:
         code = end.code
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # its reader has gone
-            stream.flush()
+        if stream is not None:  # or it was closed before we began
+            with contextlib.suppress(OSError, ValueError):  # its reader has gone
+                stream.flush()
     os._exit(code if isinstance(code, int) else 0 if code is None else 1)

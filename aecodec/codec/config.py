@@ -47,6 +47,8 @@ class Architecture:
                     raise ValueError(f"unknown upsampler {value!r}")
             elif not isinstance(value, int) or not (name in _COUNTS or value) or not 0 <= value <= 4096:
                 raise ValueError(f"{name} must be an integer in {0 if name in _COUNTS else 1}..4096, not {value!r}")
+        if self.latents > 3 * LATENT_STRIDE**2:
+            raise ValueError(f"latents must be at most {3 * LATENT_STRIDE**2}, the samples of a block, not {self.latents}")
         if self.inputs not in (3, 4):
             raise ValueError(f"inputs must be 3 or 4, not {self.inputs}")
         if min(self.hyper_width, self.hyper_latents) < 2:

@@ -114,7 +114,7 @@ def _low_bytes(image: Image.Image) -> np.ndarray | None:
     orders = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
     swapped = {f"{mode};16{order}": f"{mode};16{orders[order]}" for mode in ("RGB", "RGBA") for order in orders}
     swapped["LA;16B"] = "RGBA"  # high and low bytes as four channels
-    if image.format not in ("PNG", "TIFF") or not image.tile:
+    if image.format not in ("PNG", "TIFF") or not getattr(image, "tile", None):
         return None
     position = image.fp.tell()
     image.fp.seek(0)
@@ -261,7 +261,8 @@ def _bits(image: Image.Image) -> int:
         return jxl.read_header(getattr(image, "fc", b"")).bits
     fp = getattr(image, "fp", None)
     if fp is None or fp.closed:
-        return 8
+        key = image.info.get("transparency")  # a transparent colour is of the file's depth
+        return 16 if isinstance(key, (int, tuple)) and np.max(key) > 255 else 8
     position = fp.tell()
     fp.seek(0)
     head = fp.read(4096)

@@ -10,6 +10,7 @@ import math
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -82,8 +83,11 @@ def find_pictures(inputs: Sequence[str], recursive: bool = False) -> list[Path]:
     for text in inputs:
         path = Path(text)
         if os.path.isdir(path):
-            inside = path.rglob("*") if recursive else path.iterdir()
-            paths = sorted(each for each in inside if each.suffix.lower() in SUFFIXES and each.is_file())
+            try:
+                inside = path.rglob("*") if recursive else path.iterdir()
+                paths = sorted(each for each in inside if each.suffix.lower() in SUFFIXES and each.is_file())
+            except OSError as error:
+                raise AecodecError(f"cannot read {error.filename}: {(error.strerror or str(error)).lower()}") from None
             if not paths:
                 raise AecodecError(f"{path} has no pictures ({', '.join(sorted(SUFFIXES))})")
         elif os.path.exists(path):
@@ -270,12 +274,18 @@ def _in_processes(tasks: Sequence[Task], processes: int) -> Iterator[tuple[Task,
 
 def open_pool(processes: int) -> ProcessPoolExecutor:
     """Processes to measure in; spawned, since a fork of a process whose inference threads have started may hang."""
-    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _ignore_interrupts)
+    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin_worker)
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C is the parent's to handle; a worker ends with its measurement."""
+def _begin_worker() -> None:
+    """Ctrl-C is the parent's to handle; a worker ends with its measurement, or with a parent that was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()  # a worker holds both ends of the queue that it waits at
+    os._exit(1)
 
 
 def _attempt(task: Task) -> Point | Failure:

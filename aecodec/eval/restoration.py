@@ -15,6 +15,7 @@ import csv
 import html
 import importlib.util
 import io
+import os
 import time
 import warnings
 import zlib
@@ -100,11 +101,16 @@ class Method:
 
 
 def example(clean: np.ndarray, case: Case, name: str) -> Example:
-    """A picture (H, W, 3) uint8 with the damage of a case; the seed is made of the names of both."""
-    rng = np.random.default_rng([zlib.crc32(text.encode()) for text in (name, case.name)])
+    """A picture (H, W, 3) uint8 with the damage of a case; the seed is made of the names of both.
+
+    Raises ValueError where the damage leaves it as it is.
+    """
+    rng = np.random.default_rng([zlib.crc32(os.fsencode(text)) for text in (name, case.name)])
     if case.noise is not None:
         return Example(clean, case.noise(clean, rng))
     missing = case.mask(*clean.shape[:2], rng)
+    if not missing.any():
+        raise ValueError("the picture is too small for this damage")
     return Example(clean, np.where(missing[..., None], np.uint8(0), clean), missing)
 
 
@@ -258,8 +264,19 @@ def measure_all(
 
 def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Measured:
     picture, case, shown = work
-    given = example(np.asarray(read_picture(picture.path)), case, picture.name)
-    result = Measured(picture.name, case.name, {}, [], {"clean": _part(given.clean, given)} if shown else {}, {})
+    result = Measured(picture.name, case.name, {}, [], {}, {})
+
+    def note(error: Exception, *where: str) -> None:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        result.failures.append(Failure(picture.name, f"{', '.join([*where, case.name])}: {reason}"))
+
+    try:
+        given = example(np.asarray(read_picture(picture.path)), case, picture.name)
+    except Exception as error:  # of one picture must not cost the others theirs
+        note(error)
+        return result
+    if shown:
+        result.parts["clean"] = _part(given.clean, given)
     for method in methods:
         try:
             start = time.process_time()
@@ -273,8 +290,7 @@ def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Mea
                 result.files[BOUND] = file_curve(given.clean, given.clean)
             result.values[method.name] = {**values_of(given, restored), "seconds": round(seconds, 4)}
         except Exception as error:  # one method that fails on one picture must not cost the others theirs
-            reason = " ".join(str(error).split()) or type(error).__name__
-            result.failures.append(Failure(picture.name, f"{method.name}, {case.name}: {reason}"))
+            note(error, method.name)
             continue
         if shown:
             result.parts[method.name] = _part(restored, given)
@@ -329,10 +345,12 @@ def _part(picture: np.ndarray, given: Example) -> bytes:
     return file.getvalue()
 
 
-def summarise(task: str, methods: Sequence[Method], measured: Sequence[Measured], absent: dict[str, str]) -> Results:
+def summarise(
+    task: str, methods: Sequence[Method], measured: Sequence[Measured], absent: dict[str, str], failures: Sequence[Failure] = ()
+) -> Results:
     """Everything that was measured and the means of each method in each case, as plain JSON.
 
-    Means are over the pictures that every method restored, and in dB where the metric is; ``best`` is the classical method
+    ``failures`` are those of before anything was measured.  Means are over the pictures that every method restored, and in dB where the metric is; ``best`` is the classical method
     with the highest mean of the first metric.
     """
     names = [method.name for method in methods]
@@ -354,7 +372,7 @@ def summarise(task: str, methods: Sequence[Method], measured: Sequence[Measured]
     return {
         "task": task, "metric": first, "cases": cases, "absent": absent,
         "methods": {method.name: method.settings for method in methods},
-        "failures": [asdict(failure) for each in measured for failure in each.failures],
+        "failures": [asdict(failure) for failure in [*failures, *(one for each in measured for one in each.failures)]],
     }  # fmt: skip
 
 

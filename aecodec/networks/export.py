@@ -7,6 +7,7 @@ what is coded.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -111,21 +112,18 @@ def save_weights(model: Model, folder: Path, name: str, card: dict[str, Any]) ->
 
     ``card`` adds to name, sha256 and architecture what only the caller knows: data, steps, results.
     """
-    import tomli_w
     from safetensors.numpy import save
 
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = export_tensors(model)
     data = save(tensors)
     digest = content_hash(data)
-    (folder / TENSORS).write_bytes(data)
     entropy_model = EntropyModel.from_tensors(tensors, model.arch)
     content = {
         "name": name, "sha256": digest, "known_answer": known_answer(entropy_model), **card,
         "kmac_per_pixel": {part: round(cost, 2) for part, cost in kmac_per_pixel(model.arch).items()},
         "architecture": model.arch.to_dict(), "largest_sums": certify(entropy_model),
     }
-    (folder / CARD).write_text(tomli_w.dumps(content), "utf-8")
+    _write(folder, data, content)
     return digest[:8]
 
 
@@ -137,21 +135,30 @@ def save_encoder(
     ``card`` has what only the caller knows: the ``task`` and the hash of the ``decoder`` among it.  ``own`` are tensors of
     the decoder's weights; what is the same there is left out.
     """
-    import tomli_w
     from safetensors.numpy import save
 
-    folder.mkdir(parents=True, exist_ok=True)
     state = {name: value for name, value in model.state_dict().items() if is_of_encoder(name)}
     new = {name: value for name, value in state.items() if name not in (own or {}) or not torch.equal(value, own[name])}
     tensors = _float_tensors(new)
     data = save({name: value.contiguous().numpy() for name, value in tensors.items()})
     digest = content_hash(data)
-    (folder / TENSORS).write_bytes(data)
     costs = kmac_per_pixel(model.arch)
     content = {
         "name": name, "sha256": digest, **card,
         "kmac_per_pixel": {part: round(costs[part], 2) for part in ("analysis", "hyper_analysis")},
         "architecture": model.arch.to_dict(),
     }  # fmt: skip
-    (folder / CARD).write_text(tomli_w.dumps(content), "utf-8")
+    _write(folder, data, content)
     return digest[:8]
+
+
+def _write(folder: Path, tensors: bytes, card: dict[str, Any]) -> None:
+    """Both files of a folder of weights, which may replace others: first beside them, so that neither is ever half there."""
+    import tomli_w
+
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = {TENSORS: tensors, CARD: tomli_w.dumps(card).encode()}
+    for name, content in contents.items():
+        (folder / f"{name}.new").write_bytes(content)
+    for name in contents:
+        os.replace(folder / f"{name}.new", folder / name)

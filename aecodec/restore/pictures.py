@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from PIL import Image
@@ -55,6 +55,8 @@ def inpaint(
     frame: int | None = None,
 ) -> tuple[Image.Image, int]:
     """See ``aecodec.inpaint``; also the number of pixels that were missing."""
+    if method not in get_args(Method):
+        raise ValueError(f"method must be one of {', '.join(get_args(Method))}, not {method!r}")
     opened = restoring(weights, decoder, "inpaint") if method == "learned" else None
     missing = read_mask(mask, max_pixels)
     bits = formats.load(image, frame, max_pixels)

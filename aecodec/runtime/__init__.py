@@ -46,8 +46,10 @@ def open_transforms(weights: Weights, device: str = "auto") -> Transforms:
 
     "cpu" is OpenVINO, or torch where OpenVINO is not installed or the architecture needs it; "cuda" is torch; "auto" is
     "cuda" where there is an NVIDIA driver and a torch that can use it, else "cpu".  Raises AecodecError where the device
-    or a library for it is not there.
+    or a library for it is not there, ValueError for another name.
     """
+    if device not in DEVICES:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
     if device == "auto":
         device = "cuda" if cuda.is_usable() else "cpu"
     key = weights.id, weights.encoder_id, device

@@ -52,7 +52,8 @@ def compiled(
         data = path.read_bytes()
         if zlib.crc32(data[4:]) == int.from_bytes(data[:4], "little"):
             graph = core.import_model(data[4:], "CPU", options)
-            os.utime(path)
+            with contextlib.suppress(OSError):  # another user's
+                os.utime(path)
             return graph
     graph = core.compile_model(build(), "CPU", options)
     with contextlib.suppress(OSError):
@@ -68,7 +69,7 @@ def _store(path: Path, data: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(zlib.crc32(data).to_bytes(4, "little") + data)
         os.replace(temporary, path)
-    except OSError:
+    except BaseException:
         os.unlink(temporary)
         raise
     files = sorted(path.parent.glob("*" + _SUFFIX), key=lambda file: file.stat().st_mtime, reverse=True)

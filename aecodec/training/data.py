@@ -42,7 +42,7 @@ def find(folders: Sequence[str]) -> list[Path]:
 
 def is_held_out(name: str, share: float) -> bool:
     """Whether a file name belongs to the validation set: a hash, so that it stays there whatever else is in the folder."""
-    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) < share * 2**32
+    return int(hashlib.sha256(os.fsencode(name)).hexdigest()[:8], 16) < share * 2**32
 
 
 def load(files: Sequence[Path], complain: Callable[[str], None]) -> Pictures:

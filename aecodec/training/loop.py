@@ -291,13 +291,11 @@ class Run:
         self.rng = np.random.default_rng(settings.seed)
         self.task = open_task(settings, self.device)
         files = data.find(settings.data)
-        held = [path for path in files if data.is_held_out(path.name, settings.held_out)]
-        self.pictures = data.load([path for path in files if not data.is_held_out(path.name, settings.held_out)], complain)
-        self.validation = None
-        if held:
-            crops = data.sample(data.load(held, complain), VALIDATION_CROPS, settings.crop, VALIDATION_SEED)
-            crops = self.task.batch(crops, 1.0, np.random.default_rng(settings.seed))
-            self.validation = to_tensor(crops, self.device)
+        held = {path for path in files if data.is_held_out(path.name, settings.held_out)}
+        if len(held) == len(files):
+            raise AecodecError("all pictures are held out for validation; add some, or set held_out = 0")
+        self.pictures = data.load([path for path in files if path not in held], complain)
+        self.validation = self._validation_crops([path for path in files if path in held], complain)
         model = self.task.model(self.pictures, self.rng)
         model.quantise(settings.quantise)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
@@ -320,13 +318,26 @@ class Run:
         self._meet()
         self.phase = self.task.phase(self.share)
         self._captured: CapturedStep | None = None
-        self._unjudged = 0  # captured steps whose norms nobody has looked at yet
+        self._unjudged: list[Tensor] = []  # what captured steps gave whose norms nobody has looked at yet
         self._crops: data.DeviceCrops | None = None
         self._drawn: Tensor | None = None  # a batch, where captured steps look for it
         torch.backends.cudnn.benchmark = True
         self._remember()
         self._reader = ThreadPoolExecutor(1, "batches")
         self._next: Future[np.ndarray] = self._reader.submit(self._draw, self.share)
+
+    def _validation_crops(self, held: list[Path], complain: Callable[[str], None]) -> Tensor | None:
+        """A batch of what is held out (B, C, H, W), or None where there is nothing that can be read."""
+        if not held:
+            return None
+        try:
+            pictures = data.load(held, complain)
+        except AecodecError:
+            complain("no held-out picture can be read, so nothing is validated")
+            return None
+        crops = data.sample(pictures, VALIDATION_CROPS, self.settings.crop, VALIDATION_SEED)
+        crops = self.task.batch(crops, 1.0, np.random.default_rng(self.settings.seed))
+        return to_tensor(crops, self.device)
 
     @property
     def share(self) -> float:
@@ -346,15 +357,16 @@ class Run:
             self.stopped = bool(stopped)
             if self.step % LOG_EVERY == 0:
                 loss, rate, norm = torch.stack([result.cpu() for result in results]).T.tolist()
-                if self._unjudged:
-                    self._look_back(norm[-self._unjudged :])
+                self._look_back()
                 means = statistics.fmean(loss), statistics.fmean(rate)
                 report = Progress(self.step, self.seconds, self.share, *means, norm[-1])
                 self._log(LOG, [report.step, f"{report.seconds:.0f}", f"{report.loss:.5f}", f"{report.rate:.4f}"])
                 yield report
                 results.clear()
             if self.step % self.settings.validate_every == 0 and self.share < 1:
+                self._look_back()
                 self.validate_and_save()
+        self._look_back()
         if self.stopped:
             self.save()
         else:
@@ -379,6 +391,7 @@ class Run:
         """Takes a step and gives (3,): loss, mean rate in bits per pixel, norm of the gradient."""
         settings = self.settings
         if (phase := self.task.phase(self.share)) != self.phase:
+            self._look_back()
             self.phase, self.phase_start = phase, self.step
             self.norms.clear()
             self._forget_moments()
@@ -393,8 +406,8 @@ class Run:
                 self._captured = CapturedStep(
                     self._loss_on_device, self.optimiser, self.model, self.average, self.clipped, settings.clip
                 )
-            self._unjudged += 1
-            return self._captured(factor, decay, limit)
+            self._unjudged.append(self._captured(factor, decay, limit))
+            return self._unjudged[-1]
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * factor
         drawn, self._next = self._next.result(), self._reader.submit(self._draw, self.share)
@@ -412,11 +425,15 @@ class Run:
         self._judge([norm])
         return torch.tensor([loss.item(), rate.mean().item(), norm])
 
-    def _look_back(self, norms: list[float]) -> None:
-        """What there is to do after captured steps with these norms."""
-        self._unjudged = 0
-        self._judge(norms)
-        if not all(map(math.isfinite, norms)):
+    def _look_back(self) -> None:
+        """What there is to do after captured steps, if there were any."""
+        if not self._unjudged:
+            return
+        norms = torch.stack(self._unjudged)[:, -1].tolist()
+        self._unjudged.clear()
+        if all(map(math.isfinite, norms)):
+            self._judge(norms)
+        else:  # the steps behind the first that is no number are none either
             self._go_back()
         self.model.quantiser.refresh()
 
@@ -533,7 +550,8 @@ class Run:
             raise AecodecError(f"{self.folder} holds a run with the optimiser {state['kind']}; choose another folder")
         self.model.load_state_dict(_lapped(state["model"]))
         self.average.load_state_dict(_lapped(state["average"]))
-        asked = [group["peak"] for group in self.optimiser.param_groups]
+        # the settings may ask for another rate now, and what a unit lies on is not what a checkpoint was read to
+        asked = [{key: value for key, value in group.items() if key != "params"} for group in self.optimiser.param_groups]
         if moved := state["kind"] == "soap" and state.get("device", "cpu") != self.device.type:
             state["optimiser"]["state"] = {}  # a GPU's moments are laid out in another way
         try:
@@ -543,10 +561,10 @@ class Run:
                 f"{self.folder} holds a run that trains other parameters; go on from it with init, in another folder"
             ) from None
         self.step, self.seconds = state["step"], state["seconds"]
-        if asked == [group["peak"] for group in self.optimiser.param_groups]:
+        if all(own["peak"] == group["peak"] for own, group in zip(asked, self.optimiser.param_groups)):
             self.damping = state["damping"]
-        for group, peak in zip(self.optimiser.param_groups, asked):  # the settings may ask for another rate now
-            group["peak"] = peak
+        for group, own in zip(self.optimiser.param_groups, asked):
+            group.update(own)
         self.phase_start = self.step if moved else state.get("phase_start", 0)
 
 
@@ -577,7 +595,7 @@ def _lapped(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def checkpoint_of(source: str) -> dict[str, Any] | None:
     """A checkpoint file, or that in a run's folder, as ``Run.save`` wrote it; None where ``source`` is neither.
 
-    Raises AecodecError where it cannot be read.
+    Raises AecodecError where it cannot be read, or is of something else.
     """
     path = Path(source)
     if path.is_dir() and (path / CHECKPOINT).is_file():
@@ -585,6 +603,9 @@ def checkpoint_of(source: str) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise AecodecError(f"cannot read the checkpoint {path}: {str(error).splitlines()[0]}") from None
+    if not isinstance(state, dict) or not {"average", "architecture"} <= state.keys():
+        raise AecodecError(f"{path} is no checkpoint of aecodec train")
+    return state

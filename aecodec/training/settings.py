@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from aecodec.codec.config import ENCODER_ONLY, Architecture
 from aecodec.errors import AecodecError, WeightsError
@@ -97,7 +98,8 @@ def make(content: dict[str, Any]) -> Settings:
         raise SettingsError("the key 'data' is missing: a folder of pictures, or a list of folders")
     if isinstance(content["data"], str):
         content["data"] = [content["data"]]
-    content["data"] = tuple(content["data"])
+    if isinstance(content["data"], list):
+        content["data"] = tuple(content["data"])
     if content.get("task", "compress") != "compress":
         content["architecture"] = _of_encoder(content.get("architecture", {}), content.get("decoder", Settings.decoder))
     try:
@@ -121,6 +123,29 @@ def _of_encoder(changes: dict[str, Any], decoder: str) -> dict[str, Any]:
         raise SettingsError(f"decoder: {error}") from None
 
 
+_NAMES = {
+    int: "a whole number", float: "a number", str: "a text", bool: "true or false", tuple[str, ...]: "a list of texts",
+    int | None: "a whole number", float | None: "a number", str | None: "a text",
+}  # fmt: skip
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of the type that an annotation names; a whole number is a number, too, and a truth value none."""
+    if isinstance(hint, UnionType):
+        return any(_fits(value, part) for part in get_args(hint))
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(isinstance(part, str) for part in value)
+    if hint in (int, float):
+        return isinstance(value, (int, hint)) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _one_of(hint: Any) -> str:
+    return f"one of {', '.join(get_args(hint))}"
+
+
 _POSITIVE = ("steps", "minutes", "crop", "batch", "learning_rate", "clip", "validate_every", "low_quality_bias")
 
 
@@ -129,20 +154,25 @@ def _check(settings: Settings) -> None:
         value = getattr(settings, key)
         if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0):
             raise SettingsError(f"{key} must be a positive number, not {value!r}")
+    for key, hint in get_type_hints(Settings).items():
+        if not _fits(value := getattr(settings, key), hint):
+            raise SettingsError(f"{key} must be {_NAMES.get(hint) or _one_of(hint)}, not {value!r}")
     if settings.steps is None and settings.minutes is None:
         raise SettingsError("one of 'steps' and 'minutes' must be set")
     if settings.crop % 64:
         raise SettingsError(f"crop must be a multiple of 64, not {settings.crop}")
-    for key in ("optimiser", "task", "distortion"):
-        if getattr(settings, key) not in (known := get_args(get_type_hints(Settings)[key])):
-            raise SettingsError(f"{key} must be one of {', '.join(known)}, not {getattr(settings, key)!r}")
     if settings.init_decoder is not None and (settings.init is None or settings.task == "compress"):
         raise SettingsError("init_decoder goes with the init of a restoring encoder")
     for key in ("distil", "curriculum"):
         if not 0 <= getattr(settings, key) <= 1:
             raise SettingsError(f"{key} must be a share of the run, 0..1, not {getattr(settings, key)}")
-    if isinstance(rate := settings.linear_rate, bool) or not isinstance(rate, (int, float)) or not rate >= 0:
-        raise SettingsError(f"linear_rate must be a number of 0 or more, not {rate!r}")
+    for key in ("linear_rate", "warm_up", "hyper_warm_up", "seed"):
+        if not getattr(settings, key) >= 0:
+            raise SettingsError(f"{key} must be a number of 0 or more, not {getattr(settings, key)!r}")
+    if settings.threads is not None and settings.threads < 1:
+        raise SettingsError(f"threads must be 1 or more, not {settings.threads}")
+    if settings.device not in ("auto", "cpu", "cuda") and not settings.device.startswith("cuda:"):
+        raise SettingsError(f"device must be auto, cpu or cuda, not {settings.device!r}")
     if not 0 < settings.decay <= 1:
         raise SettingsError(f"decay must be a share of the run, above 0 and at most 1, not {settings.decay}")
     if not 0 <= settings.held_out < 1:

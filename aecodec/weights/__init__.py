@@ -101,12 +101,26 @@ def content_hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-@functools.lru_cache(maxsize=4)
 def load(name: str = DEFAULT) -> Weights:
-    """Opens weights and checks them against their card.
+    """Opens weights and checks them against their card; once, until their folder holds others.
 
     Raises WeightsError where they are missing, damaged or not as the card says.
     """
+    return _load(name, _state(name))
+
+
+def _state(name: str) -> tuple:
+    """What tells the files of a name or folder from others that were, or will be, called the same."""
+    folder = folder_of(name).absolute()
+    try:
+        found = [os.stat(folder / file) for file in (CARD, TENSORS)]
+    except OSError as error:
+        raise WeightsError(f"cannot open the weights in {folder}: {error}") from None
+    return folder, *((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in found)
+
+
+@functools.lru_cache(maxsize=4)
+def _load(name: str, state: tuple) -> Weights:
     opened = load_any(name)
     if is_restoring(opened.card):
         raise WeightsError(f"{name} is an encoder for restoration and no whole model; see encode --restore")
@@ -148,7 +162,6 @@ def expand(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return tensors
 
 
-@functools.lru_cache(maxsize=4)
 def restoring(name: str, decoder: str | None = None, task: str | None = None) -> Weights:
     """The weights of a decoder with the restoring encoder ``name``, a name or a folder, in front of it.
 
@@ -156,12 +169,17 @@ def restoring(name: str, decoder: str | None = None, task: str | None = None) ->
     must be for.  Raises WeightsError where the encoder is missing, damaged, for another task or for another decoder.
     """
     try:
-        folder_of(name)
+        state = _state(name)
     except WeightsError:
         raise WeightsError(
             f"no weights named {name!r} are installed for restoration; give a folder that has some (denoise --weights "
             f"FOLDER, encode --restore FOLDER), or make them: aecodec train configs/{task or 'denoise'}.toml"
         ) from None
+    return _restoring(name, decoder, task, (state, decoder and _state(decoder)))
+
+
+@functools.lru_cache(maxsize=4)
+def _restoring(name: str, decoder: str | None, task: str | None, state: tuple) -> Weights:
     encoder = load_any(name)
     wanted = encoder.card.get("decoder")
     if wanted is None:

@@ -222,3 +222,29 @@ def _still_growing(folder: Path) -> bool:
     before = files_in(folder)
     time.sleep(1)
     return files_in(folder) != before
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-"])
+def test_closed_streams(folder, closed):
+    """As some daemons start programs: what can be done is done, and the exit code says so."""
+    for args in ("--version", "encode --output-dir out a.png photos/00.png photos/01.png"):
+        command = f"{sys.executable} -m aecodec {args} {closed}"
+        done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True, timeout=200)
+        assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert files_in(folder / "out") == ["00.aec", "01.aec", "a.aec"]
+
+
+def test_a_closed_standard_output_is_no_place_to_write(folder):
+    command = f"{sys.executable} -m aecodec encode a.png - >&-"
+    done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 1 and "standard output is closed" in done.stderr
+
+
+def test_a_mount_without_permissions(cli, folder, monkeypatch):
+    """FAT: what the file would be allowed is not worth losing it for."""
+    def denied(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chmod", denied)
+    assert cli("encode", "a.png", "new.aec").exit_code == 0
+    assert (folder / "new.aec").stat().st_size

@@ -149,7 +149,6 @@ def test_weights_that_are_not_there_are_told_with_the_way_to_them(fails, picture
     few = tmp_path / "installed"
     shutil.copytree(weights.INSTALLED / weights.DEFAULT, few / weights.DEFAULT)
     monkeypatch.setattr(weights, "INSTALLED", few)
-    weights.restoring.cache_clear()
     for command in ("denoise noisy.png", "inpaint hurt.png mask.png", "encode --restore denoise noisy.png"):
         args = command.split()
         name = "inpaint" if args[0] == "inpaint" else "denoise"

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+import aecodec
 from aecodec import weights
 
 
@@ -87,7 +88,7 @@ def test_missing_weights(fails, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("latents = ", "latents = 1"),
+        ("latents = 5", "latents = 2"),
         ("hyper_width = ", "hyper_width = -"),
         ("context_width", "width_of_context"),
         ("[architecture]", "[architect]"),
@@ -99,9 +100,32 @@ def test_broken_cards_are_told_in_one_line(cli, copied, command, old, new):
     """A card is edited by hand, so it is broken by hand."""
     change_card(copied, old, new)
     result = cli("weights", command, copied)
-    if (command, new) == ("show", "latents = 1"):
+    if (command, new) == ("show", "latents = 2"):
         assert result.exit_code == 0  # a card that makes sense, if for other tensors
         return
     assert isinstance(result.exception, SystemExit)
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
+
+
+def test_weights_that_are_trained_anew_are_opened_anew(tiny, copied, photo):
+    """A process that lives long coded with the weights of before, whatever the folder held."""
+    before = weights.load(str(copied))
+    assert weights.load(str(copied)) is before
+    shutil.copytree(tiny[1], copied, dirs_exist_ok=True)
+    after = weights.load(str(copied))
+    assert after.id == weights.load(str(tiny[1])).id != before.id
+    data = aecodec.encode(photo(), weights=str(copied))
+    assert aecodec.decode(data, weights=str(copied)).size == photo().size
+
+
+def test_a_relative_name_is_that_of_the_folder_one_is_in(tiny, copied, monkeypatch):
+    """Two runs of one name, one below each folder."""
+    other = copied.parent / "other"
+    other.mkdir()
+    shutil.copytree(tiny[1], other / "copy")
+    ids = []
+    for folder in (copied.parent, other):
+        monkeypatch.chdir(folder)
+        ids.append(weights.load("copy").id)
+    assert ids[0] != ids[1]

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
+import subprocess
+import sys
+import time
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -201,3 +206,32 @@ def test_what_the_encoder_refuses_is_refused_here(tmp_path):
     pictures, failures = open_pictures([tmp_path / "a.png", tmp_path / "b.png"])
     assert not pictures
     assert "PostScript" in str(failures[0]) and "8 bits a channel (16)" in str(failures[1])
+
+
+def test_a_folder_that_cannot_be_read_is_one_line(tmp_path, monkeypatch):
+    """It was a traceback."""
+    def denied(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", denied)
+    with pytest.raises(AecodecError, match="permission denied"):
+        find_pictures([str(tmp_path)])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_workers_end_with_a_parent_that_was_killed(tmp_path):
+    """They hold both ends of the queue that they wait at, and would wait for good."""
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import os, time\nfrom aecodec.eval.measure import open_pool\n"
+        "if __name__ == '__main__':\n    pool = open_pool(1)\n    print(pool.submit(os.getpid).result(), flush=True)\n"
+        "    time.sleep(100)\n"
+    )
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as parent:
+        worker = int(parent.stdout.readline())
+        parent.kill()
+        assert parent.stdout.read() == ""  # which waits for the worker, too: it has the same pipe
+    with pytest.raises(ProcessLookupError):
+        for _ in range(100):
+            os.kill(worker, 0)
+            time.sleep(0.1)

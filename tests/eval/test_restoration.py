@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,11 +24,7 @@ def installed(tiny, restorers, tmp_path, monkeypatch):
     for task, source in restorers.items():
         shutil.copytree(source, folder / task)
     monkeypatch.setattr(weights, "INSTALLED", folder)
-    for cached in (weights.load, weights.restoring):
-        cached.cache_clear()
-    yield folder
-    for cached in (weights.load, weights.restoring):
-        cached.cache_clear()
+    return folder
 
 
 @pytest.fixture
@@ -113,7 +111,6 @@ def test_what_is_not_installed_is_left_out_by_name(cli, folder, monkeypatch, tmp
     empty = tmp_path / "installed"
     shutil.copytree(weights.INSTALLED / weights.DEFAULT, empty / weights.DEFAULT)
     monkeypatch.setattr(weights, "INSTALLED", empty)
-    weights.restoring.cache_clear()
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "cv2" else find_spec(name))
     result = cli("eval", folder / "a.png", "--task", "inpaint", "-o", "report")
@@ -129,3 +126,21 @@ def test_what_is_not_installed_is_left_out_by_name(cli, folder, monkeypatch, tmp
 def test_options_that_do_not_go_together(cli, folder, args, code):
     """An option that is quietly ignored is a wrong answer."""
     assert cli("eval", folder, "--task", "denoise", "-o", "report", *args).exit_code == code
+
+
+def test_a_picture_that_cannot_be_damaged_costs_no_other(folder, cli, photo):
+    """Hours of measuring were lost to one picture of a few pixels."""
+    photo(2, 2).save(folder / "speck.png")
+    (folder / "broken.png").write_text("no picture")
+    result = cli("eval", folder, "--task", "inpaint", "-o", "report")
+    assert result.exit_code == 1
+    results = json.loads(Path("report/results.json").read_text())
+    assert {failure["picture"] for failure in results["failures"]} == {"speck.png", "broken.png"}
+    assert results["cases"][CASES["inpaint"][0].name]["images"]["a.png"]
+
+
+def test_damage_that_does_nothing_is_no_damage():
+    """The mean error of no pixels is no number, and no JSON."""
+    case = replace(CASES["inpaint"][1], mask=lambda height, width, rng: np.zeros((height, width), bool))
+    with pytest.raises(ValueError, match="too small"):
+        example(np.zeros((2, 2, 3), np.uint8), case, "a.png")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tomli_w
 from safetensors.numpy import load, save
 
 from aecodec import weights
-from aecodec.networks.export import load_float_model
+from aecodec.networks.export import load_float_model, save_weights
 
 
 def without(folder: Path, names: tuple[str, ...], target: Path) -> str:
@@ -37,3 +39,18 @@ def test_a_restoring_encoder_without_lapping_laps_as_its_decoders_own(tiny, rest
     own = weights.load(str(tiny[1])).tensors["analysis.lap.weight"]
     assert np.array_equal(whole.tensors["analysis.lap.weight"], own)
     assert not np.array_equal(own[:, :, 0, 0], np.eye(16))
+
+
+def test_weights_are_replaced_whole_or_not_at_all(tiny, tmp_path, monkeypatch):
+    """A run that is killed while it saves must leave those of before."""
+    folder = tmp_path / "weights"
+    save_weights(tiny[0], folder, "tiny", {})
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="space"):
+        save_weights(tiny[0], folder, "other", {})
+    assert {name: (folder / name).read_bytes() for name in before} == before

@@ -94,3 +94,15 @@ def test_a_restoring_encoder_has_graphs_of_its_own(cache, tiny, restorers):
     for _ in range(2):  # built, and read back
         own = OpenVinoTransforms(weights.load(str(tiny[1]))).analyse(picture[..., :3], 1000)
         assert not np.allclose(OpenVinoTransforms(restoring).analyse(picture, 1000), own)
+
+
+def test_a_graph_of_another_user_is_used(cache, synthesise, monkeypatch):
+    """It was read, thrown away for its time of use could not be written, and compiled anew by every process."""
+    first = synthesise()
+
+    def denied(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(graph_cache.os, "utime", denied)
+    monkeypatch.setattr(OpenVinoTransforms, "_conv", None)  # no graph can be built
+    assert np.array_equal(synthesise(), first)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecodec import runtime, weights
+from aecodec import cuda, runtime, weights
 from aecodec.errors import AecodecError
 from aecodec.eval.metrics import psnr
 from aecodec.runtime.openvino_runtime import OpenVinoTransforms
@@ -190,3 +190,21 @@ def test_a_device_that_is_not_there_is_one_clear_line():
     with pytest.raises(AecodecError, match="--device cpu"):
         runtime.open_transforms(weights.load(), "cuda")
     assert runtime.open_transforms(weights.load(), "auto").device == "cpu"
+
+
+def test_a_gpu_that_does_not_work_is_none(monkeypatch):
+    """"auto" is the CPU then: a driver and a torch that do not fit must not cost the picture."""
+    import torch
+
+    def fail():
+        raise RuntimeError("no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(cuda, "has_driver", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", fail)
+    assert not cuda.is_usable.__wrapped__()
+
+
+def test_an_unknown_device_is_refused():
+    """Torch knows others, which nobody has tried."""
+    with pytest.raises(ValueError, match="auto, cpu, cuda"):
+        runtime.open_transforms(weights.load(), "gpu")

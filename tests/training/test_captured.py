@@ -156,4 +156,27 @@ def test_a_run_takes_captured_steps(cuda, monkeypatch, tmp_path):
     good = run._good[0]["analysis.head.weight"].clone()
     run.settings = dataclasses.replace(run.settings, steps=20)
     list(run.progress())
-    assert torch.equal(run.model.analysis.head.weight, good) and run._captured is None and run.damping < 1
+    assert torch.equal(run.model.analysis.head.weight, good) and run._captured is None
+    assert run.damping == loop.ROLLBACK_DAMPING  # one fault, one punishment
+
+
+def test_steps_are_judged_before_they_are_kept(cuda, monkeypatch, tmp_path):
+    """A checkpoint of weights that are no numbers is the end of a run, whenever it is written."""
+    rng = np.random.default_rng(1)
+    for i in range(6):
+        Image.fromarray(rng.integers(0, 256, (80, 96, 3), np.uint8)).save(tmp_path / f"{i}.png")
+    architecture = {"latents": 32, **dict.fromkeys(("width_8", "width_16", "decoder_width_8", "decoder_width_16"), 16),
+                    **dict.fromkeys(("hyper_width", "hyper_latents", "context_width"), 16)}
+    monkeypatch.setattr(loop.Run, "_can_capture", property(lambda run: True))
+    run = loop.Run(make({"data": str(tmp_path), "steps": 7, "crop": 64, "batch": 2, "held_out": 0, "warm_up": 2,
+                         "hyper_warm_up": 0, "device": "cpu", "architecture": architecture}), tmp_path, print)  # fmt: skip
+
+    def spoil(self, *_):
+        with torch.no_grad():
+            run.model.gain.log.fill_(math.nan)
+        return torch.full((3,), math.nan)
+
+    monkeypatch.setattr(CapturedStep, "__call__", spoil)
+    monkeypatch.setattr(run.task, "finish", lambda *_: None)
+    list(run.progress())  # of fewer steps than there are between two reports
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["model"]["gain.log"].isfinite().all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -43,6 +45,12 @@ def test_an_empty_or_missing_folder_is_refused(tmp_path):
         data.find([str(tmp_path)])
     with pytest.raises(AecodecError, match="no folder"):
         data.find([str(tmp_path / "none")])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_names_need_not_be_text():
+    """A name in Latin-1 ended the run before its first step."""
+    assert data.is_held_out("caf\udce9.png", 1.0)
 
 
 def test_the_held_out_share_does_not_depend_on_other_files():

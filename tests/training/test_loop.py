@@ -12,6 +12,7 @@ from PIL import Image
 from aecodec.codec.quality import KNOTS
 from aecodec.errors import AecodecError
 from aecodec.networks.export import COUNTED_BEFORE, import_tensors, save_weights
+from aecodec.training import data
 from aecodec.training.data import Pictures
 from aecodec.training.klt import block_covariance, principal_components
 from aecodec.training.loop import Run, initial_state, recount, to_tensor, validate
@@ -193,6 +194,41 @@ def test_a_resumed_run_takes_the_learning_rate_that_it_is_told(pictures, tmp_pat
         run = Run(settings(pictures, steps=4, learning_rate=rate), tmp_path, fail)
         assert run.optimiser.param_groups[0]["peak"] == rate
         assert run.step == 2
+
+
+def test_a_resumed_run_has_its_own_groups(pictures, tmp_path):
+    """A checkpoint is read to the CPU, and a unit that stays there cannot be multiplied with what is on a GPU."""
+    run = Run(settings(pictures, steps=2), tmp_path, fail)
+    list(run.progress())
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    for group in state["optimiser"]["param_groups"]:
+        group["unit"], group["refresh"] = torch.full_like(torch.as_tensor(group["unit"]), 9), 77
+    torch.save(state, tmp_path / "checkpoint.pt")
+    again = Run(settings(pictures, steps=4), tmp_path, fail)
+    for own, group in zip(run.optimiser.param_groups, again.optimiser.param_groups):
+        assert group["refresh"] == own["refresh"]
+        assert torch.equal(torch.as_tensor(group["unit"]), torch.as_tensor(own["unit"]))
+    list(again.progress())
+
+
+def test_what_is_held_out_may_be_unreadable(pictures, tmp_path):
+    """One broken file must not end a run of thousands, whichever hash its name has."""
+    held = next(f"{i}.png" for i in range(100, 999) if data.is_held_out(f"{i}.png", 0.01))
+    (pictures / held).write_text("not a picture")
+    said = []
+    run = Run(settings(pictures, steps=1, held_out=0.01), tmp_path, said.append)
+    assert run.validation is None and len(run.pictures.arrays) == 24
+    assert held in said[0] and "nothing is validated" in said[-1]
+    list(run.progress())
+    with pytest.raises(AecodecError, match="held out"):
+        Run(settings(pictures, held_out=0.9999999), tmp_path / "other", said.append)
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
+    """Somebody else's .pt file is not a fault of ours to be reported."""
+    torch.save({"state_dict": {}}, tmp_path / "other.pt")
+    with pytest.raises(AecodecError, match="no checkpoint of aecodec"):
+        initial_state(str(tmp_path / "other.pt"))
 
 
 def test_weights_come_back_as_they_were_written(pictures, tmp_path):
