@@ -160,6 +160,8 @@ def save(image: Image.Image, kind: str) -> bytes:
         warnings.warn(f"not kept in {kind}: {', '.join(_METADATA[name] for name in sorted(lost))}", stacklevel=2)
     if kind == "GIF" and image.getcolors() is None:
         warnings.warn("GIF holds 256 colours; the others are approximated", stacklevel=2)
+    if kind == "ICO" and max(image.size) > 256:
+        warnings.warn("ICO holds 256 pixels each way; the picture is made smaller", stacklevel=2)
     values = {name: value for name, value in values.items() if name not in lost}
     reason, info = None, image.info
     # some of Pillow's writers look there for what they are not given

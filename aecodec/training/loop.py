@@ -550,7 +550,7 @@ class Run:
             raise AecodecError(f"{self.folder} holds a run with the optimiser {state['kind']}; choose another folder")
         self.model.load_state_dict(_lapped(state["model"]))
         self.average.load_state_dict(_lapped(state["average"]))
-        # the settings may ask for another rate now, and what a unit lies on is not what a checkpoint was read to
+        # the settings may ask for another rate now, and a unit that comes from a checkpoint lies on the CPU
         asked = [{key: value for key, value in group.items() if key != "params"} for group in self.optimiser.param_groups]
         if moved := state["kind"] == "soap" and state.get("device", "cpu") != self.device.type:
             state["optimiser"]["state"] = {}  # a GPU's moments are laid out in another way

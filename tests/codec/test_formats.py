@@ -245,6 +245,13 @@ def test_what_is_lost_on_the_way_out_is_told_and_nothing_else(photo, kind, mode)
             assert np.abs(difference[..., :3]).max() == 0
 
 
+def test_a_picture_that_is_made_smaller_is_told(photo):
+    """An icon of 256 pixels was all that was left of a photograph, without a word."""
+    for size in (256, 300):
+        data, warned = said(formats.save, photo(size, 40), "ICO")
+        assert ("smaller" in warned) == (Image.open(io.BytesIO(data)).size != (size, 40))
+
+
 def test_transparency_is_laid_on_white(photo):
     """A page is white; what was hidden stays hidden, and opaque alpha is no loss to speak of."""
     image = photo(16, 16).convert("RGBA")
