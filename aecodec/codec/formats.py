@@ -160,8 +160,6 @@ def save(image: Image.Image, kind: str) -> bytes:
         warnings.warn(f"not kept in {kind}: {', '.join(_METADATA[name] for name in sorted(lost))}", stacklevel=2)
     if kind == "GIF" and image.getcolors() is None:
         warnings.warn("GIF holds 256 colours; the others are approximated", stacklevel=2)
-    if kind == "ICO" and max(image.size) > 256:
-        warnings.warn("ICO holds 256 pixels each way; the picture is made smaller", stacklevel=2)
     values = {name: value for name, value in values.items() if name not in lost}
     reason, info = None, image.info
     # some of Pillow's writers look there for what they are not given
@@ -178,6 +176,8 @@ def save(image: Image.Image, kind: str) -> bytes:
             if dropped:
                 names = " and ".join(_METADATA[name] for name in dropped)
                 warnings.warn(f"{names} cannot be kept in {kind}: {reason}", stacklevel=2)
+            if kind == "ICO" and (size := Image.open(io.BytesIO(data)).size) != image.size:
+                warnings.warn(f"icons have few sizes; this one is {size[0]} x {size[1]}", stacklevel=2)
             return data
     finally:
         image.info = info
