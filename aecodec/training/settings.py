@@ -114,6 +114,8 @@ def make(content: dict[str, Any]) -> Settings:
 
 def _of_encoder(changes: dict[str, Any], decoder: str) -> dict[str, Any]:
     """The architecture of a restoring encoder: that of its decoder's weights, the hint, and ``changes``."""
+    if not isinstance(changes, dict):
+        raise SettingsError(f"architecture must be a table, not {changes!r}")
     if fixed := sorted(set(changes) - set(ENCODER_ONLY)):
         free = ", ".join(ENCODER_ONLY)
         raise SettingsError(f"architecture: {fixed[0]} is the decoder's; of an encoder, {free} may change")
@@ -125,7 +127,7 @@ def _of_encoder(changes: dict[str, Any], decoder: str) -> dict[str, Any]:
 
 _NAMES = {
     int: "a whole number", float: "a number", str: "a text", bool: "true or false", tuple[str, ...]: "a list of texts",
-    int | None: "a whole number", float | None: "a number", str | None: "a text",
+    Architecture: "a table",
 }  # fmt: skip
 
 
@@ -142,8 +144,11 @@ def _fits(value: Any, hint: Any) -> bool:
     return isinstance(value, hint)
 
 
-def _one_of(hint: Any) -> str:
-    return f"one of {', '.join(get_args(hint))}"
+def _name(hint: Any) -> str:
+    """What a user is told that a value must be."""
+    if isinstance(hint, UnionType):  # with None, which TOML has not
+        hint = get_args(hint)[0]
+    return _NAMES.get(hint) or f"one of {', '.join(get_args(hint))}"
 
 
 _POSITIVE = ("steps", "minutes", "crop", "batch", "learning_rate", "clip", "validate_every", "low_quality_bias")
@@ -156,7 +161,7 @@ def _check(settings: Settings) -> None:
             raise SettingsError(f"{key} must be a positive number, not {value!r}")
     for key, hint in get_type_hints(Settings).items():
         if not _fits(value := getattr(settings, key), hint):
-            raise SettingsError(f"{key} must be {_NAMES.get(hint) or _one_of(hint)}, not {value!r}")
+            raise SettingsError(f"{key} must be {_name(hint)}, not {value!r}")
     if settings.steps is None and settings.minutes is None:
         raise SettingsError("one of 'steps' and 'minutes' must be set")
     if settings.crop % 64:

@@ -106,10 +106,10 @@ def load(name: str = DEFAULT) -> Weights:
 
     Raises WeightsError where they are missing, damaged or not as the card says.
     """
-    return _load(name, _state(name))
+    return _load(name, _stamp(name))
 
 
-def _state(name: str) -> tuple:
+def _stamp(name: str) -> tuple:
     """What tells the files of a name or folder from others that were, or will be, called the same."""
     folder = folder_of(name).absolute()
     try:
@@ -120,7 +120,7 @@ def _state(name: str) -> tuple:
 
 
 @functools.lru_cache(maxsize=4)
-def _load(name: str, state: tuple) -> Weights:
+def _load(name: str, stamp: tuple) -> Weights:
     opened = load_any(name)
     if is_restoring(opened.card):
         raise WeightsError(f"{name} is an encoder for restoration and no whole model; see encode --restore")
@@ -169,17 +169,17 @@ def restoring(name: str, decoder: str | None = None, task: str | None = None) ->
     must be for.  Raises WeightsError where the encoder is missing, damaged, for another task or for another decoder.
     """
     try:
-        state = _state(name)
+        folder_of(name)
     except WeightsError:
         raise WeightsError(
             f"no weights named {name!r} are installed for restoration; give a folder that has some (denoise --weights "
             f"FOLDER, encode --restore FOLDER), or make them: aecodec train configs/{task or 'denoise'}.toml"
         ) from None
-    return _restoring(name, decoder, task, (state, decoder and _state(decoder)))
+    return _restoring(name, decoder, task, (_stamp(name), decoder and _stamp(decoder)))
 
 
 @functools.lru_cache(maxsize=4)
-def _restoring(name: str, decoder: str | None, task: str | None, state: tuple) -> Weights:
+def _restoring(name: str, decoder: str | None, task: str | None, stamp: tuple) -> Weights:
     encoder = load_any(name)
     wanted = encoder.card.get("decoder")
     if wanted is None:

@@ -9,6 +9,7 @@ import pytest
 
 import aecodec
 from aecodec import weights
+from aecodec.errors import WeightsError
 
 
 @pytest.fixture
@@ -117,6 +118,14 @@ def test_weights_that_are_trained_anew_are_opened_anew(tiny, copied, photo):
     assert after.id == weights.load(str(tiny[1])).id != before.id
     data = aecodec.encode(photo(), weights=str(copied))
     assert aecodec.decode(data, weights=str(copied)).size == photo().size
+
+
+def test_an_encoder_without_its_tensors_is_told_as_such(restorers, tmp_path):
+    """And not as one that is not there."""
+    folder = shutil.copytree(restorers["denoise"], tmp_path / "half")
+    (folder / weights.TENSORS).unlink()
+    with pytest.raises(WeightsError, match="cannot open the weights in"):
+        weights.restoring(str(folder))
 
 
 def test_a_relative_name_is_that_of_the_folder_one_is_in(tiny, copied, monkeypatch):

@@ -135,17 +135,22 @@ def test_a_spike_moves_nothing(cuda):
     assert all(torch.isfinite(p).all() and not torch.equal(p, q) for p, q in zip(model.parameters(), before))
 
 
-def test_a_run_takes_captured_steps(cuda, monkeypatch, tmp_path):
-    """Crops, positions, the limit of gradients, the log and the end of a run, with the captured step amid them."""
+def small_run(folder, **settings) -> loop.Run:
+    """A run of a small model on pictures of noise."""
     rng = np.random.default_rng(1)
     for i in range(6):
-        Image.fromarray(rng.integers(0, 256, (80, 96, 3), np.uint8)).save(tmp_path / f"{i}.png")
+        Image.fromarray(rng.integers(0, 256, (80, 96, 3), np.uint8)).save(folder / f"{i}.png")
     architecture = {"latents": 32, **dict.fromkeys(("width_8", "width_16", "decoder_width_8", "decoder_width_16"), 16),
                     **dict.fromkeys(("hyper_width", "hyper_latents", "context_width"), 16)}
+    return loop.Run(make({"data": str(folder), "crop": 64, "batch": 2, "held_out": 0, "warm_up": 2, "device": "cpu",
+                          "architecture": architecture, **settings}), folder, print)  # fmt: skip
+
+
+def test_a_run_takes_captured_steps(cuda, monkeypatch, tmp_path):
+    """Crops, positions, the limit of gradients, the log and the end of a run, with the captured step amid them."""
     monkeypatch.setattr(loop.Run, "_can_capture", property(lambda run: run.step >= 4))
     monkeypatch.setattr(loop, "LOG_EVERY", 5)
-    run = loop.Run(make({"data": str(tmp_path), "steps": 15, "crop": 64, "batch": 2, "held_out": 0, "warm_up": 2,
-                         "hyper_warm_up": 4, "device": "cpu", "architecture": architecture}), tmp_path, print)  # fmt: skip
+    run = small_run(tmp_path, steps=15, hyper_warm_up=4)
     begun = run.model.analysis.head.weight.detach().clone()
     reports = list(run.progress())
     assert [report.step for report in reports] == [5, 10, 15] and run._captured.graph is not None
@@ -162,14 +167,8 @@ def test_a_run_takes_captured_steps(cuda, monkeypatch, tmp_path):
 
 def test_steps_are_judged_before_they_are_kept(cuda, monkeypatch, tmp_path):
     """A checkpoint of weights that are no numbers is the end of a run, whenever it is written."""
-    rng = np.random.default_rng(1)
-    for i in range(6):
-        Image.fromarray(rng.integers(0, 256, (80, 96, 3), np.uint8)).save(tmp_path / f"{i}.png")
-    architecture = {"latents": 32, **dict.fromkeys(("width_8", "width_16", "decoder_width_8", "decoder_width_16"), 16),
-                    **dict.fromkeys(("hyper_width", "hyper_latents", "context_width"), 16)}
     monkeypatch.setattr(loop.Run, "_can_capture", property(lambda run: True))
-    run = loop.Run(make({"data": str(tmp_path), "steps": 7, "crop": 64, "batch": 2, "held_out": 0, "warm_up": 2,
-                         "hyper_warm_up": 0, "device": "cpu", "architecture": architecture}), tmp_path, print)  # fmt: skip
+    run = small_run(tmp_path, steps=7, hyper_warm_up=0)
 
     def spoil(self, *_):
         with torch.no_grad():
