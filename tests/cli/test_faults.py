@@ -254,9 +254,10 @@ def test_a_report_that_is_terminated(folder):
     """Its workers ignored Ctrl-C and nobody ended them: they stayed for good, and so did whoever read their output."""
     command = [*AECODEC, "eval", "photos", "--codecs", "jpeg", "--metrics", "psnr_rgb", "-j", "2", "-o", "report"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
-        while not (folder / "report" / "measurements.jsonl").exists():
+        journal = folder / "report" / "measurements.jsonl"
+        while not (journal.exists() and journal.stat().st_size):
             assert process.poll() is None
             time.sleep(0.02)
-        process.terminate()
+        process.terminate()  # amid the others
         assert process.stdout.read() == ""  # which waits for the workers, too: they have the same pipe
     assert process.returncode == 128 + signal.SIGTERM
