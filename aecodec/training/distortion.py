@@ -1,13 +1,13 @@
-"""What a run calls an error: the MSE, or what MS-SSIM finds different.
+"""The distortion of a run: a weighted mix of terms such as the MSE and the error that SSIMULACRA2 sees.
 
-A distortion of pictures (B, 3, H, W) in 0..1 is (B,), 0 for equal ones.  Both are on one scale: the same lambda gives about
-the same rate with either, so that a quality means as much.  The table of Lagrangians of CompressAI's models, trained for
-either, says what that scale is.
+A term maps pictures and their originals, (B, 3, H, W) in 0..1, to (B,), 0 for equal ones.  Every term is scaled to about the
+MSE on the 255 scale of our own pictures, so a Lagrangian, and with it a quality, means about the same rate with any mix
+whose weights sum to 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -15,17 +15,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aecodec.eval.metrics import MS_SSIM_SIDE, MS_SSIM_WEIGHTS, PEAK, SSIM_C1, SSIM_C2, SSIM_SIGMA, SSIM_WINDOW
+from aecodec.training.ssimulacra2 import LEAST_SIDE, weighted_sum
 
-MS_SSIM_PEAK = 1300.0  # of 1 - MS-SSIM, in units of the MSE: 2.4 / 0.0018 and 220 / 0.18 are the ends of that table
+# 1 - MS-SSIM in units of the MSE: 2.4 / 0.0018 and 220 / 0.18 are the ends of the table of Lagrangians of CompressAI's models
+MS_SSIM_UNIT = 1300.0
+# SSIMULACRA2's weighted sum in units of the MSE: crops of photographs have medians of 1/9 (quality 0) to 1/6 (quality 100)
+SSIMULACRA2_UNIT = 1 / 0.15
 _FLOOR = 1e-4  # of a scale's term, whose power has no gradient at 0
 
 
 @dataclass(frozen=True)
-class Distortion:
-    """A measure, the value that counts as 0 dB, and the shortest side that it can be taken of."""
+class Term:
+    """A measure, and the shortest side of a picture that it is defined for."""
 
     measure: Callable[[Tensor, Tensor], Tensor]
-    peak: float
     side: int = 1
 
 
@@ -35,17 +38,37 @@ def mse(x: Tensor, y: Tensor) -> Tensor:
 
 
 def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
-    """(B,) 1 - MS-SSIM times MS_SSIM_PEAK; as ``eval.metrics.ms_ssim``, for even sides at every scale, with gradients."""
+    """(B,) 1 - MS-SSIM times MS_SSIM_UNIT; as ``eval.metrics.ms_ssim``, for even sides at every scale, with gradients."""
     product: Tensor | float = 1.0
     for scale, weight in enumerate(MS_SSIM_WEIGHTS, 1):
         last = scale == len(MS_SSIM_WEIGHTS)
         product = product * _similarity(x, y, last).clamp_min(_FLOOR) ** weight
         if not last:
             x, y = F.avg_pool2d(x, 2), F.avg_pool2d(y, 2)
-    return MS_SSIM_PEAK * (1 - product).mean(1)
+    return MS_SSIM_UNIT * (1 - product).mean(1)
 
 
-DISTORTIONS = {"mse": Distortion(mse, PEAK**2), "ms-ssim": Distortion(ms_ssim, MS_SSIM_PEAK, MS_SSIM_SIDE)}
+def ssimulacra2(x: Tensor, y: Tensor) -> Tensor:
+    """(B,) the weighted sum of SSIMULACRA2 times SSIMULACRA2_UNIT."""
+    return SSIMULACRA2_UNIT * weighted_sum(x, y)
+
+
+TERMS = {"mse": Term(mse), "ms-ssim": Term(ms_ssim, MS_SSIM_SIDE), "ssimulacra2": Term(ssimulacra2, LEAST_SIDE)}
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A distortion: the sum of terms, each times its weight; ``side`` is the shortest side that all of them allow."""
+
+    weights: Mapping[str, float]
+
+    @property
+    def side(self) -> int:
+        return max(TERMS[name].side for name in self.weights)
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the distortions (B,) of pictures x against originals y, (B, 3, H, W) in 0..1."""
+        return torch.stack([weight * TERMS[name].measure(x, y) for name, weight in self.weights.items()]).sum(0)
 
 
 def _similarity(x: Tensor, y: Tensor, whole: bool) -> Tensor:

@@ -28,12 +28,14 @@ from torch import Tensor, nn
 from aecodec.codec.config import Architecture
 from aecodec.codec.quality import INTERVALS, KNOTS, LAMBDA_MAX, LAMBDA_MIN
 from aecodec.errors import AecodecError
+from aecodec.eval.metrics import PEAK
 from aecodec.networks.fused import is_fused
 from aecodec.networks.model import LAMBDA_UNIT, Model
+from aecodec.networks.precision import autocast
 from aecodec.networks.transforms import KLT_STEP, set_klt
 from aecodec.training import data
 from aecodec.training.captured import CapturedStep
-from aecodec.training.distortion import DISTORTIONS, mse
+from aecodec.training.distortion import Mix, mse
 from aecodec.training.growth import fit_scales, with_more_blocks, with_more_latents
 from aecodec.training.klt import block_covariance, principal_components
 from aecodec.training.settings import Settings
@@ -122,7 +124,7 @@ def rate_and_distortion(
     distortion: Callable[[Tensor, Tensor], Tensor] = mse,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """(B,) bits per pixel and (B,) distortions of pictures (B, 3, H, W) at knot positions (B,)."""
-    with torch.autocast(x.device.type, torch.bfloat16):
+    with autocast(x):
         out = model(x, position)
     rate = (out.latent_bits + hyper_weight * out.hyper_bits) / (x.shape[2] * x.shape[3])
     return rate, distortion(out.picture, x)
@@ -138,10 +140,9 @@ def validate(
     model: Model,
     crops: Tensor,
     measure: Callable[..., tuple[Tensor, Tensor]] = rate_and_distortion,
-    peak: float = DISTORTIONS["mse"].peak,
 ) -> tuple[float, list[tuple[float, float]]]:
     """Mean of log(R + lambda D) over the knots, lower is better (0.01 is about 1 % of rate), and per knot the mean bits
-    per pixel (estimated) and decibels of D below its ``peak``; R and D by ``measure``."""
+    per pixel (estimated) and decibels of D below PEAK squared; R and D by ``measure``."""
     score, curve = 0.0, []
     for knot in range(KNOTS):
         rates, distortions = [], []
@@ -153,7 +154,7 @@ def validate(
         rate, distortion = torch.cat(rates), torch.cat(distortions)
         factor = lambda_at(torch.tensor(float(knot)))
         score += (rate + factor * distortion).log().mean().item() / KNOTS
-        curve.append((rate.mean().item(), (10 * torch.log10(peak / distortion)).mean().item()))
+        curve.append((rate.mean().item(), (10 * torch.log10(PEAK**2 / distortion)).mean().item()))
     return score, curve
 
 
@@ -168,7 +169,7 @@ def recount(model: Model, x: Tensor) -> None:
         model.quantiser.renew()
         for knot in range(KNOTS):
             for part in x.split(8):
-                with torch.autocast(x.device.type, torch.bfloat16):
+                with autocast(x):
                     model(part, torch.full((len(part),), float(knot), device=x.device))
 
 
@@ -179,10 +180,8 @@ def lagrangian(rate: Tensor, distortion: Tensor, position: Tensor) -> Tensor:
 
 
 class Task(Protocol):
-    """What a run trains.  ``peak`` is the distortion that counts as 0 dB; ``of_crops`` says that a batch is crops as they
-    are."""
+    """What a run trains.  ``of_crops`` says that a batch is crops as they are."""
 
-    peak: float
     of_crops: bool
 
     def model(self, pictures: data.Pictures, rng: np.random.Generator) -> Model:
@@ -215,10 +214,9 @@ class Compression:
     def __init__(self, settings: Settings) -> None:
         """Raises AecodecError where the distortion cannot be taken of so small crops."""
         self.settings = settings
-        self.distortion = DISTORTIONS[settings.distortion]
-        self.peak = self.distortion.peak
+        self.distortion = Mix(settings.distortion)
         if settings.crop < self.distortion.side:
-            raise AecodecError(f"{settings.distortion} needs crops of {self.distortion.side} pixels or more each way")
+            raise AecodecError(f"this distortion needs crops of {self.distortion.side} pixels or more each way")
 
     def model(self, pictures: data.Pictures, rng: np.random.Generator) -> Model:
         init, architecture = self.settings.init, self.settings.architecture
@@ -248,11 +246,11 @@ class Compression:
         warm_up = self.settings.hyper_warm_up
         # at first the hyper-latents cost little, or the model learns to do without them before it has learnt to use them
         hyper_weight = min(1, 0.05 + step / warm_up) if warm_up else 1
-        rate, distortion = rate_and_distortion(model, x, position, hyper_weight, self.distortion.measure)
+        rate, distortion = rate_and_distortion(model, x, position, hyper_weight, self.distortion)
         return lagrangian(rate, distortion, position), rate
 
     def measure(self, model: Model, x: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-        return rate_and_distortion(model, x, position, distortion=self.distortion.measure)
+        return rate_and_distortion(model, x, position, distortion=self.distortion)
 
     def finish(self, model: Model, pictures: data.Pictures, rng: np.random.Generator) -> None:
         crops = data.batch(pictures, RECOUNT_CROPS, self.settings.crop, rng)
@@ -382,7 +380,7 @@ class Run:
         self.workers.follow([*self.model.parameters(), *self.average.parameters()])
         self.workers.average([self.model.quantiser.counts])
         if self.validation is not None and self.workers.first:
-            score, curve = validate(self.average, self.validation, self.task.measure, self.task.peak)
+            score, curve = validate(self.average, self.validation, self.task.measure)
             points = [f"{value:.4f}" for point in curve for value in point]
             self._log(VALIDATION, [self.step, f"{self.seconds:.0f}", f"{score:.5f}", *points])
         self.save()

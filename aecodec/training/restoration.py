@@ -19,11 +19,12 @@ from aecodec.codec.config import LATENT_STRIDE
 from aecodec.eval.metrics import LUMA_PER_MILLE, PEAK
 from aecodec.networks.export import import_tensors, save_encoder
 from aecodec.networks.model import LAMBDA_UNIT, Model
+from aecodec.networks.precision import autocast
 from aecodec.networks.transforms import Analysis
 from aecodec.restore import fill, hint
 from aecodec.restore.damage import Gaussian, draw_mask, draw_noise
 from aecodec.training import data
-from aecodec.training.distortion import DISTORTIONS, mse
+from aecodec.training.distortion import mse
 from aecodec.training.growth import encoder_before_new_decoder, encoder_with_more_latents, with_more_blocks
 from aecodec.training.loop import checkpoint_of, lambda_at
 from aecodec.training.settings import Settings
@@ -40,7 +41,6 @@ PURPOSES = {"denoise": "noise and JPEG artefacts", "inpaint": "scratches, text a
 class Restoration:
     """See ``loop.Task``.  A batch has seven channels: the damaged picture, its hint, and the clean picture."""
 
-    peak = DISTORTIONS["mse"].peak
     of_crops = False
 
     def __init__(self, settings: Settings, device: torch.device) -> None:
@@ -87,7 +87,7 @@ class Restoration:
             # in the logarithm: heavy damage leaves an error that no encoder undoes, and would hide all else in a mean
             return (rate + lambda_at(position) * distortion).log().mean(), rate
         damaged, clean = x[:, :INPUTS], x[:, INPUTS:]
-        with torch.autocast(x.device.type, torch.bfloat16):
+        with autocast(x):
             error = model.analysis(damaged, position) - self.own(clean, position)
         # in steps of the quantiser, but for what all steps shrink by as the quality grows
         scale = model.gain(position) / (lambda_at(position) / LAMBDA_UNIT).sqrt()[:, None, None, None]
@@ -98,7 +98,7 @@ class Restoration:
         """(B,) bits per pixel (0 for inpainting), and (B,) squared error against the clean picture on the 255 scale: its
         mean, or that over missing pixels and KNOWN_WEIGHT of that over the others."""
         damaged, clean = x[:, :INPUTS], x[:, INPUTS:]
-        with torch.autocast(x.device.type, torch.bfloat16):
+        with autocast(x):
             if self.settings.task == "denoise":
                 out = model(damaged, position)
                 rate = (out.latent_bits + out.hyper_bits) / (x.shape[2] * x.shape[3])

@@ -12,6 +12,9 @@ from aecodec.errors import AecodecError, WeightsError
 from aecodec.weights import folder_of, read_card, tomllib
 
 
+DISTORTION_TERMS = ("mse", "ms-ssim", "ssimulacra2")  # ``distortion.py`` has them; this module imports no torch
+
+
 class SettingsError(AecodecError, ValueError):
     """A configuration that cannot be used; the message names the key."""
 
@@ -28,7 +31,7 @@ class Settings:
     warm_up: steps to reach it; decay: the share of the run, at its end, over which it falls; hyper_warm_up: steps until
     hyper-latents cost their full rate; clip: of the gradient's norm; ema: decay of the averaged weights; low_quality_bias:
     crops draw their quality as 100 * u**bias from uniform u; quantise: integer arithmetic in training (off: the float twin);
-    distortion: what the codec's loss calls an error (``distortion.py``); validate_every, device, seed, threads.
+    distortion: the weight of each term of the codec's distortion (``distortion.py``); validate_every, device, seed, threads.
 
     task: what is trained, the codec or, for restoration, an encoder alone, before the networks of ``decoder`` (weights, a
     name or a folder), which stay as they are; distil: the share of a run, at its start, with the distance of latents as
@@ -57,7 +60,7 @@ class Settings:
     ema: float = 0.999
     low_quality_bias: float = 1.25
     quantise: bool = True
-    distortion: Literal["mse", "ms-ssim"] = "mse"
+    distortion: dict[str, float] = field(default_factory=lambda: {"mse": 1.0})
     validate_every: int = 1000
     device: str = "auto"
     seed: int = 0
@@ -127,7 +130,7 @@ def _of_encoder(changes: dict[str, Any], decoder: str) -> dict[str, Any]:
 
 _NAMES = {
     int: "a whole number", float: "a number", str: "a text", bool: "true or false", tuple[str, ...]: "a list of texts",
-    Architecture: "a table",
+    dict[str, float]: "a table of numbers", Architecture: "a table",
 }  # fmt: skip
 
 
@@ -139,6 +142,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return value in get_args(hint)
     if get_origin(hint) is tuple:
         return isinstance(value, tuple) and all(isinstance(part, str) for part in value)
+    if get_origin(hint) is dict:
+        return isinstance(value, dict) and all(_fits(part, float) for part in value.values())
     if hint in (int, float):
         return isinstance(value, (int, hint)) and not isinstance(value, bool)
     return isinstance(value, hint)
@@ -174,6 +179,10 @@ def _check(settings: Settings) -> None:
     for key in ("linear_rate", "warm_up", "hyper_warm_up", "seed"):
         if not getattr(settings, key) >= 0:
             raise SettingsError(f"{key} must be a number of 0 or more, not {getattr(settings, key)!r}")
+    if not settings.distortion or any(not weight > 0 for weight in settings.distortion.values()):
+        raise SettingsError(f"distortion must give each of its terms a weight above 0, not {settings.distortion!r}")
+    if unknown := sorted(set(settings.distortion) - set(DISTORTION_TERMS)):
+        raise SettingsError(f"unknown distortion {unknown[0]!r}; known are {', '.join(DISTORTION_TERMS)}")
     if settings.threads is not None and settings.threads < 1:
         raise SettingsError(f"threads must be 1 or more, not {settings.threads}")
     if settings.device not in ("auto", "cpu", "cuda") and not settings.device.startswith("cuda:"):

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from aecodec.networks.precision import fast_dtype
+
 LARGEST_KERNEL = 5  # positions each way; larger ones are patches
 LARGEST_SIDE = 800  # channels; what turning a side costs grows with the cube of them
 
@@ -167,9 +169,9 @@ def _measured(p: Tensor, unit: float | Tensor) -> Tensor:
 
 def _gradients(group: dict, parameters: list[Tensor]) -> Tensor:
     """The gradients of convolutions of one shape in their group's unit, as ``_rows`` of each (stacked, if they are several),
-    in bfloat16."""
+    in ``fast_dtype``."""
     rows = [_rows(_measured(p, group["unit"])) for p in parameters]
-    return (rows[0] if len(rows) == 1 else torch.stack(rows)).bfloat16()
+    return (rows[0] if len(rows) == 1 else torch.stack(rows)).to(fast_dtype(rows[0].device.type))
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -188,8 +190,9 @@ def _unrows(x: Tensor, like: Tensor) -> Tensor:
 
 
 def _multiply(a: Tensor, b: Tensor) -> Tensor:
-    """In bfloat16, and so is the result: on CPUs that have it this is several times as fast."""
-    return a.bfloat16() @ b.bfloat16()
+    """In ``fast_dtype``, and so is the result: bfloat16, where there is such hardware, is several times as fast."""
+    dtype = fast_dtype(a.device.type)
+    return a.to(dtype) @ b.to(dtype)
 
 
 def _covariances(g: Tensor, outputs: int) -> dict[str, Tensor]:
