@@ -26,7 +26,7 @@ OPSIN = (
     (0.24342268924547819, 0.20476744424496821, 0.5518098665095536),
 )
 SCORE_FACTOR = 0.9562382616834844  # what the score's first polynomial is taken of, as a multiple of the sum
-_FLOOR = 1e-24  # of a fourth power's mean, whose root has no gradient at 0
+_FLOOR = 1e-30  # of a fourth power's mean, whose root has no gradient at 0
 
 # Weights of (channel X, Y, B-Y; scale; mean or L4 norm; SSIM's error, artefacts, lost detail), as published.
 _WEIGHTS = (
