@@ -15,12 +15,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aecodec.eval.metrics import MS_SSIM_SIDE, MS_SSIM_WEIGHTS, PEAK, SSIM_C1, SSIM_C2, SSIM_SIGMA, SSIM_WINDOW
+from aecodec.training.cvvdp import LEAST_SIDE as CVVDP_SIDE
+from aecodec.training.cvvdp import pooled_difference
 from aecodec.training.ssimulacra2 import LEAST_SIDE, weighted_sum
 
 # 1 - MS-SSIM in units of the MSE: 2.4 / 0.0018 and 220 / 0.18 are the ends of the table of Lagrangians of CompressAI's models
 MS_SSIM_UNIT = 1300.0
 # SSIMULACRA2's weighted sum in units of the MSE: crops of photographs have medians of 1/9 (quality 0) to 1/6 (quality 100)
 SSIMULACRA2_UNIT = 1 / 0.15
+# ColorVideoVDP's pooled difference in units of the MSE: crops of photographs and screens have medians of 0.37
+# (quality 0) to 0.72 (quality 62)
+CVVDP_UNIT = 1 / 0.5
 _FLOOR = 1e-4  # of a scale's term, whose power has no gradient at 0
 
 
@@ -53,7 +58,17 @@ def ssimulacra2(x: Tensor, y: Tensor) -> Tensor:
     return SSIMULACRA2_UNIT * weighted_sum(x, y)
 
 
-TERMS = {"mse": Term(mse), "ms-ssim": Term(ms_ssim, MS_SSIM_SIDE), "ssimulacra2": Term(ssimulacra2, LEAST_SIDE)}
+def cvvdp(x: Tensor, y: Tensor) -> Tensor:
+    """(B,) ColorVideoVDP's pooled difference times CVVDP_UNIT."""
+    return CVVDP_UNIT * pooled_difference(x, y)
+
+
+TERMS = {
+    "mse": Term(mse),
+    "ms-ssim": Term(ms_ssim, MS_SSIM_SIDE),
+    "ssimulacra2": Term(ssimulacra2, LEAST_SIDE),
+    "cvvdp": Term(cvvdp, CVVDP_SIDE),
+}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from aecodec.errors import AecodecError, WeightsError
 from aecodec.weights import folder_of, read_card, tomllib
 
 
-DISTORTION_TERMS = ("mse", "ms-ssim", "ssimulacra2")  # ``distortion.py`` has them; this module imports no torch
+DISTORTION_TERMS = ("mse", "ms-ssim", "ssimulacra2", "cvvdp")  # ``distortion.py`` has them; this module imports no torch
 
 
 class SettingsError(AecodecError, ValueError):

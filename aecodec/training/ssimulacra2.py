@@ -62,8 +62,8 @@ def weighted_sum(x: Tensor, y: Tensor) -> Tensor:
     """
     total: Tensor | float = 0.0
     with torch.no_grad():
-        original = _linear(y)
-    distorted = _linear(x)
+        original = linear(y)
+    distorted = linear(x)
     for scale in range(SCALES):
         if min(x.shape[2:]) < LEAST_SIDE << scale:
             break
@@ -98,8 +98,8 @@ def _fourth_root(x: Tensor) -> Tensor:
     return (x + _FLOOR).sqrt().sqrt() - _FLOOR**0.25
 
 
-def _linear(x: Tensor) -> Tensor:
-    """sRGB to linear light, both in 0..1."""
+def linear(x: Tensor) -> Tensor:
+    """Return the linear light of sRGB, both in 0..1; other values are clamped."""
     x = x.clamp(0, 1)
     return torch.where(x <= 0.04045, x / 12.92, ((x.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)
 

@@ -11,10 +11,21 @@ import torch
 from PIL import Image
 
 from aecodec.eval import metrics
-from aecodec.training import settings, ssimulacra2
+from aecodec.training import cvvdp, settings, ssimulacra2
 from aecodec.training.distortion import MS_SSIM_UNIT, TERMS, Mix
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "astronaut.png"
+
+
+@pytest.fixture(scope="module")
+def package():
+    """ColorVideoVDP's own implementation, for the display that the term has."""
+    try:
+        pytest.importorskip("pycvvdp")
+    except RuntimeError:  # torchvision is for another torch; its import needs these, the one class that is used does not
+        for name in ("nms", "qnms"):
+            torch.library.define(f"torchvision::{name}", "(Tensor boxes, Tensor scores, float threshold) -> Tensor")
+    return pytest.importorskip("pycvvdp").cvvdp("standard_fhd", quiet=True, device=torch.device("cpu"))
 
 
 @pytest.fixture
@@ -60,18 +71,37 @@ def test_ssimulacra2_is_the_metric(quality):
     assert score == pytest.approx(metrics.ssimulacra2(crop, coded), abs=1e-3)
 
 
-def test_the_gradient_of_ssimulacra2_is_that_of_its_values(two):
-    """A wrong sign in one of its hundred terms would train against the metric, and no score would say why."""
+@pytest.mark.parametrize("quality", [5, 30, 90])
+@pytest.mark.parametrize("h, w", [(256, 256), (192, 320), (101, 130), (50, 33)])
+def test_cvvdp_is_the_metric(package, quality, h, w):
+    """Otherwise a run is trained for something that no report measures; filters end in another way at odd sides."""
+    crop = np.asarray(Image.open(SAMPLE).convert("RGB"))[:h, :w]
+    coded = jpeg(crop, quality)
+    value = cvvdp.jod(cvvdp.pooled_difference(*tensors((coded, crop))).item())
+    assert value == pytest.approx(package.predict(coded, crop, dim_order="HWC")[0].item(), abs=2e-4)
+
+
+def test_cvvdp_pools_every_picture_of_a_batch_alone(two):
+    """A norm over a whole batch would let one crop hide the others."""
+    y, x = tensors(two)
+    values = cvvdp.pooled_difference(torch.cat([x, x / 4]), torch.cat([y, y / 4]))
+    alone = [cvvdp.pooled_difference(x, y).item(), cvvdp.pooled_difference(x / 4, y / 4).item()]
+    assert values.tolist() == pytest.approx(alone, rel=1e-4)
+
+
+@pytest.mark.parametrize("measure", [ssimulacra2.weighted_sum, cvvdp.pooled_difference])
+def test_a_gradient_is_that_of_the_values(two, measure):
+    """A wrong sign in one of a hundred terms would train against the metric, and no score would say why."""
     y, x = tensors(two, torch.float64)
     x = x[..., :64, :64].clone().requires_grad_(True)
     y = y[..., :64, :64]
-    ssimulacra2.weighted_sum(x, y).sum().backward()
+    measure(x, y).sum().backward()
     generator = torch.Generator().manual_seed(4)
     step = 1e-6
     for _ in range(5):
         direction = torch.randn(x.shape, dtype=x.dtype, generator=generator)
         with torch.no_grad():
-            ends = [ssimulacra2.weighted_sum(x + sign * step * direction, y).item() for sign in (1, -1)]
+            ends = [measure(x + sign * step * direction, y).item() for sign in (1, -1)]
         slope = (x.grad * direction).sum().item()
         assert slope == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-3)
 
