@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from aecodec.codec.config import LATENT_STRIDE, Architecture, Upsampler
 from aecodec.codec.quality import KNOTS
+from aecodec.networks.edge_filter import EdgeFilter
 from aecodec.networks.integer import float32, interpolate
 
 KLT_STEP = 38 / 255  # the quantiser step, in picture units, that a unit of y stands for at gain 1
@@ -140,6 +141,7 @@ class Synthesis(nn.Module):
         self.gain_8 = Gain(arch.decoder_width_8)
         self.blocks_8 = nn.Sequential(*(ResidualBlock(arch.decoder_width_8) for _ in range(arch.decoder_blocks_8)))
         self.head = upsampler(arch.upsampler, arch.decoder_width_8, 3, 8, 3)
+        self.edges = EdgeFilter(arch.decoder_width_8)
         with torch.no_grad():
             for module in self.head.modules():
                 if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
@@ -152,7 +154,7 @@ class Synthesis(nn.Module):
         x = self.blocks_16(x * self.gain_16(position).to(x.dtype))
         x = F.leaky_relu(self.up_8(x), 0.1)
         x = self.blocks_8(x * self.gain_8(position).to(x.dtype))
-        return linear + self.head(x).float() + 0.5
+        return self.edges(linear + self.head(x).float() + 0.5, x, position)
 
 
 def spread_of(variance: Tensor) -> Tensor:

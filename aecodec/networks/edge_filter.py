@@ -1,0 +1,83 @@
+"""The decoder's last stage while it is trained: a filter that smooths ripples and keeps edges.
+
+Quantisation cuts basis functions off, and what is left of them shows as faint copies of an edge, a block away.  A linear
+filter cannot tell a ripple from texture; a function of the difference of two pixels can, because a ripple's is small beside
+an edge's.  Each pair of near pixels exchanges an amount of light that depends on the difference of their luma, by a learned
+function for each distance and quality (a step of trained nonlinear diffusion: Y. Chen and T. Pock, "Trainable nonlinear
+reaction diffusion", IEEE Trans. PAMI 2017).  A strength for each block of 8x8 pixels comes from the network.
+
+``codec/edge_filter.py`` computes the same in integers.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aecodec.codec.edge_filter import BLOCK, KNOTS as DIFFERENCES, LUMA, PAIRS, RINGS, STRENGTH_MAX
+from aecodec.codec.quality import KNOTS
+from aecodec.networks.integer import interpolate
+
+PEAK = 255
+
+
+class _Exchange(torch.autograd.Function):
+    """The piecewise linear, odd function of differences; a gather forward and a sum by index backward."""
+
+    @staticmethod
+    def forward(ctx, difference: Tensor, table: Tensor) -> Tensor:
+        """difference (B, H, W) in levels, table (B, len(DIFFERENCES)) in levels, to (B, H, W) in levels."""
+        ends = torch.tensor((0, *DIFFERENCES), dtype=torch.float32, device=table.device)
+        values = F.pad(table, (1, 1))  # 0 at 0; the last one holds beyond its end
+        values[:, -1] = table[:, -1]
+        size = difference.abs()
+        at = torch.bucketize(size, ends[1:-1].contiguous(), right=True)  # 0 .. len(DIFFERENCES) - 1
+        share = ((size - ends[at]) / (ends[1:] - ends[:-1])[at]).clamp_max(1)
+        index = at + values.shape[1] * torch.arange(len(table), device=table.device)[:, None, None]
+        low, high = values.flatten()[index], values.flatten()[index + 1]
+        slope = (high - low) / (ends[1:] - ends[:-1])[at]
+        sign = difference.sign()
+        ctx.save_for_backward(torch.where(share < 1, slope, 0), index, share, sign)
+        ctx.shape = values.shape
+        return (low + (high - low) * share) * sign
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+        slope, index, share, sign = ctx.saved_tensors
+        signed, index = (grad * sign).flatten(), index.flatten()
+        upper = signed * share.flatten()
+        sums = torch.zeros(ctx.shape.numel(), device=grad.device)
+        sums.index_add_(0, index, signed - upper)
+        sums.index_add_(0, index + 1, upper)
+        return grad * slope, sums.view(ctx.shape)[:, 1:-1]
+
+
+class EdgeFilter(nn.Module):
+    """See above.  A table of zeros, with which training starts from weights that have none, changes nothing."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(KNOTS, RINGS * len(DIFFERENCES)))
+        self.strength = nn.Conv2d(features, 1, 1)
+        nn.init.zeros_(self.strength.weight)
+        nn.init.ones_(self.strength.bias)
+
+    def strengths(self, features: Tensor) -> Tensor:
+        """Return what amounts are multiplied by, (B, 1, H/8, W/8) in 0..STRENGTH_MAX, of features (B, C, H/8, W/8)."""
+        return self.strength(features).float().clamp(0, STRENGTH_MAX)
+
+    def forward(self, picture: Tensor, features: Tensor, position: Tensor) -> Tensor:
+        """Return the filtered picture (B, 3, H, W), of one in 0..1 and the features (B, C, H/8, W/8) that it came from."""
+        luma = PEAK * torch.einsum("c,bchw->bhw", picture.new_tensor(LUMA) / sum(LUMA), picture)
+        tables = interpolate(self.table, position).view(len(picture), RINGS, len(DIFFERENCES)).unbind(1)
+        h, w = luma.shape[1:]
+        change = torch.zeros_like(luma)
+        for ring, down, right in PAIRS:
+            left = slice(max(0, -right), w - max(0, right))  # columns whose partner, `right` of them, is in the picture
+            there = slice(max(0, right), w + min(0, right))
+            amount = _Exchange.apply(luma[:, down:, there] - luma[:, : h - down, left], tables[ring].contiguous())
+            change = change + F.pad(amount, (left.start, w - left.stop, 0, down))
+            change = change - F.pad(amount, (there.start, w - there.stop, down, 0))
+        strength = F.interpolate(self.strengths(features), scale_factor=BLOCK, mode="nearest")
+        return picture + (change[:, None] * strength) / PEAK
