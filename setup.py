@@ -16,6 +16,6 @@ setup(
             # A machine without a compiler still installs: rans.py and integer.py then take Python, slow but the same bytes.
             optional=True,
         )
-        for name in ("_rans", "_integer", "_trellis")
+        for name in ("_rans", "_integer", "_trellis", "_edge_filter")
     ]
 )

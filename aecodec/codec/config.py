@@ -69,7 +69,7 @@ class Architecture:
 
     @property
     def synthesis_halo(self) -> int:
-        """Latent positions around a pixel that its synthesis can depend on."""
+        """Latent positions around a pixel that its synthesis can depend on; the edge filter's two pixels are within it."""
         at_8 = 2 * self.decoder_blocks_8 + 1
         if self.upsampler != "pixelshuffle":
             at_8 += 2  # their kernels reach across

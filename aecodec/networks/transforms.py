@@ -127,7 +127,10 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Latents (B, M, H/16, W/16) at gain 1 to a picture (B, 3, H, W), not clamped."""
+    """Latents (B, M, H/16, W/16) at gain 1 to a picture (B, 3, H, W), not clamped.
+
+    The edge filter at its end computes in floats here and in integers (``codec/edge_filter.py``) where files are decoded.
+    """
 
     def __init__(self, arch: Architecture) -> None:
         super().__init__()
@@ -148,13 +151,17 @@ class Synthesis(nn.Module):
                     module.weight.mul_(0.05)
 
     def forward(self, y: Tensor, position: Tensor) -> Tensor:
+        return self.edges(*self.unfiltered(y, position), position)
+
+    def unfiltered(self, y: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the picture before the edge filter, and the features (B, C, H/8, W/8) that give its strength."""
         with float32(y):
             linear = self.lap(F.pixel_shuffle(self.klt(y.float()), LATENT_STRIDE))
         x = self.stem(y / self.spread)
         x = self.blocks_16(x * self.gain_16(position).to(x.dtype))
         x = F.leaky_relu(self.up_8(x), 0.1)
         x = self.blocks_8(x * self.gain_8(position).to(x.dtype))
-        return self.edges(linear + self.head(x).float() + 0.5, x, position)
+        return linear + self.head(x).float() + 0.5, x
 
 
 def spread_of(variance: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ finally:
     else:
         sys.modules["openvino_telemetry"] = _telemetry
 
+from aecodec.codec import edge_filter
 from aecodec.codec.config import LATENT_STRIDE
 from aecodec.codec.integer import COMPAND_FRAC, COMPAND_MAX, COMPAND_STEPS, MEAN_FRAC
 from aecodec.codec.quality import INTERVALS, STEPS
@@ -59,6 +60,7 @@ class OpenVinoTransforms:
         self._id = weights.id + weights.encoder_id
         self._tensors = weights.tensors
         self._arch = weights.arch
+        self._filters_edges = weights.filters_edges
         self._core = openvino.Core()
         if bfloat16 is None:
             bfloat16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -89,12 +91,21 @@ class OpenVinoTransforms:
     def synthesise(self, latents: np.ndarray, rate: int) -> np.ndarray:
         inverse, *gains = (self._gain(name, rate) for name in ("inverse_gain", "synthesis.gain_16", "synthesis.gain_8"))
         with self._lock:
-            correction = self._run(self._synthesis_network, latents[None], inverse, *gains, share=True)
-            return self._run(self._synthesis_linear, latents[None], inverse, correction)[0]
+            correction, *strength = self._all(self._synthesis_network, latents[None], inverse, *gains)
+            picture = self._run(self._synthesis_linear, latents[None], inverse, correction)[0]
+            if not self._filters_edges:
+                return picture
+            blocks = strength[0][0, 0].copy()  # the graph may run again, and this is its memory
+        return edge_filter.apply(picture, blocks, edge_filter.tables(self._tensors[edge_filter.TABLE], rate))
 
     def _run(self, build: Callable[[], openvino.Model], *inputs: np.ndarray, share: bool = False) -> np.ndarray:
         """The output of a graph; with ``share`` it lies in the runtime's memory, until the graph runs again."""
         return self._compile(build)(inputs, share_inputs=True, share_outputs=share)[0]
+
+    def _all(self, build: Callable[[], openvino.Model], *inputs: np.ndarray) -> list[np.ndarray]:
+        """All outputs of a graph, in the runtime's memory, until the graph runs again."""
+        found = self._compile(build)(inputs, share_inputs=True, share_outputs=True)
+        return [found[i] for i in range(len(found))]
 
     def _compile(self, build: Callable[[], openvino.Model]) -> openvino.CompiledModel:
         name = build.__name__
@@ -178,17 +189,23 @@ class OpenVinoTransforms:
         x = self._blocks("synthesis.blocks_16", arch.decoder_blocks_16, ops.multiply(x, gain_16))
         x = _leaky(ops.depth_to_space(self._conv("synthesis.up_8.0", x), "depth_first", 2))
         x = self._blocks("synthesis.blocks_8", arch.decoder_blocks_8, ops.multiply(x, gain_8))
-        x = self._conv("synthesis.head.0", x)
-        return openvino.Model([_float(x)], [latents, inverse, gain_16, gain_8])
+        outputs = [_float(self._conv("synthesis.head.0", x))]
+        if self._filters_edges:
+            unit, name = edge_filter.STRENGTH, "synthesis.edges.strength"
+            strength = ops.multiply(_float(self._conv(name, x)), _scalar(unit))
+            strength = ops.clamp(ops.round(strength, "half_to_even"), 0, edge_filter.STRENGTH_MAX * unit)
+            outputs.append(ops.convert(strength, "u8"))
+        return openvino.Model(outputs, [latents, inverse, gain_16, gain_8])
 
     def _synthesis_linear(self) -> openvino.Model:
         latents, inverse, y = self._latents()
         correction = ops.parameter([1, 3 * PATCH**2, -1, -1], np.float32)
         linear = self._lap("synthesis.lap", ops.depth_to_space(self._conv("synthesis.klt", y), "depth_first", LATENT_STRIDE))
         x = ops.add(linear, ops.depth_to_space(correction, "depth_first", PATCH))
-        x = ops.multiply(ops.add(x, _scalar(0.5)), _scalar(255))
-        x = ops.clamp(ops.round(x, "half_to_even"), 0, 255)
-        return openvino.Model([ops.convert(_to_nhwc(x), "u8")], [latents, inverse, correction])
+        top, kind = (255 * edge_filter.LEVEL, "i16") if self._filters_edges else (255, "u8")
+        x = ops.multiply(ops.add(x, _scalar(0.5)), _scalar(top))
+        x = ops.clamp(ops.round(x, "half_to_even"), 0, top)
+        return openvino.Model([ops.convert(_to_nhwc(x), kind)], [latents, inverse, correction])
 
     def _latents(self) -> tuple[Node, Node, Node]:
         """The two inputs of the synthesis, and the latents at gain 1 that they make."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aecodec.codec import edge_filter
 from aecodec.codec.integer import MEAN_FRAC
 from aecodec.codec.quality import STEPS
 from aecodec.errors import AecodecError
@@ -35,6 +36,7 @@ class TorchTransforms:
         if bfloat16 is None:  # older ones only imitate it
             bfloat16 = device == "cuda" and torch.cuda.get_device_capability() >= (8, 0)
         self._half = bfloat16
+        self._table = weights.tensors[edge_filter.TABLE] if weights.filters_edges else None
         self.analyse = _Batched(self._analyse, lambda picture: picture.shape[0] * picture.shape[1])
         self.hyper_analyse = _Batched(self._hyper_analyse, lambda y: 256 * y.shape[0] * y.shape[1])
         self.synthesise = _Batched(self._synthesise, lambda latents: 256 * latents.shape[0] * latents.shape[1])
@@ -62,8 +64,19 @@ class TorchTransforms:
         y = self._to_device(latents).float().mul_(2.0**-MEAN_FRAC)
         position = self._position(rates)
         with self._networks():
-            x = self.model.synthesis(y * self.model.inverse_gain(position), position)
-        return _to_numpy(x.mul(255).round_().clamp_(0, 255).to(torch.uint8))
+            x, features = self.model.synthesis.unfiltered(y * self.model.inverse_gain(position), position)
+            strength = self.model.synthesis.edges.strengths(features)
+        if self._table is None:
+            return _to_numpy(x.mul(255).round_().clamp_(0, 255).to(torch.uint8))
+        unit = 255 * edge_filter.LEVEL
+        pictures = _to_numpy(x.mul(unit).round_().clamp_(0, unit).to(torch.int16))
+        strengths = _to_numpy(strength.mul(edge_filter.STRENGTH).round_().to(torch.uint8))[..., 0]
+        return np.stack(
+            [
+                edge_filter.apply(picture, strength, edge_filter.tables(self._table, rate))
+                for picture, strength, rate in zip(pictures, strengths, rates)
+            ]
+        )
 
     def _position(self, rates: list[int]) -> Tensor:
         return torch.tensor([rate / STEPS for rate in rates], device=self.device)

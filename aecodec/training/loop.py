@@ -41,7 +41,7 @@ from aecodec.training.klt import block_covariance, principal_components
 from aecodec.training.settings import Settings
 from aecodec.training.soap import Soap
 from aecodec.training.workers import Workers
-from aecodec.weights import without_lapping
+from aecodec.weights import neutral
 
 CHECKPOINT = "checkpoint.pt"
 LOG, VALIDATION = "log.csv", "validation.csv"
@@ -546,8 +546,8 @@ class Run:
             raise AecodecError(f"{self.folder} holds a run of another architecture; choose another folder")
         if state["kind"] != self.settings.optimiser:
             raise AecodecError(f"{self.folder} holds a run with the optimiser {state['kind']}; choose another folder")
-        self.model.load_state_dict(_lapped(state["model"]))
-        self.average.load_state_dict(_lapped(state["average"]))
+        self.model.load_state_dict(_with_neutral(state["model"], state["architecture"]))
+        self.average.load_state_dict(_with_neutral(state["average"], state["architecture"]))
         # the settings may ask for another rate now, and a unit that comes from a checkpoint lies on the CPU
         asked = [{key: value for key, value in group.items() if key != "params"} for group in self.optimiser.param_groups]
         if moved := state["kind"] == "soap" and state.get("device", "cpu") != self.device.type:
@@ -577,7 +577,7 @@ def initial_state(source: str) -> tuple[Architecture, dict[str, Tensor]]:
     """
     checkpoint = checkpoint_of(source)
     if checkpoint is not None:
-        return Architecture(**checkpoint["architecture"]), _lapped(checkpoint["average"])
+        return Architecture(**checkpoint["architecture"]), _with_neutral(checkpoint["average"], checkpoint["architecture"])
     from aecodec.networks.export import import_tensors
     from aecodec.weights import load
 
@@ -585,9 +585,9 @@ def initial_state(source: str) -> tuple[Architecture, dict[str, Tensor]]:
     return weights.arch, import_tensors(weights)
 
 
-def _lapped(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A model's state, with the identity for lapping where it is of before there was any."""
-    return {name: torch.from_numpy(array) for name, array in without_lapping().items()} | state
+def _with_neutral(state: dict[str, Tensor], architecture: dict[str, Any]) -> dict[str, Tensor]:
+    """Return a model's state with ``weights.neutral`` in place of what it is too old to have."""
+    return {name: torch.from_numpy(array) for name, array in neutral(Architecture(**architecture)).items()} | state
 
 
 def checkpoint_of(source: str) -> dict[str, Any] | None:

@@ -21,9 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from aecodec.codec import edge_filter
 from aecodec.codec.certificate import exact
 from aecodec.codec.config import ENCODER_ONLY, LATENT_STRIDE, Architecture
 from aecodec.codec.entropy_model import EntropyModel
+from aecodec.codec.quality import KNOTS
 from aecodec.errors import WeightsError
 
 try:
@@ -35,7 +37,7 @@ INSTALLED = Path(__file__).parent
 DEFAULT = "photo"
 CARD = "card.toml"
 TENSORS = "model.safetensors"
-LAPPING = ("analysis.lap.weight", "synthesis.lap.weight")  # not in weights of before there was lapping
+LAPPING = ("analysis.lap.weight", "synthesis.lap.weight")
 SCALE = ".scale"  # after the name of a float layer's int8 weights: the value of their unit, for each output channel
 
 
@@ -55,6 +57,11 @@ class Weights:
     tensors: dict[str, np.ndarray]
     encoder: Path | None = None
     encoder_id: str = ""
+
+    @property
+    def filters_edges(self) -> bool:
+        """Whether the decoder ends with the edge filter: a table of zeros is that of weights without it."""
+        return bool(self.tensors[edge_filter.TABLE].any())
 
     @functools.cached_property
     def entropy_model(self) -> EntropyModel:
@@ -142,15 +149,20 @@ def load_any(name: str) -> Weights:
         arch = Architecture(**card["architecture"])
         tensors = expand(load_tensors(data))
         if not is_restoring(card):
-            tensors = without_lapping() | tensors
+            tensors = neutral(arch) | tensors
         return Weights(card["name"], folder, digest[:8], card, arch, tensors)
     except (OSError, KeyError, IndexError, TypeError, ValueError, SafetensorError) as error:
         raise WeightsError(f"cannot open the weights in {folder}: {error}") from None
 
 
-def without_lapping() -> dict[str, np.ndarray]:
-    """The lapping of weights that have none: identity matrices."""
-    return {name: np.eye(LATENT_STRIDE, dtype=np.float32)[:, :, None, None] for name in LAPPING}
+def neutral(arch: Architecture) -> dict[str, np.ndarray]:
+    """Return tensors that change nothing, for weights that were made before the codec had them: lapping and edge filter."""
+    lapping = {name: np.eye(LATENT_STRIDE, dtype=np.float32)[:, :, None, None] for name in LAPPING}
+    return lapping | {
+        edge_filter.TABLE: np.zeros((KNOTS, edge_filter.RINGS * len(edge_filter.KNOTS)), np.float32),
+        "synthesis.edges.strength.weight": np.zeros((1, arch.decoder_width_8, 1, 1), np.float32),
+        "synthesis.edges.strength.bias": np.ones(1, np.float32),
+    }
 
 
 def expand(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

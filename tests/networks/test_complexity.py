@@ -20,7 +20,7 @@ def test_counts_agree_with_a_count_by_hand():
     )
     # at 1/16: KLT 32 -> 768, 32 -> 8, 8 -> 4 * 8; at 1/8: 8 -> 192
     assert costs["synthesis"] * 1000 == pytest.approx(
-        lapping + (32 * 768 + 32 * 8 * 9 + 8 * 32) / 256 + 8 * 192 * 9 / 64
+        lapping + (32 * 768 + 32 * 8 * 9 + 8 * 32) / 256 + (8 * 192 * 9 + 8) / 64
     )
     # at 1/64: 4 -> 32; at 1/32: 8 -> 32; at 1/16: 8 -> 8
     assert costs["hyper_synthesis"] * 1000 == pytest.approx(4 * 32 * 9 / 4096 + 8 * 32 * 9 / 1024 + 8 * 8 * 9 / 256)
