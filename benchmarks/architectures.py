@@ -1,4 +1,4 @@
-"""Architectures at about equal cost of decoding, each trained alike and for as many steps: a table for docs/training.md.
+"""Architectures at about equal cost of decoding, each trained alike for as many steps (table: docs/research-log.md).
 
     python benchmarks/architectures.py --data FOLDER [--steps 1500] [--crop 128] [--picture checker.png] [NAME ...]
 

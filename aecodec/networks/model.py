@@ -77,8 +77,8 @@ def with_noise(x: Tensor) -> Tensor:
 def training_bits(y: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     """Bits of latents y, of the shape of all three, with noise in place of quantisation; the gradients are of two kinds.
 
-    That of y is of the noisy bits, those of mean and scale are of y without noise, which the coder does not see either; that
-    saves rate at low qualities (docs/training.md).
+    That of y is of the noisy bits, those of mean and scale are of y without noise, which the coder does not see either.
+    That saves rate at low qualities (docs/research-log.md, "Means and scales without noise").
     """
     noisy = with_noise((y - mean.detach()) / BIN)
     log_scale = log_scale.clamp(LOG_SCALE_FLOOR, LOG_SCALE_TOP) - math.log(BIN)

@@ -42,7 +42,7 @@ def test_show(cli, copied):
         costs = weights.load().card["kmac_per_pixel"]
         parts = ("synthesis", "hyper_synthesis", "context")
         assert float(totals["reading"]) == pytest.approx(sum(costs[part] for part in parts), abs=0.06)
-        assert float(totals["reading"]) <= 35  # for a decoder that a laptop runs; why not 25, docs/training.md says
+        assert float(totals["reading"]) <= 35  # for a decoder that a laptop runs; why not 25, docs/research-log.md says
 
 
 def test_verify(cli):
