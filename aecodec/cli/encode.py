@@ -118,8 +118,8 @@ def _meet_target(encoder: Encoder, quality, bpp, size, psnr) -> tuple[Encoded, f
         from aecodec.eval.metrics import psnr as measure
 
         def attempt(rate: int) -> tuple[Encoded, float]:
-            encoded = encoder.encode(rate)
-            return encoded, measure(encoder.array, encoder.reconstruct(encoded))
+            quantised = encoder.quantise(rate)
+            return encoder.write(quantised), measure(encoder.array, encoder.reconstruct(quantised))
 
         return rate_control.smallest_above(attempt, lambda result: result[1], psnr, f"{psnr:g} dB")
     return encoder.encode(index_of_quality(DEFAULT_QUALITY if quality is None else quality)), None

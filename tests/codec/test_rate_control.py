@@ -100,10 +100,10 @@ def test_psnr_of_a_real_picture(photo, share):
     """What the search measured is what the file shows."""
     encoder = Encoder(photo(384, 288))  # of 96x64 the PSNR moves by 0.1 dB from one rate to the next, up and down
 
-    def measure(encoded):
-        return psnr(encoder.array, encoder.reconstruct(encoded))
+    def measure(quantised):
+        return psnr(encoder.array, encoder.reconstruct(quantised))
 
-    lowest, highest = (measure(encoder.encode(rate)) for rate in (0, MAX_INDEX))
+    lowest, highest = (measure(encoder.quantise(rate)) for rate in (0, MAX_INDEX))
     target = lowest + share * (highest - lowest)
-    best = smallest_above(encoder.encode, measure, target, "it")
+    best = encoder.write(smallest_above(encoder.quantise, measure, target, "it"))
     assert target <= psnr(encoder.array, np.asarray(decode(best.data))) <= target + 2 * PSNR_TOLERANCE
