@@ -16,7 +16,7 @@ from aecodec.codec.bitstream import Header, Stream
 from aecodec.codec.pipeline import Encoder, decode
 from aecodec.codec.quality import index_of_quality
 from aecodec.errors import BitstreamError, LimitError, PictureError, WeightsError
-from aecodec.eval.metrics import psnr
+from aecodec.eval.metrics import psnr, ssimulacra2
 
 ICC = bytes(16) + b"RGB " + bytes(108)
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
@@ -323,6 +323,23 @@ def test_interface(photo):
             aecodec.encode(picture, quality)
     with pytest.raises(aecodec.WeightsError, match="no-such"):
         aecodec.encode(picture, weights="no-such")
+
+
+def test_targets(photo):
+    """The library gives what the command gives: a size, a bit rate or a fidelity in place of a quality."""
+    picture = photo()
+    original = np.asarray(picture)
+    shown = lambda target: np.asarray(aecodec.decode(aecodec.encode(picture, target=target)))  # noqa: E731
+    assert 0.98 * 1500 <= len(aecodec.encode(picture, target=aecodec.Size(1500))) <= 1500
+    assert 0.98 * 2 <= len(aecodec.encode(picture, target=aecodec.BitsPerPixel(2))) * 8 / 96 / 64 <= 2
+    assert 32 <= psnr(original, shown(aecodec.Psnr(32))) <= 32.5
+    assert 70 <= ssimulacra2(original, shown(aecodec.Ssimulacra2(70))) <= 75
+    with pytest.raises(aecodec.TargetError, match="90 dB cannot be reached"):
+        aecodec.encode(picture, target=aecodec.Psnr(90))
+    with pytest.raises(ValueError, match="not both"):
+        aecodec.encode(picture, 60, target=aecodec.Psnr(32))
+    with pytest.raises(TypeError, match="target"):
+        aecodec.encode(picture, target=1500)
 
 
 def test_quality_rises_smoothly_between_the_knots(encoder):
