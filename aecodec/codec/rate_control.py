@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aecodec.codec.pipeline import Encoded, Encoder
 
 Result = TypeVar("Result")
-MARGIN = 0.1  # share of a bracket that the search keeps from its ends; interpolation alone can creep towards one of them
+MARGIN = 0.03  # share of a bracket, for each attempt, that the next one keeps from its ends: interpolation alone can creep
 BEND = 4  # by which the picture's own slope is taken to differ from the one that was expected, at most
 
 
@@ -211,7 +211,8 @@ def search(target: Target, attempt: Callable[[int], tuple[Result, float]], pixel
         if met in values and missed in values:
             gap = values[missed] - values[met]
             share = (aim - values[met]) / gap if gap else 0.5
-            rate = met + (missed - met) * min(max(share, MARGIN), 1 - MARGIN)
+            margin = min(MARGIN * len(values), 0.5)
+            rate = met + (missed - met) * min(max(share, margin), 1 - margin)
         else:
             if len(values) > 1:
                 last, before = list(values)[-1:-3:-1]
