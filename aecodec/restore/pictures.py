@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 from PIL import Image
 
-from aecodec.codec import formats, metadata, picture, pipeline
+from aecodec.codec import formats, metadata, picture
 from aecodec.codec.bitstream import EXIF, MAX_PIXELS
 from aecodec.codec.pipeline import Encoder
 from aecodec.codec.quality import MAX_INDEX
@@ -39,8 +39,7 @@ def denoise(
     encoder = Encoder(
         image, weights=opened, hint=hint.of_sigma(sigma), device=device, max_pixels=max_pixels, frame=frame
     )
-    data = encoder.encode(MAX_INDEX).data
-    return pipeline.decode(data, weights=str(opened.folder), device=device, max_pixels=None)
+    return encoder.show(encoder.quantise(MAX_INDEX))
 
 
 def inpaint(
@@ -69,7 +68,7 @@ def inpaint(
         if opened is not None:
             filled = picture.from_array(array, colour.mode)
             encoder = Encoder(filled, weights=opened, hint=hint.of_mask(missing), device=device, max_pixels=None)
-            restored = encoder.reconstruct(encoder.encode(MAX_INDEX))
+            restored = encoder.reconstruct(encoder.quantise(MAX_INDEX))
             array = np.where(missing[..., None], restored, array)  # what is known stays as it was, bit for bit
     result = picture.from_array(array, colour.mode)
     if alpha is not None:
