@@ -25,11 +25,11 @@ JOURNAL = "measurements.jsonl"
               help="report.html, results.json, results.csv and what was measured so far go here.")
 @click.option("-r", "--recursive", is_flag=True, help="Descend into folders.")
 @click.option("--codecs", metavar="NAME,...",
-              help="Of aecodec, jpeg, webp, avif, avif444, jxl, jpeg2000.  [default: all but avif444]")
+              help="Of aecodec, jpeg, webp, avif, avif444, avif444-iq, jxl, jpeg2000.  [default: all]")
 @click.option("--weights", metavar="NAME,...", help="What aecodec stands for: names, or folders that hold some.  "
               "[default: all that are installed]")
 @click.option("--qualities", multiple=True, metavar="N | Q,Q,... | CODEC=Q,Q,...",
-              help="How many of each codec's default qualities; or these, on each codec's own scale, or on one's.")
+              help="At most how many of each codec's default qualities; or these, on each codec's own scale, or on one's.")
 @click.option("--metrics", metavar="NAME,...",
               help="Of psnr_rgb, psnr_y, ssim, ms_ssim, ssimulacra2.  [default: all]")
 @click.option("--anchor", metavar="NAME",
@@ -107,7 +107,7 @@ def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anch
     if unknown := [name for name in metrics if name not in METRICS]:
         raise click.UsageError(f"there is no metric {unknown[0]!r}; there are {', '.join(METRICS)}")
     published = dict(results.read_reference(Path(path)) for path in references)
-    found, absent = known.open_codecs(known.DEFAULT if codecs is None else codecs, weights)
+    found, absent = known.open_codecs(known.names() if codecs is None else codecs, weights)
     found = known.with_qualities(found, qualities)
     if not found:
         raise AecodecError("; ".join(f"{name}: {reason}" for name, reason in absent.items()) or "no codec is asked for")
