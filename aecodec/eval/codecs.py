@@ -33,7 +33,7 @@ class Codec:
 
     More quality is more bytes; where the settings do not say otherwise it is Pillow's ``quality``.  ``version`` and
     ``settings`` are what a measurement depends on beside it; ``step`` is the smallest difference of qualities that makes
-    a different file.
+    a different file, ``least`` the quality of the smallest file.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Codec:
     encode: Callable[[Image.Image, float], bytes] = field(compare=False)
     decode: Callable[[bytes], Image.Image] = field(compare=False)
     step: float = 1
+    least: float = 0
 
 
 def jpeg(image: Image.Image, quality: float) -> bytes:
@@ -183,7 +184,7 @@ def _aecodecs(weights: Sequence[str] | None) -> list[Codec]:
 
 def _jpeg() -> Codec:
     version = _library("libjpeg_turbo", "jpg")
-    return Codec("jpeg", version, "4:2:0, optimize", JPEG_QUALITIES, jpeg, decode_with_pillow)
+    return Codec("jpeg", version, "4:2:0, optimize", JPEG_QUALITIES, jpeg, decode_with_pillow, least=1)
 
 
 def _webp() -> Codec | str:
@@ -227,7 +228,7 @@ def _jpeg2000() -> Codec | str:
         return "this Pillow was built without OpenJPEG"
     qualities = (24, 27, 30, 33, 36, 39, 42, 45)
     settings = "irreversible 9/7, quality in dB"
-    return Codec("jpeg2000", _library("jpg_2000"), settings, qualities, _encode_jpeg2000, decode_with_pillow, 0.05)
+    return Codec("jpeg2000", _library("jpg_2000"), settings, qualities, _encode_jpeg2000, decode_with_pillow, 0.05, 15)
 
 
 # Each gives the codec, or says why this machine has none.
