@@ -22,16 +22,17 @@ JOURNAL = "measurements.jsonl"
 @click.command()
 @click.argument("inputs", metavar="IN...", nargs=-1)
 @click.option("-o", "--output", "folder", type=click.Path(file_okay=False), metavar="FOLDER",
-              help="report.html, results.json, results.csv and what was measured so far go here.")
+              help="report.html, results.json, results.csv, bdrate.csv and what was measured so far go here.")
 @click.option("-r", "--recursive", is_flag=True, help="Descend into folders.")
 @click.option("--codecs", metavar="NAME,...",
-              help="Of aecodec, jpeg, webp, avif, avif444, jxl, jpeg2000.  [default: all but avif444]")
+              help="Of aecodec, jpeg, webp, avif, avif444, avif444-iq, jxl, jpeg2000.  [default: all]")
 @click.option("--weights", metavar="NAME,...", help="What aecodec stands for: names, or folders that hold some.  "
               "[default: all that are installed]")
 @click.option("--qualities", multiple=True, metavar="N | Q,Q,... | CODEC=Q,Q,...",
-              help="How many of each codec's default qualities; or these, on each codec's own scale, or on one's.")
+              help="At most how many of each codec's default qualities; or these, on each codec's own scale, or on one's.")
 @click.option("--metrics", metavar="NAME,...",
-              help="Of psnr_rgb, psnr_y, ssim, ms_ssim, ssimulacra2.  [default: all]")
+              help="Of ssimulacra2, cvvdp, ms_ssim, psnr_rgb, psnr_y, ssim; the report's headline is by the first.  "
+              "[default: all that are installed]")
 @click.option("--anchor", metavar="NAME",
               help="The codec that BD-rates are against.  [default: jpeg, or else the first]")
 @click.option("--reference", "references", multiple=True, type=click.Path(dir_okay=False), metavar="FILE",
@@ -101,16 +102,15 @@ def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anch
     _need_packages()
     from aecodec.eval import codecs as known
     from aecodec.eval import measure, report, results, sidebyside
-    from aecodec.eval.metrics import METRICS
+    from aecodec.eval.metrics import METRICS, open_metrics
 
-    metrics = metrics or list(METRICS)
-    if unknown := [name for name in metrics if name not in METRICS]:
+    if unknown := [name for name in metrics or () if name not in METRICS]:
         raise click.UsageError(f"there is no metric {unknown[0]!r}; there are {', '.join(METRICS)}")
     published = dict(results.read_reference(Path(path)) for path in references)
-    found, absent = known.open_codecs(known.DEFAULT if codecs is None else codecs, weights)
+    found, absent = known.open_codecs(known.names() if codecs is None else codecs, weights)
     found = known.with_qualities(found, qualities)
     if not found:
-        raise AecodecError("; ".join(f"{name}: {reason}" for name, reason in absent.items()) or "no codec is asked for")
+        raise AecodecError(_reasons(absent) or "no codec is asked for")
     names = [codec.name for codec in found]
     if anchor is None:
         anchor = "jpeg" if "jpeg" in names else names[0]
@@ -119,6 +119,10 @@ def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anch
     if clash := published.keys() & set(names):
         raise AecodecError(f"a published curve and a codec are both named {clash.pop()!r}")
     paths = measure.find_pictures(inputs, recursive)
+    metrics, without = open_metrics(metrics or None)
+    if not metrics:
+        raise AecodecError(_reasons(without))
+    absent |= without
     _make(folder)
     journal = measure.Journal(folder / JOURNAL)
     for name, reason in absent.items():
@@ -143,7 +147,8 @@ def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anch
         for entry in sidebyside.embed(shown, found, summary, processes):
             embedded.append(entry)
             step()
-    _write(folder, summary, results.as_csv(summary), report.render(summary, embedded))
+    tables = {"results.csv": results.as_csv(summary), "bdrate.csv": results.against_as_csv(summary)}
+    _write(folder, summary, tables, report.render(summary, embedded))
     click.echo("\n".join([*results.headlines(summary), str(folder / "report.html")]))
     return bool(failures)
 
@@ -174,7 +179,7 @@ def _restoration(inputs, folder: Path, recursive: bool, weights: str | None, tas
     summary = restoration.summarise(task, methods, measured, absent, unread)
     command = shlex.join(["aecodec", *sys.argv[1:]])
     summary["environment"] = results.environment(command, processes, restoration.PACKAGES)
-    _write(folder, summary, restoration.as_csv(summary), restoration.render(summary, measured))
+    _write(folder, summary, {"results.csv": restoration.as_csv(summary)}, restoration.render(summary, measured))
     click.echo("\n".join([*restoration.headlines(summary), str(folder / "report.html")]))
     return bool(failures)
 
@@ -186,9 +191,13 @@ def _make(folder: Path) -> None:
         raise AecodecError(f"cannot make {folder}: {(error.strerror or str(error)).lower()}") from None
 
 
-def _write(folder: Path, summary: dict, table: str, page: str) -> None:
+def _reasons(absent: dict[str, str]) -> str:
+    return "; ".join(f"{name}: {reason}" for name, reason in absent.items())
+
+
+def _write(folder: Path, summary: dict, tables: dict[str, str], page: str) -> None:
     text = json.dumps(summary, indent=1, allow_nan=False) + "\n"
-    for name, content in (("results.json", text), ("results.csv", table), ("report.html", page)):
+    for name, content in {"results.json": text, **tables, "report.html": page}.items():
         files.write_output(files.Job("", str(folder / name)), content.encode("utf-8", "replace"))  # names may be any bytes
 
 

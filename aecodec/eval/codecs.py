@@ -23,6 +23,7 @@ from aecodec.errors import AecodecError
 
 # 0.14 to 2.6 bits per pixel and 24 to 39 dB on the Kodak pictures, one to two and a half dB apart.
 JPEG_QUALITIES = (5, 8, 12, 18, 25, 35, 50, 65, 75, 85, 92)
+AVIF_QUALITIES = (15, 30, 45, 60, 75, 88, 95)
 AECODEC = "aecodec"
 
 
@@ -32,7 +33,7 @@ class Codec:
 
     More quality is more bytes; where the settings do not say otherwise it is Pillow's ``quality``.  ``version`` and
     ``settings`` are what a measurement depends on beside it; ``step`` is the smallest difference of qualities that makes
-    a different file.
+    a different file, ``least`` the quality of the smallest file.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Codec:
     encode: Callable[[Image.Image, float], bytes] = field(compare=False)
     decode: Callable[[bytes], Image.Image] = field(compare=False)
     step: float = 1
+    least: float = 0
 
 
 def jpeg(image: Image.Image, quality: float) -> bytes:
@@ -66,6 +68,11 @@ def decode_with_pillow(data: bytes) -> Image.Image:
 def names() -> list[str]:
     """All codecs, those that are not installed too; "aecodec" stands for every installed weights."""
     return [AECODEC, *_PILLOW]
+
+
+def is_aecodec(name: str) -> bool:
+    """Whether a codec of this name is aecodec, by whatever weights."""
+    return name.partition("-")[0] == AECODEC
 
 
 def open_codecs(
@@ -93,7 +100,8 @@ def open_codecs(
 
 
 def with_qualities(codecs: Sequence[Codec], wanted: Sequence[str]) -> list[Codec]:
-    """The codecs at other qualities: each of ``wanted`` is "N" (of the default ones, evenly), "Q,Q,..." or "CODEC=Q,Q,...".
+    """The codecs at other qualities: each of ``wanted`` is "N" (at most so many of the default ones, evenly), "Q,Q,..." or
+    "CODEC=Q,Q,...".
 
     What names a codec goes before what does not; "aecodec" names all its weights.  Raises AecodecError for anything else.
     """
@@ -115,8 +123,8 @@ def with_qualities(codecs: Sequence[Codec], wanted: Sequence[str]) -> list[Codec
 
 
 def _qualities(text: str, default: tuple[float, ...]) -> tuple[float, ...]:
-    if text.isdigit() and 2 <= int(text) <= len(default):
-        last = int(text) - 1
+    if text.isdigit() and int(text) >= 2:
+        last = min(int(text), len(default)) - 1
         return tuple(default[round(index * (len(default) - 1) / last)] for index in range(last + 1))
     try:
         numbers = rising(text)
@@ -124,7 +132,7 @@ def _qualities(text: str, default: tuple[float, ...]) -> tuple[float, ...]:
         numbers = ()
     if len(numbers) < 2:
         raise AecodecError(
-            f"--qualities {text}: give how many, 2 to {len(default)}, or two or more rising numbers with commas between"
+            f"--qualities {text}: give how many, 2 or more, or two or more rising numbers with commas between"
         )
     return numbers
 
@@ -147,7 +155,7 @@ def aecodec(weights: str | None = None, name: str = AECODEC) -> Codec:
     opened = store.load(*options.values())
     return Codec(
         name, f"aecodec {package.__version__}, weights {opened.id}", f"weights {opened.name}",
-        (0, 15, 30, 45, 60, 75, 90, 100), partial(_encode_aecodec, **options), partial(_decode_aecodec, **options),
+        (0, 15, 30, 45, 60, 75, 90), partial(_encode_aecodec, **options), partial(_decode_aecodec, **options),
         step=0.05,
     )  # fmt: skip
 
@@ -176,7 +184,7 @@ def _aecodecs(weights: Sequence[str] | None) -> list[Codec]:
 
 def _jpeg() -> Codec:
     version = _library("libjpeg_turbo", "jpg")
-    return Codec("jpeg", version, "4:2:0, optimize", JPEG_QUALITIES, jpeg, decode_with_pillow)
+    return Codec("jpeg", version, "4:2:0, optimize", JPEG_QUALITIES, jpeg, decode_with_pillow, least=1)
 
 
 def _webp() -> Codec | str:
@@ -186,13 +194,24 @@ def _webp() -> Codec | str:
     return Codec("webp", _library("webp"), "method 6", qualities, _encode_webp, decode_with_pillow)
 
 
-def _avif(name: str = "avif", subsampling: str = "4:2:0", speed: int = 6) -> Codec | str:
+def _avif(name: str = "avif", subsampling: str = "4:2:0", speed: int = 6, tune: str | None = None) -> Codec | str:
+    """AVIF; 4:2:0 at speed 6 without ``tune`` is Pillow's default.
+
+    ``tune`` is what libaom optimises for.  "ssim" is what libavif chose by itself up to 1.3; newer ones may choose "iq".
+    That one came with libaom 3.12: for still pictures only, "guided by the SSIMULACRA 2 metric and subjective quality
+    checks" (its aomcx.h), with quantisation matrices and a quantiser for each block.  It has no quality 100.
+    """
     version = _avif_version()
     if version is None:
         return "needs Pillow 11.3 or newer built with libavif, or pip install pillow-avif-plugin"
-    encode = partial(_encode_avif, subsampling=subsampling, speed=speed)
-    settings = f"{subsampling}, speed {speed}"
-    return Codec(name, version, settings, (10, 22, 34, 46, 58, 70, 82, 92), encode, _decode_avif)
+    encode = partial(_encode_avif, subsampling=subsampling, speed=speed, tune=tune)
+    if tune is not None:
+        try:
+            encode(Image.new("RGB", (16, 16)), AVIF_QUALITIES[0])
+        except (ValueError, OSError):  # libaom refuses what it does not know
+            return f"needs a Pillow whose libaom knows tune={tune} (3.12 or newer)"
+    settings = f"{subsampling}, speed {speed}" + (f", tune={tune}" if tune else "")
+    return Codec(name, version, settings, AVIF_QUALITIES, encode, _decode_avif)
 
 
 def _jxl() -> Codec | str:
@@ -201,7 +220,7 @@ def _jxl() -> Codec | str:
         import pillow_jxl  # noqa: F401
     except ImportError:  # PackageNotFoundError is one too
         return "needs pip install pillow-jxl-plugin"
-    return Codec("jxl", version, "effort 7", (8, 18, 32, 48, 64, 78, 88, 94), _encode_jxl, _decode_jxl)
+    return Codec("jxl", version, "effort 7", (8, 18, 32, 48, 64, 78, 88, 94), _encode_jxl, _decode_jxl, 0.1)
 
 
 def _jpeg2000() -> Codec | str:
@@ -209,7 +228,7 @@ def _jpeg2000() -> Codec | str:
         return "this Pillow was built without OpenJPEG"
     qualities = (24, 27, 30, 33, 36, 39, 42, 45)
     settings = "irreversible 9/7, quality in dB"
-    return Codec("jpeg2000", _library("jpg_2000"), settings, qualities, _encode_jpeg2000, decode_with_pillow, 0.05)
+    return Codec("jpeg2000", _library("jpg_2000"), settings, qualities, _encode_jpeg2000, decode_with_pillow, 0.05, 15)
 
 
 # Each gives the codec, or says why this machine has none.
@@ -217,11 +236,11 @@ _PILLOW: dict[str, Callable[[], Codec | str]] = {
     "jpeg": _jpeg,
     "webp": _webp,
     "avif": _avif,
-    "avif444": partial(_avif, "avif444", "4:4:4", 4),
+    "avif444": partial(_avif, "avif444", "4:4:4", 4, "ssim"),
+    "avif444-iq": partial(_avif, "avif444-iq", "4:4:4", 4, "iq"),
     "jxl": _jxl,
     "jpeg2000": _jpeg2000,
 }
-DEFAULT = (AECODEC, "jpeg", "webp", "avif", "jxl", "jpeg2000")
 
 
 def _library(*feature: str) -> str:
@@ -233,7 +252,9 @@ def _library(*feature: str) -> str:
 def _avif_version() -> str | None:
     """Who writes AVIF here: Pillow from 11.3 on, or the plugin for older ones; None where neither does."""
     if "avif" in features.modules and features.check("avif"):
-        return _library("avif")
+        from PIL import AvifImagePlugin
+
+        return f"{_library('avif')}, libaom {AvifImagePlugin.get_codec_version('aom')}"
     try:
         import pillow_avif  # noqa: F401  registers the format
 
@@ -246,9 +267,12 @@ def _encode_webp(image: Image.Image, quality: float) -> bytes:
     return _save(image, "WEBP", quality=int(quality), method=6)
 
 
-def _encode_avif(image: Image.Image, quality: float, subsampling: str, speed: int) -> bytes:
+def _encode_avif(image: Image.Image, quality: float, subsampling: str, speed: int, tune: str | None) -> bytes:
     _avif_version()  # a worker process starts without the plugin
-    return _save(image, "AVIF", quality=int(quality), subsampling=subsampling, speed=speed, max_threads=1)
+    options = {"codec": "aom", "advanced": {"tune": tune}} if tune else {}
+    return _save(
+        image, "AVIF", quality=int(quality), subsampling=subsampling, speed=speed, max_threads=1, **options
+    )
 
 
 def _decode_avif(data: bytes) -> Image.Image:
@@ -261,7 +285,7 @@ def _decode_avif(data: bytes) -> Image.Image:
 def _encode_jxl(image: Image.Image, quality: float) -> bytes:
     import pillow_jxl  # noqa: F401  registers the format
 
-    return _save(image, "JXL", quality=int(quality), effort=7, num_threads=0)
+    return _save(image, "JXL", quality=quality, effort=7, num_threads=0)
 
 
 def _decode_jxl(data: bytes) -> Image.Image:

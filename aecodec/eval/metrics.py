@@ -1,15 +1,18 @@
 """How far a decoded picture is from its original.
 
 Pictures are uint8 arrays (H, W, 3) of RGB; every function raises ValueError for anything else and for two pictures of
-different size.  SSIM and its kin need the packages of the extra ``eval``, which are imported when they are called.
+different size.  SSIM and its kin need the packages of the extra ``eval``, CVVDP those of ``cvvdp``; they are imported
+when they are called.
 """
 
 from __future__ import annotations
 
+import functools
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +24,9 @@ SSIM_C1, SSIM_C2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of five scales, the finest first
 MS_SSIM_SIDE = (SSIM_WINDOW - 1) * 2 ** (len(MS_SSIM_WEIGHTS) - 1) + 1  # so that the coarsest scale holds a window
 SSIMULACRA2_SIDE = 8  # the package leaves smaller scales out, and so would compare nothing
+CVVDP_DISPLAY = "standard_fhd"  # 24 inches, 1920 x 1080, 200 cd/m2 in an office, seen from 60 cm
+CVVDP_SIDE = 13  # below it the package leaves a part of its masking out in the two finest bands
+CVVDP_BEST = 10  # JOD
 
 
 def mse(a: np.ndarray, b: np.ndarray) -> float:
@@ -88,39 +94,114 @@ def ssimulacra2(a: np.ndarray, b: np.ndarray) -> float:
     return float(compute_ssimulacra2(*files))
 
 
+def cvvdp(a: np.ndarray, b: np.ndarray) -> float:
+    """ColorVideoVDP of the package ``cvvdp``, in JOD (just objectionable differences) on CVVDP_DISPLAY: 10 is equal.
+
+    R. Mantiuk et al., "ColorVideoVDP: A visual difference predictor for image, video and display distortions", ACM Trans.
+    Graphics 43, 2024.  ``a`` is the reference; the other way round the value is a little different.  Takes some 350 bytes
+    of memory a pixel.  Raises ValueError also for a side shorter than CVVDP_SIDE, ImportError without the extra ``cvvdp``.
+    """
+    _check_side(a, b, CVVDP_SIDE, "CVVDP")
+    import torch
+
+    module, metric = _cvvdp_metric()
+    # Arrays that can be written to: torch warns about others.
+    source = module.video_source_array(b.copy(), a.copy(), 0, dim_order="HWC", display_photometry=metric.display_photometry)
+    source.warning_shown = True  # it takes a dark picture for linear light, and would say so on standard error
+    with torch.inference_mode():
+        return float(metric.predict_video_source(source)[0])
+
+
+@functools.cache
+def _cvvdp_metric() -> tuple[Any, Any]:
+    """The module of the package and its metric, made once a process: that takes seconds.  Raises ImportError."""
+    from aecodec.eval.imports import import_cvvdp
+
+    module = import_cvvdp()
+    import torch
+
+    return module, module.cvvdp(display_name=CVVDP_DISPLAY, device=torch.device("cpu"), quiet=True)
+
+
 def similarity_decibels(similarity: float) -> float:
     """-10 log10(1 - s) in dB, which spreads similarities near 1; infinite for 1."""
     return -10 * math.log10(1 - similarity) if similarity < 1 else math.inf
+
+
+def jod_logarithm(jod: float) -> float:
+    """-ln(10 - JOD), which spreads values near 10; infinite for 10."""
+    return -math.log(CVVDP_BEST - jod) if jod < CVVDP_BEST else math.inf
+
+
+# The page has the same functions under the same names.
+CURVES: dict[str, Callable[[float], float]] = {
+    "plain": lambda value: value,
+    "similarity": similarity_decibels,
+    "jod": jod_logarithm,
+}
 
 
 @dataclass(frozen=True)
 class Metric:
     """A metric as reports use it; more is better.
 
-    Curves of a metric in ``decibels`` are compared and drawn as ``similarity_decibels`` of its (mean) value.
+    Its curves are compared and drawn as CURVES[``curve``] of its (mean) value, which rises with the value and is infinite
+    for equal pictures where the metric has a best value.  ``extra`` is the optional part of aecodec that ``load`` needs,
+    which raises what keeps the metric from working.
     """
 
     name: str
     title: str
     measure: Callable[[np.ndarray, np.ndarray], float]
     definition: str
-    decibels: bool = False
+    curve: str = "plain"
+    extra: str | None = None
+    load: Callable[[], object] | None = None
 
     def on_curve(self, value: float) -> float:
         """The value as curves have it."""
-        return similarity_decibels(value) if self.decibels else value
+        return CURVES[self.curve](value)
 
 
+# In the order of reports, whose headline and first plot are of the first: what models an eye, then what others publish.
 METRICS = {
     metric.name: metric
     for metric in (
+        Metric("ssimulacra2", "SSIMULACRA2", ssimulacra2, "SSIMULACRA 2.1 of the package ssimulacra2"),
+        Metric(
+            "cvvdp", "CVVDP, −ln(10 − JOD)", cvvdp,
+            f"ColorVideoVDP of the package cvvdp in JOD, display {CVVDP_DISPLAY}; curves are of −ln(10 − JOD)",
+            "jod", "cvvdp", _cvvdp_metric,
+        ),
+        Metric(
+            "ms_ssim", "MS-SSIM, dB", ms_ssim, "Wang 2003 as pytorch-msssim; in dB -10 log10(1 - MS-SSIM)", "similarity"
+        ),
         Metric("psnr_rgb", "PSNR-RGB, dB", psnr, "10 log10(255² / MSE), one MSE over R, G and B"),
         Metric("psnr_y", "PSNR-Y, dB", psnr_y, "the same of the full-range BT.601 luma"),
-        Metric("ssim", "SSIM, dB", ssim, "Wang 2004, mean over R, G and B; in dB -10 log10(1 - SSIM)", True),
-        Metric("ms_ssim", "MS-SSIM, dB", ms_ssim, "Wang 2003 as pytorch-msssim; in dB -10 log10(1 - MS-SSIM)", True),
-        Metric("ssimulacra2", "SSIMULACRA2", ssimulacra2, "SSIMULACRA 2.1 of the package ssimulacra2"),
+        Metric("ssim", "SSIM, dB", ssim, "Wang 2004, mean over R, G and B; in dB -10 log10(1 - SSIM)", "similarity"),
     )
-}
+}  # fmt: skip
+
+
+def open_metrics(wanted: Sequence[str] | None = None) -> tuple[list[str], dict[str, str]]:
+    """Return the names of these metrics (None: of all) that this machine has, and for each that it has not the reason.
+
+    Loads what is optional, to know before hours of measuring whether it works.  Raises KeyError for an unknown name.
+    """
+    found: list[str] = []
+    absent: dict[str, str] = {}
+    for name in dict.fromkeys(METRICS if wanted is None else wanted):
+        metric = METRICS[name]
+        try:
+            if metric.load is not None:
+                metric.load()
+        except ImportError as error:
+            absent[name] = f"needs pip install 'aecodec[{metric.extra}]' ({error})"
+        except Exception as error:  # of an installation that is broken in some other way
+            absent[name] = f"its package does not work here: {' '.join(str(error).split())}"
+        else:
+            found.append(name)
+    return found, absent
 
 
 def _similarity(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

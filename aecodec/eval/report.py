@@ -36,7 +36,7 @@ def _page_data(results: Results, embedded: list[dict[str, Any]]) -> dict[str, An
     return {
         "columns": columns,
         "metrics": {
-            name: {**results["metrics"][name], "decibels": METRICS[name].decibels} for name in metrics
+            name: {**results["metrics"][name], "curve": METRICS[name].curve} for name in metrics
         },
         "images": {image["name"]: [image["width"], image["height"]] for image in results["images"]},
         "codecs": {
@@ -60,7 +60,7 @@ def _page_data(results: Results, embedded: list[dict[str, Any]]) -> dict[str, An
             for name, reference in results["references"].items()
         },
         "embedded": embedded,
-        **{key: results[key] for key in ("anchor", "averaged", "failures", "absent", "environment")},
+        **{key: results[key] for key in ("anchor", "against", "averaged", "failures", "absent", "environment")},
     }
 
 

@@ -6,6 +6,7 @@ import csv
 import datetime
 import io
 import json
+import math
 import os
 import platform
 from collections.abc import Sequence
@@ -19,13 +20,13 @@ from typing import Any, get_args
 from aecodec import __version__
 from aecodec.errors import AecodecError
 from aecodec.eval.bdrate import Curve, Method, bd_rate
-from aecodec.eval.codecs import Codec
+from aecodec.eval.codecs import Codec, is_aecodec
 from aecodec.eval.measure import Failure, Journal, Picture, Point
 from aecodec.eval.metrics import METRICS
 
 Results = dict[str, Any]  # what results.json holds; the keys are those of summarise
 METHODS: tuple[Method, ...] = get_args(Method)
-PACKAGES = ("bjontegaard", "numpy", "openvino", "pillow", "scipy", "ssimulacra2")
+PACKAGES = ("bjontegaard", "cvvdp", "numpy", "openvino", "pillow", "scipy", "ssimulacra2", "torch")
 # CompressAI's names of metrics
 _PUBLISHED = {"psnr-rgb": "psnr_rgb", "psnr": "psnr_rgb", "ms-ssim-rgb": "ms_ssim", "ms-ssim": "ms_ssim"}
 
@@ -76,6 +77,7 @@ def summarise(
                 seconds = sum(getattr(point, f"{way}_seconds") for point in chain(*measured))
                 entry[f"{way}_megapixels_per_second"] = pixels / 1e6 / seconds if seconds else None
     _add_bd_rates(results)
+    results["against"] = _against(results)
     return results
 
 
@@ -121,7 +123,8 @@ def _mean(column: Sequence[Point], metrics: Sequence[str]) -> Results:
 def curve(points: Sequence[Results], metric: str) -> Curve:
     """(bits per pixel, value as on curves) of points in results, without those that are infinite or undefined."""
     values = [(point["bpp"], point.get(metric)) for point in points]
-    return [(bpp, METRICS[metric].on_curve(value)) for bpp, value in values if value is not None]
+    drawn = [(bpp, METRICS[metric].on_curve(value)) for bpp, value in values if value is not None]
+    return [(bpp, value) for bpp, value in drawn if math.isfinite(value)]
 
 
 def _add_bd_rates(results: Results) -> None:
@@ -149,6 +152,23 @@ def _add_bd_rates(results: Results) -> None:
             entry["bd_rate"][metric] = details[metric]["pchip"]["mean_curve"].get("percent")
 
 
+def _against(results: Results) -> Results:
+    """BdRate, or the reason for none, of aecodec's mean curves: by weights, by what they are compared with, by metric."""
+    sources = {**results["codecs"], **results["references"]}
+    return {
+        ours: {
+            other: {
+                metric: bd_rate_or_reason(curve(source["points"], metric), curve(sources[ours]["points"], metric), "pchip")
+                for metric in results["metrics"]
+            }
+            for other, source in sources.items()
+            if not is_aecodec(other)
+        }
+        for ours in results["codecs"]
+        if is_aecodec(ours)
+    }
+
+
 def bd_rate_or_reason(anchor: Curve, test: Curve, method: Method) -> Results:
     """A BdRate as a dictionary, or {"error": reason}: one curve without a BD-rate must not cost the others theirs."""
     try:
@@ -164,18 +184,39 @@ def spread(images: dict[str, Results]) -> tuple[float, float, float] | None:
 
 
 def headlines(results: Results) -> list[str]:
-    """One line a codec: BD-rates of the mean curves by pchip, and speed."""
-    lines = []
-    for name, codec in results["codecs"].items():
-        cells = [f"{name:<20}"]
-        for metric, percent in codec.get("bd_rate", {}).items():
-            if metric != "anchor":
-                cells.append(f"{metric} {percent:+.1f} %" if percent is not None else f"{metric} none")
-        for way in ("encode", "decode"):
-            if speed := codec.get(f"{way}_megapixels_per_second"):
-                cells.append(f"{way} {speed:.3g} MP/s")
-        lines.append("  ".join(cells))
-    return [f"bytes at equal quality against {results['anchor']}, {len(results['averaged'])} pictures:", *lines]
+    """Lines for the terminal: BD-rates against the anchor with speeds, then of aecodec against each of the others."""
+    where = f"{len(results['averaged'])} pictures, pchip on mean curves"
+    speeds = {way: f"{way}_megapixels_per_second" for way in ("encode", "decode")}
+    rows = [
+        [
+            name,
+            *(_percent(codec.get("bd_rate", {}).get(metric), name == results["anchor"]) for metric in results["metrics"]),
+            *(f"{codec[key]:.3g}" if codec.get(key) else "none" for key in speeds.values()),
+        ]
+        for name, codec in results["codecs"].items()
+    ]
+    head = ["codec", *results["metrics"], *(f"{way} MP/s" for way in speeds)]
+    lines = [f"bytes at equal quality (BD-rate) against {results['anchor']}, {where}:", *_aligned([head, *rows])]
+    for ours, others in results["against"].items():
+        rows = [
+            [other, *(_percent(by_metric[metric].get("percent")) for metric in results["metrics"])]
+            for other, by_metric in others.items()
+        ]
+        if rows:
+            lines += ["", f"BD-rate of {ours}, {where}:", *_aligned([["against", *results["metrics"]], *rows])]
+    return lines
+
+
+def _percent(value: float | None, is_anchor: bool = False) -> str:
+    if is_anchor:
+        return "-"
+    return "none" if value is None else f"{value:+.1f} %"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of a table as lines: the first column to the left, the others to the right."""
+    first, *others = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join([f"{row[0]:<{first}}", *map(str.rjust, row[1:], others)]) for row in rows]
 
 
 def read_reference(path: Path) -> tuple[str, Results]:
@@ -238,6 +279,19 @@ def as_csv(results: Results) -> str:
             for point in points:
                 row = [image, *sizes[image], name, codec["version"], codec["settings"]]
                 writer.writerow(row + [point.get(column) for column in columns])
+    return text.getvalue()
+
+
+def against_as_csv(results: Results) -> str:
+    """One line for each of aecodec's weights, what they are compared with, and metric."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = ["percent", "low", "high", "overlap", "error"]
+    writer.writerow(["codec", "against", "metric", *columns])
+    for ours, others in results["against"].items():
+        for other, by_metric in others.items():
+            for metric, rate in by_metric.items():
+                writer.writerow([ours, other, metric, *(rate.get(column) for column in columns)])
     return text.getvalue()
 
 

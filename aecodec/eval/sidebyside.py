@@ -85,11 +85,17 @@ def _entry(picture: Picture, codecs: Sequence[Codec], results: Results) -> dict[
 
 
 def at_size(
-    image: Image.Image, codec: Codec, known: Sequence[tuple[float, int]], target: int
+    image: Image.Image,
+    codec: Codec,
+    known: Sequence[tuple[float, int]],
+    target: int,
+    tolerance: float = TOLERANCE,
+    tries: int = TRIES,
 ) -> tuple[float, bytes]:
     """Quality and file nearest to ``target`` bytes that a short search finds.
 
-    ``known`` are qualities and the bytes of their files, from which the search starts.
+    ``known`` are qualities and the bytes of their files, from which the search starts.  It ends at a file that differs by
+    less than ``tolerance``, or after so many ``tries``.
     """
     sizes = dict(known)
     files: dict[float, bytes] = {}
@@ -97,11 +103,11 @@ def at_size(
     def nearest() -> float:
         return min(sizes, key=lambda quality: abs(math.log(sizes[quality] / target)))
 
-    for _ in range(TRIES):
+    for _ in range(tries):
         below = max((quality for quality, size in sizes.items() if size <= target), default=math.inf)
         above = min((quality for quality, size in sizes.items() if size > target), default=-math.inf)
         steps = round((above - below) / codec.step) if math.isfinite(above - below) else 0
-        if steps < 2 or abs(math.log(sizes[nearest()] / target)) < TOLERANCE:
+        if steps < 2 or abs(math.log(sizes[nearest()] / target)) < tolerance:
             break
         share = math.log(target / sizes[below]) / math.log(sizes[above] / sizes[below])
         quality = round(below + codec.step * min(max(round(steps * share), 1), steps - 1), 6)

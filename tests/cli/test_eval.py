@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from aecodec.cli.eval import JOURNAL
-from aecodec.eval import codecs, measure
+from aecodec.eval import codecs, measure, metrics
 from aecodec.eval.metrics import METRICS
 
 QUICK = ("--codecs", "jpeg,webp", "--qualities", "3", "--metrics", "psnr_rgb")
@@ -39,7 +39,7 @@ def test_writes_the_report(cli, folder, tmp_path, encoded):
     assert result.exit_code == 0, result.stderr
     assert result.stderr == ""
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == [
-        JOURNAL, "report.html", "results.csv", "results.json",
+        "bdrate.csv", JOURNAL, "report.html", "results.csv", "results.json",
     ]  # fmt: skip
     results = json.loads((tmp_path / "report" / "results.json").read_text(), parse_constant=pytest.fail)
     assert list(results["codecs"]) == ["jpeg", "webp"]
@@ -138,6 +138,23 @@ def test_missing_packages_are_named_before_anything_is_measured(cli, folder, mon
     assert result.stderr == "aecodec: eval needs ssimulacra2: pip install 'aecodec[eval]'\n"
 
 
+def test_a_metric_that_is_missing_is_named_and_the_others_are_measured(cli, folder, tmp_path, monkeypatch):
+    """CVVDP needs torch, which most have not: the report must come without it, and say so."""
+    metrics._cvvdp_metric.cache_clear()
+    monkeypatch.setitem(sys.modules, "pycvvdp", None)
+    options = ("--codecs", "jpeg", "--qualities", "2")
+    result = cli("eval", folder, "-o", "report", *options, "--metrics", "cvvdp,psnr_rgb")
+    assert result.exit_code == 0
+    reason = "needs pip install 'aecodec[cvvdp]' (No module named 'pycvvdp')"
+    assert result.stderr == f"aecodec: cvvdp: left out: {reason}\n"
+    results = json.loads((tmp_path / "report" / "results.json").read_text())
+    assert list(results["metrics"]) == ["psnr_rgb"]
+    assert results["absent"] == {"cvvdp": reason}
+    result = cli("eval", folder, "-o", "report", *options, "--metrics", "cvvdp")
+    assert result.exit_code == 1
+    assert result.stderr == f"aecodec: cvvdp: {reason}\n"
+
+
 def test_compare_prints_what_changed(cli, folder, tmp_path):
     """A report against itself has not changed."""
     assert cli("eval", folder, "-o", "report", *QUICK).exit_code == 0
@@ -151,4 +168,3 @@ def test_help_names_every_codec_and_metric(cli):
     text = cli("eval", "--help").stdout.replace("\n", " ")
     for name in (*codecs.names(), *METRICS):
         assert name in text
-    assert set(codecs.names()) - set(codecs.DEFAULT) == {"avif444"}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,20 @@ import pytest
 from PIL import Image, ImageFilter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from aecodec.eval.metrics import METRICS, ms_ssim, mse, psnr, psnr_y, similarity_decibels, ssim, ssimulacra2
+from aecodec.eval import metrics
+from aecodec.eval.metrics import (
+    METRICS,
+    cvvdp,
+    jod_logarithm,
+    ms_ssim,
+    mse,
+    open_metrics,
+    psnr,
+    psnr_y,
+    similarity_decibels,
+    ssim,
+    ssimulacra2,
+)
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "astronaut.png"
 
@@ -110,13 +124,13 @@ def test_ssimulacra2_is_on_its_authors_scale(quality, score):
     assert ssimulacra2(np.asarray(picture), np.asarray(decoded)) == pytest.approx(score, abs=20)
 
 
-@pytest.mark.parametrize(("metric", "best"), [(ssim, 1), (ms_ssim, 1), (ssimulacra2, 100)])
+@pytest.mark.parametrize(("metric", "best"), [(ssim, 1), (ms_ssim, 1), (ssimulacra2, 100), (cvvdp, 10)])
 def test_equal_pictures_have_the_best_score(pair, metric, best):
     """A lossless codec would look lossy."""
     assert metric(pair[0], pair[0]) == pytest.approx(best)
 
 
-@pytest.mark.parametrize(("metric", "side"), [(ssim, 11), (ms_ssim, 161), (ssimulacra2, 8)])
+@pytest.mark.parametrize(("metric", "side"), [(ssim, 11), (ms_ssim, 161), (ssimulacra2, 8), (cvvdp, 13)])
 def test_the_smallest_picture(photo, metric, side):
     """Below it the packages answer with an assertion, a warning or a meaningless number."""
     a, b = (np.asarray(photo(side, side, seed=seed)) for seed in (0, 1))
@@ -132,14 +146,55 @@ def test_similarity_in_decibels():
     assert similarity_decibels(1.0) == math.inf
 
 
-def test_curves_are_in_decibels_where_the_title_says_so():
-    """An axis in dB over plain values, or the reverse, would be a wrong BD-rate."""
+def test_jod_as_a_logarithm():
+    """Near 10 the plain value hides that one codec's difference is half of another's: that is ln 2 everywhere."""
+    assert jod_logarithm(9) == 0
+    assert jod_logarithm(9.9) - jod_logarithm(9.8) == pytest.approx(math.log(2))
+    assert jod_logarithm(9) - jod_logarithm(8) == pytest.approx(math.log(2))
+    assert jod_logarithm(10.0) == math.inf
+
+
+def test_curves_are_of_what_the_title_says():
+    """An axis in dB or of a logarithm over plain values, or the reverse, would be a wrong BD-rate."""
     for metric in METRICS.values():
-        assert metric.decibels == (metric.on_curve(0.5) != 0.5)
-        assert metric.title.endswith(", dB") == (metric.decibels or metric.name.startswith("psnr"))
+        assert metric.title.endswith(", dB") == (metric.curve == "similarity" or metric.name.startswith("psnr"))
+        assert ("ln(10" in metric.title) == (metric.curve == "jod")
+    assert METRICS["ssim"].on_curve(0.9) == METRICS["ms_ssim"].on_curve(0.9) == pytest.approx(10)
+    assert METRICS["cvvdp"].on_curve(9.9) == pytest.approx(math.log(10))
+    assert METRICS["ssimulacra2"].on_curve(70) == METRICS["psnr_rgb"].on_curve(70) == 70
 
 
-@pytest.mark.parametrize("metric", [mse, psnr, psnr_y, ssim, ms_ssim, ssimulacra2])
+def test_metrics_of_eyes_come_first():
+    """The headline, the first plot and the table's first columns are by the first ones."""
+    assert list(METRICS)[:4] == ["ssimulacra2", "cvvdp", "ms_ssim", "psnr_rgb"]
+    assert open_metrics() == (list(METRICS), {})
+    assert open_metrics(["psnr_rgb", "ssimulacra2"]) == (["psnr_rgb", "ssimulacra2"], {})
+
+
+def test_a_metric_that_is_not_installed_has_a_reason(monkeypatch):
+    """Without the extra, every measurement would fail, or CVVDP be missing without a word."""
+    metrics._cvvdp_metric.cache_clear()
+    monkeypatch.setitem(sys.modules, "pycvvdp", None)
+    found, absent = open_metrics()
+    assert found == [name for name in METRICS if name != "cvvdp"]
+    assert absent == {"cvvdp": "needs pip install 'aecodec[cvvdp]' (No module named 'pycvvdp')"}
+
+
+def test_cvvdp_loads_once(pair):
+    """It loads tables for a second, which a thousand measurements would pay a thousand times."""
+    metrics._cvvdp_metric.cache_clear()
+    assert cvvdp(*pair) == cvvdp(*pair) < 10
+    assert metrics._cvvdp_metric.cache_info().misses == 1
+
+
+def test_cvvdp_is_silent_about_dark_pictures(caplog):
+    """A line on standard error, for pictures at night, that speaks of photometric units."""
+    dark = np.zeros((32, 32, 3), np.uint8)
+    assert cvvdp(dark, dark) == 10
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("metric", [mse, psnr, psnr_y, ssim, ms_ssim, ssimulacra2, cvvdp])
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from aecodec.eval.codecs import open_codecs, with_qualities
 from aecodec.eval.measure import Journal, measure_all, missing, open_pictures
+from aecodec.eval.metrics import CURVES, METRICS
 from aecodec.eval.report import render
 from aecodec.eval.results import environment, summarise
 from aecodec.eval.sidebyside import choose, embed
@@ -144,6 +146,7 @@ def test_everything_that_was_promised_is_on_the_page(opened):
     text = opened.find_element("tag name", "body").text
     for expected in (HOSTILE, "it is broken", "needs a plugin", "Pillow", "aecodec eval", "PSNR-RGB in detail", "1.png"):
         assert expected in text
+    assert opened.find_element("id", "bd-head").text == "Every codec against jpeg"
     headings = [cell.text for cell in opened.find_elements("css selector", "#picture-table th")]
     assert headings == ["picture", "size", "webp ↓"]
     opened.find_element("css selector", "#picture-table th button").click()
@@ -155,3 +158,37 @@ def test_everything_that_was_promised_is_on_the_page(opened):
     wide = opened.execute_script("return document.documentElement.scrollWidth > window.innerWidth")
     opened.set_window_size(1100, 900)
     assert not wide
+
+
+@pytest.mark.timeout(900)
+def test_curves_are_drawn_of_what_bd_rates_are_of(opened):
+    """The page has the functions a second time: a plot in other units than the table below it."""
+    values = {"plain": 70, "similarity": 0.97, "jod": 9.3}
+    drawn = {name: opened.execute_script(f"return CURVES.{name}({value})") for name, value in values.items()}
+    assert drawn == pytest.approx({name: CURVES[name](value) for name, value in values.items()})
+    assert CURVES.keys() == values.keys() == {metric.curve for metric in METRICS.values()}
+    assert opened.execute_script("return [CURVES.similarity(1), CURVES.jod(10)]") == [None, None]  # infinite
+
+
+@pytest.mark.timeout(900)
+def test_aecodec_has_a_table_against_each_of_the_others(browser, tmp_path, photo):
+    """The first question of whoever chooses a codec, by the metric of eyes and in the headline."""
+    photo(176, 176).save(tmp_path / "0.png")
+    pictures, _ = open_pictures([tmp_path / "0.png"])
+    jpeg, webp = with_qualities(open_codecs(["jpeg", "webp"])[0], ["4"])
+    codecs, journal = [replace(webp, name="aecodec-photo"), jpeg, webp], Journal()
+    assert not any(measure_all(missing(pictures, codecs, list(METRICS), journal), journal))
+    results = summarise(pictures, codecs, list(METRICS), journal, "jpeg")
+    results |= {"absent": {}, "environment": environment("aecodec eval", 1)}
+    path = tmp_path / "report.html"
+    path.write_text(render(results, []), "utf-8")
+    browser.get(path.as_uri())
+    rate = abs(results["against"]["aecodec-photo"]["jpeg"]["ssimulacra2"]["percent"])
+    assert browser.find_element("id", "headline").text.endswith(f"{rate:.1f} % fewer bytes than jpeg at equal SSIMULACRA2")
+    cells = [cell.text for cell in browser.find_elements("css selector", "#against-all :is(th, td)")]
+    assert cells[:4] == ["against", "settings", "SSIMULACRA2", "CVVDP"]
+    rows = [cells[start : start + 8] for start in (8, 16)]
+    assert [row[0] for row in rows] == ["jpeg", "webp"]
+    assert rows[0][2] == f"−{rate:.1f} %" and rows[1][2] == "+0.0 %"
+    assert "CVVDP" in browser.find_element("id", "definitions").text
+    assert browser.find_element("css selector", "#curve-plot svg").get_attribute("aria-label").startswith("SSIMULACRA2")

@@ -12,7 +12,17 @@ import pytest
 from aecodec.errors import AecodecError
 from aecodec.eval.codecs import Codec
 from aecodec.eval.measure import Journal, Picture, Point
-from aecodec.eval.results import as_csv, compare, curve, headlines, read_reference, read_results, spread, summarise
+from aecodec.eval.results import (
+    against_as_csv,
+    as_csv,
+    compare,
+    curve,
+    headlines,
+    read_reference,
+    read_results,
+    spread,
+    summarise,
+)
 
 QUALITIES = (1, 2, 3, 4, 5)
 PICTURES = [Picture(f"{name}.png", Path(f"{name}.png"), name * 32, 200, 100) for name in "ab"]
@@ -22,9 +32,10 @@ def codec(name: str, version: str = "1") -> Codec:
     return Codec(name, version, "settings", QUALITIES, None, None)
 
 
-def filled(*scales: float, without: tuple = ()) -> tuple[list[Codec], Journal]:
-    """Codecs c0, c1, ... whose files are ``scale`` times as large as at PSNR 20 + 3 q, MS-SSIM 1 - 10^(-q/2)."""
-    codecs, journal = [codec(f"c{index}") for index in range(len(scales))], Journal()
+def filled(*scales: float, without: tuple = (), names: tuple = ()) -> tuple[list[Codec], Journal]:
+    """Codecs c0, c1, ... (or ``names``) whose files are ``scale`` times as large at PSNR 20 + 3 q, MS-SSIM 1 - 10^(-q/2)."""
+    names = names or tuple(f"c{index}" for index in range(len(scales)))
+    codecs, journal = [codec(name) for name in names], Journal()
     for each, scale in zip(codecs, scales):
         for picture in PICTURES:
             for quality in QUALITIES:
@@ -49,7 +60,61 @@ def test_half_the_bytes_are_minus_fifty_percent_by_every_metric():
     for method in ("pchip", "cubic"):
         assert details[method]["mean_curve"]["overlap"] == pytest.approx(1)
         assert [each["percent"] for each in details[method]["images"].values()] == pytest.approx([-50, -50])
-    assert "psnr_rgb -50.0 %" in headlines(results)[2]
+    title, head, c0, c1 = headlines(results)
+    assert title == "bytes at equal quality (BD-rate) against c0, 2 pictures, pchip on mean curves:"
+    assert head.split() == ["codec", "psnr_rgb", "ms_ssim", "encode", "MP/s", "decode", "MP/s"]
+    assert c0.split() == ["c0", "-", "-", "1", "2"]
+    assert c1.split() == ["c1", "-50.0", "%", "-50.0", "%", "1", "2"]
+
+
+def test_aecodec_against_each_of_the_others():
+    """"Smaller than JPEG" says nothing about AVIF, and each peer as the anchor would be a report of its own."""
+    names = ("aecodec-a", "aecodec-b", "easy", "hard")
+    codecs, journal = filled(0.5, 0.4, 1, 0.25, names=names)
+    paper = {"source": "", "points": [{"bpp": 0.1 * 2**quality, "psnr_rgb": 20.0 + 3 * quality} for quality in QUALITIES]}
+    results = summarise(PICTURES, codecs, ["psnr_rgb", "ms_ssim"], journal, "easy", references={"Paper": paper})
+    assert {ours: list(others) for ours, others in results["against"].items()} == {
+        name: ["easy", "hard", "Paper"] for name in names[:2]
+    }
+    rates = results["against"]["aecodec-a"]
+    assert [rates["easy"][metric]["percent"] for metric in ("psnr_rgb", "ms_ssim")] == pytest.approx([-50, -50])
+    assert rates["hard"]["psnr_rgb"]["percent"] == pytest.approx(100)
+    assert rates["Paper"]["psnr_rgb"]["percent"] == pytest.approx(-50)
+    assert "error" in rates["Paper"]["ms_ssim"]
+    lines = headlines(results)
+    start = lines.index("BD-rate of aecodec-a, 2 pictures, pchip on mean curves:")
+    assert [line.split() for line in lines[start + 1 : start + 5]] == [
+        ["against", "psnr_rgb", "ms_ssim"],
+        ["easy", "-50.0", "%", "-50.0", "%"],
+        ["hard", "+100.0", "%", "+100.0", "%"],
+        ["Paper", "-50.0", "%", "none"],
+    ]
+    rows = list(csv.DictReader(against_as_csv(results).splitlines()))
+    assert [(row["codec"], row["against"], row["metric"]) for row in rows[:3]] == [
+        ("aecodec-a", "easy", "psnr_rgb"), ("aecodec-a", "easy", "ms_ssim"), ("aecodec-a", "hard", "psnr_rgb"),
+    ]  # fmt: skip
+    assert float(rows[0]["percent"]) == pytest.approx(-50)
+    assert rows[5]["percent"] == "" and rows[5]["error"]
+
+
+def test_bd_rates_are_of_the_mean_of_rates_and_values():
+    """The mean of the pictures' BD-rates, or the mean of transformed values, is another number than those that we publish.
+
+    Two pictures, computed here by hand on curves of two points, where pchip is a straight line.
+    """
+    rates = {"a": {"aecodec": (1.0, 2.0), "other": (1.0, 3.0)}, "b": {"aecodec": (4.0, 9.0), "other": (5.0, 8.0)}}
+    values = {"a": (8.0, 9.0), "b": (9.5, 9.9)}
+    codecs = [Codec(name, "1", "", (1, 2), None, None) for name in ("aecodec", "other")]
+    journal = Journal()
+    for picture, bpps in zip(PICTURES, rates.values()):
+        for each in codecs:
+            for quality in (1, 2):
+                value = values[picture.name[0]][quality - 1]
+                journal.add(picture, each, Point(quality, 1, bpps[each.name][quality - 1], 1, 1, {"cvvdp": value}))
+    rate = summarise(PICTURES, codecs, ["cvvdp"], journal, "other")["against"]["aecodec"]["other"]["cvvdp"]
+    assert (rate["low"], rate["high"]) == pytest.approx((-math.log(10 - 8.75), -math.log(10 - 9.45)))
+    difference = (math.log(2.5 / 3) + math.log(5.5 / 5.5)) / 2  # of the logarithms of the mean rates, at both ends
+    assert rate["percent"] == pytest.approx(100 * math.expm1(difference))
 
 
 def test_the_shape_that_scripts_rely_on():
@@ -66,6 +131,12 @@ def test_similarities_are_compared_in_decibels():
     """A published BD-rate of MS-SSIM is one of dB; of plain values it is another number."""
     (_, ms_ssim), *_ = curve([{"bpp": 1.0, "ms_ssim": 0.99}, {"bpp": 2.0, "ms_ssim": None}], "ms_ssim")
     assert ms_ssim == pytest.approx(20)
+
+
+def test_equal_pictures_do_not_cost_a_curve_its_bd_rate():
+    """A file without any visible error has a JOD of 10, which is infinite on curves, as a lossless PSNR is."""
+    points = [{"bpp": 1.0, "cvvdp": 9.0}, {"bpp": 2.0, "cvvdp": 10.0}, {"bpp": 3.0, "cvvdp": None}]
+    assert curve(points, "cvvdp") == [(1.0, 0.0)]
 
 
 def test_means_are_of_pictures_that_all_codecs_have():

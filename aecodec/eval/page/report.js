@@ -29,23 +29,31 @@ const percent = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(1
 const plain = (value, digits = 3) => Number(value.toPrecision(digits)).toString();
 const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
 const size = (bytes) => Math.round(bytes).toLocaleString("en").replaceAll(",", "\u202f") + " bytes";
-const decibels = (value) => (value < 1 ? -10 * Math.log10(1 - value) : null);
+// What curves have of a value, as CURVES of metrics.py; null where it is infinite.
+const CURVES = {
+  plain: (value) => value,
+  similarity: (value) => (value < 1 ? -10 * Math.log10(1 - value) : null),
+  jod: (value) => (value < 10 ? -Math.log(10 - value) : null),
+};
 const short = (metric) => report.metrics[metric].title.split(",")[0];
 
 /** A metric's value as curves have it; null where it is infinite or undefined. */
 function onCurve(metric, value) {
-  return known(value) && report.metrics[metric].decibels ? decibels(value) : value;
+  return known(value) ? CURVES[report.metrics[metric].curve](value) : value;
 }
 
 function shown(metric, value) {
   if (!known(value)) return "∞ or none";
-  if (!report.metrics[metric].decibels) return value.toFixed(2);
-  return `${value.toFixed(4)} (${known(decibels(value)) ? decibels(value).toFixed(2) : "∞"} dB)`;
+  const { curve } = report.metrics[metric];
+  if (curve === "plain") return value.toFixed(2);
+  if (curve === "jod") return `${value.toFixed(3)} JOD`;
+  const decibels = onCurve(metric, value);
+  return `${value.toFixed(4)} (${known(decibels) ? decibels.toFixed(2) : "∞"} dB)`;
 }
 
 const colour = (name) => {
   const index = codecs.indexOf(name);
-  return index < 0 ? "var(--soft)" : `var(--c${index % 8})`;
+  return index < 0 ? "var(--soft)" : `var(--c${index % 12})`;
 };
 const swatch = (name) => make("span", { class: "swatch", style: `background:${colour(name)}` });
 const titled = (name) => (codecs.includes(name) ? name : `${name} (published)`);
@@ -252,9 +260,27 @@ function drawCurves() {
   }, swatch(name), titled(name))));
 }
 
+/** aecodec, by the weights that are chosen, against everything else. */
+function drawAgainst() {
+  const ours = byId("against-codec").value, others = report.against[ours] ?? {};
+  byId("against").hidden = !Object.keys(others).length;
+  byId("against-note").textContent = `BD-rate of ${ours} against each: the difference in bytes at equal quality, averaged ` +
+    "over the qualities that both curves reach, by pchip on mean curves. Negative is smaller files.";
+  fill(byId("against-all"), [
+    { title: "against", value: (row) => row, show: codecCell },
+    { title: "settings", value: (row) => (report.codecs[row] ?? report.references[row]).settings ?? "published", words: true },
+    ...metrics.map((metric) => ({
+      title: short(metric),
+      value: (row) => others[row][metric].percent,
+      show: (row) => bdCell(others[row][metric].percent ?? others[row][metric].error),
+    })),
+  ], Object.keys(others));
+}
+
 function drawBd() {
   const { anchor } = report, others = [...codecs, ...references].filter((name) => name !== anchor && bdOf(name));
   byId("bd").hidden = !others.length;
+  byId("bd-head").textContent = `Every codec against ${anchor}`;
   byId("bd-note").textContent = `BD-rate against ${anchor} (${report.codecs[anchor].settings}): the difference in ` +
     "bytes at equal quality, averaged over the qualities that both curves reach, by pchip. Negative is smaller files." +
     (references.length ? " Published curves mean something here only where they are of these same pictures." : "");
@@ -278,7 +304,7 @@ function drawBd() {
     single("cubic", (row) => of(row, "cubic").mean.percent,
       (row) => bdCell(of(row, "cubic").mean.percent ?? of(row, "cubic").mean.error, 2)),
     single("overlap", (row) => of(row).mean.overlap, (row) => (known(of(row).mean.overlap) ? `${Math.round(100 * of(row).mean.overlap)} %` : "–")),
-    single("from … to", (row) => of(row).mean.low, (row) => (known(of(row).mean.low) ? `${of(row).mean.low.toFixed(1)} … ${of(row).mean.high.toFixed(1)}` : "–")),
+    single("from … to", (row) => of(row).mean.low, (row) => (known(of(row).mean.low) ? `${of(row).mean.low.toFixed(2)} … ${of(row).mean.high.toFixed(2)}`.replaceAll("-", "−") : "–")),
     ...["best", "median", "worst"].map((title, at) => single(title, spread(at), (row) => bdCell(spread(at)(row)))),
     single("each picture", spread(1), (row) => of(row).spread && strip(Object.entries(of(row).images), low, high, colour(row))),
   ], others, { at: 1, down: false }, own);
@@ -331,7 +357,7 @@ function drawFailures() {
   const table = make("table");
   fill(table, [
     { title: "picture", value: (row) => row.picture },
-    { title: "codec", value: (row) => row.codec ?? "all", words: true },
+    { title: "codec or metric", value: (row) => row.codec ?? "all", words: true },
     { title: "quality", value: (row) => row.quality ?? null },
     { title: "reason", value: (row) => row.reason, words: true },
   ], all);
@@ -349,7 +375,7 @@ function drawHow() {
     ["Versions", Object.entries(environment.versions).map((pair) => pair.join(" ")).join(", ")],
     ["Published curves", references.map((name) => `${name} (${report.references[name].source}: ${report.references[name].description})`).join("; ") || "none"],
     ["Rates", "whole files, without metadata; pictures are compared as 8-bit RGB, alpha left out"],
-    ["Means", "of each metric over pictures at each quality, every picture the same weight; values in dB of the mean similarity"],
+    ["Means", "of each metric over pictures at each quality, every picture the same weight; curves in dB or logarithms are of that mean"],
   ]);
   fill(byId("codec-table"), [
     { title: "codec", value: (row) => row, show: codecCell },
@@ -513,9 +539,12 @@ function drawMetric() {
 options(byId("curve-picture"), [["", "mean of all"], ...Object.keys(report.images).map((name) => [name, name])]);
 byId("curve-picture").addEventListener("change", (event) => { state.picture = event.target.value; drawCurves(); });
 byId("speed-way").addEventListener("change", drawSpeed);
+options(byId("against-codec"), Object.keys(report.against).map((name) => [name, name]));
+byId("against-codec").addEventListener("change", drawAgainst);
 drawHead();
 drawMetricButtons();
 drawMetric();
+drawAgainst();
 drawFailures();
 drawHow();
 startLook();
