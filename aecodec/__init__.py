@@ -15,7 +15,7 @@ from aecodec.errors import AecodecError, BitstreamError, LimitError, PictureErro
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from aecodec.codec.bitstream import Header
+    from aecodec.container.bitstream import Header
 
 __version__ = "0.1.0"
 __all__ = [
@@ -51,7 +51,7 @@ def encode(
     WeightsError, or ValueError for a quality out of range.
     """
     from aecodec.codec import pipeline
-    from aecodec.codec.quality import index_of_quality
+    from aecodec.quality import index_of_quality
     from aecodec.weights import restoring
 
     index = index_of_quality(quality)
@@ -119,7 +119,7 @@ def info(data: bytes) -> Header:
     """What the file says before its payload, without decoding: the size as the picture is shown, turned as its EXIF says,
     and the mode that ``decode`` gives.  Raises BitstreamError where the data is damaged up to there.
     """
-    from aecodec.codec import bitstream, metadata
+    from aecodec.container import bitstream, metadata
 
     return metadata.shown(*bitstream.read_head(data, max_pixels=None))
 

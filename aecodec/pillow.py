@@ -16,7 +16,7 @@ from typing import IO
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 import aecodec
-from aecodec.codec import bitstream, metadata
+from aecodec.container import bitstream, metadata
 from aecodec.errors import AecodecError
 
 FORMAT = "AEC"

@@ -25,10 +25,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aecodec.codec.partition import STEPS
-from aecodec.codec.quality import INTERVALS
+from aecodec.entropy.partition import STEPS
 from aecodec.networks import model, transforms
 from aecodec.networks.complexity import kmac_per_pixel
+from aecodec.quality import INTERVALS
 from aecodec.training import loop
 from aecodec.training.settings import make
 

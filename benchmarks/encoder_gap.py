@@ -19,9 +19,9 @@ import time
 import torch
 from torch import Tensor
 
-from aecodec.codec.quality import INTERVALS
 from aecodec.eval.bdrate import bd_rate
 from aecodec.networks.model import Model
+from aecodec.quality import INTERVALS
 from aecodec.training import data
 from aecodec.training.loop import initial_state, lagrangian, lambda_at, rate_and_distortion, to_tensor, validate
 from aecodec.training.settings import Settings

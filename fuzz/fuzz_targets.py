@@ -16,12 +16,15 @@ from pathlib import Path
 import numpy as np
 
 import aecodec
-from aecodec.codec import _rans_python, bitstream, formats, gaussian, pipeline, rans
-from aecodec.codec import alpha as alpha_coder
-from aecodec.codec import metadata as metadata_of
-from aecodec.codec.bitstream import EXIF, ICC, XMP, Header, Stream
-from aecodec.codec.quality import MAX_INDEX
+from aecodec.codec import pipeline
+from aecodec.container import bitstream
+from aecodec.container import alpha as alpha_coder
+from aecodec.container import metadata as metadata_of
+from aecodec.container.bitstream import EXIF, ICC, XMP, Header, Stream
+from aecodec.entropy import _rans_python, gaussian, rans
 from aecodec.errors import AecodecError
+from aecodec.images import formats
+from aecodec.quality import MAX_INDEX
 from aecodec.weights import load
 
 ROOT = Path(__file__).parent.parent

@@ -20,7 +20,10 @@ import pytest
 from PIL import Image
 
 from aecodec import weights
-from aecodec.codec import bitstream, integer, picture, pipeline, rans, reference
+from aecodec.codec import pipeline
+from aecodec.container import bitstream
+from aecodec.entropy import integer, rans, reference
+from aecodec.images import samples
 
 FOLDER = Path(__file__).parent / "conformance"
 INDEX = json.loads((FOLDER / "index.json").read_text())
@@ -71,11 +74,11 @@ def synthesise(runtime, parsed, latents_):
 
         transforms = TorchTransforms(opened, runtime, bfloat16=False)
     pixels = transforms.synthesise(latents_, parsed.header.rate)[: parsed.header.height, : parsed.header.width]
-    return picture.to_array(picture.from_array(pixels, parsed.header.mode)).astype(np.int16)
+    return samples.to_array(samples.from_array(pixels, parsed.header.mode)).astype(np.int16)
 
 
 def expected_pixels(name):
-    return picture.to_array(Image.open(FOLDER / f"{name}.png")).astype(np.int16)
+    return samples.to_array(Image.open(FOLDER / f"{name}.png")).astype(np.int16)
 
 
 def test_the_cpu_runtime_decodes_a_stream(stream):
@@ -115,7 +118,7 @@ def test_a_fresh_process_gives_the_same_latents(environment):
     """Thread counts are read once, at import, and a machine without a compiler has the Python coder: same files."""
     code = (
         "import hashlib, json, sys, pathlib\n"
-        "from aecodec.codec import bitstream, pipeline\n"
+        "from aecodec.codec import pipeline\nfrom aecodec.container import bitstream\n"
         "folder = pathlib.Path(sys.argv[1])\n"
         "print(json.dumps({p.stem: hashlib.sha256(pipeline.decode_latents(bitstream.read(p.read_bytes()))"
         ".astype('<i4').tobytes()).hexdigest() for p in sorted(folder.glob('*.aec'))}))\n"

@@ -21,10 +21,10 @@ from PIL import Image
 
 import aecodec
 from aecodec import weights
-from aecodec.codec import bitstream
-from aecodec.codec.bitstream import EXIF, ICC, MAX_SIDE, XMP, Header, Stream
-from aecodec.codec.quality import MAX_INDEX
+from aecodec.container import bitstream
+from aecodec.container.bitstream import EXIF, ICC, MAX_SIDE, XMP, Header, Stream
 from aecodec.errors import AecodecError, BitstreamError, LimitError
+from aecodec.quality import MAX_INDEX
 
 FUZZ = Path(fuzz_targets.__file__).parent
 STREAMS = sorted((Path(__file__).parent / "conformance").glob("*.aec"))

@@ -13,10 +13,10 @@ from PIL import Image, UnidentifiedImageError
 
 import aecodec
 import aecodec.pillow  # noqa: F401
-from aecodec.codec import bitstream
-from aecodec.codec.bitstream import Header, Stream
 from aecodec.codec.pipeline import Encoder
-from aecodec.codec.quality import index_of_quality
+from aecodec.container import bitstream
+from aecodec.container.bitstream import Header, Stream
+from aecodec.quality import index_of_quality
 
 ICC = bytes(16) + b"RGB " + bytes(108)
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"

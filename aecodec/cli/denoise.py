@@ -47,7 +47,8 @@ def _work(job: files.Job, sigma, weights, decoder, frame, extension, update, dev
     kind = files.format_of(job.output, extension)
     files.check_output(job, force or update)
     data = files.read_input(job.input, max_pixels)
-    from aecodec.codec import formats, metadata
+    from aecodec.container import metadata
+    from aecodec.images import formats
     from aecodec.restore import pictures
 
     image = formats.open_picture(data, max_pixels)

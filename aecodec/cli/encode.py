@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from aecodec.cli import batch, files, options
-from aecodec.codec.quality import DEFAULT_QUALITY, index_of_quality, quality_of_index
 from aecodec.errors import AecodecError
+from aecodec.quality import DEFAULT_QUALITY, index_of_quality, quality_of_index
 
 if TYPE_CHECKING:
     from aecodec.codec.pipeline import Encoded, Encoder
@@ -80,8 +80,8 @@ def _work(job: files.Job, target: dict, weights, restore, strip, frame, update, 
         return batch.SKIPPED
     files.check_output(job, force or update)
     data = files.read_input(job.input, max_pixels)
-    from aecodec.codec import formats
     from aecodec.codec.pipeline import Encoder
+    from aecodec.images import formats
 
     image = formats.open_picture(data, max_pixels)
 

@@ -27,7 +27,7 @@ def info(paths, recursive, as_json):
 
 
 def _work(job: files.Job) -> batch.Done:
-    from aecodec.codec import bitstream, metadata
+    from aecodec.container import bitstream, metadata
 
     data = files.read_input(job.input, bitstream.MAX_PIXELS, lambda start: bitstream.read_header(start, max_pixels=None))
     stream = bitstream.read(data, max_pixels=None)

@@ -65,7 +65,8 @@ def _work(
     for source in (job.input, mask):
         files.check_output(files.Job(source, job.output, job.folder), force or update)
     data = files.read_input(job.input, max_pixels)
-    from aecodec.codec import formats, metadata
+    from aecodec.container import metadata
+    from aecodec.images import formats
     from aecodec.restore import pictures
 
     image = formats.open_picture(data, max_pixels)
@@ -85,7 +86,7 @@ def _work(
 
 def _open_mask(path: str, max_pixels: int):
     """The mask, decoded as far as ``formats.open_picture`` goes.  What is wrong with it names it."""
-    from aecodec.codec import formats
+    from aecodec.images import formats
 
     try:
         return formats.open_picture(files.read_input(path, max_pixels), max_pixels)

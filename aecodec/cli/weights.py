@@ -76,7 +76,7 @@ def verify(name):
     """
     try:
         from aecodec import weights as store
-        from aecodec.codec.certificate import certify, known_answer
+        from aecodec.entropy.certificate import certify, known_answer
 
         opened = store.load_any(name)
         click.echo(f"{opened.name} {opened.id}: content hash as the card states")

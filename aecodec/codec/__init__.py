@@ -1,5 +1,4 @@
-"""The codec.  A picture's way through it, module by module:
+"""Carry a picture the whole way to a file's bytes and back, and search for the quality that meets a target.
 
-picture -> pipeline (runtime/: analysis) -> latents (entropy_model, partition, integer) -> gaussian, rans -> bitstream,
-and back.  ``quality`` and ``config`` are what all of them share; ``rate_control`` searches for a quality.
+This room is what a caller imports; it knows nothing of command-line flags or of folders of pictures.
 """

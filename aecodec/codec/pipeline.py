@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from aecodec.codec import alpha, bitstream, formats, latents, metadata, picture
-from aecodec.codec.bitstream import ALPHA, EXIF, MAX_PIXELS, Header, Stream
-from aecodec.codec.config import LATENT_STRIDE
-from aecodec.codec.entropy_model import EntropyModel
-from aecodec.codec.tiles import BLOCK, Box, Grid, tile_side, whole
+from aecodec.container import alpha, bitstream, metadata
+from aecodec.container.bitstream import ALPHA, EXIF, MAX_PIXELS, Header, Stream
+from aecodec.container.tiles import BLOCK, Box, Grid, tile_side, whole
+from aecodec.entropy import latents
+from aecodec.entropy.architecture import LATENT_STRIDE
+from aecodec.entropy.entropy_model import EntropyModel
 from aecodec.errors import PictureError
+from aecodec.images import formats, samples
 from aecodec.runtime import Transforms, open_transforms, preload
 from aecodec.threads import thread_count
 from aecodec.weights import DEFAULT, Weights, find, load, locate
@@ -52,10 +54,10 @@ class Encoder:
         self._chunks = metadata.read(image, strip)
         if strip:
             image = metadata.upright(image)
-        self.image, plane = picture.split(image, bits)
+        self.image, plane = samples.split(image, bits)
         if plane:
             self._chunks[ALPHA] = alpha.encode(np.asarray(plane))
-        self.array = picture.to_array(self.image)
+        self.array = samples.to_array(self.image)
         self.weights = load(weights) if isinstance(weights, str) else weights
         self._seen = self.array
         if self.weights.arch.restores:
@@ -90,7 +92,7 @@ class Encoder:
 
         def analyse(index: int) -> np.ndarray:
             wide = blocks[index].grown(self.weights.arch.analysis_halo, area)
-            pixels = picture.window(self._seen, wide.scaled(LATENT_STRIDE))
+            pixels = samples.window(self._seen, wide.scaled(LATENT_STRIDE))
             return self._transforms.analyse(pixels, rate)[blocks[index].relative(wide).slices]
 
         return blocks.assemble(box, analyse)
@@ -104,7 +106,7 @@ class Encoder:
         """What a decoder will show, (H, W, 3) uint8."""
         stream = bitstream.read(encoded.data, None)
         decoded = _decode_area(stream, self.weights, lambda: self._transforms, whole(*self.array.shape[:2]))
-        return picture.to_array(picture.from_array(decoded, self.image.mode))
+        return samples.to_array(samples.from_array(decoded, self.image.mode))
 
 
 def decode(
@@ -131,7 +133,7 @@ def decode(
         model = load(name)
         transforms = starter.submit(_ready_transforms, model, device)
         array = _decode_area(stream, model, transforms.result, area)
-    image = picture.from_array(array, head.mode)
+    image = samples.from_array(array, head.mode)
     if ALPHA in stream.chunks:
         plane = alpha.decode(stream.chunks[ALPHA], head.height, head.width)
         image.putalpha(Image.fromarray(plane[area.slices]))
@@ -201,4 +203,4 @@ def decode_latents(stream: Stream, model: EntropyModel | None = None) -> np.ndar
 
 
 def _latent_area(height: int, width: int) -> Box:
-    return whole(*picture.padded_size(height, width)).scaled(1, LATENT_STRIDE)
+    return whole(*samples.padded_size(height, width)).scaled(1, LATENT_STRIDE)

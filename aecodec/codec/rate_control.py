@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from typing import TypeVar
 
-from aecodec.codec.quality import MAX_INDEX
 from aecodec.errors import TargetError
+from aecodec.quality import MAX_INDEX
 
 Result = TypeVar("Result")
 TOLERANCE = 0.01  # a search for a size ends this near to its target, of which it is a share, on the allowed side

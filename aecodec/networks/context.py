@@ -1,4 +1,4 @@
-"""The context model: means and scales of the latents in four parallel steps (``codec/partition.py``).
+"""The context model: means and scales of the latents in four parallel steps (``entropy/partition.py``).
 
 Each step reads the hyper-features and the companded latents decoded so far, mixes them at each position (1x1), gathers
 the neighbourhood (depthwise 3x3) and predicts (two 1x1) the mean, at gain 1, and the logarithm of the scale.
@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from aecodec.codec.config import Architecture
-from aecodec.codec.integer import RAW_MEAN_FRAC, SCALE_FRAC
-from aecodec.codec.partition import STEPS, group_of
+from aecodec.entropy.architecture import Architecture
+from aecodec.entropy.integer import RAW_MEAN_FRAC, SCALE_FRAC
+from aecodec.entropy.partition import STEPS, group_of
 from aecodec.networks.integer import IntegerConv2d, interpolate, round_half_up
 
 

@@ -7,11 +7,13 @@ from typing import Literal, get_args
 import numpy as np
 from PIL import Image
 
-from aecodec.codec import formats, metadata, picture, pipeline
-from aecodec.codec.bitstream import EXIF, MAX_PIXELS
+from aecodec.codec import pipeline
 from aecodec.codec.pipeline import Encoder
-from aecodec.codec.quality import MAX_INDEX
+from aecodec.container import metadata
+from aecodec.container.bitstream import EXIF, MAX_PIXELS
 from aecodec.errors import PictureError
+from aecodec.images import formats, samples
+from aecodec.quality import MAX_INDEX
 from aecodec.restore import fill, hint
 from aecodec.weights import restoring
 
@@ -61,17 +63,17 @@ def inpaint(
     missing = read_mask(mask, max_pixels)
     bits = formats.load(image, frame, max_pixels)
     chunks = metadata.read(image, strip=False)
-    colour, alpha = picture.separate(image, bits)
+    colour, alpha = samples.separate(image, bits)
     missing = _laid_on(missing, colour.size, chunks.get(EXIF, b""))
-    array = picture.to_array(colour)
+    array = samples.to_array(colour)
     if missing.any():
         array = fill.smooth(array, missing)
         if opened is not None:
-            filled = picture.from_array(array, colour.mode)
+            filled = samples.from_array(array, colour.mode)
             encoder = Encoder(filled, weights=opened, hint=hint.of_mask(missing), device=device, max_pixels=None)
             restored = encoder.reconstruct(encoder.encode(MAX_INDEX))
             array = np.where(missing[..., None], restored, array)  # what is known stays as it was, bit for bit
-    result = picture.from_array(array, colour.mode)
+    result = samples.from_array(array, colour.mode)
     if alpha is not None:
         result.putalpha(alpha)
     result.info.update(metadata.from_chunks(chunks))
@@ -81,7 +83,7 @@ def inpaint(
 def read_mask(mask: Image.Image, max_pixels: int | None = MAX_PIXELS) -> np.ndarray:
     """(H, W) bool as the mask is shown, True where it is white and, if it has alpha, opaque."""
     bits = formats.load(mask, None, max_pixels)
-    plane, alpha = picture.separate(metadata.upright(mask), bits)
+    plane, alpha = samples.separate(metadata.upright(mask), bits)
     white = np.asarray(plane.convert("L")) >= THRESHOLD
     return white if alpha is None else white & (np.asarray(alpha) >= THRESHOLD)
 

@@ -1,7 +1,7 @@
 """Runtimes: what computes the float networks at the two ends of the codec.
 
 A runtime is opened for one set of weights and offers functions on numpy arrays (``Transforms``).  The entropy model
-is not among them: it is integer arithmetic in ``codec/entropy_model.py``, the same for every runtime.
+is not among them: it is integer arithmetic in ``entropy/entropy_model.py``, the same for every runtime.
 """
 
 from __future__ import annotations

@@ -28,10 +28,10 @@ finally:
     else:
         sys.modules["openvino_telemetry"] = _telemetry
 
-from aecodec.codec import edge_filter
-from aecodec.codec.config import LATENT_STRIDE
-from aecodec.codec.integer import COMPAND_FRAC, COMPAND_MAX, COMPAND_STEPS, MEAN_FRAC
-from aecodec.codec.quality import INTERVALS, STEPS
+from aecodec.entropy.architecture import LATENT_STRIDE
+from aecodec.entropy.integer import COMPAND_FRAC, COMPAND_MAX, COMPAND_STEPS, MEAN_FRAC
+from aecodec.images import edge_filter
+from aecodec.quality import INTERVALS, STEPS
 from aecodec.runtime.graph_cache import compiled
 from aecodec.weights import Weights
 

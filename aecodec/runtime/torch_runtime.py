@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aecodec.codec import edge_filter
-from aecodec.codec.integer import MEAN_FRAC
-from aecodec.codec.quality import STEPS
+from aecodec.entropy.integer import MEAN_FRAC
 from aecodec.errors import AecodecError
+from aecodec.images import edge_filter
 from aecodec.networks.export import load_float_model
+from aecodec.quality import STEPS
 from aecodec.weights import Weights
 
 BATCH_PIXELS = 1 << 24  # that go through a network at once: three blocks of a large picture with their halos

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aecodec.codec import formats, picture
 from aecodec.errors import AecodecError
+from aecodec.images import formats, samples
 
 EXTENSIONS = frozenset(".bmp .jpeg .jpg .png .ppm .tif .tiff .webp".split())
 
@@ -69,8 +69,8 @@ def _decoded(path: Path) -> np.ndarray | Exception:
     """A picture (H, W, 3), or why there is none."""
     try:
         image = formats.open_picture(path.read_bytes(), None)
-        colour, _ = picture.split(image, formats.load(image, None, None))
-        return picture.to_array(colour)
+        colour, _ = samples.split(image, formats.load(image, None, None))
+        return samples.to_array(colour)
     except (AecodecError, OSError, SyntaxError, ValueError) as error:
         return error
 

@@ -2,7 +2,7 @@
 
 **Latents of a model.**  A linear path of few components has a ceiling: what it leaves out of a picture's blocks is lost
 at any rate, but for what the networks guess.  The new latents are the principal components of just that.  Each group
-of the context model (``codec/partition.py``) gets its share of them behind its own, so every old latent is decoded when it
+of the context model (``entropy/partition.py``) gets its share of them behind its own, so every old latent is decoded when it
 was.  The networks begin with zeros for the new ones, and do to the old ones what they did.
 
 **A restoring encoder** starts from its decoder's own, with one input channel more and perhaps more blocks, or from an
@@ -19,13 +19,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aecodec.codec.config import LATENT_STRIDE, Architecture
-from aecodec.codec.gaussian import SCALE_MIN
-from aecodec.codec.partition import STEPS, group_of
-from aecodec.codec.quality import KNOTS
+from aecodec.entropy.architecture import LATENT_STRIDE, Architecture
+from aecodec.entropy.gaussian import SCALE_MIN
+from aecodec.entropy.partition import STEPS, group_of
 from aecodec.errors import AecodecError
 from aecodec.networks.model import Model
 from aecodec.networks.transforms import KLT_STEP, spread_of
+from aecodec.quality import KNOTS
 from aecodec.training.klt import further_components
 
 SCALE_FLOOR = 0.01  # of new latents; nothing below SCALE_MIN is coded

@@ -25,14 +25,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aecodec.codec.config import Architecture
-from aecodec.codec.quality import INTERVALS, KNOTS, LAMBDA_MAX, LAMBDA_MIN
+from aecodec.entropy.architecture import Architecture
 from aecodec.errors import AecodecError
 from aecodec.eval.metrics import PEAK
 from aecodec.networks.fused import is_fused
 from aecodec.networks.model import LAMBDA_UNIT, Model
 from aecodec.networks.precision import autocast
 from aecodec.networks.transforms import KLT_STEP, set_klt
+from aecodec.quality import INTERVALS, KNOTS, LAMBDA_MAX, LAMBDA_MIN
 from aecodec.training import data
 from aecodec.training.captured import CapturedStep
 from aecodec.training.distortion import Mix, mse

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aecodec.codec.config import LATENT_STRIDE
+from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.eval.metrics import LUMA_PER_MILLE, PEAK
 from aecodec.networks.export import import_tensors, save_encoder
 from aecodec.networks.model import LAMBDA_UNIT, Model

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from aecodec.codec.config import ENCODER_ONLY, Architecture
+from aecodec.entropy.architecture import ENCODER_ONLY, Architecture
 from aecodec.errors import AecodecError, WeightsError
 from aecodec.weights import folder_of, read_card, tomllib
 

@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from aecodec.codec import edge_filter
-from aecodec.codec.certificate import exact
-from aecodec.codec.config import ENCODER_ONLY, LATENT_STRIDE, Architecture
-from aecodec.codec.entropy_model import EntropyModel
-from aecodec.codec.quality import KNOTS
+from aecodec.entropy.architecture import ENCODER_ONLY, LATENT_STRIDE, Architecture
+from aecodec.entropy.certificate import exact
+from aecodec.entropy.entropy_model import EntropyModel
 from aecodec.errors import WeightsError
+from aecodec.images import edge_filter
+from aecodec.quality import KNOTS
 
 try:
     import tomllib

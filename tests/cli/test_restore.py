@@ -114,7 +114,7 @@ def test_the_mask_lies_on_the_picture_as_it_is_shown(cli, pictures, photo):
             pair = []
             for each in (before, after):
                 each.info["exif"] = exif.tobytes()
-                pair.append(np.asarray(aecodec.codec.metadata.upright(each)).astype(int))
+                pair.append(np.asarray(aecodec.container.metadata.upright(each)).astype(int))
         changed = np.abs(pair[0] - pair[1]).max(-1) > 0
         assert changed[:2, :5].any() and not changed[2:].any() and not changed[:, 5:].any()
 

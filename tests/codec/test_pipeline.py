@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 
 import aecodec
-from aecodec.codec import bitstream, pipeline
-from aecodec.codec.bitstream import Header, Stream
+from aecodec.codec import pipeline
 from aecodec.codec.pipeline import Encoder, decode
-from aecodec.codec.quality import index_of_quality
+from aecodec.container import bitstream
+from aecodec.container.bitstream import Header, Stream
 from aecodec.errors import BitstreamError, LimitError, PictureError, WeightsError
 from aecodec.eval.metrics import psnr
+from aecodec.quality import index_of_quality
 
 ICC = bytes(16) + b"RGB " + bytes(108)
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aecodec.codec.pipeline import Encoder, decode
-from aecodec.codec.quality import MAX_INDEX
 from aecodec.codec.rate_control import PSNR_TOLERANCE, TOLERANCE, largest_below, smallest_above
 from aecodec.errors import TargetError
 from aecodec.eval.metrics import psnr
+from aecodec.quality import MAX_INDEX
 
 CURVES = st.builds(
     lambda base, growth, bend: lambda rate: base + math.exp(growth * (rate / MAX_INDEX) ** bend),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aecodec.codec import rans
-from aecodec.codec.gaussian import LEVELS, cdf_of_level, cdfs, scale_of_level
+from aecodec.entropy import rans
+from aecodec.entropy.gaussian import LEVELS, cdf_of_level, cdfs, scale_of_level
 
 
 @pytest.fixture(scope="module")

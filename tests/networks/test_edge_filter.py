@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from aecodec.codec import edge_filter as coded
-from aecodec.codec.quality import MAX_INDEX, STEPS
+from aecodec.images import edge_filter as coded
 from aecodec.networks.edge_filter import EdgeFilter, _Exchange
+from aecodec.quality import MAX_INDEX, STEPS
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from aecodec.codec.config import Architecture
-from aecodec.codec.quality import KNOTS
+from aecodec.entropy.architecture import Architecture
 from aecodec.errors import AecodecError
 from aecodec.networks.model import Model
 from aecodec.networks.transforms import KLT_STEP, set_klt
+from aecodec.quality import KNOTS
 from aecodec.training.data import Pictures
 from aecodec.training.growth import (
     encoder_before_new_decoder,

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from aecodec.codec.quality import KNOTS
 from aecodec.errors import AecodecError
 from aecodec.networks.export import COUNTED_BEFORE, import_tensors, save_weights
+from aecodec.quality import KNOTS
 from aecodec.training import data
 from aecodec.training.data import Pictures
 from aecodec.training.klt import block_covariance, principal_components
