@@ -14,7 +14,7 @@ setup(
             f"aecodec.{path.replace('/', '.')}",
             [f"aecodec/{path}.c"],
             extra_compile_args=FLAGS,
-            # A machine without a compiler still installs: the modules that use these then take Python, slow but the same bytes.
+            # A machine without a compiler still installs: the package then takes Python, slow but the same bytes.
             optional=True,
         )
         for path in MODULES

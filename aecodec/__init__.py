@@ -52,7 +52,7 @@ def encode(
     """
     from aecodec.codec import pipeline
     from aecodec.quality import index_of_quality
-    from aecodec.weights import restoring
+    from aecodec.weights.store import restoring
 
     index = index_of_quality(quality)
     opened = weights if restore is None else restoring(restore, weights, "denoise")

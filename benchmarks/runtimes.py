@@ -27,7 +27,7 @@ from aecodec.eval.metrics import psnr  # noqa: E402
 from aecodec.quality import MAX_INDEX  # noqa: E402
 from aecodec.runtime.openvino_runtime import OpenVinoTransforms  # noqa: E402
 from aecodec.threads import thread_count  # noqa: E402
-from aecodec.weights import Weights, load  # noqa: E402
+from aecodec.weights.store import Weights, load  # noqa: E402
 
 SAMPLE = Path(__file__).parent.parent / "samples" / "astronaut.png"
 RATES = tuple(MAX_INDEX * i // 4 for i in range(5))

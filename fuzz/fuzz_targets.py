@@ -25,7 +25,7 @@ from aecodec.entropy import _rans_python, gaussian, rans
 from aecodec.errors import AecodecError
 from aecodec.images import formats
 from aecodec.quality import MAX_INDEX
-from aecodec.weights import load
+from aecodec.weights.store import load
 
 ROOT = Path(__file__).parent.parent
 MAX_PIXELS = 2**14  # of what is decoded: larger pictures only take longer to do the same

@@ -110,7 +110,7 @@ def restorers(tiny, tmp_path_factory) -> dict[str, str]:
     from aecodec.networks.export import save_encoder
     from aecodec.networks.model import Model
     from aecodec.training.growth import with_more_blocks
-    from aecodec.weights import load
+    from aecodec.weights.store import load
 
     whole, folder = tiny
     model = Model(Architecture(**{**whole.arch.to_dict(), "inputs": 4}))

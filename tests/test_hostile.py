@@ -244,7 +244,7 @@ def test_no_pickle_is_opened(tmp_path, file):
 
 def test_weights_are_held_against_their_hash(tmp_path, file):
     """Weights that somebody changed are refused, also where their card was changed with them: the file names its own."""
-    copied = shutil.copytree(weights.INSTALLED / "photo", tmp_path / "copy")
+    copied = shutil.copytree(weights.cards.INSTALLED / "photo", tmp_path / "copy")
     tensors = copied / weights.TENSORS
     data = tensors.read_bytes()
     tensors.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))

@@ -87,7 +87,7 @@ def _work(job: files.Job, target: dict, weights, restore, strip, frame, update, 
 
     start = time.perf_counter()
     if restore is not None:
-        from aecodec.weights import restoring
+        from aecodec.weights.store import restoring
 
         weights = restoring(restore, weights, "denoise")
     encoder = Encoder(image, weights=weights, device=device, strip=strip, max_pixels=max_pixels, frame=frame)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import click
 
@@ -20,18 +19,19 @@ class Finite(click.FloatRange):
 
 
 def _installed(ctx, param, incomplete: str) -> list[str]:
-    """Names of installed weights for shell completion; ``aecodec.weights`` would import numpy."""
-    return _cards(incomplete, encoders=False)
+    """Names of installed weights for shell completion."""
+    return _names(incomplete, encoders=False)
 
 
 def installed_encoders(ctx, param, incomplete: str) -> list[str]:
     """Names of installed weights for restoration."""
-    return _cards(incomplete, encoders=True)
+    return _names(incomplete, encoders=True)
 
 
-def _cards(incomplete: str, encoders: bool) -> list[str]:
-    cards = (Path(__file__).parent.parent / "weights").glob(f"{incomplete}*/card.toml")
-    return sorted(card.parent.name for card in cards if ("\ndecoder = " in card.read_text("utf-8")) == encoders)
+def _names(incomplete: str, encoders: bool) -> list[str]:
+    from aecodec.weights import cards
+
+    return [name for name in cards.names(encoders) if name.startswith(incomplete)]
 
 
 def _extension(ctx, param, value: str) -> str:

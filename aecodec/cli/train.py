@@ -57,10 +57,10 @@ def _with_init(content: dict, folder: Path) -> dict:
     name is the run's folder's."""
     if "init" not in content:
         return content
-    from aecodec import weights
     from aecodec.training.loop import checkpoint_of
+    from aecodec.weights import cards
 
-    started = checkpoint_of(content["init"]) or weights.read_card(weights.folder_of(content["init"]))
+    started = checkpoint_of(content["init"]) or cards.read_card(cards.folder_of(content["init"]))
     gentle = {"learning_rate": 1e-4, "warm_up": 50, "hyper_warm_up": 0, "name": folder.resolve().name}
     return {**gentle, **content, "architecture": started["architecture"]}
 

@@ -29,10 +29,10 @@ def list_(as_json):
     \b
     aecodec weights list
     """
-    from aecodec import weights as store
+    from aecodec.weights import cards
 
-    for name in [*store.names(), *store.names(encoders=True)]:
-        card = store.read_card(store.INSTALLED / name)
+    for name in [*cards.names(), *cards.names(encoders=True)]:
+        card = cards.read_card(cards.INSTALLED / name)
         entry = {"name": name, "id": card.get("sha256", "?")[:8], "purpose": card.get("purpose", "")}
         click.echo(json.dumps(entry) if as_json else "{name:12} {id}  {purpose}".format(**entry).rstrip())
 

@@ -19,7 +19,8 @@ from aecodec.errors import PictureError
 from aecodec.images import formats, samples
 from aecodec.runtime import Transforms, open_transforms, preload
 from aecodec.threads import thread_count
-from aecodec.weights import DEFAULT, Weights, find, load, locate
+from aecodec.weights.cards import DEFAULT, locate
+from aecodec.weights.store import Weights, find, load
 
 
 @dataclass(frozen=True)

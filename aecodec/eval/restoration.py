@@ -38,7 +38,8 @@ from aecodec.eval.metrics import mse, psnr, ssim
 from aecodec.quality import DEFAULT_QUALITY, MAX_INDEX, index_of_quality
 from aecodec.restore import damage, fill, pictures
 from aecodec.restore.damage import Mask, Noise
-from aecodec.weights import DEFAULT, load, restoring
+from aecodec.weights.cards import DEFAULT
+from aecodec.weights.store import load, restoring
 
 Results = dict[str, Any]
 OURS, DAMAGED, BOUND = "aecodec", "damaged", "codec"

@@ -21,7 +21,8 @@ from aecodec.images import samples
 from aecodec.networks.export import import_tensors
 from aecodec.networks.model import Model
 from aecodec.quality import INTERVALS
-from aecodec.weights import DEFAULT, load
+from aecodec.weights.cards import DEFAULT
+from aecodec.weights.store import load
 
 POSITIONS = tuple(range(0, INTERVALS + 1, 2))  # every other knot
 

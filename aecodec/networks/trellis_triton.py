@@ -1,4 +1,4 @@
-"""The search of ``entropy/trellis.py`` on a CUDA device, for training: without a copy to the host, its shapes always the same.
+"""The search of ``entropy/trellis.py`` on a CUDA device, for training: no copy to the host, and shapes that never change.
 
 The sequence is cut in pieces of ``PIECE`` latents; a latent that is not coded leaves the state as it is.  A program searches
 a piece, a lane each state.  A piece starts in any of ``STARTS`` states: in one alone pieces cost more than a whole sequence

@@ -15,7 +15,7 @@ from aecodec.errors import PictureError
 from aecodec.images import formats, samples
 from aecodec.quality import MAX_INDEX
 from aecodec.restore import fill, hint
-from aecodec.weights import restoring
+from aecodec.weights.store import restoring
 
 Method = Literal["learned", "classical"]
 THRESHOLD = 128  # a mask is white, and the pixel missing, from here on

@@ -1,4 +1,4 @@
-"""Runtimes: what computes the float networks at the two ends of the codec.
+"""Compute the float networks at the two ends of the codec, where nobody trains.  This room knows nothing of files.
 
 A runtime is opened for one set of weights and offers functions on numpy arrays (``Transforms``).  The entropy model
 is not among them: it is integer arithmetic in ``entropy/entropy_model.py``, the same for every runtime.
@@ -16,7 +16,7 @@ import numpy as np
 from aecodec import cuda
 from aecodec.errors import AecodecError
 from aecodec.threads import thread_count
-from aecodec.weights import Weights
+from aecodec.weights.store import Weights
 
 DEVICES = ("auto", "cpu", "cuda")
 MAX_OPEN = 4  # runtimes that are kept; each holds a model

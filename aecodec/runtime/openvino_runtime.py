@@ -33,7 +33,7 @@ from aecodec.entropy.integer import COMPAND_FRAC, COMPAND_MAX, COMPAND_STEPS, ME
 from aecodec.images import edge_filter
 from aecodec.quality import INTERVALS, STEPS
 from aecodec.runtime.graph_cache import compiled
-from aecodec.weights import Weights
+from aecodec.weights.store import Weights
 
 Node = openvino.Node
 _SOURCE = zlib.crc32(Path(__file__).read_bytes())  # graphs that other code built are others

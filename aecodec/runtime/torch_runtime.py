@@ -16,7 +16,7 @@ from aecodec.errors import AecodecError
 from aecodec.images import edge_filter
 from aecodec.networks.export import load_float_model
 from aecodec.quality import STEPS
-from aecodec.weights import Weights
+from aecodec.weights.store import Weights
 
 BATCH_PIXELS = 1 << 24  # that go through a network at once: three blocks of a large picture with their halos
 

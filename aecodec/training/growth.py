@@ -2,8 +2,8 @@
 
 **Latents of a model.**  A linear path of few components has a ceiling: what it leaves out of a picture's blocks is lost
 at any rate, but for what the networks guess.  The new latents are the principal components of just that.  Each group
-of the context model (``entropy/partition.py``) gets its share of them behind its own, so every old latent is decoded when it
-was.  The networks begin with zeros for the new ones, and do to the old ones what they did.
+of the context model (``entropy/partition.py``) gets its share of them behind its own, so every old latent is decoded when
+it was.  The networks begin with zeros for the new ones, and do to the old ones what they did.
 
 **A restoring encoder** starts from its decoder's own, with one input channel more and perhaps more blocks, or from an
 earlier restoring encoder, perhaps of a decoder with fewer latents.

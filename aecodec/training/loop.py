@@ -41,7 +41,7 @@ from aecodec.training.klt import block_covariance, principal_components
 from aecodec.training.settings import Settings
 from aecodec.training.soap import Soap
 from aecodec.training.workers import Workers
-from aecodec.weights import neutral
+from aecodec.weights.store import neutral
 
 CHECKPOINT = "checkpoint.pt"
 LOG, VALIDATION = "log.csv", "validation.csv"
@@ -579,14 +579,14 @@ def initial_state(source: str) -> tuple[Architecture, dict[str, Tensor]]:
     if checkpoint is not None:
         return Architecture(**checkpoint["architecture"]), _with_neutral(checkpoint["average"], checkpoint["architecture"])
     from aecodec.networks.export import import_tensors
-    from aecodec.weights import load
+    from aecodec.weights.store import load
 
     weights = load(source)
     return weights.arch, import_tensors(weights)
 
 
 def _with_neutral(state: dict[str, Tensor], architecture: dict[str, Any]) -> dict[str, Tensor]:
-    """Return a model's state with ``weights.neutral`` in place of what it is too old to have."""
+    """Return a model's state with ``store.neutral`` in place of what it is too old to have."""
     return {name: torch.from_numpy(array) for name, array in neutral(Architecture(**architecture)).items()} | state
 
 

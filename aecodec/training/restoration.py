@@ -28,7 +28,7 @@ from aecodec.training.distortion import mse
 from aecodec.training.growth import encoder_before_new_decoder, encoder_with_more_latents, with_more_blocks
 from aecodec.training.loop import checkpoint_of, lambda_at
 from aecodec.training.settings import Settings
-from aecodec.weights import is_of_encoder, load, load_any
+from aecodec.weights.store import is_of_encoder, load, load_any
 
 INPUTS = 4  # colour and the hint
 FIRST_STRENGTH = 0.1  # of the damage, when a run begins

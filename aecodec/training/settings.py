@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from aecodec.entropy.architecture import ENCODER_ONLY, Architecture
 from aecodec.errors import AecodecError, WeightsError
-from aecodec.weights import folder_of, read_card, tomllib
+from aecodec.weights.cards import folder_of, read_card, tomllib
 
 
 DISTORTION_TERMS = ("mse", "ms-ssim", "ssimulacra2", "cvvdp")  # ``distortion.py`` has them; this module imports no torch

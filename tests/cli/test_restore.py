@@ -147,8 +147,8 @@ def test_masks_that_cannot_be(fails, pictures, photo):
 def test_weights_that_are_not_there_are_told_with_the_way_to_them(fails, pictures, monkeypatch, tmp_path):
     """Where none are installed this line is all that a user gets; it must lead on."""
     few = tmp_path / "installed"
-    shutil.copytree(weights.INSTALLED / weights.DEFAULT, few / weights.DEFAULT)
-    monkeypatch.setattr(weights, "INSTALLED", few)
+    shutil.copytree(weights.cards.INSTALLED / weights.DEFAULT, few / weights.DEFAULT)
+    monkeypatch.setattr(weights.cards, "INSTALLED", few)
     for command in ("denoise noisy.png", "inpaint hurt.png mask.png", "encode --restore denoise noisy.png"):
         args = command.split()
         name = "inpaint" if args[0] == "inpaint" else "denoise"

@@ -23,7 +23,7 @@ def installed(tiny, restorers, tmp_path, monkeypatch):
     shutil.copytree(tiny[1], folder / weights.DEFAULT)
     for task, source in restorers.items():
         shutil.copytree(source, folder / task)
-    monkeypatch.setattr(weights, "INSTALLED", folder)
+    monkeypatch.setattr(weights.cards, "INSTALLED", folder)
     return folder
 
 
@@ -109,8 +109,8 @@ def test_inpainting_is_measured_where_it_is_seen(photo):
 def test_what_is_not_installed_is_left_out_by_name(cli, folder, monkeypatch, tmp_path):
     """A table without our own line, or without the strongest rival, must say why."""
     empty = tmp_path / "installed"
-    shutil.copytree(weights.INSTALLED / weights.DEFAULT, empty / weights.DEFAULT)
-    monkeypatch.setattr(weights, "INSTALLED", empty)
+    shutil.copytree(weights.cards.INSTALLED / weights.DEFAULT, empty / weights.DEFAULT)
+    monkeypatch.setattr(weights.cards, "INSTALLED", empty)
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "cv2" else find_spec(name))
     result = cli("eval", folder / "a.png", "--task", "inpaint", "-o", "report")

@@ -25,7 +25,7 @@ RATES = (0, 700, 2048)
 def both():
     """With a lapping that no transposition leaves as it is, and an edge filter."""
     opened, rng = weights.load(), np.random.default_rng(4)
-    lapping = {name: opened.tensors[name] + rng.normal(0, 0.05, (16, 16, 1, 1)) for name in weights.LAPPING}
+    lapping = {name: opened.tensors[name] + rng.normal(0, 0.05, (16, 16, 1, 1)) for name in weights.store.LAPPING}
     edges = {"table": rng.normal(0, 0.5, (9, 24)), "strength.weight": rng.normal(0, 0.01, (1, 128, 1, 1))}
     changed = lapping | {f"synthesis.edges.{name}": array for name, array in edges.items()}
     opened = replace(opened, id="lapped", tensors=opened.tensors | {k: v.astype(np.float32) for k, v in changed.items()})

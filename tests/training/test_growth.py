@@ -24,7 +24,7 @@ from aecodec.training.growth import (
 from aecodec.training.klt import block_covariance, further_components, principal_components
 from aecodec.training.loop import Run, to_tensor
 from aecodec.training.settings import make
-from aecodec.weights import is_of_encoder
+from aecodec.weights.store import is_of_encoder
 
 OLD = Architecture(latents=32, width_8=16, width_16=16, blocks_8=1, blocks_16=1, decoder_width_8=16, decoder_width_16=16,
                    decoder_blocks_8=1, decoder_blocks_16=1, hyper_width=16, hyper_latents=8, context_width=16)

@@ -17,7 +17,7 @@ from aecodec.training.data import Pictures
 from aecodec.training.klt import block_covariance, principal_components
 from aecodec.training.loop import Run, initial_state, recount, to_tensor, validate
 from aecodec.training.settings import make
-from aecodec.weights import LAPPING, load
+from aecodec.weights.store import LAPPING, load
 
 TINY = {
     "latents": 32, "width_8": 16, "width_16": 16, "blocks_8": 1, "blocks_16": 1, "decoder_width_8": 16,
