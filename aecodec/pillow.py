@@ -15,9 +15,9 @@ from typing import IO
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-import aecodec
 from aecodec.container import bitstream, metadata
 from aecodec.errors import AecodecError
+from aecodec.quality import DEFAULT_QUALITY, index_of_quality
 
 FORMAT = "AEC"
 _FIRST_READ = 2**16  # bytes; nearly always all that stands before the payload
@@ -55,8 +55,10 @@ class AecImageFile(ImageFile.ImageFile):
 
     def load(self):
         if self.fp is not None and not self._loaded:
+            from aecodec.codec import pipeline  # here, because opening a picture must stay cheap
+
             with _os_errors():
-                self.im = aecodec.decode(self._read_all(), max_pixels=None).im
+                self.im = pipeline.decode(self._read_all(), max_pixels=None).im
             self._loaded = True
             if self._exclusive_fp:
                 self.fp.close()
@@ -83,7 +85,10 @@ def _os_errors() -> Iterator[None]:
 
 
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    options = {name: value for name, value in image.encoderinfo.items() if name in ("quality", "weights", "device")}
+    from aecodec.codec.pipeline import Encoder
+
+    index = index_of_quality(image.encoderinfo.get("quality", DEFAULT_QUALITY))
+    options = {name: value for name, value in image.encoderinfo.items() if name in ("weights", "device")}
     given = {name: value for name, value in image.encoderinfo.items() if name in ("icc_profile", "exif", "xmp")}
     still = image.copy()  # of the current frame, which is what Pillow saves
     with contextlib.suppress(Exception):  # damaged EXIF, of which the encoder warns
@@ -94,7 +99,7 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     if isinstance(still.info.get("exif"), Image.Exif):
         still.info["exif"] = still.info["exif"].tobytes()
     with _os_errors():
-        fp.write(aecodec.encode(still, **options))
+        fp.write(Encoder(still, **options).encode(index).data)
 
 
 def _accept(prefix: bytes) -> bool:

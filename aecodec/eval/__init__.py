@@ -1,6 +1,6 @@
 """Measure codecs and what repairs pictures, and report what follows.  This room knows nothing of training.
 
-``codecs`` are what is measured; ``measure`` makes and keeps measurements; ``results``
-and ``bdrate`` are what follows from them; ``sidebyside`` and ``report`` make the page of ``page``.  ``rd`` is a short form
-for the terminal, ``twin`` and ``compressai_import`` compare parts of our own codec.
+``codecs`` are what is measured; ``measure`` makes and keeps measurements; ``results`` and ``bdrate`` are what follows from
+them; ``sidebyside`` and ``report`` make the page of ``page``.  ``rd`` is a short form for the terminal, ``twin`` and
+``compressai_import`` compare parts of our own codec.
 """
