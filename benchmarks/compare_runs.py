@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from aecodec.eval.bdrate import Curve, bd_rate
-from aecodec.eval.metrics import PEAK
+from aecodec.metrics import PEAK
 from aecodec.quality import INTERVALS, KNOTS, lambda_of_quality
 from aecodec.training.loop import VALIDATION
 

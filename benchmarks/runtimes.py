@@ -23,7 +23,7 @@ os.environ["AECODEC_CACHE"] = ""  # graphs of integers are none that the command
 from openvino import opset13 as ops  # noqa: E402
 
 from aecodec.entropy.integer import MEAN_FRAC  # noqa: E402
-from aecodec.eval.metrics import psnr  # noqa: E402
+from aecodec.metrics import psnr  # noqa: E402
 from aecodec.quality import MAX_INDEX  # noqa: E402
 from aecodec.runtime.openvino_runtime import OpenVinoTransforms  # noqa: E402
 from aecodec.threads import thread_count  # noqa: E402

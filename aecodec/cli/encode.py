@@ -115,7 +115,7 @@ def _meet_target(encoder: Encoder, quality, bpp, size, psnr) -> tuple[Encoded, f
         what = f"{bpp:g} bits per pixel" if bpp is not None else f"{size} bytes"
         return rate_control.largest_below(encoder.encode, lambda e: len(e.data), size, what), None
     if psnr is not None:
-        from aecodec.eval.metrics import psnr as measure
+        from aecodec.metrics import psnr as measure
 
         def attempt(rate: int) -> tuple[Encoded, float]:
             encoded = encoder.encode(rate)

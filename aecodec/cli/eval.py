@@ -101,7 +101,7 @@ def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anch
     _need_packages()
     from aecodec.eval import codecs as known
     from aecodec.eval import measure, report, results, sidebyside
-    from aecodec.eval.metrics import METRICS
+    from aecodec.metrics import METRICS
 
     metrics = metrics or list(METRICS)
     if unknown := [name for name in metrics if name not in METRICS]:

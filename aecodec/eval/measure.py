@@ -24,8 +24,8 @@ from PIL import Image
 
 from aecodec.errors import AecodecError, PictureError
 from aecodec.eval.codecs import Codec
-from aecodec.eval.metrics import METRICS
 from aecodec.images import formats
+from aecodec.metrics import METRICS
 
 SUFFIXES = frozenset(".png .ppm .bmp .tif .tiff .webp .jpg .jpeg".split())
 

@@ -34,7 +34,7 @@ from PIL import Image, ImageFilter
 from aecodec.codec.pipeline import Encoder
 from aecodec.errors import AecodecError, WeightsError
 from aecodec.eval.measure import Failure, Picture, open_pool, read_picture
-from aecodec.eval.metrics import mse, psnr, ssim
+from aecodec.metrics import mse, psnr, ssim
 from aecodec.quality import DEFAULT_QUALITY, MAX_INDEX, index_of_quality
 from aecodec.restore import damage, fill, pictures
 from aecodec.restore.damage import Mask, Noise

@@ -16,8 +16,8 @@ from PIL import Image
 from aecodec.container.tiles import whole
 from aecodec.eval.bdrate import bd_rate, mean_curve
 from aecodec.eval.measure import find_pictures
-from aecodec.eval.metrics import psnr
 from aecodec.images import samples
+from aecodec.metrics import psnr
 from aecodec.networks.export import import_tensors
 from aecodec.networks.model import Model
 from aecodec.quality import INTERVALS

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from aecodec.entropy.architecture import Architecture
 from aecodec.errors import AecodecError
-from aecodec.eval.metrics import PEAK
+from aecodec.metrics import PEAK
 from aecodec.networks.fused import is_fused
 from aecodec.networks.model import LAMBDA_UNIT, Model
 from aecodec.networks.precision import autocast

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aecodec.entropy.architecture import LATENT_STRIDE
-from aecodec.eval.metrics import LUMA_PER_MILLE, PEAK
+from aecodec.metrics import LUMA_PER_MILLE, PEAK
 from aecodec.networks.export import import_tensors, save_encoder
 from aecodec.networks.model import LAMBDA_UNIT, Model
 from aecodec.networks.precision import autocast

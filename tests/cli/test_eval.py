@@ -9,7 +9,7 @@ import pytest
 
 from aecodec.cli.eval import JOURNAL
 from aecodec.eval import codecs, measure
-from aecodec.eval.metrics import METRICS
+from aecodec.metrics import METRICS
 
 QUICK = ("--codecs", "jpeg,webp", "--qualities", "3", "--metrics", "psnr_rgb")
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 import aecodec
 from aecodec import weights
-from aecodec.eval.metrics import psnr
+from aecodec.metrics import psnr
 from aecodec.restore.damage import Gaussian, Scratches
 
 

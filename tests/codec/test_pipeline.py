@@ -16,7 +16,7 @@ from aecodec.codec.pipeline import Encoder, decode
 from aecodec.container import bitstream
 from aecodec.container.bitstream import Header, Stream
 from aecodec.errors import BitstreamError, LimitError, PictureError, WeightsError
-from aecodec.eval.metrics import psnr
+from aecodec.metrics import psnr
 from aecodec.quality import index_of_quality
 
 ICC = bytes(16) + b"RGB " + bytes(108)

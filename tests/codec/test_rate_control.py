@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aecodec.codec.pipeline import Encoder, decode
 from aecodec.codec.rate_control import PSNR_TOLERANCE, TOLERANCE, largest_below, smallest_above
 from aecodec.errors import TargetError
-from aecodec.eval.metrics import psnr
+from aecodec.metrics import psnr
 from aecodec.quality import MAX_INDEX
 
 CURVES = st.builds(

@@ -12,7 +12,7 @@ from PIL import Image, features
 
 from aecodec.errors import AecodecError, WeightsError
 from aecodec.eval.codecs import DEFAULT, JPEG_QUALITIES, jpeg, names, open_codecs, with_qualities
-from aecodec.eval.metrics import psnr
+from aecodec.metrics import psnr
 
 
 def test_jpeg_is_420_without_metadata(photo):

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from aecodec import weights
-from aecodec.eval.metrics import psnr
 from aecodec.eval.restoration import CASES, FILE_QUALITIES, bytes_at_equal_psnr, example, open_methods, values_of
+from aecodec.metrics import psnr
 
 
 @pytest.fixture

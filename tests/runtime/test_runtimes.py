@@ -14,7 +14,7 @@ import pytest
 
 from aecodec import cuda, runtime, weights
 from aecodec.errors import AecodecError
-from aecodec.eval.metrics import psnr
+from aecodec.metrics import psnr
 from aecodec.runtime.openvino_runtime import OpenVinoTransforms
 from aecodec.runtime.torch_runtime import BATCH_PIXELS, TorchTransforms, _Batched
 

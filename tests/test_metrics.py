@@ -8,9 +8,9 @@ import pytest
 from PIL import Image, ImageFilter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from aecodec.eval.metrics import METRICS, ms_ssim, mse, psnr, psnr_y, similarity_decibels, ssim, ssimulacra2
+from aecodec.metrics import METRICS, ms_ssim, mse, psnr, psnr_y, similarity_decibels, ssim, ssimulacra2
 
-SAMPLE = Path(__file__).parents[2] / "samples" / "astronaut.png"
+SAMPLE = Path(__file__).parents[1] / "samples" / "astronaut.png"
 
 
 def flat(red: int, green: int, blue: int) -> np.ndarray:
