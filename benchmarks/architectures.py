@@ -2,7 +2,7 @@
 
     python benchmarks/architectures.py --data FOLDER [--steps 1500] [--crop 128] [--picture checker.png] [NAME ...]
 
-The score is that of held-out pictures (``training/loop.py``); differences of 0.01 are about 1 % of rate.  A short run says
+The score is that of held-out pictures (``training/validation.py``); differences of 0.01 are about 1 % of rate.  A short run says
 which one learns faster, and only hints at which is better after a long one.  --picture writes what each upsampler makes of
 flat colour, with the contrast raised.
 """
@@ -29,8 +29,9 @@ from aecodec.entropy.partition import STEPS
 from aecodec.networks import model, transforms
 from aecodec.networks.complexity import kmac_per_pixel
 from aecodec.quality import INTERVALS
-from aecodec.training import loop
+from aecodec.training.run import Run
 from aecodec.training.settings import make
+from aecodec.training.validation import validate
 
 
 class DepthwiseBlock(nn.Module):
@@ -94,9 +95,9 @@ def main() -> None:
     base, patches = None, {}
     for variant in chosen:
         with patched(variant), tempfile.TemporaryDirectory() as folder:
-            run = loop.Run(settings(variant, arguments), Path(folder), lambda message: None)
+            run = Run(settings(variant, arguments), Path(folder), lambda message: None)
             seconds = train(run)
-            score, _ = loop.validate(run.average, run.validation)
+            score, _ = validate(run.average, run.validation)
             costs = kmac_per_pixel(run.settings.architecture)
             patches[variant.name] = flat_patch(run.average)
         base = base or seconds
@@ -117,7 +118,7 @@ def settings(variant: Variant, arguments: argparse.Namespace):
     })  # fmt: skip
 
 
-def train(run: loop.Run) -> float:
+def train(run: Run) -> float:
     """Trains to the end and returns the median seconds of a step."""
     seconds = []
     step = run._train_step

@@ -57,7 +57,7 @@ def _with_init(content: dict, folder: Path) -> dict:
     name is the run's folder's."""
     if "init" not in content:
         return content
-    from aecodec.training.loop import checkpoint_of
+    from aecodec.training.checkpoint import checkpoint_of
     from aecodec.weights import cards
 
     started = checkpoint_of(content["init"]) or cards.read_card(cards.folder_of(content["init"]))
@@ -73,7 +73,7 @@ def _need_packages() -> None:
 
 
 def _train(settings, folder: Path) -> None:
-    from aecodec.training.loop import Run
+    from aecodec.training.run import Run
 
     folder.mkdir(parents=True, exist_ok=True)
     run = Run(settings, folder, lambda message: click.echo(f"aecodec: {message}", err=True))

@@ -107,6 +107,11 @@ def batch(pictures: Pictures, count: int, size: int, rng: np.random.Generator) -
     return out
 
 
+def to_tensor(crops: np.ndarray, device: torch.device) -> Tensor:
+    """Turn crops (B, H, W, 3) uint8 into (B, 3, H, W) float32 in 0..1, channels last in memory."""
+    return torch.from_numpy(crops).to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
+
+
 class DeviceCrops:
     """Pictures as bytes on a device, and ``batch`` there: what it draws can be captured in a CUDA graph."""
 

@@ -24,9 +24,10 @@ from aecodec.networks.transforms import Analysis
 from aecodec.restore import fill, hint
 from aecodec.restore.damage import Gaussian, draw_mask, draw_noise
 from aecodec.training import data
+from aecodec.training.checkpoint import checkpoint_of
 from aecodec.training.distortion import mse
 from aecodec.training.growth import encoder_before_new_decoder, encoder_with_more_latents, with_more_blocks
-from aecodec.training.loop import checkpoint_of, lambda_at
+from aecodec.training.loss import lambda_at
 from aecodec.training.settings import Settings
 from aecodec.weights.store import is_of_encoder, load, load_any
 
@@ -39,7 +40,10 @@ PURPOSES = {"denoise": "noise and JPEG artefacts", "inpaint": "scratches, text a
 
 
 class Restoration:
-    """See ``loop.Task``.  A batch has seven channels: the damaged picture, its hint, and the clean picture."""
+    """Train an encoder for damaged pictures; see ``tasks.Task``.
+
+    A batch has seven channels: the damaged picture, its hint, and the clean picture.
+    """
 
     of_crops = False
 

@@ -13,7 +13,7 @@ from aecodec.errors import AecodecError
 from aecodec.networks.model import Model
 from aecodec.networks.transforms import KLT_STEP, set_klt
 from aecodec.quality import KNOTS
-from aecodec.training.data import Pictures
+from aecodec.training.data import Pictures, to_tensor
 from aecodec.training.growth import (
     encoder_before_new_decoder,
     encoder_with_more_latents,
@@ -22,7 +22,7 @@ from aecodec.training.growth import (
     with_more_latents,
 )
 from aecodec.training.klt import block_covariance, further_components, principal_components
-from aecodec.training.loop import Run, to_tensor
+from aecodec.training.run import Run
 from aecodec.training.settings import make
 from aecodec.weights.store import is_of_encoder
 

@@ -13,10 +13,13 @@ from aecodec.errors import AecodecError
 from aecodec.networks.export import COUNTED_BEFORE, import_tensors, save_weights
 from aecodec.quality import KNOTS
 from aecodec.training import data
-from aecodec.training.data import Pictures
+from aecodec.training.checkpoint import initial_state
+from aecodec.training.compression import recount
+from aecodec.training.data import Pictures, to_tensor
 from aecodec.training.klt import block_covariance, principal_components
-from aecodec.training.loop import Run, initial_state, recount, to_tensor, validate
+from aecodec.training.run import Run
 from aecodec.training.settings import make
+from aecodec.training.validation import validate
 from aecodec.weights.store import LAPPING, load
 
 TINY = {
@@ -168,7 +171,7 @@ def test_a_run_that_diverges_goes_back(pictures, tmp_path, monkeypatch):
         for value in [*run.model.parameters(), *run.average.parameters()]:
             value.add_(1)
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(math.nan))
-    while run.damping == 1:
+    while run.guard.damping == 1:
         run._train_step()
         run.step += 1
     for model in (run.model, run.average):
