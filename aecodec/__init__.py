@@ -1,6 +1,7 @@
 """aecodec: a learned image codec.
 
     data = aecodec.encode(Image.open("photo.png"), quality=60)
+    data = aecodec.encode(Image.open("photo.png"), target=aecodec.Ssimulacra2(80))
     image = aecodec.decode(data)
 
 Importing this module loads neither torch nor numpy nor Pillow; the functions below do when they are called.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from aecodec.codec.rate_control import BitsPerPixel, Psnr, Size, Ssimulacra2, Target
 from aecodec.errors import AecodecError, BitstreamError, LimitError, PictureError, TargetError, WeightsError
 
 if TYPE_CHECKING:
@@ -20,9 +22,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "AecodecError",
+    "BitsPerPixel",
     "BitstreamError",
     "LimitError",
     "PictureError",
+    "Psnr",
+    "Size",
+    "Ssimulacra2",
+    "Target",
     "TargetError",
     "WeightsError",
     "decode",
@@ -36,8 +43,9 @@ __all__ = [
 
 def encode(
     image: Image,
-    quality: float = 60,
+    quality: float | None = None,
     *,
+    target: Target | None = None,
     weights: str = "photo",
     restore: str | None = None,
     device: str = "auto",
@@ -45,18 +53,21 @@ def encode(
 ) -> bytes:
     """A picture as the bytes of an .aec file.
 
-    ``quality`` is 0..100, ``weights`` an installed name or a folder, ``device`` "auto", "cpu" or "cuda", ``frame`` one of
-    an animation, from 0; ``restore`` are weights, such as "denoise", that take noise out on the way.  ICC, EXIF and XMP
-    that Pillow found in the picture are kept, and alpha without loss; a UserWarning says what is not.  Raises PictureError,
-    WeightsError, or ValueError for a quality out of range.
-    """
-    from aecodec.codec import pipeline
-    from aecodec.quality import index_of_quality
-    from aecodec.weights.store import restoring
+    ``quality`` is 0..100, and 60 where nothing is given.  A ``target`` stands in its place: ``Size(40_000)`` bytes or
+    ``BitsPerPixel(0.5)`` at most, ``Psnr(34)`` dB or ``Ssimulacra2(80)`` at least.
 
-    index = index_of_quality(quality)
-    opened = weights if restore is None else restoring(restore, weights, "denoise")
-    return pipeline.Encoder(image, weights=opened, device=device, frame=frame).encode(index).data
+    ``weights`` is an installed name or a folder, ``device`` "auto", "cpu" or "cuda", ``frame`` one of an animation, from 0;
+    ``restore`` are weights, such as "denoise", that take noise out on the way.  ICC, EXIF and XMP that Pillow found in the
+    picture are kept, and alpha without loss; a UserWarning says what is not.
+
+    Raises PictureError, WeightsError, TargetError where no quality meets the target, AecodecError where the package that
+    measures it is not installed, ValueError for a quality out of range or for both a quality and a target.
+    """
+    from aecodec import codec
+
+    return codec.encode(
+        image, quality, target=target, weights=weights, restore=restore, device=device, frame=frame
+    )
 
 
 def decode(

@@ -5,7 +5,7 @@
     |   `-- LimitError                the file or picture declares more pixels than the limit allows
     |-- WeightsError (LookupError)    the weights asked for are missing, damaged or other than the file needs
     |-- PictureError (ValueError)     the input is no picture that can be encoded
-    `-- TargetError (ValueError)      the size, bit rate or PSNR asked for cannot be reached
+    `-- TargetError (ValueError)      no quality meets the target that was asked for
 """
 
 from __future__ import annotations
@@ -32,4 +32,4 @@ class PictureError(AecodecError, ValueError):
 
 
 class TargetError(AecodecError, ValueError):
-    """An unreachable target of rate control."""
+    """A size, a bit rate or a fidelity that no quality meets."""

@@ -1,7 +1,8 @@
 """A Pillow plugin: importing this makes ``Image.open`` and ``Image.save`` know .aec files, and all that builds on Pillow.
 
     Image.open("photo.aec")                                  reads the header and the metadata; the first use decodes
-    image.save("photo.aec", quality=70, exif=b"", ...)       with ``quality``, ``weights``, ``device`` of aecodec.encode
+    image.save("photo.aec", quality=70, exif=b"", ...)       with ``quality``, ``target``, ``weights`` and ``device`` of
+                                                             aecodec.encode
 
 ``icc_profile``, ``exif`` and ``xmp`` replace what the picture brings along; empty ones drop it.  What aecodec raises comes
 out as OSError, as from Pillow's own formats.  Pillow's limit of pixels holds, and no other.
@@ -15,9 +16,9 @@ from typing import IO
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from aecodec import codec
 from aecodec.container import bitstream, metadata
 from aecodec.errors import AecodecError
-from aecodec.quality import DEFAULT_QUALITY, index_of_quality
 
 FORMAT = "AEC"
 _FIRST_READ = 2**16  # bytes; nearly always all that stands before the payload
@@ -85,10 +86,8 @@ def _os_errors() -> Iterator[None]:
 
 
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    from aecodec.codec.pipeline import Encoder
-
-    index = index_of_quality(image.encoderinfo.get("quality", DEFAULT_QUALITY))
-    options = {name: value for name, value in image.encoderinfo.items() if name in ("weights", "device")}
+    settings = ("quality", "target", "weights", "device")
+    options = {name: value for name, value in image.encoderinfo.items() if name in settings}
     given = {name: value for name, value in image.encoderinfo.items() if name in ("icc_profile", "exif", "xmp")}
     still = image.copy()  # of the current frame, which is what Pillow saves
     with contextlib.suppress(Exception):  # damaged EXIF, of which the encoder warns
@@ -99,7 +98,7 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     if isinstance(still.info.get("exif"), Image.Exif):
         still.info["exif"] = still.info["exif"].tobytes()
     with _os_errors():
-        fp.write(Encoder(still, **options).encode(index).data)
+        fp.write(codec.encode(still, **options))
 
 
 def _accept(prefix: bytes) -> bool:

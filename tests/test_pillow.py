@@ -71,6 +71,8 @@ def test_save(tmp_path, photo):
     picture = photo(40, 24)
     picture.save(tmp_path / "x.aec", quality=70)
     assert (tmp_path / "x.aec").read_bytes() == aecodec.encode(picture, 70)
+    picture.save(tmp_path / "x.aec", target=aecodec.Size(600))
+    assert (tmp_path / "x.aec").stat().st_size <= 600
     buffer = io.BytesIO()
     picture.convert("LA").save(buffer, "AEC")
     assert Image.open(buffer).mode == "LA"
@@ -148,6 +150,8 @@ def test_a_failed_save_leaves_no_file(tmp_path, photo):
     """Half a file with a good name is worse than none."""
     with pytest.raises(ValueError, match="quality"):
         photo(8, 8).save(tmp_path / "x.aec", quality=101)
+    with pytest.raises(OSError, match="cannot be reached"):
+        photo(8, 8).save(tmp_path / "x.aec", target=aecodec.Psnr(90))
     with pytest.raises(OSError, match="no-such"):
         photo(8, 8).save(tmp_path / "x.aec", weights="no-such")
     assert not list(tmp_path.iterdir())

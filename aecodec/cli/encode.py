@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from aecodec.cli import batch, files, options
+from aecodec.codec import rate_control
 from aecodec.errors import AecodecError
 from aecodec.quality import DEFAULT_QUALITY, index_of_quality, quality_of_index
 
-if TYPE_CHECKING:
-    from aecodec.codec.pipeline import Encoded, Encoder
+TARGETS = {
+    "bpp": rate_control.BitsPerPixel, "size": rate_control.Size, "psnr": rate_control.Psnr,
+    "ssimulacra2": rate_control.Ssimulacra2,
+}  # fmt: skip
 
 
 class ByteSize(click.ParamType):
@@ -42,6 +45,9 @@ class ByteSize(click.ParamType):
 @click.option("--bpp", type=options.Finite(min=0, min_open=True), help="At most this many bits per pixel.")
 @click.option("--size", type=ByteSize(), help="At most this many bytes.")
 @click.option("--psnr", type=options.Finite(min=0, min_open=True), metavar="DB", help="At least this PSNR.")
+@click.option("--ssimulacra2", type=options.Finite(0, 100, min_open=True), metavar="SCORE",
+              help="At least this SSIMULACRA2, a metric that models an eye: 90 is visually lossless, 80 very high, 70 high "
+                   "and 50 medium quality. Needs pip install 'aecodec[eval]'.")
 @options.weights
 @click.option("--restore", metavar="NAME", type=options.file_names, shell_complete=options.installed_encoders,
               help="Take noise and artefacts out on the way: installed weights such as denoise, or a folder that holds "
@@ -49,12 +55,13 @@ class ByteSize(click.ParamType):
 @click.option("--strip", is_flag=True, help="Drop EXIF and XMP; an EXIF orientation is applied.")
 @options.frame
 @options.files_to_files
-def encode(paths, quality, bpp, size, psnr, output_dir, recursive, threads, as_json, **settings):
+def encode(paths, quality, output_dir, recursive, threads, as_json, **settings):
     """Encode pictures.
 
     \b
     aecodec encode photo.png photo.aec
     aecodec encode --size 40k photo.png photo.aec
+    aecodec encode --ssimulacra2 80 photo.png photo.aec
     aecodec encode --output-dir small *.png
     aecodec encode -r --update --output-dir small photos
     aecodec encode --restore denoise noisy.png clean.aec
@@ -63,17 +70,34 @@ def encode(paths, quality, bpp, size, psnr, output_dir, recursive, threads, as_j
     --force, so that "aecodec encode *.png" cannot overwrite a picture.  An IN with --output-dir may be a folder, which
     stands for the files in it that have a picture's extension.
     """
-    target = {"quality": quality, "bpp": bpp, "size": size, "psnr": psnr}
-    if sum(value is not None for value in target.values()) > 1:
-        raise click.UsageError("--quality, --bpp, --size and --psnr exclude each other")
-    if psnr is not None and settings["restore"] is not None:
-        raise click.UsageError("--psnr compares with IN, from which --restore departs; give a --quality, --bpp or --size")
+    values = {name: settings.pop(name) for name in TARGETS}
+    targets = [TARGETS[name](value) for name, value in values.items() if value is not None]
+    if len(targets) + (quality is not None) > 1:
+        raise click.UsageError("--quality, --bpp, --size, --psnr and --ssimulacra2 exclude each other")
+    target = targets[0] if targets else None
+    compares = isinstance(target, rate_control.Fidelity)
+    if compares and settings["restore"] is not None:
+        raise click.UsageError("--psnr and --ssimulacra2 compare with IN, from which --restore departs; give a --quality, "
+                               "--bpp or --size")
     tasks = files.jobs(paths, output_dir, files.EXTENSION, files.PICTURE_EXTENSIONS, recursive)
-    work = functools.partial(_work, target=target, **settings)
+    if compares:
+        _need_package(target)
+    work = functools.partial(_work, quality=quality, target=target, **settings)
     batch.run(tasks, work, show=json.dumps if as_json else None, verb="encoded", threads=threads, device=settings["device"])
 
 
-def _work(job: files.Job, target: dict, weights, restore, strip, frame, update, device, max_pixels, force) -> batch.Done:
+def _need_package(target: rate_control.Fidelity) -> None:
+    """Ends the process where what measures is not installed: one line, not one for each picture."""
+    try:
+        target.check_installed()
+    except AecodecError as error:
+        click.echo(f"aecodec: {error}", err=True)
+        sys.exit(files.FAILED)
+
+
+def _work(
+    job: files.Job, quality, target, weights, restore, strip, frame, update, device, max_pixels, force
+) -> batch.Done:
     if Path(job.output).suffix.lower() in files.PICTURE_EXTENSIONS and not force:
         raise AecodecError(f"the output {job.output} has a picture's extension; --force writes it all the same")
     if update and files.up_to_date(job):
@@ -91,7 +115,10 @@ def _work(job: files.Job, target: dict, weights, restore, strip, frame, update, 
 
         weights = restoring(restore, weights, "denoise")
     encoder = Encoder(image, weights=weights, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
-    encoded, db = _meet_target(encoder, **target)
+    if target is None:
+        encoded, reached = encoder.encode(index_of_quality(DEFAULT_QUALITY if quality is None else quality)), None
+    else:
+        encoded, reached = rate_control.meet(encoder, target)
     seconds = time.perf_counter() - start
     files.write_output(job, encoded.data)
     width, height = encoder.shown_size
@@ -100,26 +127,7 @@ def _work(job: files.Job, target: dict, weights, restore, strip, frame, update, 
         "bpp": round(len(encoded.data) * 8 / (width * height), 6), "quality": quality_of_index(encoded.rate),
         "weights": encoder.weights.id, "encode_seconds": round(seconds, 4),
     }  # fmt: skip
-    if db is not None:
-        report["psnr"] = round(db, 4)
+    if isinstance(target, rate_control.Fidelity):
+        report[next(name for name, kind in TARGETS.items() if type(target) is kind)] = round(reached, 4)
     return batch.Done(report, len(data), len(encoded.data))
 
-
-def _meet_target(encoder: Encoder, quality, bpp, size, psnr) -> tuple[Encoded, float | None]:
-    """The encoding that was asked for, and its PSNR in dB where that had to be measured."""
-    from aecodec.codec import rate_control
-
-    if bpp is not None:
-        size = bpp * encoder.image.width * encoder.image.height / 8
-    if size is not None:
-        what = f"{bpp:g} bits per pixel" if bpp is not None else f"{size} bytes"
-        return rate_control.largest_below(encoder.encode, lambda e: len(e.data), size, what), None
-    if psnr is not None:
-        from aecodec.metrics import psnr as measure
-
-        def attempt(rate: int) -> tuple[Encoded, float]:
-            encoded = encoder.encode(rate)
-            return encoded, measure(encoder.array, encoder.reconstruct(encoded))
-
-        return rate_control.smallest_above(attempt, lambda result: result[1], psnr, f"{psnr:g} dB")
-    return encoder.encode(index_of_quality(DEFAULT_QUALITY if quality is None else quality)), None

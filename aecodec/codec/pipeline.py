@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -13,8 +14,9 @@ from aecodec.container import alpha, bitstream, metadata
 from aecodec.container.bitstream import ALPHA, EXIF, MAX_PIXELS, Header, Stream
 from aecodec.container.tiles import BLOCK, Box, Grid, tile_side, whole
 from aecodec.entropy import latents
-from aecodec.entropy.architecture import LATENT_STRIDE
+from aecodec.entropy.architecture import LATENT_STRIDE, Architecture
 from aecodec.entropy.entropy_model import EntropyModel
+from aecodec.entropy.latents import CodedLatents
 from aecodec.errors import PictureError
 from aecodec.images import formats, samples
 from aecodec.runtime import Transforms, open_transforms, preload
@@ -22,14 +24,23 @@ from aecodec.threads import thread_count
 from aecodec.weights.cards import DEFAULT, locate
 from aecodec.weights.store import Weights, find, load
 
+Kept = TypeVar("Kept")
+
 
 @dataclass(frozen=True)
 class Encoded:
-    """A file's bytes, the rate index that it was coded at, and the bits that the model says its payloads should take."""
+    """A file's bytes, and the rate index that it was coded at."""
 
     data: bytes
     rate: int
-    estimate: float
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """What a file will hold, and the latents (h, w, M) int32 that each of its payloads stands for: 8 bytes a pixel."""
+
+    stream: Stream
+    latents: Sequence[np.ndarray]
 
 
 class Encoder:
@@ -66,14 +77,45 @@ class Encoder:
         self._transforms = open_transforms(self.weights, device)
 
     def encode(self, rate: int, tile: int | None = None) -> Encoded:
-        """The file at a rate index (``quality.index_of_quality``); ``tile`` as in ``bitstream.Header``, None to choose."""
+        """Return the file at a rate index (``quality.index_of_quality``).
+
+        ``tile`` is as in ``bitstream.Header``, None to choose.  The latents of a large picture are never there all at once.
+        """
+        header, payloads = self._code(rate, tile, lambda coded: coded.payload)
+        return Encoded(bitstream.write(Stream(header, payloads, self._chunks)), rate)
+
+    def quantise(self, rate: int, tile: int | None = None) -> Quantised:
+        """Return what ``encode`` would write, with its latents, so that it can be shown without decoding them."""
+        header, coded = self._code(rate, tile, lambda coded: (coded.payload, coded.latents))
+        payloads, values = zip(*coded)
+        return Quantised(Stream(header, payloads, self._chunks), values)
+
+    def write(self, quantised: Quantised) -> Encoded:
+        """Return the file that ``encode`` gives."""
+        return Encoded(bitstream.write(quantised.stream), quantised.stream.header.rate)
+
+    def show(self, quantised: Quantised) -> Image.Image:
+        """Return the picture that ``decode`` gives for the file."""
+        area = whole(*self.array.shape[:2])
+        return _picture(self._synthesise(quantised), quantised.stream, area)
+
+    def reconstruct(self, quantised: Quantised) -> np.ndarray:
+        """Return the colour of that picture, (H, W, 3) uint8; gray is repeated in the three channels."""
+        return samples.to_array(samples.from_array(self._synthesise(quantised), self.image.mode))
+
+    def _synthesise(self, quantised: Quantised) -> np.ndarray:
+        area, arch = whole(*self.array.shape[:2]), self.weights.arch
+        latents_of = lambda index, shape: quantised.latents[index]  # noqa: E731
+        return _synthesise_area(quantised.stream.header, arch, lambda: self._transforms, area, latents_of)
+
+    def _code(self, rate: int, tile: int | None, keep: Callable[[CodedLatents], Kept]) -> tuple[Header, list[Kept]]:
+        """Analyse, quantise and code the picture; ``keep`` takes from each tile's latents what is wanted of them."""
         height, width = self.array.shape[:2]
         model, side = self.weights.entropy_model, tile_side(height, width) if tile is None else tile
         area = _latent_area(height, width)
 
-        def code(y: np.ndarray, z: np.ndarray) -> tuple[bytes, float]:
-            coded = latents.encode(model, y, z, rate)
-            return coded.payload, latents.estimate_bits(model, coded)
+        def code(y: np.ndarray, z: np.ndarray) -> Kept:
+            return keep(latents.encode(model, y, z, rate))
 
         coded: dict[Box, Future] = {}
         with _workers(side > 0) as workers:
@@ -83,9 +125,8 @@ class Encoder:
                 for tile in Grid(group, side // LATENT_STRIDE):
                     part = np.ascontiguousarray(y[tile.relative(group).slices])
                     coded[tile] = workers.submit(code, part, self._transforms.hyper_analyse(part, rate))
-        payloads, estimates = zip(*(coded[tile].result() for tile in sorted(coded)))
         header = Header(width, height, self.image.mode, self.weights.id, rate, side)
-        return Encoded(bitstream.write(Stream(header, payloads, self._chunks)), rate, sum(estimates))
+        return header, [coded[tile].result() for tile in sorted(coded)]
 
     def _analyse(self, box: Box, area: Box, rate: int) -> np.ndarray:
         """Latents (h, w, M) of a box of the latents' area."""
@@ -99,15 +140,13 @@ class Encoder:
         return blocks.assemble(box, analyse)
 
     @property
+    def pixels(self) -> int:
+        return self.image.width * self.image.height
+
+    @property
     def shown_size(self) -> tuple[int, int]:
         """Width and height as a viewer shows the picture, turned as its EXIF says."""
         return metadata.shown_size(self.image.size, self._chunks.get(EXIF, b""))
-
-    def reconstruct(self, encoded: Encoded) -> np.ndarray:
-        """What a decoder will show, (H, W, 3) uint8."""
-        stream = bitstream.read(encoded.data, None)
-        decoded = _decode_area(stream, self.weights, lambda: self._transforms, whole(*self.array.shape[:2]))
-        return samples.to_array(samples.from_array(decoded, self.image.mode))
 
 
 def decode(
@@ -133,7 +172,17 @@ def decode(
         starter.submit(preload, device)
         model = load(name)
         transforms = starter.submit(_ready_transforms, model, device)
-        array = _decode_area(stream, model, transforms.result, area)
+
+        def latents_of(index: int, shape: tuple[int, int]) -> np.ndarray:
+            return _decode_tile(stream, model.entropy_model, shape, index)
+
+        array = _synthesise_area(head, model.arch, transforms.result, area, latents_of)
+    return _picture(array, stream, area)
+
+
+def _picture(array: np.ndarray, stream: Stream, area: Box) -> Image.Image:
+    """The decoded colour (h, w, 3) of an area, with its alpha and the metadata."""
+    head = stream.header
     image = samples.from_array(array, head.mode)
     if ALPHA in stream.chunks:
         plane = alpha.decode(stream.chunks[ALPHA], head.height, head.width)
@@ -148,16 +197,22 @@ def _ready_transforms(weights: Weights, device: str) -> Transforms:
     return transforms
 
 
-def _decode_area(stream: Stream, model: Weights, transforms: Callable[[], Transforms], area: Box) -> np.ndarray:
-    """An area, in pixels, of the decoded picture: (h, w, 3) uint8.  Only the tiles that it needs are decoded.
+def _synthesise_area(
+    head: Header,
+    arch: Architecture,
+    transforms: Callable[[], Transforms],
+    area: Box,
+    latents_of: Callable[[int, tuple[int, int]], np.ndarray],
+) -> np.ndarray:
+    """An area, in pixels, of the decoded picture: (h, w, 3) uint8.  Only the tiles that it needs are asked for.
 
-    ``transforms`` gives the runtime, and is not asked before there are latents.
+    ``latents_of`` gives the latents (h, w, M) of a tile by its number and its shape (h, w), in a thread of its own where
+    there are several.  ``transforms`` gives the runtime, and is not asked before there are latents.
     """
-    head = stream.header
     latent_area = _latent_area(head.height, head.width)
     tiles = Grid(latent_area, head.tile // LATENT_STRIDE)
     blocks = Grid(area.scaled(1, LATENT_STRIDE), BLOCK // LATENT_STRIDE)
-    windows = [block.grown(model.arch.synthesis_halo, latent_area) for block in blocks]
+    windows = [block.grown(arch.synthesis_halo, latent_area) for block in blocks]
     last_use = {tile: index for index, window in enumerate(windows) for tile in tiles.touching(window)}
     result = np.empty((*area.shape, 3), np.uint8)
     with _workers(len(last_use) > 1) as workers:
@@ -166,7 +221,7 @@ def _decode_area(stream: Stream, model: Weights, transforms: Callable[[], Transf
             for ahead in windows[index : index + 2]:  # the workers go on while a block is synthesised
                 for tile in tiles.touching(ahead):
                     if tile not in decoded:
-                        decoded[tile] = workers.submit(_decode_tile, stream, model.entropy_model, tiles[tile].shape, tile)
+                        decoded[tile] = workers.submit(latents_of, tile, tiles[tile].shape)
             values = tiles.assemble(window, lambda tile: decoded[tile].result())
             pixels = transforms().synthesise(values, head.rate)
             origin = window.scaled(LATENT_STRIDE)

@@ -1,70 +1,226 @@
-"""Search for the quality that meets a size, a bit rate or a PSNR."""
+"""Targets: what a file must meet, and the search for the quality that meets it.
+
+    encoded, reached = meet(Encoder(image), Ssimulacra2(80))
+
+A target limits one value of the file: at most so many bytes, at least so many decibels.  Another metric of
+``metrics.py`` becomes a target with a class of its own; the search is the same for all.
+"""
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from aecodec.errors import TargetError
+from aecodec.errors import AecodecError, TargetError
 from aecodec.quality import MAX_INDEX
 
+if TYPE_CHECKING:
+    from aecodec.codec.pipeline import Encoded, Encoder
+
 Result = TypeVar("Result")
-TOLERANCE = 0.01  # a search for a size ends this near to its target, of which it is a share, on the allowed side
-PSNR_TOLERANCE = 0.03  # the same of a search for a PSNR, in dB
+MARGIN = 0.03  # share of a bracket, for each attempt, that the next one keeps from its ends: interpolation alone can creep
+BEND = 4  # by which the picture's own slope is taken to differ from the one that was expected, at most
 
 
-def largest_below(
-    encode: Callable[[int], Result], size: Callable[[Result], float], target: float, what: str
-) -> Result:
-    """The encoding with the largest size <= target, or one within TOLERANCE under it.
+@dataclass(frozen=True)
+class Target(ABC):
+    """A limit that a file must keep.  Raises ValueError where ``value`` is not finite, not positive or too high.
 
-    ``encode`` maps a rate index to a result, ``size`` measures it; sizes grow with the index, small dents do no harm.
-    Raises TargetError where even the lowest quality is above.
+    The file that ``meet`` finds keeps the limit.  It also lies within ``tolerance`` of it, or the next rate index was
+    measured and does not keep it.  Real sizes and metrics have dents, so a slightly better file may exist.
     """
-    low, best = 0, encode(0)
-    if size(best) > target:
-        raise TargetError(f"{what} cannot be reached: the lowest quality takes {size(best):.6g}")
-    top = encode(MAX_INDEX)
-    if size(top) <= target:
-        return top
-    high, log_high = MAX_INDEX, math.log(size(top))
-    goal = math.log(target * (1 - TOLERANCE / 2))
-    while high - low > 1 and size(best) < target * (1 - TOLERANCE):
-        log_low = math.log(size(best))
-        share = (goal - log_low) / (log_high - log_low)
-        # interpolation alone can creep towards one end; keep a tenth of the interval on either side
-        middle = low + round((high - low) * min(max(share, 0.1), 0.9))
-        middle = min(max(middle, low + 1), high - 1)
-        result = encode(middle)
-        if size(result) <= target:
-            low, best = middle, result
-        else:
-            high, log_high = middle, math.log(size(result))
-    return best
+
+    value: float
+
+    at_least: ClassVar[bool]  # whether the limit is one from below
+    words: ClassVar[str]  # the value with its unit, for messages
+    highest: ClassVar[float] = math.inf
+
+    def __post_init__(self) -> None:
+        if not 0 < self.value <= self.highest or math.isinf(self.value):  # also refuses NaN
+            limit = "positive and finite" if math.isinf(self.highest) else f"above 0 and at most {self.highest:g}"
+            raise ValueError(f"the value of {type(self).__name__} must be {limit}, not {self.value}")
+
+    def __str__(self) -> str:
+        return self.words.format(self.value)
+
+    @property
+    @abstractmethod
+    def tolerance(self) -> float:
+        """How far from the limit a search may end, in the unit of ``value``."""
+
+    @abstractmethod
+    def straighten(self, value: float) -> float:
+        """Return a value on a scale on which it rises nearly in a straight line with the rate index."""
+
+    @abstractmethod
+    def typical(self, pixels: int) -> tuple[float, float]:
+        """Return the values of a typical photograph at the lowest and the highest quality, where a search starts from."""
+
+    @abstractmethod
+    def attempt(self, encoder: Encoder, rate: int) -> tuple[Encoded, float]:
+        """Return the file at a rate index, and its value."""
+
+    def met_by(self, value: float) -> bool:
+        """Return whether a file of this value keeps the limit."""
+        return value >= self.value if self.at_least else value <= self.value
 
 
-def smallest_above(
-    encode: Callable[[int], Result], measure: Callable[[Result], float], target: float, what: str
-) -> Result:
-    """The encoding with the smallest measure >= target, or one within PSNR_TOLERANCE above it.
+class Size(Target):
+    """At most this many bytes.  The whole file counts, with its metadata."""
 
-    Raises TargetError where even the highest quality is below.
+    at_least = False
+    words = "{:.0f} bytes"
+
+    @property
+    def tolerance(self) -> float:
+        return 0.01 * self.value
+
+    def straighten(self, value: float) -> float:
+        return math.log(value)
+
+    def typical(self, pixels: int) -> tuple[float, float]:
+        return 0.016 * pixels, 0.37 * pixels
+
+    def attempt(self, encoder: Encoder, rate: int) -> tuple[Encoded, float]:
+        encoded = encoder.encode(rate)
+        return encoded, len(encoded.data)
+
+
+class BitsPerPixel(Size):
+    """At most this many bits per pixel.  The whole file counts, with its metadata."""
+
+    words = "{:g} bits per pixel"
+
+    def typical(self, pixels: int) -> tuple[float, float]:
+        low, high = super().typical(pixels)
+        return low * 8 / pixels, high * 8 / pixels
+
+    def attempt(self, encoder: Encoder, rate: int) -> tuple[Encoded, float]:
+        encoded, size = super().attempt(encoder, rate)
+        return encoded, size * 8 / encoder.pixels
+
+
+class Fidelity(Target):
+    """At least this much by a metric, of the decoded picture against the given one.
+
+    Both are 8-bit RGB as it is stored.  Alpha does not count, and colour that it hides is as the encoder fills it.
     """
-    best = encode(MAX_INDEX)
-    if measure(best) < target:
-        raise TargetError(f"{what} cannot be reached: the highest quality gives {measure(best):.6g}")
-    bottom = encode(0)
-    if measure(bottom) >= target:
-        return bottom
-    low, low_value, high = 0, measure(bottom), MAX_INDEX
-    goal = target + PSNR_TOLERANCE / 2
-    while high - low > 1 and measure(best) > target + PSNR_TOLERANCE:
-        share = (goal - low_value) / (measure(best) - low_value)
-        middle = min(max(low + round((high - low) * min(max(share, 0.1), 0.9)), low + 1), high - 1)
-        result = encode(middle)
-        if measure(result) >= target:
-            high, best = middle, result
+
+    at_least = True
+    metric: ClassVar[str]  # its name in ``metrics.METRICS``
+    package: ClassVar[str | None] = None  # that measures it, of the extra ``eval``
+    near: ClassVar[float]  # the tolerance
+    ends: ClassVar[tuple[float, float]]  # the typical values
+
+    @property
+    def tolerance(self) -> float:
+        return self.near
+
+    def typical(self, pixels: int) -> tuple[float, float]:
+        return self.ends
+
+    def check_installed(self) -> None:
+        """Raise AecodecError where the package that measures is missing."""
+        if self.package is not None and importlib.util.find_spec(self.package) is None:
+            raise AecodecError(f"{self} needs the package {self.package}: pip install 'aecodec[eval]'")
+
+    def attempt(self, encoder: Encoder, rate: int) -> tuple[Encoded, float]:
+        from aecodec.metrics import METRICS
+
+        quantised = encoder.quantise(rate)
+        shown, encoded = encoder.reconstruct(quantised), encoder.write(quantised)
+        del quantised  # a metric of a large picture needs the memory
+        try:
+            return encoded, METRICS[self.metric].measure(encoder.array, shown)
+        except ValueError as error:  # the picture is too small for the metric
+            raise TargetError(f"{self} cannot be reached: {error}") from None
+
+
+class Psnr(Fidelity):
+    """At least this PSNR-RGB, in dB."""
+
+    metric = "psnr_rgb"
+    words = "a PSNR of {:g} dB"
+    near = 0.03
+    ends = (27.0, 43.5)
+
+    def straighten(self, value: float) -> float:
+        return min(value, 200.0)  # equal pictures have infinitely much
+
+
+class Ssimulacra2(Fidelity):
+    """At least this SSIMULACRA2: 90 is visually lossless, 80 very high, 70 high, 50 medium quality.
+
+    Needs the package ``ssimulacra2``, which the extra ``eval`` installs.
+    """
+
+    metric = "ssimulacra2"
+    package = "ssimulacra2"
+    words = "SSIMULACRA2 {:g}"
+    highest = 100.0
+    near = 0.25
+    ends = (10.0, 91.0)
+
+    def straighten(self, value: float) -> float:
+        return -math.log(max(self.highest - value, 0.01))
+
+
+def meet(encoder: Encoder, target: Target) -> tuple[Encoded, float]:
+    """Return the file that meets a target, and its value in the target's unit.
+
+    Of the qualities that meet it, the file has the highest where bytes are limited, else the lowest.  Raises TargetError
+    where no quality meets the target, AecodecError where the package that measures it is missing.
+    """
+    if isinstance(target, Fidelity):
+        target.check_installed()
+        if encoder.weights.arch.restores:
+            raise TargetError(f"{target} cannot be asked of a restored picture, which departs from the given one")
+    return search(target, functools.partial(target.attempt, encoder), encoder.pixels)
+
+
+def search(target: Target, attempt: Callable[[int], tuple[Result, float]], pixels: int) -> tuple[Result, float]:
+    """Return the attempt that ``meet`` promises; ``attempt`` maps a rate index to a result and its value.
+
+    Values rise with the rate index; dents do no harm.  The search follows the slope of a typical photograph until one
+    attempt meets the target and another one misses it, and then interpolates between the two.  Raises TargetError where
+    the end of the scale misses the target.
+    """
+    low, high = map(target.straighten, target.typical(pixels))
+    slope = (high - low) / MAX_INDEX
+    aim = target.straighten(target.value + (target.tolerance if target.at_least else -target.tolerance) / 2)
+    met, missed = (MAX_INDEX + 1, -1) if target.at_least else (-1, MAX_INDEX + 1)  # beyond the scale: not measured yet
+    values: dict[int, float] = {}  # on the straight scale, by rate index
+    best: tuple[Result, float] | None = None
+    rate = (aim - low) / slope
+    while abs(met - missed) > 1:
+        rate = round(min(max(rate, min(met, missed) + 1), max(met, missed) - 1))
+        result, value = attempt(rate)
+        values[rate] = target.straighten(value)
+        if target.met_by(value):
+            met, best = rate, (result, value)
+            if abs(value - target.value) <= target.tolerance:
+                break
         else:
-            low, low_value = middle, measure(result)
+            missed = rate
+        if met in values and missed in values:
+            gap = values[missed] - values[met]
+            share = (aim - values[met]) / gap if gap else 0.5
+            margin = min(MARGIN * len(values), 0.5)
+            rate = met + (missed - met) * min(max(share, margin), 1 - margin)
+        else:
+            if len(values) > 1:
+                last, before = list(values)[-1:-3:-1]
+                own = (values[last] - values[before]) / (last - before)
+                slope = min(max(own, slope / BEND), slope * BEND)  # dents can turn that of two neighbours round
+            step = max(abs(aim - values[rate]) / slope, 4.0 ** (len(values) - 1))  # even a flat curve ends soon
+            rate += math.copysign(step, (met if missed in values else missed) - rate)
+    if best is None:
+        end = "the highest quality gives" if target.at_least else "the lowest quality takes"
+        raise TargetError(f"{target} cannot be reached: {end} {value:.6g}")
     return best

@@ -156,7 +156,7 @@ def _inpaint(given: Example, weights: str) -> np.ndarray:
 
 def _bound(given: Example) -> np.ndarray:
     encoder = Encoder(Image.fromarray(given.clean), device="cpu", max_pixels=None)
-    restored = encoder.reconstruct(encoder.encode(MAX_INDEX))
+    restored = encoder.reconstruct(encoder.quantise(MAX_INDEX))
     return restored if given.missing is None else np.where(given.missing[..., None], restored, given.clean)
 
 
@@ -302,8 +302,8 @@ def file_curve(picture: np.ndarray, clean: np.ndarray, weights: str | None = Non
     """Files of a picture (H, W, 3) at FILE_QUALITIES, by ``encode`` or, with restoring weights, ``encode --restore``."""
     opened = DEFAULT if weights is None else restoring(weights, None, "denoise")
     encoder = Encoder(Image.fromarray(picture), weights=opened, device="cpu", max_pixels=None)
-    files = [encoder.encode(index_of_quality(quality)) for quality in FILE_QUALITIES]
-    return [(len(file.data), psnr(clean, encoder.reconstruct(file))) for file in files]
+    files = (encoder.quantise(index_of_quality(quality)) for quality in FILE_QUALITIES)
+    return [(len(encoder.write(file).data), psnr(clean, encoder.reconstruct(file))) for file in files]
 
 
 def bytes_at_equal_psnr(plain: Curve, other: Curve, below: float = 0.0) -> float | None:

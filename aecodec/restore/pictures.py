@@ -7,7 +7,6 @@ from typing import Literal, get_args
 import numpy as np
 from PIL import Image
 
-from aecodec.codec import pipeline
 from aecodec.codec.pipeline import Encoder
 from aecodec.container import metadata
 from aecodec.container.bitstream import EXIF, MAX_PIXELS
@@ -41,8 +40,7 @@ def denoise(
     encoder = Encoder(
         image, weights=opened, hint=hint.of_sigma(sigma), device=device, max_pixels=max_pixels, frame=frame
     )
-    data = encoder.encode(MAX_INDEX).data
-    return pipeline.decode(data, weights=str(opened.folder), device=device, max_pixels=None)
+    return encoder.show(encoder.quantise(MAX_INDEX))
 
 
 def inpaint(
@@ -71,7 +69,7 @@ def inpaint(
         if opened is not None:
             filled = samples.from_array(array, colour.mode)
             encoder = Encoder(filled, weights=opened, hint=hint.of_mask(missing), device=device, max_pixels=None)
-            restored = encoder.reconstruct(encoder.encode(MAX_INDEX))
+            restored = encoder.reconstruct(encoder.quantise(MAX_INDEX))
             array = np.where(missing[..., None], restored, array)  # what is known stays as it was, bit for bit
     result = samples.from_array(array, colour.mode)
     if alpha is not None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 
+import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 import aecodec
+from aecodec.metrics import ssimulacra2
 
 
 @pytest.fixture
@@ -154,6 +157,11 @@ def test_json(cli, pictures, tmp_path):
     }  # fmt: skip
     report = json.loads(cli("encode", "--json", "--psnr", "25", "a.png", "p.aec").stdout)
     assert report["psnr"] >= 25
+    report = json.loads(cli("encode", "--json", "--ssimulacra2", "60", "a.png", "s.aec").stdout)
+    with Image.open("a.png") as picture:
+        shown = aecodec.decode((tmp_path / "s.aec").read_bytes())
+        assert report["ssimulacra2"] == round(ssimulacra2(np.asarray(picture), np.asarray(shown)), 4) >= 60
+    assert "psnr" not in report
 
 
 def test_many_files(cli, pictures, tmp_path):
@@ -194,6 +202,15 @@ def test_unreachable_targets_write_nothing(fails, pictures, tmp_path):
     """A file that misses its target is not what was asked for."""
     assert "cannot be reached" in fails(1, "encode", "--size", "30", "a.png", "a.aec")
     assert "cannot be reached" in fails(1, "encode", "--psnr", "90", "a.png", "a.aec")
+    assert "SSIMULACRA2 99.5 cannot be reached" in fails(1, "encode", "--ssimulacra2", "99.5", "a.png", "a.aec")
+    assert names(tmp_path) == ["a.png", "b.png"]
+
+
+def test_a_missing_package_is_told_once(fails, pictures, tmp_path, monkeypatch):
+    """A folder of a thousand pictures gives one line that says what to install, before any work."""
+    monkeypatch.setitem(sys.modules, "ssimulacra2", None)
+    line = fails(1, "encode", "--ssimulacra2", "80", "--output-dir", "out", "a.png", "b.png")
+    assert "pip install 'aecodec[eval]'" in line
     assert names(tmp_path) == ["a.png", "b.png"]
 
 
@@ -202,11 +219,16 @@ def test_unreachable_targets_write_nothing(fails, pictures, tmp_path):
     [
         "-q 50 --size 2k",
         "--bpp 1 --psnr 40",
+        "--psnr 40 --ssimulacra2 80",
+        "--ssimulacra2 80 -q 60",
         "-q -1",
         "-q nan",
         "--bpp 0",
         "--bpp nan",
         "--psnr nan",
+        "--ssimulacra2 0",
+        "--ssimulacra2 101",
+        "--ssimulacra2 nan",
         "--size nan",
         "--size 2q",
         "--size 0",

@@ -203,6 +203,7 @@ def test_restoring_weights_are_shown(cli, restorers):
         "inpaint - - out.png",
         "inpaint --method guess hurt.png mask.png out.png",
         "encode --restore denoise --psnr 30 noisy.png out.aec",
+        "encode --restore denoise --ssimulacra2 70 noisy.png out.aec",
     ],
 )
 def test_usage_errors(cli, pictures, args):

@@ -15,8 +15,9 @@ from aecodec.codec import pipeline
 from aecodec.codec.pipeline import Encoder, decode
 from aecodec.container import bitstream
 from aecodec.container.bitstream import Header, Stream
+from aecodec.entropy import latents
 from aecodec.errors import BitstreamError, LimitError, PictureError, WeightsError
-from aecodec.metrics import psnr
+from aecodec.metrics import psnr, ssimulacra2
 from aecodec.quality import index_of_quality
 
 ICC = bytes(16) + b"RGB " + bytes(108)
@@ -29,11 +30,27 @@ XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
 def test_round_trip(photo, size, mode, quality):
     """Writer and reader must agree on every pixel: rate control and the report show what the writer reconstructs."""
     encoder = Encoder(photo(*size, mode))
-    encoded = encoder.encode(index_of_quality(quality))
-    image = decode(encoded.data)
+    quantised = encoder.quantise(index_of_quality(quality))
+    image = decode(encoder.write(quantised).data)
     assert (image.size, image.mode) == (size, mode)
     shown = np.asarray(image) if mode == "RGB" else np.repeat(np.asarray(image)[..., None], 3, -1)
-    assert np.array_equal(shown, encoder.reconstruct(encoded))
+    assert np.array_equal(shown, encoder.reconstruct(quantised))
+
+
+@pytest.mark.parametrize("tile", [0, 256])
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_what_was_quantised_is_what_the_file_holds(photo, small_blocks, mode, tile):
+    """Targets and denoising show latents that no file has held: one that differs is a wrong picture or a missed target."""
+    picture = photo(600, 300).convert(mode)
+    picture.putalpha(photo(600, 300, "L", 1))
+    picture.info["icc_profile"] = ICC
+    encoder = Encoder(picture)
+    rate = index_of_quality(40)
+    quantised = encoder.quantise(rate, tile)
+    assert encoder.write(quantised) == encoder.encode(rate, tile)
+    decoded, shown = decode(encoder.encode(rate, tile).data), encoder.show(quantised)
+    assert (decoded.mode, decoded.info) == (shown.mode, shown.info) == (mode, picture.info)
+    assert np.array_equal(np.asarray(decoded), np.asarray(shown))
 
 
 @pytest.fixture
@@ -59,11 +76,12 @@ def test_tiles_are_decoded_to_the_whole_picture(photo):
     encoder = Encoder(picture)
     rate = index_of_quality(40)
     tiled, plain = encoder.encode(rate, 256), encoder.encode(rate, 0)
+    _, coded = encoder._code(rate, 256, lambda coded: coded)
+    estimate = sum(latents.estimate_bits(encoder.weights.entropy_model, tile) for tile in coded)
     assert bitstream.read(tiled.data).header.tiles == 6
     assert len(tiled.data) == pytest.approx(len(plain.data), rel=0.1)
-    assert len(tiled.data) == pytest.approx(tiled.estimate / 8, rel=0.01, abs=150)
+    assert len(tiled.data) == pytest.approx(estimate / 8, rel=0.01, abs=150)
     error = np.square(np.subtract(picture, decode(tiled.data), dtype=float)).mean(-1)
-    assert np.array_equal(encoder.reconstruct(tiled), decode(tiled.data))
     near = np.zeros(error.shape, bool)
     for edge in (256, 512):
         near[:, edge - 8 : edge + 8] = True
@@ -192,7 +210,7 @@ def test_weights_of_a_folder_read_what_they_wrote(photo, tiny):
     encoder = Encoder(photo(), weights=str(folder))
     data = encoder.encode(1000).data
     image = aecodec.decode(data, weights=str(folder))
-    assert np.array_equal(np.asarray(image), encoder.reconstruct(encoder.encode(1000)))
+    assert np.array_equal(np.asarray(image), encoder.reconstruct(encoder.quantise(1000)))
     with pytest.raises(WeightsError, match=encoder.weights.id):
         aecodec.decode(data)
     with pytest.raises(WeightsError):
@@ -309,13 +327,30 @@ def test_interface(photo):
         aecodec.encode(picture, weights="no-such")
 
 
+def test_targets(photo):
+    """The library gives what the command gives: a size, a bit rate or a fidelity in place of a quality."""
+    picture = photo()
+    original = np.asarray(picture)
+    shown = lambda target: np.asarray(aecodec.decode(aecodec.encode(picture, target=target)))  # noqa: E731
+    assert 0.98 * 1500 <= len(aecodec.encode(picture, target=aecodec.Size(1500))) <= 1500
+    assert 0.98 * 2 <= len(aecodec.encode(picture, target=aecodec.BitsPerPixel(2))) * 8 / 96 / 64 <= 2
+    assert 32 <= psnr(original, shown(aecodec.Psnr(32))) <= 32.5
+    assert 70 <= ssimulacra2(original, shown(aecodec.Ssimulacra2(70))) <= 75
+    with pytest.raises(aecodec.TargetError, match="90 dB cannot be reached"):
+        aecodec.encode(picture, target=aecodec.Psnr(90))
+    with pytest.raises(ValueError, match="not both"):
+        aecodec.encode(picture, 60, target=aecodec.Psnr(32))
+    with pytest.raises(TypeError, match="target"):
+        aecodec.encode(picture, target=1500)
+
+
 def test_quality_rises_smoothly_between_the_knots(encoder):
     """A quality between two that were trained must not be worse than both: users ask for any number."""
     psnrs, sizes = [], []
     for quality in range(0, 101, 4):
-        encoded = encoder.encode(index_of_quality(quality))
-        error = encoder.reconstruct(encoded).astype(float) - encoder.array
+        quantised = encoder.quantise(index_of_quality(quality))
+        error = encoder.reconstruct(quantised).astype(float) - encoder.array
         psnrs.append(10 * np.log10(255**2 / np.square(error).mean()))
-        sizes.append(len(encoded.data))
+        sizes.append(len(encoder.write(quantised).data))
     assert (np.diff(psnrs) > -0.02).all(), psnrs
     assert (np.diff(sizes) >= 0).all(), sizes
