@@ -87,9 +87,9 @@ def decode(
     where the data is damaged, LimitError over ``max_pixels`` (None: no limit), PictureError for a crop that is not inside,
     WeightsError where the weights that the file names are not there.
     """
-    from aecodec.codec import pipeline
+    from aecodec.codec import decoder
 
-    return pipeline.decode(data, weights=weights, device=device, crop=crop, max_pixels=max_pixels)
+    return decoder.decode(data, weights=weights, device=device, crop=crop, max_pixels=max_pixels)
 
 
 def denoise(

@@ -56,10 +56,10 @@ class AecImageFile(ImageFile.ImageFile):
 
     def load(self):
         if self.fp is not None and not self._loaded:
-            from aecodec.codec import pipeline  # here, because opening a picture must stay cheap
+            from aecodec.codec import decoder  # here, because opening a picture must stay cheap
 
             with _os_errors():
-                self.im = pipeline.decode(self._read_all(), max_pixels=None).im
+                self.im = decoder.decode(self._read_all(), max_pixels=None).im
             self._loaded = True
             if self._exclusive_fp:
                 self.fp.close()

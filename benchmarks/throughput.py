@@ -24,7 +24,8 @@ def measure(path: Path, device: str, threads: int, rounds: int) -> dict[str, flo
     """Megapixels a second by column, medians over the rounds."""
     from PIL import Image
 
-    from aecodec.codec.pipeline import Encoder, decode
+    from aecodec.codec.decoder import decode
+    from aecodec.codec.encoder import Encoder
     from aecodec.quality import index_of_quality
 
     image, rate = Image.open(path).convert("RGB"), index_of_quality(QUALITY)

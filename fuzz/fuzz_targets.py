@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 import aecodec
-from aecodec.codec import pipeline
+from aecodec.codec.decoder import decode_latents
+from aecodec.codec.encoder import Encoder
 from aecodec.container import bitstream
 from aecodec.container import alpha as alpha_coder
 from aecodec.container import metadata as metadata_of
@@ -77,7 +78,7 @@ def payload(data: bytes) -> None:
     header = Header(side, other, "RGB", load().id, (fields >> 14) % (MAX_INDEX + 1), tile)
     half = len(data[4:]) // 8 * 4
     try:
-        latents = pipeline.decode_latents(Stream(header, [data[4 : 4 + half], data[4 + half :]] if tile else [data[4:]]))
+        latents = decode_latents(Stream(header, [data[4 : 4 + half], data[4 + half :]] if tile else [data[4:]]))
     except AecodecError:
         return
     assert latents.dtype == np.int32
@@ -110,7 +111,7 @@ def metadata(data: bytes) -> None:
 def picture(data: bytes) -> None:
     """Any bytes as a picture to encode."""
     try:
-        pipeline.Encoder(formats.open_picture(data, MAX_PIXELS), max_pixels=MAX_PIXELS)
+        Encoder(formats.open_picture(data, MAX_PIXELS), max_pixels=MAX_PIXELS)
     except AecodecError:
         pass
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from aecodec.cli.main import main
-from aecodec.codec.pipeline import Encoder
+from aecodec.codec.encoder import Encoder
 from aecodec.quality import index_of_quality
 
 os.environ["AECODEC_CACHE"] = ""  # tests leave nothing in the user's folders

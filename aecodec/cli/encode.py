@@ -104,7 +104,7 @@ def _work(
         return batch.SKIPPED
     files.check_output(job, force or update)
     data = files.read_input(job.input, max_pixels)
-    from aecodec.codec.pipeline import Encoder
+    from aecodec.codec.encoder import Encoder
     from aecodec.images import formats
 
     image = formats.open_picture(data, max_pixels)

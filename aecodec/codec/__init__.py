@@ -25,7 +25,7 @@ def encode(
 ) -> bytes:
     """See ``aecodec.encode``."""
     from aecodec.codec import rate_control
-    from aecodec.codec.pipeline import Encoder
+    from aecodec.codec.encoder import Encoder
     from aecodec.quality import DEFAULT_QUALITY, index_of_quality
     from aecodec.weights.store import restoring
 

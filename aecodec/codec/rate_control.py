@@ -20,7 +20,7 @@ from aecodec.errors import AecodecError, TargetError
 from aecodec.quality import MAX_INDEX
 
 if TYPE_CHECKING:
-    from aecodec.codec.pipeline import Encoded, Encoder
+    from aecodec.codec.encoder import Encoded, Encoder
 
 Result = TypeVar("Result")
 MARGIN = 0.03  # share of a bracket, for each attempt, that the next one keeps from its ends: interpolation alone can creep

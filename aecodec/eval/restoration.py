@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
-from aecodec.codec.pipeline import Encoder
+from aecodec.codec.encoder import Encoder
 from aecodec.errors import AecodecError, WeightsError
 from aecodec.eval.measure import Failure, Picture, open_pool, read_picture
 from aecodec.metrics import mse, psnr, ssim

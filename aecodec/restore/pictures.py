@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 from PIL import Image
 
-from aecodec.codec.pipeline import Encoder
+from aecodec.codec.encoder import Encoder
 from aecodec.container import metadata
 from aecodec.container.bitstream import EXIF, MAX_PIXELS
 from aecodec.errors import PictureError

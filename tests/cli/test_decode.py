@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import aecodec
-from aecodec.codec.pipeline import Encoder
+from aecodec.codec.encoder import Encoder
 from aecodec.container import bitstream
 from aecodec.container.bitstream import Header, Stream
 

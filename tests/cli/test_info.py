@@ -7,7 +7,7 @@ import json
 import pytest
 
 from aecodec import weights
-from aecodec.codec.pipeline import Encoder
+from aecodec.codec.encoder import Encoder
 from aecodec.quality import index_of_quality
 
 

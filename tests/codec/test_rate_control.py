@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aecodec.codec.pipeline import Encoder, decode
+from aecodec.codec.decoder import decode
+from aecodec.codec.encoder import Encoder
 from aecodec.codec.rate_control import BitsPerPixel, Psnr, Size, Ssimulacra2, meet, search
 from aecodec.entropy import latents
 from aecodec.errors import AecodecError, TargetError

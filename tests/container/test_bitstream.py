@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aecodec.codec.pipeline import Encoder
+from aecodec.codec.encoder import Encoder
 from aecodec.container import bitstream
 from aecodec.container.bitstream import MAX_SIDE, MODES, Header, Stream
 from aecodec.errors import BitstreamError, LimitError
