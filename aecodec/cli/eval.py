@@ -151,19 +151,23 @@ def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anch
 def _restoration(inputs, folder: Path, recursive: bool, weights: str | None, task: str, processes: int) -> bool:
     """Measures ways to restore and writes the report.  True where something could not be measured."""
     use_threads(1)
-    from aecodec.eval import measure, restoration, results
+    from aecodec.eval import measure, results
+    from aecodec.eval.restoration.measure import measure_all
+    from aecodec.eval.restoration.methods import CASES, PACKAGES, open_methods
+    from aecodec.eval.restoration.report import render
+    from aecodec.eval.restoration.results import as_csv, headlines, summarise
 
     if importlib.util.find_spec("scipy") is None:
         raise AecodecError("eval --task needs scipy: pip install 'aecodec[eval,restore]'")
     paths = measure.find_pictures(inputs, recursive)
-    methods, absent = restoration.open_methods(task, weights)
+    methods, absent = open_methods(task, weights)
     _make(folder)
     for name, reason in absent.items():
         files.complain(name, f"left out: {reason}")
     pictures, unread = measure.open_pictures(paths)
     failures, measured = list(unread), []
-    with _progress("measuring", len(pictures) * len(restoration.CASES[task])) as step:
-        for each in restoration.measure_all(pictures, task, methods, processes):
+    with _progress("measuring", len(pictures) * len(CASES[task])) as step:
+        for each in measure_all(pictures, task, methods, processes):
             measured.append(each)
             failures += each.failures
             step()
@@ -171,11 +175,11 @@ def _restoration(inputs, folder: Path, recursive: bool, weights: str | None, tas
         files.complain(failure.picture, failure)
     if not any(each.values for each in measured):
         raise AecodecError("nothing could be measured")
-    summary = restoration.summarise(task, methods, measured, absent, unread)
+    summary = summarise(task, methods, measured, absent, unread)
     command = shlex.join(["aecodec", *sys.argv[1:]])
-    summary["environment"] = results.environment(command, processes, restoration.PACKAGES)
-    _write(folder, summary, restoration.as_csv(summary), restoration.render(summary, measured))
-    click.echo("\n".join([*restoration.headlines(summary), str(folder / "report.html")]))
+    summary["environment"] = results.environment(command, processes, PACKAGES)
+    _write(folder, summary, as_csv(summary), render(summary, measured))
+    click.echo("\n".join([*headlines(summary), str(folder / "report.html")]))
     return bool(failures)
 
 

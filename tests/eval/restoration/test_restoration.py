@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from aecodec import weights
-from aecodec.eval.restoration import CASES, FILE_QUALITIES, bytes_at_equal_psnr, example, open_methods, values_of
+from aecodec.eval.restoration.measure import FILE_QUALITIES, values_of
+from aecodec.eval.restoration.methods import CASES, example, open_methods
+from aecodec.eval.restoration.results import bytes_at_equal_psnr
 from aecodec.metrics import psnr
 
 
