@@ -60,8 +60,8 @@ def encode(
     ``restore`` are weights, such as "denoise", that take noise out on the way.  ICC, EXIF and XMP that Pillow found in the
     picture are kept, and alpha without loss; a UserWarning says what is not.
 
-    Raises PictureError, WeightsError, TargetError where no quality meets the target, AecodecError where the package that
-    measures it is not installed, ValueError for a quality out of range or for both a quality and a target.
+    Raises PictureError, WeightsError, TargetError where no quality meets the target, MissingPackageError where the
+    package that measures it is not installed, ValueError for a quality out of range or for both a quality and a target.
     """
     from aecodec import codec
 

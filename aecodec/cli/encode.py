@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from aecodec.cli import batch, files, options
+from aecodec.cli.advice import explain
 from aecodec.codec import rate_control
 from aecodec.errors import AecodecError
 from aecodec.quality import DEFAULT_QUALITY, index_of_quality, quality_of_index
@@ -91,7 +92,7 @@ def _need_package(target: rate_control.Fidelity) -> None:
     try:
         target.check_installed()
     except AecodecError as error:
-        click.echo(f"aecodec: {error}", err=True)
+        click.echo(f"aecodec: {explain(error)}", err=True)
         sys.exit(files.FAILED)
 
 

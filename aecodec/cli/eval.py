@@ -12,8 +12,9 @@ from pathlib import Path
 import click
 
 from aecodec.cli import files
+from aecodec.cli.advice import explain
 from aecodec.cli.batch import terminated_as_exit
-from aecodec.errors import AecodecError
+from aecodec.errors import AecodecError, MissingPackageError
 from aecodec.threads import use_threads
 
 JOURNAL = "measurements.jsonl"
@@ -73,7 +74,7 @@ def eval(inputs, folder, recursive, codecs, weights, qualities, metrics, anchor,
                 references, processes,
             )  # fmt: skip
     except AecodecError as error:
-        click.echo(f"aecodec: {error}", err=True)
+        click.echo(f"aecodec: {explain(error)}", err=True)
         sys.exit(files.FAILED)
     except KeyboardInterrupt:
         kept = "nothing was written" if task else "what was measured is kept, and the same command goes on from there"
@@ -158,7 +159,7 @@ def _restoration(inputs, folder: Path, recursive: bool, weights: str | None, tas
     from aecodec.eval.restoration.results import as_csv, headlines, summarise
 
     if importlib.util.find_spec("scipy") is None:
-        raise AecodecError("eval --task needs scipy: pip install 'aecodec[eval,restore]'")
+        raise MissingPackageError("eval --task", "scipy", "'aecodec[eval,restore]'")
     paths = measure.find_pictures(inputs, recursive)
     methods, absent = open_methods(task, weights)
     _make(folder)
@@ -197,10 +198,10 @@ def _write(folder: Path, summary: dict, table: str, page: str) -> None:
 
 
 def _need_packages() -> None:
-    """Raises AecodecError where the extra is not installed: better known now than after hours of measuring."""
+    """Raises MissingPackageError where the extra is not installed: better known now than after hours of measuring."""
     for package in ("bjontegaard", "scipy", "ssimulacra2"):
         if importlib.util.find_spec(package) is None:
-            raise AecodecError(f"eval needs {package}: pip install 'aecodec[eval]'")
+            raise MissingPackageError("eval", package, "'aecodec[eval]'")
 
 
 @contextlib.contextmanager

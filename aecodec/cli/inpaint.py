@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from aecodec.cli import batch, files, options
+from aecodec.cli.advice import explain
 from aecodec.errors import AecodecError, LimitError
 
 
@@ -91,6 +92,6 @@ def _open_mask(path: str, max_pixels: int):
     try:
         return formats.open_picture(files.read_input(path, max_pixels), max_pixels)
     except LimitError as error:
-        raise LimitError(f"the mask {path}: {error}") from None
+        raise LimitError(f"the mask {path}: {error}", error.limit) from None
     except AecodecError as error:
-        raise AecodecError(f"the mask {path}: {error}") from None
+        raise AecodecError(f"the mask {path}: {explain(error)}") from None

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import click
 
-from aecodec.errors import AecodecError
+from aecodec.cli.advice import explain
+from aecodec.errors import AecodecError, MissingPackageError
 
 
 @click.command()
@@ -45,7 +46,7 @@ def train(config, folder, data, init, minutes, steps, device):
         settings = keys.read(Path(config), **overrides) if config else keys.make(_with_init(overrides, Path(folder)))
         _train(settings, Path(folder))
     except AecodecError as error:
-        click.echo(f"aecodec: {error}", err=True)
+        click.echo(f"aecodec: {explain(error)}", err=True)
         sys.exit(1)
     except OSError as error:
         click.echo(f"aecodec: {error.filename or folder}: {(error.strerror or str(error)).lower()}", err=True)
@@ -66,10 +67,10 @@ def _with_init(content: dict, folder: Path) -> dict:
 
 
 def _need_packages() -> None:
-    """Raises AecodecError where the extra is not installed; what writes the card is better missed now than after hours."""
+    """Raise MissingPackageError where the extra is not installed; what writes the card is better missed now."""
     for package in ("torch", "tomli_w"):
         if importlib.util.find_spec(package) is None:
-            raise AecodecError(f"training needs {package}: pip install 'aecodec[train]'")
+            raise MissingPackageError("training", package, "'aecodec[train]'")
 
 
 def _train(settings, folder: Path) -> None:

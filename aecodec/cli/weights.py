@@ -8,6 +8,7 @@ import sys
 import click
 
 from aecodec.cli import options
+from aecodec.cli.advice import explain
 from aecodec.errors import AecodecError
 
 
@@ -51,7 +52,7 @@ def show(name):
         opened = store.load_any(name)
         click.echo((opened.folder / store.CARD).read_text("utf-8").rstrip())
     except AecodecError as error:
-        click.echo(f"aecodec: {error}", err=True)
+        click.echo(f"aecodec: {explain(error)}", err=True)
         sys.exit(1)
     costs = opened.card.get("kmac_per_pixel")
     if costs and store.is_restoring(opened.card):
@@ -92,5 +93,5 @@ def verify(name):
         stated = "as the card states" if "known_answer" in opened.card else "the card states none"
         click.echo(f"known answer {known_answer(opened.entropy_model)}: {stated}")
     except AecodecError as error:
-        click.echo(f"aecodec: {error}", err=True)
+        click.echo(f"aecodec: {explain(error)}", err=True)
         sys.exit(1)

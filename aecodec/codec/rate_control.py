@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from aecodec.errors import AecodecError, TargetError
+from aecodec.errors import MissingPackageError, TargetError
 from aecodec.quality import MAX_INDEX
 
 if TYPE_CHECKING:
@@ -126,9 +126,9 @@ class Fidelity(Target):
         return self.ends
 
     def check_installed(self) -> None:
-        """Raise AecodecError where the package that measures is missing."""
+        """Raise MissingPackageError where the package that measures is missing."""
         if self.package is not None and importlib.util.find_spec(self.package) is None:
-            raise AecodecError(f"{self} needs the package {self.package}: pip install 'aecodec[eval]'")
+            raise MissingPackageError(str(self), self.package, "'aecodec[eval]'")
 
     def attempt(self, encoder: Encoder, rate: int) -> tuple[Encoded, float]:
         from aecodec.metrics import METRICS
@@ -175,7 +175,7 @@ def meet(encoder: Encoder, target: Target) -> tuple[Encoded, float]:
     """Return the file that meets a target, and its value in the target's unit.
 
     Of the qualities that meet it, the file has the highest where bytes are limited, else the lowest.  Raises TargetError
-    where no quality meets the target, AecodecError where the package that measures it is missing.
+    where no quality meets the target, MissingPackageError where the package that measures it is missing.
     """
     if isinstance(target, Fidelity):
         target.check_installed()

@@ -152,7 +152,7 @@ def _read_header(reader: _Reader, max_pixels: int | None) -> Header:
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE and rate <= MAX_INDEX):
         raise BitstreamError("the file's header holds impossible values")
     if max_pixels is not None and width * height > max_pixels:
-        raise LimitError(f"{width} x {height} is over the limit of {max_pixels} pixels; --max-pixels raises it")
+        raise LimitError(f"{width} x {height} is over the limit of {max_pixels} pixels", max_pixels)
     return Header(width, height, MODES[mode], weights, rate, _tile_side(tile_code))
 
 
@@ -185,7 +185,7 @@ def _chunks(reader: _Reader, end: bytes | None = None) -> Iterator[tuple[bytes, 
 
 
 def read(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Stream:
-    """Header and chunks, all checksums verified.  Raises BitstreamError (LimitError) as ``read_header`` does."""
+    """Header and chunks, all checksums verified.  Raises BitstreamError and LimitError as ``read_header`` does."""
     reader = _Reader(data)
     header = _read_header(reader, max_pixels)
     chunks: dict[bytes, bytes] = {}

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from aecodec.container import metadata
-from aecodec.errors import AecodecError, PictureError
+from aecodec.errors import AecodecError, FramesError, MissingPackageError, PictureError
 from aecodec.images import jxl
 from aecodec.images.samples import check_size
 
@@ -42,7 +42,7 @@ _SEGMENT = {"exif": 65533, "xmp": 65504}  # bytes that fit in a JPEG's one segme
 def open_picture(data: bytes, max_pixels: int | None) -> Image.Image:
     """A Pillow image whose size is within the limit; nothing is decoded yet where the format's plugin allows it.
 
-    Raises LimitError, and PictureError where this is no picture or its plugin is missing.
+    Raises LimitError, PictureError where this is no picture, MissingPackageError where its plugin is not installed.
     """
     Image.MAX_IMAGE_PIXELS = None  # the limit is max_pixels, checked next
     with _damage():
@@ -66,7 +66,8 @@ def open_picture(data: bytes, max_pixels: int | None) -> Image.Image:
 def load(image: Image.Image, frame: int | None, max_pixels: int | None) -> int:
     """Decodes an opened picture, or one ``frame`` of it, in place; returns the bits that a sample has in its file.
 
-    Raises PictureError where there are several frames and none is chosen, or where the file is damaged; LimitError.
+    Raises FramesError where there are several frames and none is chosen, PictureError where the file is damaged,
+    LimitError.
     """
     with _damage():
         count = 1 if image.format == "PSD" else getattr(image, "n_frames", 1)  # a PSD comes with its layers merged
@@ -80,7 +81,7 @@ def load(image: Image.Image, frame: int | None, max_pixels: int | None) -> int:
             warnings.warn(f"not kept: {count - 1} more in the file (previews, other views or a gain map)", stacklevel=3)
         elif count > 1:
             problem = f"the file has {count} pages" if what == "pages" else f"the picture is animated ({count} frames)"
-            raise PictureError(f"{problem}; --frame N takes one of them, counted from 0")
+            raise FramesError(problem)
         check_size(*image.size, max_pixels)
         bits = _bits(image)
         if image.format == "JXL":
@@ -223,7 +224,8 @@ def _damage() -> Iterator[None]:
 
 
 def _find_plugin(data: bytes) -> None:
-    """Imports the plugin of a format that Pillow may not know by itself.  Raises PictureError with a hint if missing."""
+    """Imports the plugin of a format that Pillow may not know by itself.  Raises MissingPackageError
+    where it is not installed."""
     kind = _recognise(data)
     if kind is None:
         return
@@ -233,7 +235,7 @@ def _find_plugin(data: bytes) -> None:
     try:
         plugin = importlib.import_module(module)
     except ImportError:
-        raise PictureError(f"this is {kind}, which Pillow reads with a plugin: pip install {package}") from None
+        raise MissingPackageError(f"this is {kind}, for which Pillow", package) from None
     if kind == "HEIC":  # the others register themselves
         plugin.register_heif_opener()
 

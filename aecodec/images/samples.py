@@ -134,6 +134,6 @@ def window(array: np.ndarray, box: Box) -> np.ndarray:
 def check_size(width: int, height: int, max_pixels: int | None) -> None:
     """Raises LimitError, or PictureError where the format has no room for a side."""
     if max_pixels is not None and width * height > max_pixels:
-        raise LimitError(f"{width} x {height} is over the limit of {max_pixels} pixels; --max-pixels raises it")
+        raise LimitError(f"{width} x {height} is over the limit of {max_pixels} pixels", max_pixels)
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
         raise PictureError(f"a picture of {width} x {height} cannot be stored")

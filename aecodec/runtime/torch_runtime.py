@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from aecodec.entropy.integer import MEAN_FRAC
-from aecodec.errors import AecodecError
+from aecodec.errors import DeviceError
 from aecodec.images import edge_filter
 from aecodec.networks.export import load_float_model
 from aecodec.quality import STEPS
@@ -28,7 +28,7 @@ class TorchTransforms:
     def __init__(self, weights: Weights, device: str, *, bfloat16: bool | None = None) -> None:
         """``bfloat16``: the networks' precision, beside a linear path in float32; None: on a GPU that computes with it."""
         if device == "cuda" and not torch.cuda.is_available():
-            raise AecodecError("no CUDA device is available to torch; use --device cpu")
+            raise DeviceError("no CUDA device is available to torch")
         self.device = device
         # TF32 would round to 10 bits; the linear path and the hyper-latents ask for float32's accuracy
         torch.backends.cudnn.allow_tf32 = False

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from aecodec.entropy.architecture import Architecture
-from aecodec.errors import AecodecError
+from aecodec.errors import TrainingError
 from aecodec.networks.export import import_tensors
 from aecodec.training.settings import Settings
 from aecodec.weights.store import load, neutral
@@ -29,7 +29,7 @@ def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
 def checkpoint_of(source: str) -> dict[str, Any] | None:
     """Return the state in a checkpoint file, or in that of a run's folder; None where ``source`` is neither.
 
-    Raises AecodecError where it cannot be read, or is of something else.
+    Raises TrainingError where it cannot be read, or is of something else.
     """
     path = Path(source)
     if path.is_dir() and (path / CHECKPOINT).is_file():
@@ -39,20 +39,20 @@ def checkpoint_of(source: str) -> dict[str, Any] | None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise AecodecError(f"cannot read the checkpoint {path}: {str(error).splitlines()[0]}") from None
+        raise TrainingError(f"cannot read the checkpoint {path}: {str(error).splitlines()[0]}") from None
     if not isinstance(state, dict) or not {"average", "architecture"} <= state.keys():
-        raise AecodecError(f"{path} is no checkpoint of aecodec train")
+        raise TrainingError(f"{path} is no checkpoint of aecodec train")
     return state
 
 
 def check_same_run(state: dict[str, Any], settings: Settings, folder: Path) -> None:
-    """Raise AecodecError where a checkpoint is not of the run that the settings describe."""
+    """Raise TrainingError where a checkpoint is not of the run that the settings describe."""
     if state.get("task", "compress") != settings.task:
-        raise AecodecError(f"{folder} holds a run of the task {state.get('task')}; choose another folder")
+        raise TrainingError(f"{folder} holds a run of the task {state.get('task')}; choose another folder")
     if Architecture(**state["architecture"]) != settings.architecture:
-        raise AecodecError(f"{folder} holds a run of another architecture; choose another folder")
+        raise TrainingError(f"{folder} holds a run of another architecture; choose another folder")
     if state["kind"] != settings.optimiser:
-        raise AecodecError(f"{folder} holds a run with the optimiser {state['kind']}; choose another folder")
+        raise TrainingError(f"{folder} holds a run with the optimiser {state['kind']}; choose another folder")
 
 
 def initial_state(source: str) -> tuple[Architecture, dict[str, Tensor]]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aecodec.errors import AecodecError
+from aecodec.errors import TrainingError
 from aecodec.networks.export import save_weights
 from aecodec.networks.model import Model
 from aecodec.networks.precision import autocast
@@ -33,11 +33,11 @@ class Compression:
     of_crops = True
 
     def __init__(self, settings: Settings) -> None:
-        """Raises AecodecError where the distortion cannot be taken of so small crops."""
+        """Raises TrainingError where the distortion cannot be taken of so small crops."""
         self.settings = settings
         self.distortion = Mix(settings.distortion)
         if settings.crop < self.distortion.side:
-            raise AecodecError(f"this distortion needs crops of {self.distortion.side} pixels or more each way")
+            raise TrainingError(f"this distortion needs crops of {self.distortion.side} pixels or more each way")
 
     def model(self, pictures: data.Pictures, rng: np.random.Generator) -> Model:
         init, architecture = self.settings.init, self.settings.architecture

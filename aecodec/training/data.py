@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aecodec.errors import AecodecError
+from aecodec.errors import AecodecError, TrainingError
 from aecodec.images import formats, samples
 
 EXTENSIONS = frozenset(".bmp .jpeg .jpg .png .ppm .tif .tiff .webp".split())
@@ -29,14 +29,14 @@ class Pictures:
 
 
 def find(folders: Sequence[str]) -> list[Path]:
-    """Picture files below folders, sorted.  Raises AecodecError where a folder is missing or none holds a picture."""
+    """Picture files below folders, sorted.  Raises TrainingError where a folder is missing or none holds a picture."""
     files: list[Path] = []
     for folder in folders:
         if not Path(folder).is_dir():
-            raise AecodecError(f"there is no folder {folder}")
+            raise TrainingError(f"there is no folder {folder}")
         files += sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in EXTENSIONS)
     if not files:
-        raise AecodecError(f"no pictures in {', '.join(folders)}")
+        raise TrainingError(f"no pictures in {', '.join(folders)}")
     return files
 
 
@@ -49,7 +49,7 @@ def load(files: Sequence[Path], complain: Callable[[str], None]) -> Pictures:
     """Decodes files to what the encoder would see of them, as RGB.  One that cannot be decoded is named through
     ``complain`` and left out.
 
-    Raises AecodecError where none is left.
+    Raises TrainingError where none is left.
     """
     pictures = Pictures([], [])
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as workers:
@@ -61,7 +61,7 @@ def load(files: Sequence[Path], complain: Callable[[str], None]) -> Pictures:
             pictures.arrays.append(found)
             pictures.names.append(path.name)
     if not pictures.arrays:
-        raise AecodecError("none of the pictures can be read")
+        raise TrainingError("none of the pictures can be read")
     return pictures
 
 

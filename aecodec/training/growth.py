@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from aecodec.entropy.architecture import LATENT_STRIDE, Architecture
 from aecodec.entropy.gaussian import SCALE_MIN
 from aecodec.entropy.partition import STEPS, group_of
-from aecodec.errors import AecodecError
+from aecodec.errors import TrainingError
 from aecodec.networks.model import Model
 from aecodec.networks.transforms import KLT_STEP, spread_of
 from aecodec.quality import KNOTS
@@ -50,11 +50,11 @@ def with_more_latents(
 
     The new latents' gains are the median of those of the old ones of most variance, which are in use at every quality.
     Their scales depend on the features as the old ones of least variance do on average; ``fit_scales`` sets their size.
-    Raises AecodecError where the architectures differ in anything but the latents, or there are not more.
+    Raises TrainingError where the architectures differ in anything but the latents, or there are not more.
     """
     added = new.latents - old.latents
     if added <= 0 or new != replace(old, latents=new.latents):
-        raise AecodecError("architecture: it must be that of the weights to start from, or have more latents than they")
+        raise TrainingError("architecture: it must be that of the weights to start from, or have more latents than they")
     basis = state["analysis.klt.weight"].flatten(1).double().numpy() * KLT_STEP
     orthonormal = np.linalg.qr(basis.T)[0].T  # training has moved the basis
     further, variance = (torch.from_numpy(a).float() for a in further_components(covariance, orthonormal, added))
@@ -153,7 +153,7 @@ def encoder_before_new_decoder(
 def with_more_blocks(state: dict[str, Tensor], model: Model) -> dict[str, Tensor]:
     """A whole model's ``state`` for a ``model`` with more residual blocks, or more input channels in its analysis.
 
-    What is new changes nothing yet: channels start at zero, blocks as the identity.  Raises AecodecError where the model
+    What is new changes nothing yet: channels start at zero, blocks as the identity.  Raises TrainingError where the model
     differs in anything else.
     """
     result = {}
@@ -164,8 +164,8 @@ def with_more_blocks(state: dict[str, Tensor], model: Model) -> dict[str, Tensor
         elif name == "analysis.stem.weight":
             value = F.pad(value, (0, 0, 0, 0, 0, own.shape[1] - value.shape[1]))
         if value.shape != own.shape:
-            raise AecodecError(f"architecture: {name} has another width than in the weights to start from")
+            raise TrainingError(f"architecture: {name} has another width than in the weights to start from")
         result[name] = value
     if lost := sorted(state.keys() - result.keys()):
-        raise AecodecError(f"architecture: {lost[0]} of the weights to start from has no place; give it as many blocks")
+        raise TrainingError(f"architecture: {lost[0]} of the weights to start from has no place; give it as many blocks")
     return result

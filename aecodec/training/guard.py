@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from aecodec.errors import AecodecError
+from aecodec.errors import TrainingError
 
 SPIKE = 8.0  # a gradient this many times its running median is not applied
 RECENT, ENOUGH = 200, 30  # norms that the median is of, at most and at least
@@ -50,7 +50,7 @@ class DivergenceGuard:
     def record(self, norms: Sequence[float], step: int) -> bool:
         """Take note of the norms of the steps up to ``step``, and return whether the models went back to a good state.
 
-        Raises AecodecError where they have gone back too often.
+        Raises TrainingError where they have gone back too often.
         """
         limit, went_back = self.limit, False
         for norm in norms:
@@ -74,11 +74,11 @@ class DivergenceGuard:
     def restore_state(self) -> None:
         """Put the models back to the last good state, and lower the learning rate.
 
-        Raises AecodecError where that has happened too often.
+        Raises TrainingError where that has happened too often.
         """
         for model, state in zip(self.models, self.good):
             model.load_state_dict(state)
         self.skipped.clear()
         self.damping *= ROLLBACK_DAMPING
         if self.damping < LEAST_DAMPING:
-            raise AecodecError("training diverges again and again; lower learning_rate")
+            raise TrainingError("training diverges again and again; lower learning_rate")

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aecodec.errors import AecodecError
+from aecodec.errors import TrainingError
 from aecodec.networks.fused import is_fused
 from aecodec.quality import INTERVALS
 from aecodec.training import data
@@ -49,7 +49,7 @@ class Run:
     """One training run in a folder; it resumes from the folder's checkpoint where there is one."""
 
     def __init__(self, settings: Settings, folder: Path, complain: Callable[[str], None]) -> None:
-        """Load the pictures and build or resume the model.  Raises AecodecError where that cannot work."""
+        """Load the pictures and build or resume the model.  Raises TrainingError where that cannot work."""
         self.settings, self.folder = settings, folder
         if settings.threads:
             torch.set_num_threads(settings.threads)
@@ -65,7 +65,7 @@ class Run:
         files = data.find(settings.data)
         held = {path for path in files if data.is_held_out(path.name, settings.held_out)}
         if len(held) == len(files):
-            raise AecodecError("all pictures are held out for validation; add some, or set held_out = 0")
+            raise TrainingError("all pictures are held out for validation; add some, or set held_out = 0")
         self.pictures = data.load([path for path in files if path not in held], complain)
         batch = held_out_batch([path for path in files if path in held], self.task, settings.crop, settings.seed, complain)
         self.validation = None if batch is None else data.to_tensor(batch, self.device)
@@ -104,7 +104,7 @@ class Run:
     def progress(self) -> Iterator[Progress]:
         """Train to the end, or to ``stop``, with a report every LOG_EVERY steps; write checkpoints and validate on the way.
 
-        Raises AecodecError where the run diverges again and again.
+        Raises TrainingError where the run diverges again and again.
         """
         start = time.perf_counter() - self.seconds
         results: list[Tensor] = []
@@ -245,7 +245,7 @@ class Run:
     def _synchronise_workers(self) -> None:
         """Give all workers the first one's weights, and each crops of its own; a resumed run sees new ones."""
         if self.workers.agree(self.step) != [self.step]:
-            raise AecodecError(f"{self.folder} holds another checkpoint here than on the first host; let all hosts see one")
+            raise TrainingError(f"{self.folder} holds another checkpoint here than on the first host; let all hosts see one")
         for model in (self.model, self.average):
             self.workers.follow(model.state_dict().values())
         torch.manual_seed(self.settings.seed + self.workers.rank + (self.step << 16))
@@ -280,7 +280,7 @@ class Run:
         try:
             self.optimiser.load_state_dict(state["optimiser"])
         except ValueError:
-            raise AecodecError(
+            raise TrainingError(
                 f"{self.folder} holds a run that trains other parameters; go on from it with init, in another folder"
             ) from None
         self.step, self.seconds = state["step"], state["seconds"]

@@ -8,15 +8,11 @@ from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from aecodec.entropy.architecture import ENCODER_ONLY, Architecture
-from aecodec.errors import AecodecError, WeightsError
+from aecodec.errors import SettingsError, WeightsError
 from aecodec.weights.cards import folder_of, read_card, tomllib
 
 
 DISTORTION_TERMS = ("mse", "ms-ssim", "ssimulacra2", "cvvdp")  # ``distortion.py`` has them; this module imports no torch
-
-
-class SettingsError(AecodecError, ValueError):
-    """A configuration that cannot be used; the message names the key."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aecodec.errors import AecodecError
+from aecodec.errors import TrainingError
 from aecodec.metrics import PEAK
 from aecodec.networks.model import Model
 from aecodec.quality import KNOTS
@@ -28,7 +28,7 @@ def held_out_batch(
         return None
     try:
         pictures = data.load(files, complain)
-    except AecodecError:
+    except TrainingError:
         complain("no held-out picture can be read, so nothing is validated")
         return None
     return task.batch(data.sample(pictures, CROPS, size, CROP_SEED), 1.0, np.random.default_rng(seed))

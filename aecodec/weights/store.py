@@ -19,7 +19,7 @@ import numpy as np
 from aecodec.entropy.architecture import ENCODER_ONLY, LATENT_STRIDE, Architecture
 from aecodec.entropy.certificate import exact
 from aecodec.entropy.entropy_model import EntropyModel
-from aecodec.errors import WeightsError
+from aecodec.errors import NoRestoringWeightsError, NotAModelError, WeightsError
 from aecodec.images import edge_filter
 from aecodec.quality import KNOTS
 from aecodec.weights.cards import (
@@ -92,7 +92,7 @@ def _stamp(name: str) -> tuple:
 def _load(name: str, stamp: tuple) -> Weights:
     opened = load_any(name)
     if is_restoring(opened.card):
-        raise WeightsError(f"{name} is an encoder for restoration and no whole model; see encode --restore")
+        raise NotAModelError(f"{name} is an encoder for restoration and no whole model")
     return opened
 
 
@@ -145,10 +145,7 @@ def restoring(name: str, decoder: str | None = None, task: str | None = None) ->
     try:
         folder_of(name)
     except WeightsError:
-        raise WeightsError(
-            f"no weights named {name!r} are installed for restoration; give a folder that has some (denoise --weights "
-            f"FOLDER, encode --restore FOLDER), or make them: aecodec train configs/{task or 'denoise'}.toml"
-        ) from None
+        raise NoRestoringWeightsError(name, task or "denoise") from None
     return _restoring(name, decoder, task, (_stamp(name), decoder and _stamp(decoder)))
 
 

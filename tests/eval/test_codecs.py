@@ -95,5 +95,5 @@ def test_qualities_by_number_and_by_name():
 @pytest.mark.parametrize("wanted", ["", "x", "1", "12", "5,5", "9,1", "nan,1", "png=1,2", "jpeg=", "1,inf", "10,20.5"])
 def test_bad_qualities_are_refused(wanted):
     """They would show as a curve that does not rise, after all the encoding."""
-    with pytest.raises(AecodecError, match="--qualities"):
+    with pytest.raises(AecodecError, match="qualities"):
         with_qualities(open_codecs(["jpeg"])[0], [wanted])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps, TiffImagePlugin
 
-from aecodec.errors import AecodecError, LimitError, PictureError
+from aecodec.errors import AecodecError, FramesError, LimitError, MissingPackageError, PictureError
 from aecodec.images import formats, samples
 
 ICC = bytes(16) + b"RGB " + bytes(108)
@@ -58,7 +58,7 @@ def test_a_missing_plugin_is_named(monkeypatch, data, name, module, package):
     monkeypatch.delitem(Image.OPEN, name, raising=False)
     monkeypatch.setattr(Image, "ID", [known for known in Image.ID if known != name])
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(PictureError, match=f"pip install {package}"):
+    with pytest.raises(MissingPackageError, match=f"pip install {package}"):
         formats.open_picture(data, None)
 
 
@@ -87,7 +87,7 @@ def test_one_of_several_frames(kind):
     frames = [Image.new("RGB", (16, 8), colour) for colour in ("red", "lime", "blue")]
     options = {"save_all": True, "append_images": frames[1:]} | ({"lossless": True} if kind == "WEBP" else {})
     data = data_of(frames[0], kind, **options)
-    with pytest.raises(PictureError, match=("3 pages" if kind == "TIFF" else "animated") + ".*--frame"):
+    with pytest.raises(FramesError, match="3 pages" if kind == "TIFF" else "animated"):
         load(data)
     for index, frame in enumerate(frames):
         image, _ = load(data, index)

@@ -177,7 +177,7 @@ def test_size_limits():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         samples.check_size(2**22, 1, None)
-    with pytest.raises(LimitError, match="--max-pixels"):
+    with pytest.raises(LimitError, match="10 x 10 is over the limit of 99"):
         samples.check_size(10, 10, 99)
     with pytest.raises(PictureError, match="stored"):
         samples.check_size(2**22 + 1, 1, None)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from aecodec import cuda, runtime, weights
-from aecodec.errors import AecodecError
+from aecodec.errors import DeviceError
 from aecodec.metrics import psnr
 from aecodec.runtime.openvino_runtime import OpenVinoTransforms
 from aecodec.runtime.torch_runtime import BATCH_PIXELS, TorchTransforms, _Batched
@@ -189,7 +189,7 @@ def test_a_device_that_is_not_there_is_one_clear_line():
 
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
-    with pytest.raises(AecodecError, match="--device cpu"):
+    with pytest.raises(DeviceError, match="CUDA"):
         runtime.open_transforms(weights.load(), "cuda")
     assert runtime.open_transforms(weights.load(), "auto").device == "cpu"
 

@@ -62,7 +62,7 @@ def measure_all(
         try:
             yield from pool.map(measure, work)
         except BrokenProcessPool:
-            raise AecodecError("a measuring process died, perhaps out of memory; fewer at a time (-j) take less") from None
+            raise AecodecError("a measuring process died, perhaps out of memory; fewer at a time take less") from None
 
 
 def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Measured:

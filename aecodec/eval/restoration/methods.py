@@ -201,7 +201,7 @@ _DENOISERS = (
     (Method("median", "Pillow, median of 3 x 3", _median), ()),
 )
 _INPAINTERS = (
-    (Method("smooth", "aecodec inpaint --method classical", _smooth), ()),
+    (Method("smooth", "aecodec's classical fill", _smooth), ()),
     (Method("navier-stokes", "OpenCV, radius 3", partial(_opencv_inpaint, flag="INPAINT_NS")), ("cv2",)),
     (Method("telea", "OpenCV, radius 3", partial(_opencv_inpaint, flag="INPAINT_TELEA")), ("cv2",)),
     (Method("biharmonic", "scikit-image, region by region", _biharmonic), ("skimage",)),

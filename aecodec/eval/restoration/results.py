@@ -116,15 +116,15 @@ def lines_on_files(files: Results) -> list[str]:
     for at in files["at"]:
         where = f"{at['below']:g} dB below the best PSNR" if at["below"] else "the best PSNR"
         if at["percent"] is None:
-            lines.append(f"no file of encode --restore reaches {where} of the plain ones")
+            lines.append(f"no restored file reaches {where} of the plain ones")
             continue
         lines.append(
-            f"encode --restore takes {at['percent']:.1f} % of the bytes at {where} of the plain files, of the clean "
-            f"picture encode would take {at[BOUND]:.1f} % ({at['reached']} of {len(files['images'])} pictures)"
+            f"restored files take {at['percent']:.1f} % of the bytes at {where} of the plain files, those of the clean "
+            f"picture would take {at[BOUND]:.1f} % ({at['reached']} of {len(files['images'])} pictures)"
         )
     usual = next(each for each in files["qualities"] if each["quality"] == DEFAULT_QUALITY)
     lines.append(
-        f"at quality {DEFAULT_QUALITY:g} it takes {usual['percent_same_quality']:.1f} % of the bytes and is "
+        f"at quality {DEFAULT_QUALITY:g} they take {usual['percent_same_quality']:.1f} % of the bytes and are "
         f"{usual['gain_db']:.2f} dB nearer to the clean picture"
         + (f"; {usual['percent']:.1f} % at equal PSNR" if usual["percent"] is not None else "")
     )
