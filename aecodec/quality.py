@@ -13,11 +13,10 @@ import math
 
 INTERVALS = 8
 KNOTS = INTERVALS + 1
-STEPS = 256  # rate indices per interval; a power of two keeps interpolation a shift
-MAX_INDEX = INTERVALS * STEPS
+INDICES_PER_INTERVAL = 256  # rate indices per interval; a power of two keeps interpolation a shift
+MAX_INDEX = INTERVALS * INDICES_PER_INTERVAL
 LAMBDA_MIN = 0.0018
 LAMBDA_MAX = 0.5
-DEFAULT_QUALITY = 60.0
 
 
 def index_of_quality(quality: float) -> int:

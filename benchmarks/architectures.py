@@ -2,9 +2,9 @@
 
     python benchmarks/architectures.py --data FOLDER [--steps 1500] [--crop 128] [--picture checker.png] [NAME ...]
 
-The score is that of held-out pictures (``training/validation.py``); differences of 0.01 are about 1 % of rate.  A short run says
-which one learns faster, and only hints at which is better after a long one.  --picture writes what each upsampler makes of
-flat colour, with the contrast raised.
+The score is that of held-out pictures (``training/validation.py``); differences of 0.01 are about 1 % of rate.  A short
+run says which one learns faster, and only hints at which is better after a long one.  --picture writes what each upsampler
+makes of flat colour, with the contrast raised.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aecodec.entropy.partition import STEPS
+from aecodec.entropy.partition import CONTEXT_STEPS
 from aecodec.networks import model, transforms
 from aecodec.networks.complexity import kmac_per_pixel
 from aecodec.quality import INTERVALS
@@ -58,7 +58,7 @@ class Variant:
     name: str
     changes: dict[str, Any] = field(default_factory=dict)
     block: type[nn.Module] = transforms.ResidualBlock
-    seen: int = STEPS
+    seen: int = CONTEXT_STEPS
 
 
 VARIANTS = (
@@ -143,7 +143,7 @@ def patched(variant: Variant) -> Iterator[None]:
 
     def seen(parts: list[Tensor]) -> Tensor:
         """All steps for the synthesis; for the context those that the variant lets it see."""
-        return join(parts if len(parts) == STEPS else parts[: variant.seen] or [torch.zeros_like(parts[0])])
+        return join(parts if len(parts) == CONTEXT_STEPS else parts[: variant.seen] or [torch.zeros_like(parts[0])])
 
     transforms.ResidualBlock, model.join_steps = variant.block, seen
     try:

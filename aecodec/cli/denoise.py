@@ -9,8 +9,7 @@ import time
 import click
 
 from aecodec.cli import batch, files, options
-
-MAX_SIGMA = 60  # of restore/hint.py, which would import numpy
+from aecodec.restore.hint import MAX_SIGMA
 
 
 @click.command()

@@ -14,7 +14,8 @@ from aecodec.cli import batch, files, options
 from aecodec.cli.advice import explain
 from aecodec.codec import rate_control
 from aecodec.errors import AecodecError
-from aecodec.quality import DEFAULT_QUALITY, index_of_quality, quality_of_index
+from aecodec.defaults import DEFAULT_QUALITY
+from aecodec.quality import index_of_quality, quality_of_index
 
 TARGETS = {
     "bpp": rate_control.BitsPerPixel, "size": rate_control.Size, "psnr": rate_control.Psnr,

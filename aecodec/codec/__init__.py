@@ -26,7 +26,8 @@ def encode(
     """See ``aecodec.encode``."""
     from aecodec.codec import rate_control
     from aecodec.codec.encoder import Encoder
-    from aecodec.quality import DEFAULT_QUALITY, index_of_quality
+    from aecodec.defaults import DEFAULT_QUALITY
+    from aecodec.quality import index_of_quality
     from aecodec.weights.store import restoring
 
     if quality is not None and target is not None:

@@ -10,8 +10,9 @@ from PIL import Image
 
 from aecodec.codec.tiling import latent_area, open_workers
 from aecodec.container import alpha, bitstream, metadata
-from aecodec.container.bitstream import ALPHA, MAX_PIXELS, Header, Stream
+from aecodec.container.bitstream import ALPHA, Header, Stream
 from aecodec.container.tiles import BLOCK, Box, Grid, whole
+from aecodec.defaults import MAX_PIXELS
 from aecodec.entropy import latents
 from aecodec.entropy.architecture import LATENT_STRIDE, Architecture
 from aecodec.entropy.entropy_model import EntropyModel

@@ -13,14 +13,14 @@ from PIL import Image
 from aecodec.codec.decoder import picture_of, synthesise_area
 from aecodec.codec.tiling import latent_area, open_workers
 from aecodec.container import alpha, bitstream, metadata
-from aecodec.container.bitstream import ALPHA, EXIF, MAX_PIXELS, Header, Stream
+from aecodec.container.bitstream import ALPHA, EXIF, Header, Stream
 from aecodec.container.tiles import BLOCK, Box, Grid, tile_side, whole
+from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS
 from aecodec.entropy import latents
 from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.entropy.latents import CodedLatents
 from aecodec.images import formats, samples
 from aecodec.runtime import open_transforms
-from aecodec.weights.cards import DEFAULT
 from aecodec.weights.store import Weights, load
 
 Kept = TypeVar("Kept")
@@ -54,7 +54,7 @@ class Encoder:
         self,
         image: Image.Image,
         *,
-        weights: str | Weights = DEFAULT,
+        weights: str | Weights = DEFAULT_WEIGHTS,
         hint: np.ndarray | int = 0,
         device: str = "auto",
         strip: bool = False,

@@ -16,13 +16,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from aecodec.container.tiles import TILE_CODES, tile_count
+from aecodec.defaults import MAX_PIXELS
 from aecodec.errors import BitstreamError, LimitError
 from aecodec.quality import MAX_INDEX, quality_of_index
 
 MAGIC = b"\x8faec\r\n\n"  # a byte outside ASCII, and line ends that any text-mode transfer would change
 VERSION = 1
 MAX_SIDE = 2**22  # 64 times this, what a line of one pixel pads to, is just MAX_PIXELS
-MAX_PIXELS = 2**28  # 268 million; the default limit
 MODES = ("L", "RGB")  # layout bits 0-1; bits 2-3 are the depth (0: 8 bits), bits 4-7 the tiles (``tiles.TILE_CODES``)
 
 PAYLOAD = b"P"

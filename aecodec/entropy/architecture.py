@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from aecodec.entropy.partition import STEPS
+from aecodec.entropy.partition import CONTEXT_STEPS
 
 Upsampler = Literal["pixelshuffle", "resize-conv", "transposed"]
 
@@ -53,8 +53,8 @@ class Architecture:
             raise ValueError(f"inputs must be 3 or 4, not {self.inputs}")
         if min(self.hyper_width, self.hyper_latents) < 2:
             raise ValueError("hyper_width and hyper_latents must be 2 or more")  # one input channel is a depthwise layer's
-        if self.latents % STEPS:
-            raise ValueError(f"latents must be a multiple of {STEPS}, not {self.latents}")
+        if self.latents % CONTEXT_STEPS:
+            raise ValueError(f"latents must be a multiple of {CONTEXT_STEPS}, not {self.latents}")
 
     @property
     def restores(self) -> bool:

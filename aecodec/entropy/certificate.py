@@ -19,7 +19,7 @@ from aecodec.entropy.integer import (
     RAW_MEAN_FRAC,
     compand,
 )
-from aecodec.entropy.partition import STEPS
+from aecodec.entropy.partition import CONTEXT_STEPS
 from aecodec.errors import WeightsError
 from aecodec.quality import MAX_INDEX
 
@@ -55,7 +55,7 @@ def known_answer(model: EntropyModel) -> str:
         z = _sequence((2, 3, model.hyper_scale.shape[1]), COMPAND_MAX // 8, rate)
         features = model.features(z, rate)
         digest.update(features.astype("<u1").tobytes())
-        for step in range(STEPS):
+        for step in range(CONTEXT_STEPS):
             context = compand(_sequence((*features.shape[:2], latents), 300, rate + step))
             mean, level = model.predict(step, features, context, rate)
             digest.update(mean.astype("<i4").tobytes() + level.tobytes())

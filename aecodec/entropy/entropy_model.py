@@ -24,7 +24,7 @@ from aecodec.entropy.integer import (
     SCALE_FRAC,
     IntegerLayer,
 )
-from aecodec.entropy.partition import STEPS, group_of
+from aecodec.entropy.partition import CONTEXT_STEPS, group_of
 from aecodec.entropy.rans import Tables
 
 HYPER_SCALE_FRAC = 4  # fractional bits of the stored scale indices of z, so that interpolation is smooth
@@ -32,7 +32,7 @@ HYPER_SCALE_FRAC = 4  # fractional bits of the stored scale indices of z, so tha
 
 def layer_names() -> list[str]:
     """Every integer layer, by the name its tensors have in a weights file."""
-    steps = [f"context.{k}.{name}" for k in range(STEPS) for name in ("mix", "gather", "hidden", "out")]
+    steps = [f"context.{k}.{name}" for k in range(CONTEXT_STEPS) for name in ("mix", "gather", "hidden", "out")]
     return ["hyper_synthesis.up_32", "hyper_synthesis.up_16", "hyper_synthesis.out", *steps]
 
 
@@ -114,7 +114,7 @@ class EntropyModel:
         shift = RAW_MEAN_FRAC + GAIN_FRAC - MEAN_FRAC
         means, levels = [], []
         for phase in range(4):
-            group = np.arange(m // STEPS) + group_of(step, phase) * (m // STEPS)
+            group = np.arange(m // CONTEXT_STEPS) + group_of(step, phase) * (m // CONTEXT_STEPS)
             part = x[phase // 2 :: 2, phase % 2 :: 2]
             raw = self.arithmetic.apply_rows(out, part.reshape(-1, x.shape[-1]), rate, np.concatenate([group, m + group]))
             mean, scale = np.split(raw.reshape(*part.shape[:2], -1), 2, -1)

@@ -11,7 +11,7 @@ from aecodec.entropy.architecture import HYPER_STRIDE
 from aecodec.entropy.entropy_model import EntropyModel
 from aecodec.entropy.gaussian import LEVELS
 from aecodec.entropy.integer import COMPAND_MAX, MEAN_FRAC, compand
-from aecodec.entropy.partition import STEPS, group_of
+from aecodec.entropy.partition import CONTEXT_STEPS, group_of
 from aecodec.entropy.trellis import STEP
 from aecodec.errors import BitstreamError
 
@@ -40,7 +40,7 @@ def _phases(x: np.ndarray) -> list[np.ndarray]:
 
 def _gather(x: np.ndarray, step: int) -> np.ndarray:
     """The latents (h, w, M) that a step decodes, as (4, h/2, w/2, M/4) stacked by phase."""
-    size = x.shape[-1] // STEPS
+    size = x.shape[-1] // CONTEXT_STEPS
     return np.stack(
         [part[..., group_of(step, p) * size : (group_of(step, p) + 1) * size] for p, part in enumerate(_phases(x))]
     )
@@ -48,7 +48,7 @@ def _gather(x: np.ndarray, step: int) -> np.ndarray:
 
 def _scatter(x: np.ndarray, step: int, values: np.ndarray) -> None:
     """Writes a step's values, shaped as ``_gather`` gives them, into x (h, w, M)."""
-    size = x.shape[-1] // STEPS
+    size = x.shape[-1] // CONTEXT_STEPS
     for phase, part in enumerate(_phases(x)):
         group = group_of(step, phase)
         part[..., group * size : (group + 1) * size] = values[phase]
@@ -68,7 +68,7 @@ def encode(
     context = np.zeros(y.shape, np.float32)
     all_symbols = [z.ravel()]
     all_rows = [model.hyper_levels(z.shape[:2], rate).ravel()]
-    for step in range(STEPS):
+    for step in range(CONTEXT_STEPS):
         mean, level = model.predict(step, features, context, rate)
         residual = _gather(y, step) - mean * np.float32(2.0**-MEAN_FRAC)
         coded = level > 0
@@ -98,7 +98,7 @@ def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int], rate: in
         features = model.features(z, rate)
         latents = np.zeros(shape, np.int32)
         context = np.zeros(shape, np.float32)
-        for step in range(STEPS):
+        for step in range(CONTEXT_STEPS):
             mean, level = model.predict(step, features, context, rate)
             coded = level > 0
             multiples = decoder.decode(level[coded], LEVELS)

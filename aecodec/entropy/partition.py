@@ -10,7 +10,7 @@ CVPR 2023, with the order of visits written as an exclusive or.)
 from __future__ import annotations
 
 ORDER = (0, 3, 1, 2)
-STEPS = len(ORDER)
+CONTEXT_STEPS = len(ORDER)
 
 
 def group_of(step: int, phase: int) -> int:

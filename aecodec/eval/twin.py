@@ -21,7 +21,7 @@ from aecodec.metrics import psnr
 from aecodec.networks.export import import_tensors
 from aecodec.networks.model import Model
 from aecodec.quality import INTERVALS
-from aecodec.weights.cards import DEFAULT
+from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.weights.store import load
 
 POSITIONS = tuple(range(0, INTERVALS + 1, 2))  # every other knot
@@ -44,7 +44,7 @@ def curve(model: Model, array: np.ndarray) -> list[tuple[float, float]]:
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False))
-@click.option("--weights", default=DEFAULT, show_default=True, help="Installed weights, or a folder.")
+@click.option("--weights", default=DEFAULT_WEIGHTS, show_default=True, help="Installed weights, or a folder.")
 @click.option("--checkpoint", type=click.Path(exists=True, dir_okay=False),
               help="Take the twin's weights from before they were rounded, from a training run.")
 def main(folder: str, weights: str, checkpoint: str | None) -> None:

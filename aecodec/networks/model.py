@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from aecodec.entropy.architecture import Architecture
 from aecodec.entropy.gaussian import SCALE_MIN
 from aecodec.entropy.integer import MEAN_FRAC
-from aecodec.entropy.partition import STEPS
+from aecodec.entropy.partition import CONTEXT_STEPS
 from aecodec.entropy.trellis import STEP_SIZE
 from aecodec.networks.context import ContextStep, join_steps, split_steps
 from aecodec.networks.fused import is_fused
@@ -115,7 +115,7 @@ class Model(FloatModel):
     def __init__(self, arch: Architecture) -> None:
         super().__init__(arch)
         self.hyper_synthesis = HyperSynthesis(arch)
-        self.context = nn.ModuleList(ContextStep(arch, k) for k in range(STEPS))
+        self.context = nn.ModuleList(ContextStep(arch, k) for k in range(CONTEXT_STEPS))
         self.quantiser = DependentQuantiser()
         self.hyper_scale = nn.Parameter(torch.full((KNOTS, arch.hyper_latents), math.log(2 / SCALE_MIN)))
         knots = torch.linspace(math.log(LAMBDA_MIN), math.log(LAMBDA_MAX), KNOTS)

@@ -9,7 +9,8 @@ from PIL import Image
 
 from aecodec.codec.encoder import Encoder
 from aecodec.container import metadata
-from aecodec.container.bitstream import EXIF, MAX_PIXELS
+from aecodec.container.bitstream import EXIF
+from aecodec.defaults import MAX_PIXELS
 from aecodec.errors import PictureError
 from aecodec.images import formats, samples
 from aecodec.quality import MAX_INDEX

@@ -15,7 +15,7 @@ from aecodec.entropy.integer import MEAN_FRAC
 from aecodec.errors import DeviceError
 from aecodec.images import edge_filter
 from aecodec.networks.export import load_float_model
-from aecodec.quality import STEPS
+from aecodec.quality import INDICES_PER_INTERVAL
 from aecodec.weights.store import Weights
 
 BATCH_PIXELS = 1 << 24  # that go through a network at once: three blocks of a large picture with their halos
@@ -79,7 +79,7 @@ class TorchTransforms:
         )
 
     def _position(self, rates: list[int]) -> Tensor:
-        return torch.tensor([rate / STEPS for rate in rates], device=self.device)
+        return torch.tensor([rate / INDICES_PER_INTERVAL for rate in rates], device=self.device)
 
     def _to_device(self, batch: np.ndarray) -> Tensor:
         """(B, H, W, C) to (B, C, H, W), channels last in memory."""

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from aecodec.entropy.architecture import LATENT_STRIDE, Architecture
 from aecodec.entropy.gaussian import SCALE_MIN
-from aecodec.entropy.partition import STEPS, group_of
+from aecodec.entropy.partition import CONTEXT_STEPS, group_of
 from aecodec.errors import TrainingError
 from aecodec.networks.model import Model
 from aecodec.networks.transforms import KLT_STEP, spread_of
@@ -38,7 +38,7 @@ LARGE, SMALL = 1 / 2, 1 / 8  # shares of the old latents, those of most and of l
 
 def beside(old: Tensor, new: Tensor, dimension: int) -> Tensor:
     """Both along a dimension of channels, each group's new ones behind its old ones."""
-    pairs = zip(old.chunk(STEPS, dimension), new.chunk(STEPS, dimension))
+    pairs = zip(old.chunk(CONTEXT_STEPS, dimension), new.chunk(CONTEXT_STEPS, dimension))
     return torch.cat([part for pair in pairs for part in pair], dimension)
 
 
@@ -85,7 +85,7 @@ def with_more_latents(
         ("hyper_analysis.conv1.weight", 1, zeros), ("synthesis.stem.weight", 1, zeros),
     ):  # fmt: skip
         result[name] = grown(state[name], dimension, new_one)
-    for step in range(STEPS):
+    for step in range(CONTEXT_STEPS):
         mix, *out = (f"context.{step}.{name}" for name in ("mix.weight", "out.weight", "out.bias"))
         if step:
             features, latents = state[mix].tensor_split([old.hyper_width], 1)
@@ -102,7 +102,7 @@ def fit_scales(model: Model, added: int, x: Tensor) -> None:
     quality knot their mean square is that of the residuals of pictures x (B, 3, H, W).  The model must be in evaluation
     mode."""
     m, counting = model.arch.latents, model.quantiser.counting
-    is_new = beside(torch.zeros(m - added), torch.ones(added), 0).bool().view(STEPS, -1)
+    is_new = beside(torch.zeros(m - added), torch.ones(added), 0).bool().view(CONTEXT_STEPS, -1)
     given: list[tuple[Tensor, Tensor]] = []
     hook = model.quantiser.register_forward_hook(lambda module, inputs, output: given.append(inputs))
     model.quantiser.counting = False
@@ -113,7 +113,7 @@ def fit_scales(model: Model, added: int, x: Tensor) -> None:
             groups = [group_of(step, phase) for phase in range(4)]
             wanted, had = residual.square().mean((1, 3, 4)), (2 * log_scale).exp().mean((1, 3, 4)) * SCALE_MIN**2
             correction = 0.5 * (wanted.clamp_min(SCALE_FLOOR**2) / had).log()  # (4, M/4), by phase
-            bias = model.context[step].out.bias[knot, m:].view(STEPS, -1)
+            bias = model.context[step].out.bias[knot, m:].view(CONTEXT_STEPS, -1)
             bias[groups] += torch.where(is_new[groups], correction, 0)
     hook.remove()
     model.quantiser.counting = counting
@@ -129,8 +129,8 @@ def encoder_with_more_latents(state: dict[str, Tensor], own: dict[str, Tensor], 
         if name in state and (had := state[name].shape[dimension]) < latents:
             shape = list(state[name].shape)
             shape[dimension] = latents
-            groups = own.get(name, torch.zeros(shape)).chunk(STEPS, dimension)
-            added = [group.narrow(dimension, had // STEPS, (latents - had) // STEPS) for group in groups]
+            groups = own.get(name, torch.zeros(shape)).chunk(CONTEXT_STEPS, dimension)
+            added = [group.narrow(dimension, had // CONTEXT_STEPS, (latents - had) // CONTEXT_STEPS) for group in groups]
             result[name] = beside(state[name], torch.cat(added, dimension), dimension)
     return result
 

@@ -245,7 +245,7 @@ class Run:
     def _synchronise_workers(self) -> None:
         """Give all workers the first one's weights, and each crops of its own; a resumed run sees new ones."""
         if self.workers.agree(self.step) != [self.step]:
-            raise TrainingError(f"{self.folder} holds another checkpoint here than on the first host; let all hosts see one")
+            raise TrainingError(f"{self.folder} has another checkpoint here than on the first host; let all hosts see one")
         for model in (self.model, self.average):
             self.workers.follow(model.state_dict().values())
         torch.manual_seed(self.settings.seed + self.workers.rank + (self.step << 16))

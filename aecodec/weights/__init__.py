@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from aecodec.weights.cards import (
     CARD,
-    DEFAULT,
     TENSORS,
     content_hash,
     describe,
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CARD",
-    "DEFAULT",
     "TENSORS",
     "Weights",
     "content_hash",

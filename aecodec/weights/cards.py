@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.errors import WeightsError
 
 try:
@@ -24,7 +25,6 @@ except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
 
 INSTALLED = Path(__file__).parent
-DEFAULT = "photo"
 CARD = "card.toml"
 TENSORS = "model.safetensors"
 
@@ -33,7 +33,7 @@ def names(encoders: bool = False) -> list[str]:
     """Installed models, the default first; with ``encoders`` those that are encoders for restoration instead."""
     found = sorted(path.parent.name for path in INSTALLED.glob(f"*/{CARD}"))
     found = [name for name in found if is_restoring(read_card(INSTALLED / name)) == encoders]
-    return sorted(found, key=lambda name: name != DEFAULT)
+    return sorted(found, key=lambda name: name != DEFAULT_WEIGHTS)
 
 
 def is_restoring(card: dict[str, Any]) -> bool:
@@ -67,8 +67,8 @@ def content_hash(data: bytes) -> str:
 
 def _by_use() -> Iterator[str]:
     """Names of installed models; the default, which most files are of, before the others' cards are read."""
-    if (INSTALLED / DEFAULT / CARD).is_file():
-        yield DEFAULT
+    if (INSTALLED / DEFAULT_WEIGHTS / CARD).is_file():
+        yield DEFAULT_WEIGHTS
     yield from names()
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.entropy.architecture import ENCODER_ONLY, LATENT_STRIDE, Architecture
 from aecodec.entropy.certificate import exact
 from aecodec.entropy.entropy_model import EntropyModel
@@ -24,7 +25,6 @@ from aecodec.images import edge_filter
 from aecodec.quality import KNOTS
 from aecodec.weights.cards import (
     CARD,
-    DEFAULT,
     TENSORS,
     content_hash,
     describe,
@@ -70,7 +70,7 @@ class Weights:
             raise WeightsError(f"the tensors in {self.folder} do not fit their card: {error}") from None
 
 
-def load(name: str = DEFAULT) -> Weights:
+def load(name: str = DEFAULT_WEIGHTS) -> Weights:
     """Opens weights and checks them against their card; once, until their folder holds others.
 
     Raises WeightsError where they are missing, damaged or not as the card says.

@@ -12,6 +12,7 @@ from PIL import Image
 
 import aecodec
 from aecodec import weights
+from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.metrics import psnr
 from aecodec.restore.damage import Gaussian, Scratches
 
@@ -147,7 +148,7 @@ def test_masks_that_cannot_be(fails, pictures, photo):
 def test_weights_that_are_not_there_are_told_with_the_way_to_them(fails, pictures, monkeypatch, tmp_path):
     """Where none are installed this line is all that a user gets; it must lead on."""
     few = tmp_path / "installed"
-    shutil.copytree(weights.cards.INSTALLED / weights.DEFAULT, few / weights.DEFAULT)
+    shutil.copytree(weights.cards.INSTALLED / DEFAULT_WEIGHTS, few / DEFAULT_WEIGHTS)
     monkeypatch.setattr(weights.cards, "INSTALLED", few)
     for command in ("denoise noisy.png", "inpaint hurt.png mask.png", "encode --restore denoise noisy.png"):
         args = command.split()

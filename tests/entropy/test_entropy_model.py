@@ -10,9 +10,9 @@ from aecodec import weights
 from aecodec.entropy import integer
 from aecodec.entropy.gaussian import LEVELS
 from aecodec.entropy.integer import ACTIVATION_FRAC, COMPAND_MAX, GAIN_FRAC, MEAN_FRAC, compand
-from aecodec.entropy.partition import STEPS as CONTEXT_STEPS
+from aecodec.entropy.partition import CONTEXT_STEPS
 from aecodec.networks.context import split_steps
-from aecodec.quality import KNOTS, MAX_INDEX, STEPS
+from aecodec.quality import INDICES_PER_INTERVAL, KNOTS, MAX_INDEX
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_features_equal_the_trained_layers(models, hyper_latents, knot):
     """Otherwise the codec runs networks that nobody trained, and every file is larger than it should be."""
     model, coded = models
     expected = model.hyper_synthesis(as_torch(hyper_latents), torch.tensor([float(knot)]))[0].permute(1, 2, 0)
-    actual = coded.features(hyper_latents, knot * STEPS)
+    actual = coded.features(hyper_latents, knot * INDICES_PER_INTERVAL)
     assert len(np.unique(actual)) > 50
     assert np.array_equal(actual, expected.numpy() * 2**ACTIVATION_FRAC)
 
@@ -51,10 +51,10 @@ def test_predictions_equal_the_trained_layers(models, hyper_latents, step, knot)
     """Levels must agree exactly and means to a unit, which is what the rounding of the gains may change."""
     model, coded = models
     position = torch.tensor([float(knot)])
-    features = coded.features(hyper_latents, knot * STEPS)
+    features = coded.features(hyper_latents, knot * INDICES_PER_INTERVAL)
     latents = np.random.default_rng(step).integers(-400, 401, (*features.shape[:2], model.arch.latents), dtype=np.int32)
     context = compand(latents)
-    mean, level = coded.predict(step, features, context, knot * STEPS)
+    mean, level = coded.predict(step, features, context, knot * INDICES_PER_INTERVAL)
 
     context_torch = as_torch(context, ACTIVATION_FRAC) if step else None
     raw_mean, log_scale = model.context[step](as_torch(features, ACTIVATION_FRAC), context_torch, position)
@@ -71,7 +71,7 @@ def test_predictions_equal_the_trained_layers(models, hyper_latents, step, knot)
 def test_hyper_levels_are_the_trained_scales(models, knot):
     """A wrong prior of the hyper-latents costs bits in every file."""
     model, coded = models
-    levels = coded.hyper_levels((2, 3), knot * STEPS)
+    levels = coded.hyper_levels((2, 3), knot * INDICES_PER_INTERVAL)
     trained = (model.hyper_scale[knot] * 8).clamp(1, LEVELS - 1).detach().numpy()
     assert levels.shape == (2, 3, model.arch.hyper_latents)
     assert levels.min() >= 1  # level 0 is never coded

@@ -26,7 +26,7 @@ from aecodec.entropy.integer import (
     IntegerLayer,
 )
 from aecodec.networks.integer import compand as torch_compand
-from aecodec.quality import KNOTS, MAX_INDEX, STEPS
+from aecodec.quality import INDICES_PER_INTERVAL, KNOTS, MAX_INDEX
 
 
 @pytest.fixture(autouse=True, params=["compiled", "numpy"])
@@ -143,10 +143,10 @@ def test_interpolation_at_knots_ends_and_ties():
     """Biases between the knots belong to the format: rounding them otherwise breaks every file of such a quality."""
     table = np.random.default_rng(5).integers(-(2**22), 2**22, (KNOTS, 7), dtype=np.int32)
     for knot in range(KNOTS):
-        assert np.array_equal(integer.interpolate(table, knot * STEPS), table[knot])
+        assert np.array_equal(integer.interpolate(table, knot * INDICES_PER_INTERVAL), table[knot])
     ties = np.array([[0, 1, -1, -3], [1, 0, 0, 0], *np.zeros((KNOTS - 2, 4))], np.int32)
-    assert integer.interpolate(ties, STEPS // 2).tolist() == [1, 1, 0, -1]
-    assert integer.interpolate(ties, STEPS // 2 - 1).tolist() == [0, 1, -1, -2]
+    assert integer.interpolate(ties, INDICES_PER_INTERVAL // 2).tolist() == [1, 1, 0, -1]
+    assert integer.interpolate(ties, INDICES_PER_INTERVAL // 2 - 1).tolist() == [0, 1, -1, -2]
     for rate in (-1, MAX_INDEX + 1):
         with pytest.raises(ValueError, match="outside"):
             integer.interpolate(table, rate)

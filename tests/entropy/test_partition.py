@@ -6,14 +6,14 @@ import numpy as np
 import torch
 
 from aecodec.entropy.latents import _gather, _scatter
-from aecodec.entropy.partition import STEPS, group_of
+from aecodec.entropy.partition import CONTEXT_STEPS, group_of
 from aecodec.networks.context import join_steps, split_steps
 
 
 def test_every_latent_is_decoded_exactly_once():
     """A latent that is left out stays zero: a hole in every sixteenth pixel block."""
     times = np.zeros((6, 4, 20), np.int32)
-    for step in range(STEPS):
+    for step in range(CONTEXT_STEPS):
         once = np.zeros_like(times)
         _scatter(once, step, np.ones_like(_gather(once, step)))
         times += once
@@ -22,9 +22,9 @@ def test_every_latent_is_decoded_exactly_once():
 
 def test_gather_reads_where_scatter_writes():
     """Otherwise residuals are taken of one latent and added to another."""
-    for step in range(STEPS):
+    for step in range(CONTEXT_STEPS):
         x = np.zeros((4, 8, 12), np.int32)
-        values = np.arange(x.size // STEPS).reshape(4, 2, 4, 3)
+        values = np.arange(x.size // CONTEXT_STEPS).reshape(4, 2, 4, 3)
         _scatter(x, step, values)
         assert np.array_equal(_gather(x, step), values)
 
@@ -40,7 +40,7 @@ def test_training_uses_the_same_order():
 
 def test_every_latent_after_the_first_step_has_context():
     """The savings of four steps over one come from these neighbours; without them files grow unnoticed."""
-    for step in range(1, STEPS):
+    for step in range(1, CONTEXT_STEPS):
         for phase in range(4):
             group = group_of(step, phase)
             here = {group_of(before, phase) for before in range(step)}

@@ -23,7 +23,7 @@ from aecodec.eval.measure import Failure, Picture, open_pool, read_picture
 from aecodec.eval.restoration.methods import BOUND, CASES, Case, Example, Method, example
 from aecodec.metrics import psnr, ssim
 from aecodec.quality import index_of_quality
-from aecodec.weights.cards import DEFAULT
+from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.weights.store import restoring
 
 FILES_CASE = "Gaussian, sigma 25"
@@ -102,7 +102,7 @@ def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Mea
 
 def file_curve(picture: np.ndarray, clean: np.ndarray, weights: str | None = None) -> Curve:
     """Files of a picture (H, W, 3) at FILE_QUALITIES, by ``encode`` or, with restoring weights, ``encode --restore``."""
-    opened = DEFAULT if weights is None else restoring(weights, None, "denoise")
+    opened = DEFAULT_WEIGHTS if weights is None else restoring(weights, None, "denoise")
     encoder = Encoder(Image.fromarray(picture), weights=opened, device="cpu", max_pixels=None)
     files = (encoder.quantise(index_of_quality(quality)) for quality in FILE_QUALITIES)
     return [(len(encoder.write(file).data), psnr(clean, encoder.reconstruct(file))) for file in files]

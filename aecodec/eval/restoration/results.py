@@ -13,7 +13,7 @@ from typing import Any
 from aecodec.eval.measure import Failure
 from aecodec.eval.restoration.measure import FILE_QUALITIES, Curve, Measured
 from aecodec.eval.restoration.methods import BOUND, CASES, DAMAGED, OURS, Method
-from aecodec.quality import DEFAULT_QUALITY
+from aecodec.defaults import DEFAULT_QUALITY
 
 METRICS = {"psnr_missing": "PSNR of the missing pixels, dB", "psnr_rgb": "PSNR-RGB, dB", "ssim": "SSIM"}
 BELOW_BEST = (0.0, 0.1, 0.5)  # dB; at its best the plain curve is flat, and what is saved there is most

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from aecodec import weights
+from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.eval.restoration.measure import FILE_QUALITIES, values_of
 from aecodec.eval.restoration.methods import CASES, example, open_methods
 from aecodec.eval.restoration.results import bytes_at_equal_psnr
@@ -22,7 +23,7 @@ from aecodec.metrics import psnr
 def installed(tiny, restorers, tmp_path, monkeypatch):
     """An installation with the weights of ``tiny`` as its default and encoders for them."""
     folder = tmp_path / "installed"
-    shutil.copytree(tiny[1], folder / weights.DEFAULT)
+    shutil.copytree(tiny[1], folder / DEFAULT_WEIGHTS)
     for task, source in restorers.items():
         shutil.copytree(source, folder / task)
     monkeypatch.setattr(weights.cards, "INSTALLED", folder)
@@ -111,7 +112,7 @@ def test_inpainting_is_measured_where_it_is_seen(photo):
 def test_what_is_not_installed_is_left_out_by_name(cli, folder, monkeypatch, tmp_path):
     """A table without our own line, or without the strongest rival, must say why."""
     empty = tmp_path / "installed"
-    shutil.copytree(weights.cards.INSTALLED / weights.DEFAULT, empty / weights.DEFAULT)
+    shutil.copytree(weights.cards.INSTALLED / DEFAULT_WEIGHTS, empty / DEFAULT_WEIGHTS)
     monkeypatch.setattr(weights.cards, "INSTALLED", empty)
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "cv2" else find_spec(name))
