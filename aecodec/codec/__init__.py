@@ -7,26 +7,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS, MAX_PIXELS
 
+if TYPE_CHECKING:
     from aecodec.codec.rate_control import Target
+    from aecodec.images import formats
+    from aecodec.weights import store
 
 
 def encode(
-    image: Image,
+    image: formats.Source,
     quality: float | None = None,
     *,
     target: Target | None = None,
-    weights: str = "photo",
-    restore: str | None = None,
+    weights: store.Source = DEFAULT_WEIGHTS,
+    restore: store.Source | None = None,
     device: str = "auto",
+    strip: bool = False,
+    max_pixels: int | None = MAX_PIXELS,
     frame: int | None = None,
 ) -> bytes:
     """See ``aecodec.encode``."""
     from aecodec.codec import rate_control
     from aecodec.codec.encoder import Encoder
-    from aecodec.defaults import DEFAULT_QUALITY
     from aecodec.quality import index_of_quality
     from aecodec.weights.store import restoring
 
@@ -36,6 +39,6 @@ def encode(
         raise TypeError(f"target must be a Size, BitsPerPixel, Psnr or Ssimulacra2, not {target!r}")
     index = index_of_quality(DEFAULT_QUALITY if quality is None else quality)
     opened = weights if restore is None else restoring(restore, weights, "denoise")
-    encoder = Encoder(image, weights=opened, device=device, frame=frame)
+    encoder = Encoder(image, weights=opened, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
     encoded = encoder.encode(index) if target is None else rate_control.meet(encoder, target)[0]
     return encoded.data

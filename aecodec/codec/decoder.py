@@ -16,23 +16,23 @@ from aecodec.defaults import MAX_PIXELS
 from aecodec.entropy import latents
 from aecodec.entropy.architecture import LATENT_STRIDE, Architecture
 from aecodec.entropy.entropy_model import EntropyModel
-from aecodec.errors import PictureError
+from aecodec.errors import PictureError, WeightsError
 from aecodec.images import samples
 from aecodec.runtime import Transforms, open_transforms, preload
 from aecodec.weights.cards import locate
-from aecodec.weights.store import Weights, find, load
+from aecodec.weights.store import Source, Weights, find, load
 
 
 def decode(
-    data: bytes,
+    data: bitstream.Source,
     *,
-    weights: str | None = None,
+    weights: Source | None = None,
     device: str = "auto",
     crop: tuple[int, int, int, int] | None = None,
     max_pixels: int | None = MAX_PIXELS,
 ) -> Image.Image:
     """See ``aecodec.decode``."""
-    stream = bitstream.read(data, max_pixels)
+    stream = bitstream.read(bitstream.bytes_of(data), max_pixels)
     head = stream.header
     area = whole(head.height, head.width)
     if crop is not None:
@@ -41,10 +41,10 @@ def decode(
         if not inside or inside & area != inside:
             raise PictureError(f"the crop {left},{top},{width},{height} is not inside {head.width} x {head.height}")
         area = inside
-    name = locate(head.weights, weights)
+    found = _weights_of(head, weights)
     with ThreadPoolExecutor(1) as starter:  # the runtime starts while weights are read and latents decoded
         starter.submit(preload, device)
-        model = load(name)
+        model = load(found)
         transforms = starter.submit(_ready_transforms, model, device)
 
         def latents_of(index: int, shape: tuple[int, int]) -> np.ndarray:
@@ -63,6 +63,15 @@ def picture_of(array: np.ndarray, stream: Stream, area: Box) -> Image.Image:
         image.putalpha(Image.fromarray(plane[area.slices]))
     image.info.update(metadata.from_chunks(stream.chunks))
     return image
+
+
+def _weights_of(head: Header, given: Source | None) -> Source:
+    """Return the weights that a file needs: ``given``, or those installed.  Raises WeightsError where they are others."""
+    if not isinstance(given, Weights):
+        return locate(head.weights, given)
+    if given.id != head.weights:
+        raise WeightsError(f"the file needs the weights {head.weights}; {given.name} has the id {given.id}")
+    return given
 
 
 def _ready_transforms(weights: Weights, device: str) -> Transforms:

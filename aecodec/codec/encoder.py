@@ -21,7 +21,7 @@ from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.entropy.latents import CodedLatents
 from aecodec.images import formats, samples
 from aecodec.runtime import open_transforms
-from aecodec.weights.store import Weights, load
+from aecodec.weights.store import Source, load
 
 Kept = TypeVar("Kept")
 
@@ -45,22 +45,26 @@ class Quantised:
 class Encoder:
     """One picture, ready to be encoded at any number of qualities.
 
-    ``image`` is its colour.  Raises PictureError where it cannot be encoded as it is (animation without a ``frame``) and
-    LimitError over ``max_pixels``; warns where something of it will be lost.  With ``strip`` EXIF and XMP are dropped and
+        encoder = Encoder(Image.open("photo.png"))
+        files = [encoder.encode(aecodec.quality.index_of_quality(quality)).data for quality in (30, 60, 90)]
+
+    The attribute ``image`` is its colour.  Raises PictureError where it cannot be encoded as it is (animation without a
+    ``frame``) and LimitError over ``max_pixels``; warns where something of it will be lost.  With ``strip`` EXIF and XMP are dropped and
     the EXIF orientation is applied.  ``hint`` is what restoring weights are told of the damage (``restore/hint.py``).
     """
 
     def __init__(
         self,
-        image: Image.Image,
+        image: formats.Source,
         *,
-        weights: str | Weights = DEFAULT_WEIGHTS,
+        weights: Source = DEFAULT_WEIGHTS,
         hint: np.ndarray | int = 0,
         device: str = "auto",
         strip: bool = False,
         max_pixels: int | None = MAX_PIXELS,
         frame: int | None = None,
     ) -> None:
+        image = formats.as_picture(image, max_pixels)
         bits = formats.load(image, frame, max_pixels)
         self._chunks = metadata.read(image, strip)
         if strip:
@@ -69,7 +73,7 @@ class Encoder:
         if plane:
             self._chunks[ALPHA] = alpha.encode(np.asarray(plane))
         self.array = samples.to_array(self.image)
-        self.weights = load(weights) if isinstance(weights, str) else weights
+        self.weights = load(weights)
         self._seen = self.array
         if self.weights.arch.restores:
             self._seen = np.dstack([self.array, np.broadcast_to(np.uint8(hint), self.array.shape[:2])])

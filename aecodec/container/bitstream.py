@@ -10,6 +10,7 @@ significant first.
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,19 @@ ALPHA = b"A"  # lossless, see alpha.py
 ICC = b"c"
 EXIF = b"e"
 XMP = b"x"
+
+
+Source = bytes | bytearray | memoryview | str | os.PathLike  # the bytes of a file, or its path
+
+
+def bytes_of(source: Source) -> bytes:
+    """Return the bytes of a file.  Raises OSError where there is none at a path, TypeError for anything else."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source)
+    if isinstance(source, (str, os.PathLike)):
+        with open(source, "rb") as file:
+            return file.read()
+    raise TypeError(f"a file must be its bytes or a path, not {type(source).__name__}")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -37,6 +38,35 @@ _OPTIONS = {  # as little loss as the format allows
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
 }
 _SEGMENT = {"exif": 65533, "xmp": 65504}  # bytes that fit in a JPEG's one segment
+
+
+Source = Image.Image | np.ndarray | str | os.PathLike
+
+
+def as_picture(source: Source, max_pixels: int | None) -> Image.Image:
+    """Return a Pillow image of what a caller has: an image, an array of samples, or the path of a file.
+
+    An array is uint8 (H, W) gray, (H, W, 2) gray with alpha, (H, W, 3) RGB or (H, W, 4) RGBA; or uint16 (H, W) gray.
+    Raises PictureError for another array or a file that is no picture, LimitError, OSError where there is no file,
+    TypeError for anything else.
+    """
+    if isinstance(source, Image.Image):
+        return source
+    if isinstance(source, np.ndarray):
+        return _of_array(source)
+    if isinstance(source, (str, os.PathLike)):
+        with open(source, "rb") as file:
+            return open_picture(file.read(), max_pixels)
+    raise TypeError(f"a picture must be a Pillow image, a NumPy array or a path, not {type(source).__name__}")
+
+
+def _of_array(array: np.ndarray) -> Image.Image:
+    kinds = {(np.dtype(np.uint8), channels) for channels in (1, 2, 3, 4)} | {(np.dtype(np.uint16), 1)}
+    channels = {2: 1, 3: array.shape[-1]}.get(array.ndim) if array.ndim else None
+    if (array.dtype, channels) not in kinds or not array.size:
+        wanted = "uint8 (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), or uint16 (H, W)"
+        raise PictureError(f"a picture in an array must be {wanted}, not {array.dtype} {array.shape}")
+    return Image.fromarray(np.ascontiguousarray(array.reshape(array.shape[:2]) if channels == 1 else array))
 
 
 def open_picture(data: bytes, max_pixels: int | None) -> Image.Image:
@@ -224,8 +254,7 @@ def _damage() -> Iterator[None]:
 
 
 def _find_plugin(data: bytes) -> None:
-    """Imports the plugin of a format that Pillow may not know by itself.  Raises MissingPackageError
-    where it is not installed."""
+    """Import the plugin of a format that Pillow may not know by itself; MissingPackageError where it is not installed."""
     kind = _recognise(data)
     if kind is None:
         return

@@ -41,11 +41,12 @@ def is_restoring(card: dict[str, Any]) -> bool:
     return "decoder" in card
 
 
-def folder_of(name: str) -> Path:
-    """The folder of an installed name, or of a path to a folder that holds a card.
+def folder_of(name: str | os.PathLike) -> Path:
+    """Return the folder of an installed name, or of a path to a folder that holds a card.
 
     Raises WeightsError where there is none.
     """
+    name = os.fspath(name)
     for folder in (INSTALLED / name, Path(name)):
         if name and os.path.isfile(folder / CARD):
             return folder
@@ -72,7 +73,7 @@ def _by_use() -> Iterator[str]:
     yield from names()
 
 
-def locate(identity: str, name: str | None = None) -> str:
+def locate(identity: str, name: str | os.PathLike | None = None) -> str | os.PathLike:
     """The name of the weights with this id: among those installed, or ``name`` (a name or a folder) where it is given.
 
     Raises WeightsError naming the id where none has it.

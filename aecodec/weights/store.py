@@ -70,16 +70,22 @@ class Weights:
             raise WeightsError(f"the tensors in {self.folder} do not fit their card: {error}") from None
 
 
-def load(name: str = DEFAULT_WEIGHTS) -> Weights:
-    """Opens weights and checks them against their card; once, until their folder holds others.
+Source = str | os.PathLike | Weights  # an installed name, the path of a folder, or weights that are open
+
+
+def load(source: Source = DEFAULT_WEIGHTS) -> Weights:
+    """Open weights and check them against their card; once, until their folder holds others.
 
     Raises WeightsError where they are missing, damaged or not as the card says.
     """
+    if isinstance(source, Weights):
+        return source
+    name = os.fspath(source)
     return _load(name, _stamp(name))
 
 
 def _stamp(name: str) -> tuple:
-    """What tells the files of a name or folder from others that were, or will be, called the same."""
+    """Return a fingerprint of the weight files, so that a changed folder is loaded again."""
     folder = folder_of(name).absolute()
     try:
         found = [os.stat(folder / file) for file in (CARD, TENSORS)]
@@ -96,8 +102,8 @@ def _load(name: str, stamp: tuple) -> Weights:
     return opened
 
 
-def load_any(name: str) -> Weights:
-    """As ``load``, also what is an encoder for restoration."""
+def load_any(name: str | os.PathLike) -> Weights:
+    """Open weights as ``load`` does, also an encoder for restoration; each time."""
     from safetensors import SafetensorError
     from safetensors.numpy import load as load_tensors
 
@@ -136,12 +142,20 @@ def expand(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return tensors
 
 
-def restoring(name: str, decoder: str | None = None, task: str | None = None) -> Weights:
-    """The weights of a decoder with the restoring encoder ``name``, a name or a folder, in front of it.
+def restoring(source: Source, decoder: Source | None = None, task: str | None = None) -> Weights:
+    """Return the weights of a decoder with a restoring encoder, ``source``, in front of it.
 
-    ``decoder`` is a name or a folder, None for the installed weights that the encoder was trained for; ``task`` is what it
-    must be for.  Raises WeightsError where the encoder is missing, damaged, for another task or for another decoder.
+    ``decoder`` is None for the installed weights that the encoder was trained for; ``task`` is what it must be for.
+    Weights that are open already, as this function gives them, come back as they are.  Raises WeightsError where the
+    encoder is missing, damaged, for another task or for another decoder.
     """
+    if isinstance(source, Weights):
+        if source.encoder is None:
+            raise WeightsError(f"{source.name} is a whole model and no encoder for restoration")
+        return source
+    name = os.fspath(source)
+    if decoder is not None:
+        decoder = str(decoder.folder) if isinstance(decoder, Weights) else os.fspath(decoder)
     try:
         folder_of(name)
     except WeightsError:
