@@ -11,7 +11,7 @@ EXTRAS ?= test
 PIP_ARGS ?=
 STAMP = $(VENV)/.installed-$(EXTRAS)
 
-$(STAMP): pyproject.toml constraints.txt setup.py $(wildcard aecodec/codec/*.c)
+$(STAMP): pyproject.toml constraints.txt setup.py $(wildcard aecodec/*/*.c)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.$(if $(EXTRAS),[$(EXTRAS)])'
 	touch $@

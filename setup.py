@@ -6,16 +6,17 @@ from setuptools import Extension, setup
 
 # MSVC knows `restrict` only if it is told the standard
 FLAGS = ["-O3", "-fno-trapping-math", "-ffp-contract=off"] if os.name == "posix" else ["/std:c11"]
+MODULES = ("entropy/_rans", "entropy/_integer", "entropy/_trellis", "images/_edge_filter")
 
 setup(
     ext_modules=[
         Extension(
-            f"aecodec.codec.{name}",
-            [f"aecodec/codec/{name}.c"],
+            f"aecodec.{path.replace('/', '.')}",
+            [f"aecodec/{path}.c"],
             extra_compile_args=FLAGS,
-            # A machine without a compiler still installs: rans.py and integer.py then take Python, slow but the same bytes.
+            # A machine without a compiler still installs: the package then takes Python, slow but the same bytes.
             optional=True,
         )
-        for name in ("_rans", "_integer", "_trellis", "_edge_filter")
+        for path in MODULES
     ]
 )

@@ -1,36 +1,69 @@
 """aecodec: a learned image codec.
 
-    data = aecodec.encode(Image.open("photo.png"), quality=60)
+    data = aecodec.encode("photo.png", quality=60)
     data = aecodec.encode(Image.open("photo.png"), target=aecodec.Ssimulacra2(80))
     image = aecodec.decode(data)
+
+A picture is a Pillow image, a NumPy array or the path of a file.  An array is uint8: (H, W) gray, (H, W, 2) gray with alpha,
+(H, W, 3) RGB or (H, W, 4) RGBA; or uint16 (H, W) gray.  A file is its bytes or its path.  Weights are an installed name, the
+path of a folder, or what ``aecodec.weights.load`` gives.
 
 Importing this module loads neither torch nor numpy nor Pillow; the functions below do when they are called.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import importlib
+from typing import TYPE_CHECKING, Any, Literal
 
 from aecodec.codec.rate_control import BitsPerPixel, Psnr, Size, Ssimulacra2, Target
-from aecodec.errors import AecodecError, BitstreamError, LimitError, PictureError, TargetError, WeightsError
+from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS
+from aecodec.errors import (
+    AecodecError,
+    BitstreamError,
+    DeviceError,
+    FramesError,
+    LimitError,
+    MissingPackageError,
+    NoRestoringWeightsError,
+    NotAModelError,
+    PictureError,
+    SettingsError,
+    TargetError,
+    TrainingError,
+    WeightsError,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from aecodec.codec.bitstream import Header
+    from aecodec.codec.encoder import Encoder
+    from aecodec.container import bitstream
+    from aecodec.container.bitstream import Header
+    from aecodec.images import formats
+    from aecodec.weights import store
 
 __version__ = "0.1.0"
 __all__ = [
     "AecodecError",
     "BitsPerPixel",
     "BitstreamError",
+    "DeviceError",
+    "Encoder",
+    "FramesError",
+    "Header",
     "LimitError",
+    "MissingPackageError",
+    "NoRestoringWeightsError",
+    "NotAModelError",
     "PictureError",
     "Psnr",
+    "SettingsError",
     "Size",
     "Ssimulacra2",
     "Target",
     "TargetError",
+    "TrainingError",
     "WeightsError",
     "decode",
     "denoise",
@@ -39,110 +72,128 @@ __all__ = [
     "inpaint",
     "register_pillow",
 ]
+_LAZY = {"Encoder": "aecodec.codec.encoder", "Header": "aecodec.container.bitstream"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)
 
 
 def encode(
-    image: Image,
+    image: formats.Source,
     quality: float | None = None,
     *,
     target: Target | None = None,
-    weights: str = "photo",
-    restore: str | None = None,
+    weights: store.Source = DEFAULT_WEIGHTS,
+    restore: store.Source | None = None,
     device: str = "auto",
+    strip: bool = False,
+    max_pixels: int | None = MAX_PIXELS,
     frame: int | None = None,
 ) -> bytes:
-    """A picture as the bytes of an .aec file.
+    """Return a picture as the bytes of an .aec file.
 
     ``quality`` is 0..100, and 60 where nothing is given.  A ``target`` stands in its place: ``Size(40_000)`` bytes or
     ``BitsPerPixel(0.5)`` at most, ``Psnr(34)`` dB or ``Ssimulacra2(80)`` at least.
 
-    ``weights`` is an installed name or a folder, ``device`` "auto", "cpu" or "cuda", ``frame`` one of an animation, from 0;
-    ``restore`` are weights, such as "denoise", that take noise out on the way.  ICC, EXIF and XMP that Pillow found in the
-    picture are kept, and alpha without loss; a UserWarning says what is not.
+    ``restore`` are weights, such as "denoise", that take noise out on the way.  ``device`` is "auto", "cpu" or "cuda",
+    ``frame`` one of an animation, from 0.  ICC, EXIF and XMP that Pillow found in the picture are kept, and alpha without
+    loss; a UserWarning says what is not.  With ``strip`` EXIF and XMP are dropped, and the picture is turned as its EXIF
+    says.
 
-    Raises PictureError, WeightsError, TargetError where no quality meets the target, AecodecError where the package that
-    measures it is not installed, ValueError for a quality out of range or for both a quality and a target.
+    Raises PictureError for what is no picture, LimitError over ``max_pixels`` (None: no limit), WeightsError, DeviceError,
+    TargetError where no quality meets the target, MissingPackageError where the package that measures it is not installed,
+    ValueError for a quality out of range or for both a quality and a target.
     """
-    from aecodec.codec import pipeline, rate_control
-    from aecodec.codec.quality import DEFAULT_QUALITY, index_of_quality
-    from aecodec.weights import restoring
+    from aecodec import codec
 
-    if quality is not None and target is not None:
-        raise ValueError("give a quality or a target, not both")
-    if not (target is None or isinstance(target, Target)):
-        raise TypeError(f"target must be a Size, BitsPerPixel, Psnr or Ssimulacra2, not {target!r}")
-    index = index_of_quality(DEFAULT_QUALITY if quality is None else quality)
-    opened = weights if restore is None else restoring(restore, weights, "denoise")
-    encoder = pipeline.Encoder(image, weights=opened, device=device, frame=frame)
-    encoded = encoder.encode(index) if target is None else rate_control.meet(encoder, target)[0]
-    return encoded.data
+    return codec.encode(
+        image, quality, target=target, weights=weights, restore=restore, device=device, strip=strip,
+        max_pixels=max_pixels, frame=frame,
+    )  # fmt: skip
 
 
 def decode(
-    data: bytes,
+    data: bitstream.Source,
     *,
-    weights: str | None = None,
+    weights: store.Source | None = None,
     device: str = "auto",
     crop: tuple[int, int, int, int] | None = None,
-    max_pixels: int | None = 2**28,
+    max_pixels: int | None = MAX_PIXELS,
 ) -> Image:
-    """The picture in an .aec file, mode "RGB", "L", "RGBA" or "LA", with its ICC, EXIF and XMP in ``info``.
+    """Return the picture in an .aec file, mode "RGB", "L", "RGBA" or "LA", with its ICC, EXIF and XMP in ``info``.
 
     As from Pillow's own formats, it is not turned as its EXIF says; ``PIL.ImageOps.exif_transpose`` does that.
 
-    ``weights`` is a folder to take the weights from where they are not installed; ``crop`` (left, top, width, height) is a
-    part to decode, in pixels as they are stored; the rest of a large picture costs no time then.  Raises BitstreamError
-    where the data is damaged, LimitError over ``max_pixels`` (None: no limit), PictureError for a crop that is not inside,
-    WeightsError where the weights that the file names are not there.
+    ``weights`` are those of the file where they are not installed; ``crop`` (left, top, width, height) is a part to decode,
+    in pixels as they are stored; the rest of a large picture costs no time then.  Raises BitstreamError where the data is
+    damaged, LimitError over ``max_pixels`` (None: no limit), PictureError for a crop that is not inside, WeightsError where
+    the weights that the file names are not there.
     """
-    from aecodec.codec import pipeline
+    from aecodec.codec import decoder
 
-    return pipeline.decode(data, weights=weights, device=device, crop=crop, max_pixels=max_pixels)
+    return decoder.decode(data, weights=weights, device=device, crop=crop, max_pixels=max_pixels)
 
 
 def denoise(
-    image: Image, sigma: float | None = None, *, weights: str = "denoise", decoder: str | None = None, device: str = "auto"
+    image: formats.Source,
+    sigma: float | None = None,
+    *,
+    weights: store.Source = "denoise",
+    decoder: store.Source | None = None,
+    device: str = "auto",
+    max_pixels: int | None = MAX_PIXELS,
+    frame: int | None = None,
 ) -> Image:
-    """A picture without its noise and JPEG artefacts, as ``decode`` gives one, with its alpha and metadata.
+    """Return a picture without its noise and JPEG artefacts, as ``decode`` gives one, with its alpha and metadata.
 
-    ``sigma`` is the standard deviation of Gaussian noise in levels of 0..255 where it is known; ``weights`` an installed
-    name or a folder, ``decoder`` the same for the weights that they were trained for, None for those installed.  Raises
-    what ``encode`` does.
+    ``sigma`` is the standard deviation of Gaussian noise in levels of 0..255 where it is known; ``decoder`` are the weights
+    that ``weights`` were trained for, None for those installed.  Raises what ``encode`` does.
     """
     from aecodec.restore import pictures
 
-    return pictures.denoise(image, sigma, weights=weights, decoder=decoder, device=device)
+    return pictures.denoise(
+        image, sigma, weights=weights, decoder=decoder, device=device, max_pixels=max_pixels, frame=frame
+    )
 
 
 def inpaint(
-    image: Image,
-    mask: Image,
+    image: formats.Source,
+    mask: formats.Source,
     *,
     method: Literal["learned", "classical"] = "learned",
-    weights: str = "inpaint",
-    decoder: str | None = None,
+    weights: store.Source = "inpaint",
+    decoder: store.Source | None = None,
     device: str = "auto",
+    max_pixels: int | None = MAX_PIXELS,
+    frame: int | None = None,
 ) -> Image:
-    """A picture with what is missing filled in; its other pixels, alpha and metadata are as they were.
+    """Return a picture with what is missing filled in; its other pixels, alpha and metadata are as they were.
 
-    ``mask`` has the size in which the picture is shown and is white (128 or more) where it is missing.  ``method``
-    "classical" needs no weights; the rest is as for ``denoise``.  Raises PictureError also for a mask of another size or
-    one that is white all over.
+    ``mask`` has the size in which the picture is shown and is white (128 or more) where it is missing; an array may also be
+    of bool, True there.  ``method`` "classical" needs no weights; the rest is as for ``denoise``.  Raises PictureError also
+    for a mask of another size or one that is white all over.
     """
     from aecodec.restore import pictures
 
-    return pictures.inpaint(image, mask, method=method, weights=weights, decoder=decoder, device=device)[0]
+    return pictures.inpaint(
+        image, mask, method=method, weights=weights, decoder=decoder, device=device, max_pixels=max_pixels, frame=frame
+    )[0]
 
 
-def info(data: bytes) -> Header:
-    """What the file says before its payload, without decoding: the size as the picture is shown, turned as its EXIF says,
-    and the mode that ``decode`` gives.  Raises BitstreamError where the data is damaged up to there.
+def info(data: bitstream.Source) -> Header:
+    """Return what the file says before its payload, without decoding.
+
+    The size is that of the picture as it is shown, turned as its EXIF says, and the mode the one that ``decode`` gives.
+    Raises BitstreamError where the data is damaged up to there.
     """
-    from aecodec.codec import bitstream, metadata
+    from aecodec.container import bitstream, metadata
 
-    return metadata.shown(*bitstream.read_head(data, max_pixels=None))
+    return metadata.shown(*bitstream.read_head(bitstream.bytes_of(data), max_pixels=None))
 
 
 def register_pillow() -> None:
-    """Makes ``PIL.Image.open`` and ``Image.save`` know .aec files, as ``import aecodec.pillow`` does."""
+    """Make ``PIL.Image.open`` and ``Image.save`` know .aec files, as ``import aecodec.pillow`` does."""
     import aecodec.pillow  # noqa: F401

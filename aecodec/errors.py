@@ -1,11 +1,20 @@
 """Everything that aecodec raises on purpose.
 
-    AecodecError                      what the caller can act on; the message is one line
-    |-- BitstreamError (ValueError)   the file is no .aec file, damaged, truncated, or of an unknown version
-    |   `-- LimitError                the file or picture declares more pixels than the limit allows
-    |-- WeightsError (LookupError)    the weights asked for are missing, damaged or other than the file needs
-    |-- PictureError (ValueError)     the input is no picture that can be encoded
-    `-- TargetError (ValueError)      no quality meets the target that was asked for
+    AecodecError                              what the caller can act on; the message is one line
+    |-- BitstreamError (ValueError)           the file is no .aec file, damaged, truncated, or of an unknown version
+    |-- LimitError (ValueError)               the file or picture is larger than the limit allows
+    |-- PictureError (ValueError)             the input is no picture that can be encoded
+    |   `-- FramesError                       the picture has several frames, and none is chosen
+    |-- WeightsError (LookupError)            the weights asked for are missing, damaged or other than the file needs
+    |   |-- NoRestoringWeightsError           no weights of this name are installed for restoration
+    |   `-- NotAModelError                    the weights are an encoder for restoration and no whole model
+    |-- TargetError (ValueError)              no quality meets the target that was asked for
+    |-- MissingPackageError (ImportError)     a package that this needs is not installed
+    |-- DeviceError (RuntimeError)            the device asked for is not there
+    `-- TrainingError (RuntimeError)          a training that cannot begin or go on
+        `-- SettingsError (ValueError)        a configuration that cannot be used
+
+Messages state facts.  The command line adds which of its options help.
 """
 
 from __future__ import annotations
@@ -19,17 +28,66 @@ class BitstreamError(AecodecError, ValueError):
     """The data is not an .aec stream that this version can decode."""
 
 
-class LimitError(BitstreamError):
-    """More pixels than allowed."""
+class LimitError(AecodecError, ValueError):
+    """More pixels, or bytes, than allowed.  ``limit`` is how many are."""
 
+    def __init__(self, message: str, limit: int | None = None) -> None:
+        super().__init__(message, limit)
+        self.limit = limit
 
-class WeightsError(AecodecError, LookupError):
-    """Weights that are missing, damaged or foreign."""
+    def __str__(self) -> str:
+        return self.args[0]
 
 
 class PictureError(AecodecError, ValueError):
     """Not a picture, or one that cannot be encoded."""
 
 
+class FramesError(PictureError):
+    """A picture of several frames or pages, of which none is chosen."""
+
+
+class WeightsError(AecodecError, LookupError):
+    """Weights that are missing, damaged or foreign."""
+
+
+class NoRestoringWeightsError(WeightsError):
+    """No restoring weights of this name; ``task`` is what they are for, "denoise" or "inpaint"."""
+
+    def __init__(self, name: str, task: str) -> None:
+        super().__init__(name, task)
+        self.name, self.task = name, task
+
+    def __str__(self) -> str:
+        return f"no weights named {self.name!r} are installed for restoration"
+
+
+class NotAModelError(WeightsError):
+    """An encoder for restoration, where a whole model is needed."""
+
+
 class TargetError(AecodecError, ValueError):
     """A size, a bit rate or a fidelity that no quality meets."""
+
+
+class MissingPackageError(AecodecError, ImportError):
+    """A package that is not installed.  ``purpose`` needs it, and ``install`` is what pip installs it by."""
+
+    def __init__(self, purpose: str, package: str, install: str | None = None) -> None:
+        super().__init__(purpose, package, install)
+        self.purpose, self.package, self.install = purpose, package, install or package
+
+    def __str__(self) -> str:
+        return f"{self.purpose} needs {self.package}: pip install {self.install}"
+
+
+class DeviceError(AecodecError, RuntimeError):
+    """A device that is not there, or that the installed libraries cannot use."""
+
+
+class TrainingError(AecodecError, RuntimeError):
+    """A training that cannot begin with these pictures, weights and settings, or cannot go on."""
+
+
+class SettingsError(TrainingError, ValueError):
+    """A configuration that cannot be used; the message names the key."""

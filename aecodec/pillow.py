@@ -16,8 +16,8 @@ from typing import IO
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-import aecodec
-from aecodec.codec import bitstream, metadata
+from aecodec import codec
+from aecodec.container import bitstream, metadata
 from aecodec.errors import AecodecError
 
 FORMAT = "AEC"
@@ -56,8 +56,10 @@ class AecImageFile(ImageFile.ImageFile):
 
     def load(self):
         if self.fp is not None and not self._loaded:
+            from aecodec.codec import decoder  # here, because opening a picture must stay cheap
+
             with _os_errors():
-                self.im = aecodec.decode(self._read_all(), max_pixels=None).im
+                self.im = decoder.decode(self._read_all(), max_pixels=None).im
             self._loaded = True
             if self._exclusive_fp:
                 self.fp.close()
@@ -96,7 +98,7 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     if isinstance(still.info.get("exif"), Image.Exif):
         still.info["exif"] = still.info["exif"].tobytes()
     with _os_errors():
-        fp.write(aecodec.encode(still, **options))
+        fp.write(codec.encode(still, **options))
 
 
 def _accept(prefix: bytes) -> bool:

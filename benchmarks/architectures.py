@@ -2,9 +2,9 @@
 
     python benchmarks/architectures.py --data FOLDER [--steps 1500] [--crop 128] [--picture checker.png] [NAME ...]
 
-The score is that of held-out pictures (``training/loop.py``); differences of 0.01 are about 1 % of rate.  A short run says
-which one learns faster, and only hints at which is better after a long one.  --picture writes what each upsampler makes of
-flat colour, with the contrast raised.
+The score is that of held-out pictures (``training/validation.py``); differences of 0.01 are about 1 % of rate.  A short
+run says which one learns faster, and only hints at which is better after a long one.  --picture writes what each upsampler
+makes of flat colour, with the contrast raised.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aecodec.codec.partition import STEPS
-from aecodec.codec.quality import INTERVALS
+from aecodec.entropy.partition import CONTEXT_STEPS
 from aecodec.networks import model, transforms
 from aecodec.networks.complexity import kmac_per_pixel
-from aecodec.training import loop
+from aecodec.quality import INTERVALS
+from aecodec.training.run import Run
 from aecodec.training.settings import make
+from aecodec.training.validation import validate
 
 
 class DepthwiseBlock(nn.Module):
@@ -57,7 +58,7 @@ class Variant:
     name: str
     changes: dict[str, Any] = field(default_factory=dict)
     block: type[nn.Module] = transforms.ResidualBlock
-    seen: int = STEPS
+    seen: int = CONTEXT_STEPS
 
 
 VARIANTS = (
@@ -94,9 +95,9 @@ def main() -> None:
     base, patches = None, {}
     for variant in chosen:
         with patched(variant), tempfile.TemporaryDirectory() as folder:
-            run = loop.Run(settings(variant, arguments), Path(folder), lambda message: None)
+            run = Run(settings(variant, arguments), Path(folder), lambda message: None)
             seconds = train(run)
-            score, _ = loop.validate(run.average, run.validation)
+            score, _ = validate(run.average, run.validation)
             costs = kmac_per_pixel(run.settings.architecture)
             patches[variant.name] = flat_patch(run.average)
         base = base or seconds
@@ -117,7 +118,7 @@ def settings(variant: Variant, arguments: argparse.Namespace):
     })  # fmt: skip
 
 
-def train(run: loop.Run) -> float:
+def train(run: Run) -> float:
     """Trains to the end and returns the median seconds of a step."""
     seconds = []
     step = run._train_step
@@ -142,7 +143,7 @@ def patched(variant: Variant) -> Iterator[None]:
 
     def seen(parts: list[Tensor]) -> Tensor:
         """All steps for the synthesis; for the context those that the variant lets it see."""
-        return join(parts if len(parts) == STEPS else parts[: variant.seen] or [torch.zeros_like(parts[0])])
+        return join(parts if len(parts) == CONTEXT_STEPS else parts[: variant.seen] or [torch.zeros_like(parts[0])])
 
     transforms.ResidualBlock, model.join_steps = variant.block, seen
     try:

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from aecodec.codec.quality import INTERVALS, KNOTS, lambda_of_quality
 from aecodec.eval.bdrate import Curve, bd_rate
-from aecodec.eval.metrics import PEAK
-from aecodec.training.loop import VALIDATION
+from aecodec.metrics import PEAK
+from aecodec.quality import INTERVALS, KNOTS, lambda_of_quality
+from aecodec.training.run import VALIDATION
 
 HALVES = {"all knots": slice(None), "lower half": slice(0, KNOTS // 2 + 1), "upper half": slice(KNOTS // 2, None)}
 

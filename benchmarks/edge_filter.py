@@ -15,10 +15,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from aecodec.codec.edge_filter import KNOTS, LUMA
-from aecodec.codec.quality import INTERVALS
+from aecodec.images.edge_filter import KNOTS, LUMA
 from aecodec.networks.model import Model
 from aecodec.networks.precision import autocast
+from aecodec.quality import INTERVALS
 from aecodec.training import data
 from aecodec.training.loop import initial_state, to_tensor
 

@@ -19,13 +19,16 @@ import time
 import torch
 from torch import Tensor
 
-from aecodec.codec.quality import INTERVALS
 from aecodec.eval.bdrate import bd_rate
 from aecodec.networks.model import Model
+from aecodec.quality import INTERVALS
 from aecodec.training import data
-from aecodec.training.loop import initial_state, lagrangian, lambda_at, rate_and_distortion, to_tensor, validate
+from aecodec.training.checkpoint import initial_state
+from aecodec.training.data import to_tensor
+from aecodec.training.loss import lagrangian, lambda_at, rate_and_distortion
 from aecodec.training.settings import Settings
 from aecodec.training.soap import Soap
+from aecodec.training.validation import validate
 
 CROP, BATCH, KNOTS_SHOWN = 256, 8, (0, 2, 4, 8)
 WARM_UP, REPORT_EVERY = 10, 50

@@ -16,7 +16,7 @@ import numpy as np
 from linear_path import PEAK, least_rate
 from scipy.fft import dct
 
-from aecodec.codec.config import LATENT_STRIDE, Architecture
+from aecodec.entropy.architecture import LATENT_STRIDE, Architecture
 from aecodec.training import data
 from aecodec.training.klt import principal_components
 

@@ -14,7 +14,7 @@ import argparse
 
 import numpy as np
 
-from aecodec.codec.config import LATENT_STRIDE
+from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.training import data
 from aecodec.training.klt import block_covariance, principal_components
 

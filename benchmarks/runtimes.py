@@ -22,12 +22,12 @@ os.environ["AECODEC_CACHE"] = ""  # graphs of integers are none that the command
 
 from openvino import opset13 as ops  # noqa: E402
 
-from aecodec.codec.integer import MEAN_FRAC  # noqa: E402
-from aecodec.codec.quality import MAX_INDEX  # noqa: E402
-from aecodec.eval.metrics import psnr  # noqa: E402
+from aecodec.entropy.integer import MEAN_FRAC  # noqa: E402
+from aecodec.metrics import psnr  # noqa: E402
+from aecodec.quality import MAX_INDEX  # noqa: E402
 from aecodec.runtime.openvino_runtime import OpenVinoTransforms  # noqa: E402
 from aecodec.threads import thread_count  # noqa: E402
-from aecodec.weights import Weights, load  # noqa: E402
+from aecodec.weights.store import Weights, load  # noqa: E402
 
 SAMPLE = Path(__file__).parent.parent / "samples" / "astronaut.png"
 RATES = tuple(MAX_INDEX * i // 4 for i in range(5))

@@ -24,8 +24,9 @@ def measure(path: Path, device: str, threads: int, rounds: int) -> dict[str, flo
     """Megapixels a second by column, medians over the rounds."""
     from PIL import Image
 
-    from aecodec.codec.pipeline import Encoder, decode
-    from aecodec.codec.quality import index_of_quality
+    from aecodec.codec.decoder import decode
+    from aecodec.codec.encoder import Encoder
+    from aecodec.quality import index_of_quality
 
     image, rate = Image.open(path).convert("RGB"), index_of_quality(QUALITY)
     encoder = Encoder(image, device=device)
@@ -45,17 +46,17 @@ def networks(encoder, rate: int, device: str) -> dict[str, Callable[[], None]]:
     """The two transforms of a picture, block by block with their halos, and nothing else."""
     import numpy as np
 
-    from aecodec.codec import picture
-    from aecodec.codec.config import LATENT_STRIDE
-    from aecodec.codec.integer import MEAN_FRAC
-    from aecodec.codec.tiles import BLOCK, Grid, whole
+    from aecodec.container.tiles import BLOCK, Grid, whole
+    from aecodec.entropy.architecture import LATENT_STRIDE
+    from aecodec.entropy.integer import MEAN_FRAC
+    from aecodec.images import samples
     from aecodec.runtime import open_transforms
 
     transforms, arch = open_transforms(encoder.weights, device), encoder.weights.arch
-    area = whole(*picture.padded_size(*encoder.array.shape[:2])).scaled(1, LATENT_STRIDE)
+    area = whole(*samples.padded_size(*encoder.array.shape[:2])).scaled(1, LATENT_STRIDE)
     blocks = list(Grid(area, BLOCK // LATENT_STRIDE))
     wide = [block.grown(arch.analysis_halo, area).scaled(LATENT_STRIDE) for block in blocks]
-    pixels = [picture.window(encoder.array, box) for box in wide]
+    pixels = [samples.window(encoder.array, box) for box in wide]
     shapes = [block.grown(arch.synthesis_halo, area).shape for block in blocks]
     latents = [np.zeros((*shape, arch.latents), np.int32) + (1 << MEAN_FRAC) for shape in shapes]
 

@@ -20,8 +20,9 @@ from pathlib import Path
 import torch
 
 from aecodec.networks.complexity import kmac_per_pixel
-from aecodec.training import loop
+from aecodec.training import compression
 from aecodec.training.captured import WARM_UP
+from aecodec.training.run import Run
 from aecodec.training.settings import make
 
 
@@ -36,14 +37,14 @@ def main() -> None:
     arguments = vars(parser.parse_args())
     arguments["steps"] += 5  # to warm up
     with tempfile.TemporaryDirectory() as folder:
-        run = loop.Run(make({**arguments, "held_out": 0.0, "hyper_warm_up": arguments["steps"]}), Path(folder), print)
+        run = Run(make({**arguments, "held_out": 0.0, "hyper_warm_up": arguments["steps"]}), Path(folder), print)
         parts, drawing = collections.defaultdict(list), []
         for module, name, part in (
-            (Future, "result", "waiting"), (loop, "rate_and_distortion", "forward"), (torch.Tensor, "backward", "backward"),
-            (run.optimiser, "step", "optimiser"),
+            (Future, "result", "waiting"), (compression, "rate_and_distortion", "forward"),
+            (torch.Tensor, "backward", "backward"), (run.optimiser, "step", "optimiser"),
         ):  # fmt: skip
             setattr(module, name, timed(getattr(module, name), parts[part], run.device))
-        run._draw = timed(run._draw, drawing, torch.device("cpu"))
+        run._draw_batch = timed(run._draw_batch, drawing, torch.device("cpu"))
         whole = timed(run._train_step, parts["step"], run.device)
         for _ in range(arguments["steps"]):
             whole()
@@ -62,7 +63,7 @@ def main() -> None:
         print(f"captured: {captured:.2f} steps/s")
 
 
-def captured_rate(run: loop.Run, steps: int) -> float:
+def captured_rate(run: Run, steps: int) -> float:
     """Steps a second, after those that are needed to capture one."""
     for count in (WARM_UP + 1, steps):
         torch.cuda.synchronize()

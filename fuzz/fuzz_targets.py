@@ -16,13 +16,17 @@ from pathlib import Path
 import numpy as np
 
 import aecodec
-from aecodec.codec import _rans_python, bitstream, formats, gaussian, pipeline, rans
-from aecodec.codec import alpha as alpha_coder
-from aecodec.codec import metadata as metadata_of
-from aecodec.codec.bitstream import EXIF, ICC, XMP, Header, Stream
-from aecodec.codec.quality import MAX_INDEX
+from aecodec.codec.decoder import decode_latents
+from aecodec.codec.encoder import Encoder
+from aecodec.container import bitstream
+from aecodec.container import alpha as alpha_coder
+from aecodec.container import metadata as metadata_of
+from aecodec.container.bitstream import EXIF, ICC, XMP, Header, Stream
+from aecodec.entropy import _rans_python, gaussian, rans
 from aecodec.errors import AecodecError
-from aecodec.weights import load
+from aecodec.images import formats
+from aecodec.quality import MAX_INDEX
+from aecodec.weights.store import load
 
 ROOT = Path(__file__).parent.parent
 MAX_PIXELS = 2**14  # of what is decoded: larger pictures only take longer to do the same
@@ -74,7 +78,7 @@ def payload(data: bytes) -> None:
     header = Header(side, other, "RGB", load().id, (fields >> 14) % (MAX_INDEX + 1), tile)
     half = len(data[4:]) // 8 * 4
     try:
-        latents = pipeline.decode_latents(Stream(header, [data[4 : 4 + half], data[4 + half :]] if tile else [data[4:]]))
+        latents = decode_latents(Stream(header, [data[4 : 4 + half], data[4 + half :]] if tile else [data[4:]]))
     except AecodecError:
         return
     assert latents.dtype == np.int32
@@ -107,7 +111,7 @@ def metadata(data: bytes) -> None:
 def picture(data: bytes) -> None:
     """Any bytes as a picture to encode."""
     try:
-        pipeline.Encoder(formats.open_picture(data, MAX_PIXELS), max_pixels=MAX_PIXELS)
+        Encoder(formats.open_picture(data, MAX_PIXELS), max_pixels=MAX_PIXELS)
     except AecodecError:
         pass
 

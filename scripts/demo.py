@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from aecodec.eval.codecs import jpeg as write_jpeg
-from aecodec.eval.metrics import psnr
+from aecodec.metrics import psnr
 
 
 def aecodec(*arguments: str) -> dict:

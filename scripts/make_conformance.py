@@ -14,10 +14,11 @@ from pathlib import Path
 from PIL import Image
 
 from aecodec import weights
-from aecodec.codec import bitstream
-from aecodec.codec.picture import from_array
-from aecodec.codec.pipeline import Encoder, decode_latents
-from aecodec.codec.quality import index_of_quality
+from aecodec.codec.decoder import decode_latents
+from aecodec.codec.encoder import Encoder
+from aecodec.container import bitstream
+from aecodec.images.samples import from_array
+from aecodec.quality import index_of_quality
 from aecodec.runtime.openvino_runtime import OpenVinoTransforms
 
 ROOT = Path(__file__).parent.parent

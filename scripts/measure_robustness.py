@@ -51,7 +51,7 @@ def corruptions(repaired: bool) -> None:
 
 def bomb() -> None:
     """The whole command on a file of under 100 bytes that declares 65535 x 65535."""
-    from aecodec.codec import bitstream
+    from aecodec.container import bitstream
 
     identity = aecodec.info((ROOT / "tests/conformance/pixel.aec").read_bytes()).weights
     data = bitstream.write(bitstream.Stream(bitstream.Header(65535, 65535, "RGB", identity, 0), [bytes(60)]))
@@ -66,7 +66,7 @@ def bomb() -> None:
 
 def signals(count: int = 60) -> None:
     """A folder is encoded over and over; each run gets a signal at a random moment, and the next goes on with --update."""
-    from aecodec.codec import bitstream
+    from aecodec.container import bitstream
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's children would ignore it
     dice, totals = random.Random(0), Counter()

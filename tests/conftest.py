@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from aecodec.cli.main import main
-from aecodec.codec.pipeline import Encoder
-from aecodec.codec.quality import index_of_quality
+from aecodec.codec.encoder import Encoder
+from aecodec.quality import index_of_quality
 
 os.environ["AECODEC_CACHE"] = ""  # tests leave nothing in the user's folders
 os.environ["TRITON_INTERPRET"] = "1"  # kernels run on the CPU; read when triton is first imported, which torch may do
@@ -70,7 +70,7 @@ def tiny(tmp_path_factory) -> tuple:
     """
     import torch
 
-    from aecodec.codec.config import Architecture
+    from aecodec.entropy.architecture import Architecture
     from aecodec.networks.export import save_weights
     from aecodec.networks.integer import IntegerConv2d, weight_exponents
     from aecodec.networks.model import Model
@@ -106,11 +106,11 @@ def restorers(tiny, tmp_path_factory) -> dict[str, str]:
     a gate that shuts a little."""
     import torch
 
-    from aecodec.codec.config import Architecture
+    from aecodec.entropy.architecture import Architecture
     from aecodec.networks.export import save_encoder
     from aecodec.networks.model import Model
     from aecodec.training.growth import with_more_blocks
-    from aecodec.weights import load
+    from aecodec.weights.store import load
 
     whole, folder = tiny
     model = Model(Architecture(**{**whole.arch.to_dict(), "inputs": 4}))

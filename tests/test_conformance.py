@@ -20,7 +20,10 @@ import pytest
 from PIL import Image
 
 from aecodec import weights
-from aecodec.codec import bitstream, integer, picture, pipeline, rans, reference
+from aecodec.codec import decoder
+from aecodec.container import bitstream
+from aecodec.entropy import integer, rans, reference
+from aecodec.images import samples
 
 FOLDER = Path(__file__).parent / "conformance"
 INDEX = json.loads((FOLDER / "index.json").read_text())
@@ -71,17 +74,17 @@ def synthesise(runtime, parsed, latents_):
 
         transforms = TorchTransforms(opened, runtime, bfloat16=False)
     pixels = transforms.synthesise(latents_, parsed.header.rate)[: parsed.header.height, : parsed.header.width]
-    return picture.to_array(picture.from_array(pixels, parsed.header.mode)).astype(np.int16)
+    return samples.to_array(samples.from_array(pixels, parsed.header.mode)).astype(np.int16)
 
 
 def expected_pixels(name):
-    return picture.to_array(Image.open(FOLDER / f"{name}.png")).astype(np.int16)
+    return samples.to_array(Image.open(FOLDER / f"{name}.png")).astype(np.int16)
 
 
 def test_the_cpu_runtime_decodes_a_stream(stream):
     """A file written today must open tomorrow, on another machine, with another library, to the same picture."""
     name, parsed = stream
-    decoded = pipeline.decode_latents(parsed)
+    decoded = decoder.decode_latents(parsed)
     assert digest(decoded) == INDEX[name]["latents"]
     assert np.abs(synthesise("openvino", parsed, decoded) - expected_pixels(name)).max() <= PIXEL_TOLERANCE
 
@@ -94,7 +97,7 @@ def test_torch_decodes_a_stream_however_it_is_set(stream, setting):
     """Somebody else's program sets torch as it likes; the latents must not notice and the pixels hardly."""
     name, parsed = stream
     with torch_setting(setting):
-        decoded = pipeline.decode_latents(parsed)
+        decoded = decoder.decode_latents(parsed)
         pixels = synthesise("cpu", parsed, decoded)
     assert digest(decoded) == INDEX[name]["latents"]
     if setting != "medium precision":  # may round the synthesis to bfloat16: no promise but the latents
@@ -105,7 +108,7 @@ def test_plain_integers_give_the_same_latents(stream):
     """The fast float32 path is only a way to compute integers; int64 arithmetic is what it must equal."""
     name, parsed = stream
     slow = replace(weights.find(parsed.header.weights).entropy_model, arithmetic=reference)
-    assert digest(pipeline.decode_latents(parsed, slow)) == INDEX[name]["latents"]
+    assert digest(decoder.decode_latents(parsed, slow)) == INDEX[name]["latents"]
 
 
 @pytest.mark.parametrize("environment", [{"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
@@ -115,9 +118,9 @@ def test_a_fresh_process_gives_the_same_latents(environment):
     """Thread counts are read once, at import, and a machine without a compiler has the Python coder: same files."""
     code = (
         "import hashlib, json, sys, pathlib\n"
-        "from aecodec.codec import bitstream, pipeline\n"
+        "from aecodec.codec import decoder\nfrom aecodec.container import bitstream\n"
         "folder = pathlib.Path(sys.argv[1])\n"
-        "print(json.dumps({p.stem: hashlib.sha256(pipeline.decode_latents(bitstream.read(p.read_bytes()))"
+        "print(json.dumps({p.stem: hashlib.sha256(decoder.decode_latents(bitstream.read(p.read_bytes()))"
         ".astype('<i4').tobytes()).hexdigest() for p in sorted(folder.glob('*.aec'))}))\n"
     )
     run = subprocess.run([sys.executable, "-c", code, str(FOLDER)], env={**os.environ, **environment},
@@ -131,7 +134,7 @@ def test_cuda_gives_the_same_pictures(stream):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     name, parsed = stream
-    pixels = synthesise("cuda", parsed, pipeline.decode_latents(parsed))
+    pixels = synthesise("cuda", parsed, decoder.decode_latents(parsed))
     assert np.abs(pixels - expected_pixels(name)).max() <= PIXEL_TOLERANCE
 
 
@@ -143,7 +146,7 @@ def test_an_off_by_one_in_the_rounding_is_caught(monkeypatch):
     honest = integer.IntegerLayer.requantise
     monkeypatch.setattr(integer.IntegerLayer, "requantise", lambda *arguments: honest(*arguments) + np.float32(1))
     try:
-        wrong = digest(pipeline.decode_latents(parsed, model)) != INDEX[name]["latents"]
+        wrong = digest(decoder.decode_latents(parsed, model)) != INDEX[name]["latents"]
     except (bitstream.BitstreamError, rans.RansError):
         wrong = True
     assert wrong

@@ -21,10 +21,10 @@ from PIL import Image
 
 import aecodec
 from aecodec import weights
-from aecodec.codec import bitstream
-from aecodec.codec.bitstream import EXIF, ICC, MAX_SIDE, XMP, Header, Stream
-from aecodec.codec.quality import MAX_INDEX
+from aecodec.container import bitstream
+from aecodec.container.bitstream import EXIF, ICC, MAX_SIDE, XMP, Header, Stream
 from aecodec.errors import AecodecError, BitstreamError, LimitError
+from aecodec.quality import MAX_INDEX
 
 FUZZ = Path(fuzz_targets.__file__).parent
 STREAMS = sorted((Path(__file__).parent / "conformance").glob("*.aec"))
@@ -244,7 +244,7 @@ def test_no_pickle_is_opened(tmp_path, file):
 
 def test_weights_are_held_against_their_hash(tmp_path, file):
     """Weights that somebody changed are refused, also where their card was changed with them: the file names its own."""
-    copied = shutil.copytree(weights.INSTALLED / "photo", tmp_path / "copy")
+    copied = shutil.copytree(weights.cards.INSTALLED / "photo", tmp_path / "copy")
     tensors = copied / weights.TENSORS
     data = tensors.read_bytes()
     tensors.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))

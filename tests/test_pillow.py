@@ -13,10 +13,10 @@ from PIL import Image, UnidentifiedImageError
 
 import aecodec
 import aecodec.pillow  # noqa: F401
-from aecodec.codec import bitstream
-from aecodec.codec.bitstream import Header, Stream
-from aecodec.codec.pipeline import Encoder
-from aecodec.codec.quality import index_of_quality
+from aecodec.codec.encoder import Encoder
+from aecodec.container import bitstream
+from aecodec.container.bitstream import Header, Stream
+from aecodec.quality import index_of_quality
 
 ICC = bytes(16) + b"RGB " + bytes(108)
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
@@ -44,7 +44,7 @@ def test_open_decodes_nothing(stored):
     script = (
         "import sys, aecodec; aecodec.register_pillow(); from PIL import Image\n"
         f"image = Image.open({str(stored)!r}); assert image.size == (96, 64)\n"
-        "heavy = ('numpy', 'openvino', 'torch', 'safetensors', 'aecodec.codec.pipeline')\n"
+        "heavy = ('numpy', 'openvino', 'torch', 'safetensors', 'aecodec.codec.decoder')\n"
         "print([name for name in heavy if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -18,8 +18,9 @@ import click
 
 from aecodec import cuda
 from aecodec.cli import files
+from aecodec.cli.advice import explain
 from aecodec.cli.files import Job
-from aecodec.errors import AecodecError, BitstreamError
+from aecodec.errors import AecodecError, BitstreamError, LimitError
 from aecodec.threads import thread_count, use_threads
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def attempt(work: Work, job: Job) -> Outcome:
     try:
         outcome.done = work(job)
     except AecodecError as error:
-        outcome.error, outcome.damaged = str(error), isinstance(error, BitstreamError)
+        outcome.error, outcome.damaged = explain(error), isinstance(error, (BitstreamError, LimitError))
     except BrokenPipeError:
         raise  # the reader of our output has gone; click ends quietly
     except OSError as error:

@@ -55,7 +55,7 @@ def _work(job: files.Job, weights, crop, extension, update, device, max_pixels, 
         return batch.SKIPPED
     kind = files.format_of(job.output, extension)
     files.check_output(job, force or update)
-    from aecodec.codec.bitstream import read_header
+    from aecodec.container.bitstream import read_header
 
     data = files.read_input(job.input, max_pixels, lambda start: read_header(start, max_pixels))
     import aecodec
@@ -63,7 +63,8 @@ def _work(job: files.Job, weights, crop, extension, update, device, max_pixels, 
     start = time.perf_counter()
     image = aecodec.decode(data, weights=weights, device=device, crop=crop, max_pixels=max_pixels)
     seconds = time.perf_counter() - start
-    from aecodec.codec import formats, metadata
+    from aecodec.container import metadata
+    from aecodec.images import formats
 
     written = formats.save(image, kind)
     files.write_output(job, written)

@@ -9,8 +9,7 @@ import time
 import click
 
 from aecodec.cli import batch, files, options
-
-MAX_SIGMA = 60  # of restore/hint.py, which would import numpy
+from aecodec.restore.hint import MAX_SIGMA
 
 
 @click.command()
@@ -47,7 +46,8 @@ def _work(job: files.Job, sigma, weights, decoder, frame, extension, update, dev
     kind = files.format_of(job.output, extension)
     files.check_output(job, force or update)
     data = files.read_input(job.input, max_pixels)
-    from aecodec.codec import formats, metadata
+    from aecodec.container import metadata
+    from aecodec.images import formats
     from aecodec.restore import pictures
 
     image = formats.open_picture(data, max_pixels)

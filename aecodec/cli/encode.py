@@ -11,14 +11,17 @@ from pathlib import Path
 import click
 
 from aecodec.cli import batch, files, options
+from aecodec.cli.advice import explain
 from aecodec.codec import rate_control
-from aecodec.codec.quality import DEFAULT_QUALITY, index_of_quality, quality_of_index
 from aecodec.errors import AecodecError
+from aecodec.defaults import DEFAULT_QUALITY
+from aecodec.quality import index_of_quality, quality_of_index
 
 TARGETS = {
     "bpp": rate_control.BitsPerPixel, "size": rate_control.Size, "psnr": rate_control.Psnr,
     "ssimulacra2": rate_control.Ssimulacra2,
 }  # fmt: skip
+
 
 class ByteSize(click.ParamType):
     """A number of bytes with an optional k or M (thousands and millions)."""
@@ -90,7 +93,7 @@ def _need_package(target: rate_control.Fidelity) -> None:
     try:
         target.check_installed()
     except AecodecError as error:
-        click.echo(f"aecodec: {error}", err=True)
+        click.echo(f"aecodec: {explain(error)}", err=True)
         sys.exit(files.FAILED)
 
 
@@ -103,14 +106,14 @@ def _work(
         return batch.SKIPPED
     files.check_output(job, force or update)
     data = files.read_input(job.input, max_pixels)
-    from aecodec.codec import formats
-    from aecodec.codec.pipeline import Encoder
+    from aecodec.codec.encoder import Encoder
+    from aecodec.images import formats
 
     image = formats.open_picture(data, max_pixels)
 
     start = time.perf_counter()
     if restore is not None:
-        from aecodec.weights import restoring
+        from aecodec.weights.store import restoring
 
         weights = restoring(restore, weights, "denoise")
     encoder = Encoder(image, weights=weights, device=device, strip=strip, max_pixels=max_pixels, frame=frame)

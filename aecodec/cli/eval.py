@@ -12,8 +12,9 @@ from pathlib import Path
 import click
 
 from aecodec.cli import files
+from aecodec.cli.advice import explain
 from aecodec.cli.batch import terminated_as_exit
-from aecodec.errors import AecodecError
+from aecodec.errors import AecodecError, MissingPackageError
 from aecodec.threads import use_threads
 
 JOURNAL = "measurements.jsonl"
@@ -74,7 +75,7 @@ def eval(inputs, folder, recursive, codecs, weights, qualities, metrics, anchor,
                 references, processes,
             )  # fmt: skip
     except AecodecError as error:
-        click.echo(f"aecodec: {error}", err=True)
+        click.echo(f"aecodec: {explain(error)}", err=True)
         sys.exit(files.FAILED)
     except KeyboardInterrupt:
         kept = "nothing was written" if task else "what was measured is kept, and the same command goes on from there"
@@ -102,7 +103,7 @@ def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anch
     _need_packages()
     from aecodec.eval import codecs as known
     from aecodec.eval import measure, report, results, sidebyside
-    from aecodec.eval.metrics import METRICS, open_metrics
+    from aecodec.metrics import METRICS, open_metrics
 
     if unknown := [name for name in metrics or () if name not in METRICS]:
         raise click.UsageError(f"there is no metric {unknown[0]!r}; there are {', '.join(METRICS)}")
@@ -156,19 +157,23 @@ def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anch
 def _restoration(inputs, folder: Path, recursive: bool, weights: str | None, task: str, processes: int) -> bool:
     """Measures ways to restore and writes the report.  True where something could not be measured."""
     use_threads(1)
-    from aecodec.eval import measure, restoration, results
+    from aecodec.eval import measure, results
+    from aecodec.eval.restoration.measure import measure_all
+    from aecodec.eval.restoration.methods import CASES, PACKAGES, open_methods
+    from aecodec.eval.restoration.report import render
+    from aecodec.eval.restoration.results import as_csv, headlines, summarise
 
     if importlib.util.find_spec("scipy") is None:
-        raise AecodecError("eval --task needs scipy: pip install 'aecodec[eval,restore]'")
+        raise MissingPackageError("eval --task", "scipy", "'aecodec[eval,restore]'")
     paths = measure.find_pictures(inputs, recursive)
-    methods, absent = restoration.open_methods(task, weights)
+    methods, absent = open_methods(task, weights)
     _make(folder)
     for name, reason in absent.items():
         files.complain(name, f"left out: {reason}")
     pictures, unread = measure.open_pictures(paths)
     failures, measured = list(unread), []
-    with _progress("measuring", len(pictures) * len(restoration.CASES[task])) as step:
-        for each in restoration.measure_all(pictures, task, methods, processes):
+    with _progress("measuring", len(pictures) * len(CASES[task])) as step:
+        for each in measure_all(pictures, task, methods, processes):
             measured.append(each)
             failures += each.failures
             step()
@@ -176,11 +181,11 @@ def _restoration(inputs, folder: Path, recursive: bool, weights: str | None, tas
         files.complain(failure.picture, failure)
     if not any(each.values for each in measured):
         raise AecodecError("nothing could be measured")
-    summary = restoration.summarise(task, methods, measured, absent, unread)
+    summary = summarise(task, methods, measured, absent, unread)
     command = shlex.join(["aecodec", *sys.argv[1:]])
-    summary["environment"] = results.environment(command, processes, restoration.PACKAGES)
-    _write(folder, summary, {"results.csv": restoration.as_csv(summary)}, restoration.render(summary, measured))
-    click.echo("\n".join([*restoration.headlines(summary), str(folder / "report.html")]))
+    summary["environment"] = results.environment(command, processes, PACKAGES)
+    _write(folder, summary, {"results.csv": as_csv(summary)}, render(summary, measured))
+    click.echo("\n".join([*headlines(summary), str(folder / "report.html")]))
     return bool(failures)
 
 
@@ -202,10 +207,10 @@ def _write(folder: Path, summary: dict, tables: dict[str, str], page: str) -> No
 
 
 def _need_packages() -> None:
-    """Raises AecodecError where the extra is not installed: better known now than after hours of measuring."""
+    """Raises MissingPackageError where the extra is not installed: better known now than after hours of measuring."""
     for package in ("bjontegaard", "scipy", "ssimulacra2"):
         if importlib.util.find_spec(package) is None:
-            raise AecodecError(f"eval needs {package}: pip install 'aecodec[eval]'")
+            raise MissingPackageError("eval", package, "'aecodec[eval]'")
 
 
 @contextlib.contextmanager

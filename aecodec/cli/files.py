@@ -117,7 +117,7 @@ def read_input(path: str, max_pixels: int, check: Callable[[bytes], object] = le
                     check(block)
                 size += len(block)
                 if size > limit:
-                    raise LimitError(f"more than {limit} bytes; --max-pixels raises the limit")
+                    raise LimitError(f"more than {limit} bytes", limit)
                 blocks.append(block)
     except IsADirectoryError:
         raise AecodecError("is a directory; folders need --output-dir") from None

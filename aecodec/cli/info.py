@@ -7,6 +7,7 @@ import json
 import click
 
 from aecodec.cli import batch, files, options
+from aecodec.defaults import MAX_PIXELS
 
 
 @click.command()
@@ -27,9 +28,9 @@ def info(paths, recursive, as_json):
 
 
 def _work(job: files.Job) -> batch.Done:
-    from aecodec.codec import bitstream, metadata
+    from aecodec.container import bitstream, metadata
 
-    data = files.read_input(job.input, bitstream.MAX_PIXELS, lambda start: bitstream.read_header(start, max_pixels=None))
+    data = files.read_input(job.input, MAX_PIXELS, lambda start: bitstream.read_header(start, max_pixels=None))
     stream = bitstream.read(data, max_pixels=None)
     head = metadata.shown(stream.header, stream.chunks)
     names = {bitstream.ICC: "icc", bitstream.EXIF: "exif", bitstream.XMP: "xmp"}

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from aecodec.cli import batch, files, options
+from aecodec.cli.advice import explain
 from aecodec.errors import AecodecError, LimitError
 
 
@@ -65,7 +66,8 @@ def _work(
     for source in (job.input, mask):
         files.check_output(files.Job(source, job.output, job.folder), force or update)
     data = files.read_input(job.input, max_pixels)
-    from aecodec.codec import formats, metadata
+    from aecodec.container import metadata
+    from aecodec.images import formats
     from aecodec.restore import pictures
 
     image = formats.open_picture(data, max_pixels)
@@ -85,11 +87,11 @@ def _work(
 
 def _open_mask(path: str, max_pixels: int):
     """The mask, decoded as far as ``formats.open_picture`` goes.  What is wrong with it names it."""
-    from aecodec.codec import formats
+    from aecodec.images import formats
 
     try:
         return formats.open_picture(files.read_input(path, max_pixels), max_pixels)
     except LimitError as error:
-        raise LimitError(f"the mask {path}: {error}") from None
+        raise LimitError(f"the mask {path}: {error}", error.limit) from None
     except AecodecError as error:
-        raise AecodecError(f"the mask {path}: {error}") from None
+        raise AecodecError(f"the mask {path}: {explain(error)}") from None

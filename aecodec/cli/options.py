@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import click
 
 from aecodec.cli import files
+from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS
 from aecodec.errors import AecodecError
 
 
@@ -20,18 +20,19 @@ class Finite(click.FloatRange):
 
 
 def _installed(ctx, param, incomplete: str) -> list[str]:
-    """Names of installed weights for shell completion; ``aecodec.weights`` would import numpy."""
-    return _cards(incomplete, encoders=False)
+    """Names of installed weights for shell completion."""
+    return _names(incomplete, encoders=False)
 
 
 def installed_encoders(ctx, param, incomplete: str) -> list[str]:
     """Names of installed weights for restoration."""
-    return _cards(incomplete, encoders=True)
+    return _names(incomplete, encoders=True)
 
 
-def _cards(incomplete: str, encoders: bool) -> list[str]:
-    cards = (Path(__file__).parent.parent / "weights").glob(f"{incomplete}*/card.toml")
-    return sorted(card.parent.name for card in cards if ("\ndecoder = " in card.read_text("utf-8")) == encoders)
+def _names(incomplete: str, encoders: bool) -> list[str]:
+    from aecodec.weights import cards
+
+    return [name for name in cards.names(encoders) if name.startswith(incomplete)]
 
 
 def _extension(ctx, param, value: str) -> str:
@@ -47,9 +48,9 @@ def _extension(ctx, param, value: str) -> str:
 
 # click.Path only so that shells complete the names of files; what is there is looked at when its turn comes
 file_names = click.Path(readable=False)
-weights = click.option("--weights", default="photo", show_default=True, shell_complete=_installed,
+weights = click.option("--weights", default=DEFAULT_WEIGHTS, show_default=True, shell_complete=_installed,
                        help="Installed weights, or a folder that holds some.")
-weights_argument = click.argument("name", default="photo", shell_complete=_installed)
+weights_argument = click.argument("name", default=DEFAULT_WEIGHTS, shell_complete=_installed)
 decoder = click.option("--decoder", metavar="FOLDER", type=file_names,
                        help="The weights that those were trained for, where they are not installed.")
 frame = click.option("--frame", type=click.IntRange(min=0), metavar="N", help="Take this frame or page of several, from 0.")
@@ -69,7 +70,7 @@ update = click.option("--update", is_flag=True,
                       help="Skip what is done: an OUT that is not empty and newer than the last change of its IN, of "
                            "contents, name or rights. Others are replaced. Settings are not compared.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file, as they finish.")
-max_pixels = click.option("--max-pixels", type=click.IntRange(min=1), default=2**28, show_default=True,
+max_pixels = click.option("--max-pixels", type=click.IntRange(min=1), default=MAX_PIXELS, show_default=True,
                           help="Refuse larger pictures before anything is allocated.")
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import click
 
-from aecodec.errors import AecodecError
+from aecodec.cli.advice import explain
+from aecodec.errors import AecodecError, MissingPackageError
 
 
 @click.command()
@@ -45,7 +46,7 @@ def train(config, folder, data, init, minutes, steps, device):
         settings = keys.read(Path(config), **overrides) if config else keys.make(_with_init(overrides, Path(folder)))
         _train(settings, Path(folder))
     except AecodecError as error:
-        click.echo(f"aecodec: {error}", err=True)
+        click.echo(f"aecodec: {explain(error)}", err=True)
         sys.exit(1)
     except OSError as error:
         click.echo(f"aecodec: {error.filename or folder}: {(error.strerror or str(error)).lower()}", err=True)
@@ -57,23 +58,23 @@ def _with_init(content: dict, folder: Path) -> dict:
     name is the run's folder's."""
     if "init" not in content:
         return content
-    from aecodec import weights
-    from aecodec.training.loop import checkpoint_of
+    from aecodec.training.checkpoint import checkpoint_of
+    from aecodec.weights import cards
 
-    started = checkpoint_of(content["init"]) or weights.read_card(weights.folder_of(content["init"]))
+    started = checkpoint_of(content["init"]) or cards.read_card(cards.folder_of(content["init"]))
     gentle = {"learning_rate": 1e-4, "warm_up": 50, "hyper_warm_up": 0, "name": folder.resolve().name}
     return {**gentle, **content, "architecture": started["architecture"]}
 
 
 def _need_packages() -> None:
-    """Raises AecodecError where the extra is not installed; what writes the card is better missed now than after hours."""
+    """Raise MissingPackageError where the extra is not installed; what writes the card is better missed now."""
     for package in ("torch", "tomli_w"):
         if importlib.util.find_spec(package) is None:
-            raise AecodecError(f"training needs {package}: pip install 'aecodec[train]'")
+            raise MissingPackageError("training", package, "'aecodec[train]'")
 
 
 def _train(settings, folder: Path) -> None:
-    from aecodec.training.loop import Run
+    from aecodec.training.run import Run
 
     folder.mkdir(parents=True, exist_ok=True)
     run = Run(settings, folder, lambda message: click.echo(f"aecodec: {message}", err=True))

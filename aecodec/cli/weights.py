@@ -8,6 +8,7 @@ import sys
 import click
 
 from aecodec.cli import options
+from aecodec.cli.advice import explain
 from aecodec.errors import AecodecError
 
 
@@ -29,10 +30,10 @@ def list_(as_json):
     \b
     aecodec weights list
     """
-    from aecodec import weights as store
+    from aecodec.weights import cards
 
-    for name in [*store.names(), *store.names(encoders=True)]:
-        card = store.read_card(store.INSTALLED / name)
+    for name in [*cards.names(), *cards.names(encoders=True)]:
+        card = cards.read_card(cards.INSTALLED / name)
         entry = {"name": name, "id": card.get("sha256", "?")[:8], "purpose": card.get("purpose", "")}
         click.echo(json.dumps(entry) if as_json else "{name:12} {id}  {purpose}".format(**entry).rstrip())
 
@@ -51,7 +52,7 @@ def show(name):
         opened = store.load_any(name)
         click.echo((opened.folder / store.CARD).read_text("utf-8").rstrip())
     except AecodecError as error:
-        click.echo(f"aecodec: {error}", err=True)
+        click.echo(f"aecodec: {explain(error)}", err=True)
         sys.exit(1)
     costs = opened.card.get("kmac_per_pixel")
     if costs and store.is_restoring(opened.card):
@@ -76,7 +77,7 @@ def verify(name):
     """
     try:
         from aecodec import weights as store
-        from aecodec.codec.certificate import certify, known_answer
+        from aecodec.entropy.certificate import certify, known_answer
 
         opened = store.load_any(name)
         click.echo(f"{opened.name} {opened.id}: content hash as the card states")
@@ -92,5 +93,5 @@ def verify(name):
         stated = "as the card states" if "known_answer" in opened.card else "the card states none"
         click.echo(f"known answer {known_answer(opened.entropy_model)}: {stated}")
     except AecodecError as error:
-        click.echo(f"aecodec: {error}", err=True)
+        click.echo(f"aecodec: {explain(error)}", err=True)
         sys.exit(1)

@@ -1,6 +1,44 @@
-"""The codec.  A picture's way through it, module by module:
+"""Carry a picture the whole way to a file's bytes and back, and search for the quality that meets a target.
 
-picture -> pipeline (runtime/: analysis) -> latents (entropy_model, partition, integer) -> gaussian, rans -> bitstream,
-and back.  ``quality`` and ``config`` are what all of them share; ``rate_control`` has the targets of a file and searches
-for the quality that meets one.
+This room is what a caller imports; it knows nothing of command-line flags or of folders of pictures.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS, MAX_PIXELS
+
+if TYPE_CHECKING:
+    from aecodec.codec.rate_control import Target
+    from aecodec.images import formats
+    from aecodec.weights import store
+
+
+def encode(
+    image: formats.Source,
+    quality: float | None = None,
+    *,
+    target: Target | None = None,
+    weights: store.Source = DEFAULT_WEIGHTS,
+    restore: store.Source | None = None,
+    device: str = "auto",
+    strip: bool = False,
+    max_pixels: int | None = MAX_PIXELS,
+    frame: int | None = None,
+) -> bytes:
+    """See ``aecodec.encode``."""
+    from aecodec.codec import rate_control
+    from aecodec.codec.encoder import Encoder
+    from aecodec.quality import index_of_quality
+    from aecodec.weights.store import restoring
+
+    if quality is not None and target is not None:
+        raise ValueError("give a quality or a target, not both")
+    if not (target is None or isinstance(target, rate_control.Target)):
+        raise TypeError(f"target must be a Size, BitsPerPixel, Psnr or Ssimulacra2, not {target!r}")
+    index = index_of_quality(DEFAULT_QUALITY if quality is None else quality)
+    opened = weights if restore is None else restoring(restore, weights, "denoise")
+    encoder = Encoder(image, weights=opened, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
+    encoded = encoder.encode(index) if target is None else rate_control.meet(encoder, target)[0]
+    return encoded.data

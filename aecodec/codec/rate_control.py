@@ -3,7 +3,7 @@
     encoded, reached = meet(Encoder(image), Ssimulacra2(80))
 
 A target limits one value of the file: at most so many bytes, at least so many decibels.  Another metric of
-``eval/metrics.py`` becomes a target with a class of its own; the search is the same for all.
+``metrics.py`` becomes a target with a class of its own; the search is the same for all.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from aecodec.codec.quality import MAX_INDEX
-from aecodec.errors import AecodecError, TargetError
+from aecodec.errors import MissingPackageError, TargetError
+from aecodec.quality import MAX_INDEX
 
 if TYPE_CHECKING:
-    from aecodec.codec.pipeline import Encoded, Encoder
+    from aecodec.codec.encoder import Encoded, Encoder
 
 Result = TypeVar("Result")
 MARGIN = 0.03  # share of a bracket, for each attempt, that the next one keeps from its ends: interpolation alone can creep
@@ -113,7 +113,7 @@ class Fidelity(Target):
     """
 
     at_least = True
-    metric: ClassVar[str]  # its name in ``eval.metrics.METRICS``
+    metric: ClassVar[str]  # its name in ``metrics.METRICS``
     package: ClassVar[str | None] = None  # that measures it, of the extra ``eval``
     near: ClassVar[float]  # the tolerance
     ends: ClassVar[tuple[float, float]]  # the typical values
@@ -126,12 +126,12 @@ class Fidelity(Target):
         return self.ends
 
     def check_installed(self) -> None:
-        """Raise AecodecError where the package that measures is missing."""
+        """Raise MissingPackageError where the package that measures is missing."""
         if self.package is not None and importlib.util.find_spec(self.package) is None:
-            raise AecodecError(f"{self} needs the package {self.package}: pip install 'aecodec[eval]'")
+            raise MissingPackageError(str(self), self.package, "'aecodec[eval]'")
 
     def attempt(self, encoder: Encoder, rate: int) -> tuple[Encoded, float]:
-        from aecodec.eval.metrics import METRICS
+        from aecodec.metrics import METRICS
 
         quantised = encoder.quantise(rate)
         shown, encoded = encoder.reconstruct(quantised), encoder.write(quantised)
@@ -175,7 +175,7 @@ def meet(encoder: Encoder, target: Target) -> tuple[Encoded, float]:
     """Return the file that meets a target, and its value in the target's unit.
 
     Of the qualities that meet it, the file has the highest where bytes are limited, else the lowest.  Raises TargetError
-    where no quality meets the target, AecodecError where the package that measures it is missing.
+    where no quality meets the target, MissingPackageError where the package that measures it is missing.
     """
     if isinstance(target, Fidelity):
         target.check_installed()

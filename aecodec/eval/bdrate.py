@@ -14,6 +14,8 @@ from typing import Literal
 
 import numpy as np
 
+from aecodec.errors import MissingPackageError
+
 Curve = Sequence[tuple[float, float]]  # points (bits per pixel, dB or another scale on which more is better)
 Method = Literal["pchip", "cubic"]
 
@@ -76,14 +78,14 @@ def mean_curve(per_picture: Sequence[Curve]) -> list[tuple[float, float]]:
 
 
 def load_bjontegaard() -> ModuleType:
-    """The package ``bjontegaard``; raises ImportError that says how to install it.
+    """The package ``bjontegaard``; raises MissingPackageError where it is not installed.
 
     Imported on demand: it brings scipy and matplotlib, more than a second that only a comparison should pay.
     """
     try:
         import bjontegaard
     except ImportError as error:
-        raise ImportError(f"BD-rate needs the package bjontegaard: pip install 'aecodec[eval]' ({error})") from error
+        raise MissingPackageError("BD-rate", "bjontegaard", "'aecodec[eval]'") from error
     return bjontegaard
 
 

@@ -109,7 +109,7 @@ def with_qualities(codecs: Sequence[Codec], wanted: Sequence[str]) -> list[Codec
     for text in wanted:
         name, _, numbers = text.rpartition("=")
         if name and not any(name == codec.name or codec.name.startswith(f"{name}-") for codec in codecs):
-            raise AecodecError(f"--qualities {text}: {name} is none of the codecs {', '.join(c.name for c in codecs)}")
+            raise AecodecError(f"qualities {text}: {name} is none of the codecs {', '.join(c.name for c in codecs)}")
         chosen[name] = numbers
     result = []
     for codec in codecs:
@@ -117,7 +117,7 @@ def with_qualities(codecs: Sequence[Codec], wanted: Sequence[str]) -> list[Codec
         numbers = next((chosen[name] for name in (codec.name, family, "") if name in chosen), None)
         chosen_for_it = codec.qualities if numbers is None else _qualities(numbers, codec.qualities)
         if codec.step == 1 and any(quality % 1 for quality in chosen_for_it):
-            raise AecodecError(f"--qualities {numbers}: {codec.name} has whole numbers only")
+            raise AecodecError(f"qualities {numbers}: {codec.name} has whole numbers only")
         result.append(replace(codec, qualities=chosen_for_it))
     return result
 
@@ -132,7 +132,7 @@ def _qualities(text: str, default: tuple[float, ...]) -> tuple[float, ...]:
         numbers = ()
     if len(numbers) < 2:
         raise AecodecError(
-            f"--qualities {text}: give how many, 2 or more, or two or more rising numbers with commas between"
+            f"qualities {text}: give how many, 2 or more, or two or more rising numbers with commas between"
         )
     return numbers
 

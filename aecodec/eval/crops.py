@@ -17,12 +17,12 @@ import click
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.errors import AecodecError
 from aecodec.eval.codecs import AECODEC, Codec, open_codecs, rising
 from aecodec.eval.measure import read_picture
-from aecodec.eval.metrics import ssimulacra2
 from aecodec.eval.sidebyside import at_size
-from aecodec.weights import DEFAULT
+from aecodec.metrics import ssimulacra2
 
 CODECS = (AECODEC, "avif444-iq", "jxl")
 RATES = (0.15, 0.3, 0.6)  # bits per pixel
@@ -131,7 +131,7 @@ def _rates(context: click.Context, parameter: click.Parameter, text: str) -> tup
 @click.option("-o", "--output", "folder", required=True, metavar="FOLDER",
               type=click.Path(file_okay=False, path_type=Path), help="The pictures go here.")
 @click.option("--codecs", default=",".join(CODECS), show_default=True, metavar="NAME,...", help="As aecodec eval has them.")
-@click.option("--weights", default=DEFAULT, show_default=True, metavar="NAME,...", help="What aecodec stands for.")
+@click.option("--weights", default=DEFAULT_WEIGHTS, show_default=True, metavar="NAME,...", help="What aecodec stands for.")
 @click.option("--bpp", "rates", default=",".join(map(str, RATES)), show_default=True, metavar="B,B,...", callback=_rates,
               help="Bits per pixel of the whole picture.")
 @click.option("--scale", type=click.IntRange(1, 8), default=SCALE, show_default=True, help="How many times enlarged.")

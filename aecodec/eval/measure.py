@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aecodec.codec import formats
 from aecodec.errors import AecodecError, PictureError
 from aecodec.eval.codecs import Codec
-from aecodec.eval.metrics import METRICS
+from aecodec.images import formats
+from aecodec.metrics import METRICS
 
 SUFFIXES = frozenset(".png .ppm .bmp .tif .tiff .webp .jpg .jpeg".split())
 

@@ -6,8 +6,8 @@ import json
 from importlib import resources
 from typing import Any
 
-from aecodec.eval.metrics import METRICS
 from aecodec.eval.results import METHODS, Results, spread
+from aecodec.metrics import METRICS
 
 DIGITS = 6  # significant ones of a number in the page
 

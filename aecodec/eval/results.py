@@ -22,7 +22,7 @@ from aecodec.errors import AecodecError
 from aecodec.eval.bdrate import Curve, Method, bd_rate
 from aecodec.eval.codecs import Codec, is_aecodec
 from aecodec.eval.measure import Failure, Journal, Picture, Point
-from aecodec.eval.metrics import METRICS
+from aecodec.metrics import METRICS
 
 Results = dict[str, Any]  # what results.json holds; the keys are those of summarise
 METHODS: tuple[Method, ...] = get_args(Method)

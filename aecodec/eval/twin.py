@@ -8,22 +8,21 @@ that, which the tests check) and the PSNR of the decoded pictures.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 import numpy as np
 import torch
 from PIL import Image
 
-from aecodec.codec import picture
-from aecodec.codec.quality import INTERVALS
-from aecodec.codec.tiles import whole
+from aecodec.container.tiles import whole
 from aecodec.eval.bdrate import bd_rate, mean_curve
-from aecodec.eval.metrics import psnr
+from aecodec.eval.measure import find_pictures
+from aecodec.images import samples
+from aecodec.metrics import psnr
 from aecodec.networks.export import import_tensors
 from aecodec.networks.model import Model
-from aecodec.training import data
-from aecodec.weights import DEFAULT, load
+from aecodec.quality import INTERVALS
+from aecodec.defaults import DEFAULT_WEIGHTS
+from aecodec.weights.store import load
 
 POSITIONS = tuple(range(0, INTERVALS + 1, 2))  # every other knot
 
@@ -32,7 +31,7 @@ POSITIONS = tuple(range(0, INTERVALS + 1, 2))  # every other knot
 def curve(model: Model, array: np.ndarray) -> list[tuple[float, float]]:
     """(bits per pixel, PSNR in dB) of a picture (H, W, 3) uint8 at POSITIONS."""
     height, width = array.shape[:2]
-    padded = picture.window(array, whole(*picture.padded_size(height, width)))
+    padded = samples.window(array, whole(*samples.padded_size(height, width)))
     x = torch.tensor(padded).permute(2, 0, 1)[None].float() / 255
     points = []
     for position in POSITIONS:
@@ -45,7 +44,7 @@ def curve(model: Model, array: np.ndarray) -> list[tuple[float, float]]:
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False))
-@click.option("--weights", default=DEFAULT, show_default=True, help="Installed weights, or a folder.")
+@click.option("--weights", default=DEFAULT_WEIGHTS, show_default=True, help="Installed weights, or a folder.")
 @click.option("--checkpoint", type=click.Path(exists=True, dir_okay=False),
               help="Take the twin's weights from before they were rounded, from a training run.")
 def main(folder: str, weights: str, checkpoint: str | None) -> None:
@@ -58,8 +57,8 @@ def main(folder: str, weights: str, checkpoint: str | None) -> None:
         twin.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["average"])
     twin.quantise(False)
     curves: dict[str, list] = {"integer": [], "float": []}
-    for path in data.find([folder]):
-        array = np.asarray(Image.open(Path(path)).convert("RGB"))
+    for path in find_pictures([folder], recursive=True):
+        array = np.asarray(Image.open(path).convert("RGB"))
         curves["integer"].append(curve(integer, array))
         curves["float"].append(curve(twin, array))
     means = {name: mean_curve(points) for name, points in curves.items()}

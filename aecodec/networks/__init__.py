@@ -1,4 +1,5 @@
-"""The networks in torch: what is trained, and what runs where torch serves.
+"""Hold the model in torch, and export it to a weights folder.
 
-``integer`` holds the layers of the entropy path, ``transforms`` the analysis and synthesis, ``model`` the whole.
+``integer`` has the layers of the entropy path, ``transforms`` the analysis and synthesis, ``model`` the whole.  This room
+knows nothing of optimisers or of training data.
 """

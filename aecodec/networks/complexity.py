@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from aecodec.codec.config import PADDING, Architecture
+from aecodec.entropy.architecture import PADDING, Architecture
 from aecodec.networks.integer import IntegerConv2d
 from aecodec.networks.model import Model
 from aecodec.networks.transforms import Lapping

@@ -1,4 +1,4 @@
-"""The context model: means and scales of the latents in four parallel steps (``codec/partition.py``).
+"""The context model: means and scales of the latents in four parallel steps (``entropy/partition.py``).
 
 Each step reads the hyper-features and the companded latents decoded so far, mixes them at each position (1x1), gathers
 the neighbourhood (depthwise 3x3) and predicts (two 1x1) the mean, at gain 1, and the logarithm of the scale.
@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from aecodec.codec.config import Architecture
-from aecodec.codec.integer import RAW_MEAN_FRAC, SCALE_FRAC
-from aecodec.codec.partition import STEPS, group_of
+from aecodec.entropy.architecture import Architecture
+from aecodec.entropy.integer import RAW_MEAN_FRAC, SCALE_FRAC
+from aecodec.entropy.partition import CONTEXT_STEPS, group_of
 from aecodec.networks.integer import IntegerConv2d, interpolate, round_half_up
 
 
@@ -34,8 +34,8 @@ class ContextStep(nn.Module):
         stacked by phase."""
         x = features if context is None else torch.cat([features.to(context.dtype), context], 1)
         x = self.hidden(self.gather(self.mix(x, position), position), position)
-        weights = self.out.quantised_weight().unflatten(0, (2, STEPS, -1)).unbind(1)
-        biases = interpolate(self.out.bias, position).unflatten(1, (2, STEPS, -1)).unbind(2)
+        weights = self.out.quantised_weight().unflatten(0, (2, CONTEXT_STEPS, -1)).unbind(1)
+        biases = interpolate(self.out.bias, position).unflatten(1, (2, CONTEXT_STEPS, -1)).unbind(2)
         raw = []
         for phase, part in enumerate(_phases(x).unbind()):
             group = group_of(self.step, phase)
@@ -49,8 +49,11 @@ class ContextStep(nn.Module):
 
 def split_steps(y: Tensor) -> list[Tensor]:
     """(B, M, h, w) to one (4, B, M/4, h/2, w/2) per step, stacked by phase."""
-    parts = _phases(y).unflatten(2, (STEPS, -1)).transpose(1, 2).flatten(0, 1).unbind()  # by phase, then group
-    return [torch.stack([parts[STEPS * phase + group_of(step, phase)] for phase in range(4)]) for step in range(STEPS)]
+    parts = _phases(y).unflatten(2, (CONTEXT_STEPS, -1)).transpose(1, 2).flatten(0, 1).unbind()  # by phase, then group
+    return [
+        torch.stack([parts[CONTEXT_STEPS * phase + group_of(step, phase)] for phase in range(4)])
+        for step in range(CONTEXT_STEPS)
+    ]
 
 
 def _phases(x: Tensor) -> Tensor:
@@ -64,6 +67,6 @@ def join_steps(parts: list[Tensor]) -> Tensor:
     phases = []
     for phase, of_steps in enumerate(zip(*(part.unbind() for part in parts))):
         by_group = {group_of(step, phase): part for step, part in enumerate(of_steps)}
-        phases.append(torch.cat([by_group.get(group, zero) for group in range(STEPS)], 1))
+        phases.append(torch.cat([by_group.get(group, zero) for group in range(CONTEXT_STEPS)], 1))
     _, b, m, h, w = (4, *phases[0].shape)
     return torch.stack(phases).reshape(2, 2, b, m, h, w).permute(2, 3, 4, 0, 5, 1).reshape(b, m, 2 * h, 2 * w)

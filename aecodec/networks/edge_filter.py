@@ -6,7 +6,7 @@ an edge's.  Each pair of near pixels exchanges an amount of light that depends o
 function for each distance and quality (a step of trained nonlinear diffusion: Y. Chen and T. Pock, "Trainable nonlinear
 reaction diffusion", IEEE Trans. PAMI 2017).  A strength for each block of 8x8 pixels comes from the network.
 
-``codec/edge_filter.py`` computes the same in integers.
+``images/edge_filter.py`` computes the same in integers.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aecodec.codec.edge_filter import BLOCK, KNOTS as DIFFERENCES, LUMA, PAIRS, RINGS, STRENGTH_MAX
-from aecodec.codec.quality import KNOTS
+from aecodec.images.edge_filter import BLOCK, KNOTS as DIFFERENCES, LUMA, PAIRS, RINGS, STRENGTH_MAX
 from aecodec.networks.integer import interpolate
+from aecodec.quality import KNOTS
 
 PEAK = 255
 

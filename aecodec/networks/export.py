@@ -15,17 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aecodec.codec.certificate import certify, known_answer
-from aecodec.codec.entropy_model import HYPER_SCALE_FRAC, EntropyModel, layer_names
-from aecodec.codec.gaussian import LEVELS_PER_NAT
-from aecodec.codec.integer import BIAS_LIMIT, GAIN_FRAC, GAIN_ROWS
-from aecodec.codec.quality import INTERVALS
-from aecodec.codec.tables import counts_of
+from aecodec.entropy.certificate import certify, known_answer
+from aecodec.entropy.entropy_model import HYPER_SCALE_FRAC, EntropyModel, layer_names
+from aecodec.entropy.gaussian import LEVELS_PER_NAT
+from aecodec.entropy.integer import BIAS_LIMIT, GAIN_FRAC, GAIN_ROWS
+from aecodec.entropy.tables import counts_of
 from aecodec.errors import WeightsError
 from aecodec.networks.complexity import kmac_per_pixel
 from aecodec.networks.integer import IntegerConv2d, weight_exponents
 from aecodec.networks.model import FloatModel, Model
-from aecodec.weights import CARD, SCALE, TENSORS, Weights, content_hash, is_of_encoder
+from aecodec.quality import INTERVALS
+from aecodec.weights.cards import CARD, TENSORS, content_hash
+from aecodec.weights.store import SCALE, Weights, is_of_encoder
 
 LINEAR = ("analysis.klt.weight", "analysis.lap.weight", "synthesis.klt.weight", "synthesis.lap.weight", "synthesis.spread")
 COUNTED_BEFORE = 1e5  # symbols that each coding table of a weights file stands for where training goes on from it
@@ -43,7 +44,7 @@ def _integer_tensors(layer: IntegerConv2d) -> dict[str, Tensor]:
 
 
 def _float_tensors(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What a weights file holds of float layers: float16, or int8 and a scale where ``weights.expand`` takes it back."""
+    """What a weights file holds of float layers: float16, or int8 and a scale where ``store.expand`` takes it back."""
     tensors = {}
     for name, value in state.items():
         if value.ndim == 4 and name not in LINEAR:

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aecodec.codec.config import Architecture
-from aecodec.codec.integer import COMPAND_MAX
-from aecodec.codec.quality import KNOTS
+from aecodec.entropy.architecture import Architecture
+from aecodec.entropy.integer import COMPAND_MAX
 from aecodec.networks.integer import IntegerConv2d, compand, interpolate
+from aecodec.quality import KNOTS
 
 
 class HyperAnalysis(nn.Module):

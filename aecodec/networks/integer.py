@@ -2,7 +2,7 @@
 
 An activation is an integer ``a`` that stands for ``a * 2**-frac``; a weight is an int8 ``w`` that stands for
 ``w * 2**-k`` with one ``k`` per output channel.  All scales are powers of two, so requantisation is a rounding shift and
-is exact in float32 as long as sums stay below 2**24, which ``weight_exponents`` guarantees.  ``codec/integer.py``
+is exact in float32 as long as sums stay below 2**24, which ``weight_exponents`` guarantees.  ``entropy/integer.py``
 computes the same function in numpy; this module is what training sees of it.
 """
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aecodec.codec.integer import (
+from aecodec.entropy.integer import (
     ACTIVATION_FRAC,
     ACTIVATION_MAX,
     COMPAND_FRAC,
@@ -24,8 +24,8 @@ from aecodec.codec.integer import (
     SUM_LIMIT,
     WEIGHT_MAX,
 )
-from aecodec.codec.quality import KNOTS
 from aecodec.networks.fused import is_fused
+from aecodec.quality import KNOTS
 
 _COMPAND_UNIT, _COMPAND_TOP = COMPAND_STEPS * 2.0**-COMPAND_FRAC, COMPAND_MAX * 2.0**-COMPAND_FRAC
 

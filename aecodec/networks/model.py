@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from aecodec.codec.config import Architecture
-from aecodec.codec.gaussian import SCALE_MIN
-from aecodec.codec.integer import MEAN_FRAC
-from aecodec.codec.partition import STEPS
-from aecodec.codec.quality import KNOTS, LAMBDA_MAX, LAMBDA_MIN
-from aecodec.codec.trellis import STEP_SIZE
+from aecodec.entropy.architecture import Architecture
+from aecodec.entropy.gaussian import SCALE_MIN
+from aecodec.entropy.integer import MEAN_FRAC
+from aecodec.entropy.partition import CONTEXT_STEPS
+from aecodec.entropy.trellis import STEP_SIZE
 from aecodec.networks.context import ContextStep, join_steps, split_steps
 from aecodec.networks.fused import is_fused
 from aecodec.networks.hyperprior import HyperAnalysis, HyperSynthesis
 from aecodec.networks.integer import IntegerConv2d, compand, interpolate, round_half_up
 from aecodec.networks.quantiser import DependentQuantiser
 from aecodec.networks.transforms import Analysis, Gain, Synthesis
+from aecodec.quality import KNOTS, LAMBDA_MAX, LAMBDA_MIN
 
 PROBABILITY_FLOOR = 1e-9
 UNIT = 1 / (SCALE_MIN * math.sqrt(2))  # of erfc's argument, at log_scale 0
@@ -115,7 +115,7 @@ class Model(FloatModel):
     def __init__(self, arch: Architecture) -> None:
         super().__init__(arch)
         self.hyper_synthesis = HyperSynthesis(arch)
-        self.context = nn.ModuleList(ContextStep(arch, k) for k in range(STEPS))
+        self.context = nn.ModuleList(ContextStep(arch, k) for k in range(CONTEXT_STEPS))
         self.quantiser = DependentQuantiser()
         self.hyper_scale = nn.Parameter(torch.full((KNOTS, arch.hyper_latents), math.log(2 / SCALE_MIN)))
         knots = torch.linspace(math.log(LAMBDA_MIN), math.log(LAMBDA_MAX), KNOTS)

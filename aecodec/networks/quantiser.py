@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aecodec.codec import tables, trellis
-from aecodec.codec.gaussian import LEVELS, LEVELS_PER_NAT
-from aecodec.codec.latents import DISTORTION, RESIDUAL_MAX
+from aecodec.entropy import tables, trellis
+from aecodec.entropy.gaussian import LEVELS, LEVELS_PER_NAT
+from aecodec.entropy.latents import DISTORTION, RESIDUAL_MAX
 from aecodec.networks.fused import is_fused
 
 FORGET = 0.9997  # of the counts, each time that something is counted

@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aecodec.codec.config import LATENT_STRIDE, Architecture, Upsampler
-from aecodec.codec.quality import KNOTS
+from aecodec.entropy.architecture import LATENT_STRIDE, Architecture, Upsampler
 from aecodec.networks.edge_filter import EdgeFilter
 from aecodec.networks.integer import float32, interpolate
+from aecodec.quality import KNOTS
 
 KLT_STEP = 38 / 255  # the quantiser step, in picture units, that a unit of y stands for at gain 1
 
@@ -129,7 +129,7 @@ class Analysis(nn.Module):
 class Synthesis(nn.Module):
     """Latents (B, M, H/16, W/16) at gain 1 to a picture (B, 3, H, W), not clamped.
 
-    The edge filter at its end computes in floats here and in integers (``codec/edge_filter.py``) where files are decoded.
+    The edge filter at its end computes in floats here and in integers (``images/edge_filter.py``) where files are decoded.
     """
 
     def __init__(self, arch: Architecture) -> None:

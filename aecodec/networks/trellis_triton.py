@@ -1,4 +1,4 @@
-"""The search of ``codec/trellis.py`` on a CUDA device, for training: without a copy to the host, its shapes always the same.
+"""The search of ``entropy/trellis.py`` on a CUDA device, for training: no copy to the host, and shapes that never change.
 
 The sequence is cut in pieces of ``PIECE`` latents; a latent that is not coded leaves the state as it is.  A program searches
 a piece, a lane each state.  A piece starts in any of ``STARTS`` states: in one alone pieces cost more than a whole sequence
@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from aecodec.codec._trellis_python import HALF, ODD_STATE, ODD_SYMBOL, STATES, UNREACHED
+from aecodec.entropy._trellis_python import HALF, ODD_STATE, ODD_SYMBOL, STATES, UNREACHED
 
 PIECE = 512  # latents
 STARTS = 4  # states

@@ -1,3 +1,6 @@
-"""Restoration on the codec's own decoder: ``damage`` makes noises and masks, ``fill`` closes holes classically, ``hint`` is
-the fourth channel that tells an encoder what is known of the damage, and ``restore`` takes pictures through it all.
+"""Repair pictures with the codec's own decoder, and damage them so that others learn to.
+
+``damage`` makes noises and masks, ``fill`` closes holes classically, ``hint`` is the fourth channel that tells an encoder
+what is known of the damage, and ``pictures`` takes pictures through it all.  This room does not know how encoders are
+trained.
 """

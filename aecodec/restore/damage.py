@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-MAX_SIGMA = 50.0  # of the Gaussian noise in ``draw_noise``, in levels of 0..255
+HEAVIEST_SIGMA = 50.0  # of the Gaussian noise in ``draw_noise``, in levels of 0..255
 MAX_HOLE = 64  # pixels, the side of the largest hole in ``draw_mask``
 JPEG_QUALITIES = (10, 60)
 
@@ -174,14 +174,14 @@ class Hole:
 def draw_noise(rng: np.random.Generator, strength: float = 1.0) -> Noise:
     """One of the noises that ``denoise`` is trained on; ``strength`` in 0..1 is how far the heaviest goes.
 
-    15 % nothing, or clean pictures would suffer; 45 % Gaussian, sigma to MAX_SIGMA; 10 % Poisson-Gaussian, of 1000 to 20
-    photons; 10 % salt and pepper on up to a fifth; 20 % JPEG, the quality uniform in JPEG_QUALITIES.
+    15 % nothing, or clean pictures would suffer; 45 % Gaussian, sigma to HEAVIEST_SIGMA; 10 % Poisson-Gaussian, of 1000
+    to 20 photons; 10 % salt and pepper on up to a fifth; 20 % JPEG, the quality uniform in JPEG_QUALITIES.
     """
     kind = rng.choice(5, p=(0.15, 0.45, 0.1, 0.1, 0.2))
     if kind == 0:
         return Chain()
     if kind == 1:
-        return Gaussian(rng.uniform(0, MAX_SIGMA * strength))
+        return Gaussian(rng.uniform(0, HEAVIEST_SIGMA * strength))
     if kind == 2:
         return PoissonGaussian(1000 * 50 ** -rng.uniform(0, strength), rng.uniform(0, 15 * strength))
     if kind == 3:

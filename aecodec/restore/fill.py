@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from aecodec.codec import picture
+from aecodec.images import samples
 
 SWEEPS = 200  # at most
 CHANGE = 0.05  # levels; a sweep that changes no sample by more is the last
@@ -16,11 +16,11 @@ def smooth(array: np.ndarray, missing: np.ndarray) -> np.ndarray:
     """uint8 (H, W, 3) with the pixels where ``missing`` (H, W) is True replaced by the smoothest surface over the rest.
 
     Every missing sample is the mean of its four neighbours, of those that the picture has: Laplace's equation, solved by
-    successive overrelaxation (Young 1954) in two colours, from what ``picture.fill`` makes.  At least one pixel must be
+    successive overrelaxation (Young 1954) in two colours, from what ``samples.fill`` makes.  At least one pixel must be
     known.
     """
     alpha = Image.fromarray(np.where(missing, np.uint8(0), np.uint8(255)))
-    start = np.asarray(picture.fill(Image.fromarray(array), alpha))
+    start = np.asarray(samples.fill(Image.fromarray(array), alpha))
     height, width = missing.shape
     rows, columns = np.nonzero(missing)
     values = start.reshape(-1, 3).astype(np.float32)

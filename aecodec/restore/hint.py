@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MAX_SIGMA = 60  # levels
 _STEPS = 4  # per level
@@ -19,4 +22,6 @@ def of_sigma(sigma: float | None) -> int:
 
 def of_mask(missing: np.ndarray) -> np.ndarray:
     """The hint, in the shape of a mask that is True where a pixel is missing."""
+    import numpy as np  # here, because the command line asks for MAX_SIGMA
+
     return np.where(missing, np.uint8(255), np.uint8(0))

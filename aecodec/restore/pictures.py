@@ -7,13 +7,15 @@ from typing import Literal, get_args
 import numpy as np
 from PIL import Image
 
-from aecodec.codec import formats, metadata, picture
-from aecodec.codec.bitstream import EXIF, MAX_PIXELS
-from aecodec.codec.pipeline import Encoder
-from aecodec.codec.quality import MAX_INDEX
+from aecodec.codec.encoder import Encoder
+from aecodec.container import metadata
+from aecodec.container.bitstream import EXIF
+from aecodec.defaults import MAX_PIXELS
 from aecodec.errors import PictureError
+from aecodec.images import formats, samples
+from aecodec.quality import MAX_INDEX
 from aecodec.restore import fill, hint
-from aecodec.weights import restoring
+from aecodec.weights.store import Source, restoring
 
 Method = Literal["learned", "classical"]
 THRESHOLD = 128  # a mask is white, and the pixel missing, from here on
@@ -25,11 +27,11 @@ _TURN_BACK = {  # from how a picture is shown to how it is stored, by its EXIF o
 
 
 def denoise(
-    image: Image.Image,
+    image: formats.Source,
     sigma: float | None = None,
     *,
-    weights: str = "denoise",
-    decoder: str | None = None,
+    weights: Source = "denoise",
+    decoder: Source | None = None,
     device: str = "auto",
     max_pixels: int | None = MAX_PIXELS,
     frame: int | None = None,
@@ -43,12 +45,12 @@ def denoise(
 
 
 def inpaint(
-    image: Image.Image,
-    mask: Image.Image,
+    image: formats.Source,
+    mask: formats.Source,
     *,
     method: Method = "learned",
-    weights: str = "inpaint",
-    decoder: str | None = None,
+    weights: Source = "inpaint",
+    decoder: Source | None = None,
     device: str = "auto",
     max_pixels: int | None = MAX_PIXELS,
     frame: int | None = None,
@@ -58,29 +60,34 @@ def inpaint(
         raise ValueError(f"method must be one of {', '.join(get_args(Method))}, not {method!r}")
     opened = restoring(weights, decoder, "inpaint") if method == "learned" else None
     missing = read_mask(mask, max_pixels)
+    image = formats.as_picture(image, max_pixels)
     bits = formats.load(image, frame, max_pixels)
     chunks = metadata.read(image, strip=False)
-    colour, alpha = picture.separate(image, bits)
+    colour, alpha = samples.separate(image, bits)
     missing = _laid_on(missing, colour.size, chunks.get(EXIF, b""))
-    array = picture.to_array(colour)
+    array = samples.to_array(colour)
     if missing.any():
         array = fill.smooth(array, missing)
         if opened is not None:
-            filled = picture.from_array(array, colour.mode)
+            filled = samples.from_array(array, colour.mode)
             encoder = Encoder(filled, weights=opened, hint=hint.of_mask(missing), device=device, max_pixels=None)
             restored = encoder.reconstruct(encoder.quantise(MAX_INDEX))
             array = np.where(missing[..., None], restored, array)  # what is known stays as it was, bit for bit
-    result = picture.from_array(array, colour.mode)
+    result = samples.from_array(array, colour.mode)
     if alpha is not None:
         result.putalpha(alpha)
     result.info.update(metadata.from_chunks(chunks))
     return result, int(missing.sum())
 
 
-def read_mask(mask: Image.Image, max_pixels: int | None = MAX_PIXELS) -> np.ndarray:
-    """(H, W) bool as the mask is shown, True where it is white and, if it has alpha, opaque."""
+def read_mask(mask: formats.Source, max_pixels: int | None = MAX_PIXELS) -> np.ndarray:
+    """Return (H, W) bool as the mask is shown, True where it is white and, if it has alpha, opaque; of an array of bool,
+    where it is True."""
+    if isinstance(mask, np.ndarray) and mask.dtype == bool:
+        mask = np.where(mask, np.uint8(255), np.uint8(0))
+    mask = formats.as_picture(mask, max_pixels)
     bits = formats.load(mask, None, max_pixels)
-    plane, alpha = picture.separate(metadata.upright(mask), bits)
+    plane, alpha = samples.separate(metadata.upright(mask), bits)
     white = np.asarray(plane.convert("L")) >= THRESHOLD
     return white if alpha is None else white & (np.asarray(alpha) >= THRESHOLD)
 

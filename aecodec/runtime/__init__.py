@@ -1,7 +1,7 @@
-"""Runtimes: what computes the float networks at the two ends of the codec.
+"""Compute the float networks at the two ends of the codec, where nobody trains.  This room knows nothing of files.
 
 A runtime is opened for one set of weights and offers functions on numpy arrays (``Transforms``).  The entropy model
-is not among them: it is integer arithmetic in ``codec/entropy_model.py``, the same for every runtime.
+is not among them: it is integer arithmetic in ``entropy/entropy_model.py``, the same for every runtime.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Protocol
 import numpy as np
 
 from aecodec import cuda
-from aecodec.errors import AecodecError
+from aecodec.errors import MissingPackageError
 from aecodec.threads import thread_count
-from aecodec.weights import Weights
+from aecodec.weights.store import Weights
 
 DEVICES = ("auto", "cpu", "cuda")
 MAX_OPEN = 4  # runtimes that are kept; each holds a model
@@ -45,8 +45,8 @@ def open_transforms(weights: Weights, device: str = "auto") -> Transforms:
     """The runtime for a device; opened once and kept.
 
     "cpu" is OpenVINO, or torch where OpenVINO is not installed or the architecture needs it; "cuda" is torch; "auto" is
-    "cuda" where there is an NVIDIA driver and a torch that can use it, else "cpu".  Raises AecodecError where the device
-    or a library for it is not there, ValueError for another name.
+    "cuda" where there is an NVIDIA driver and a torch that can use it, else "cpu".  Raises DeviceError where the device
+    is not there, MissingPackageError where a library for it is not, ValueError for another name.
     """
     if device not in DEVICES:
         raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
@@ -77,7 +77,7 @@ def _open(weights: Weights, device: str) -> Transforms:
 
         return OpenVinoTransforms(weights, thread_count())
     if not _installed("torch"):
-        raise AecodecError(f"--device {device} needs torch, which is not installed")
+        raise MissingPackageError(f"the device {device}", "torch", "'aecodec[gpu]'")
     from aecodec.runtime.torch_runtime import TorchTransforms
 
     return TorchTransforms(weights, device)

@@ -28,12 +28,12 @@ finally:
     else:
         sys.modules["openvino_telemetry"] = _telemetry
 
-from aecodec.codec import edge_filter
-from aecodec.codec.config import LATENT_STRIDE
-from aecodec.codec.integer import COMPAND_FRAC, COMPAND_MAX, COMPAND_STEPS, MEAN_FRAC
-from aecodec.codec.quality import INTERVALS, STEPS
+from aecodec.entropy.architecture import LATENT_STRIDE
+from aecodec.entropy.integer import COMPAND_FRAC, COMPAND_MAX, COMPAND_STEPS, MEAN_FRAC
+from aecodec.images import edge_filter
+from aecodec.quality import INDICES_PER_INTERVAL, INTERVALS
 from aecodec.runtime.graph_cache import compiled
-from aecodec.weights import Weights
+from aecodec.weights.store import Weights
 
 Node = openvino.Node
 _SOURCE = zlib.crc32(Path(__file__).read_bytes())  # graphs that other code built are others
@@ -117,8 +117,8 @@ class OpenVinoTransforms:
 
     def _lerp(self, name: str, rate: int) -> np.ndarray:
         """A quality table (KNOTS, C) at a rate index, as (1, C, 1, 1)."""
-        low = min(rate // STEPS, INTERVALS - 1)
-        part = np.float32((rate - low * STEPS) / STEPS)
+        low = min(rate // INDICES_PER_INTERVAL, INTERVALS - 1)
+        part = np.float32((rate - low * INDICES_PER_INTERVAL) / INDICES_PER_INTERVAL)
         table = self._tensors[name].astype(np.float32)
         return (table[low] + (table[low + 1] - table[low]) * part)[None, :, None, None]
 

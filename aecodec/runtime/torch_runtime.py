@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aecodec.codec import edge_filter
-from aecodec.codec.integer import MEAN_FRAC
-from aecodec.codec.quality import STEPS
-from aecodec.errors import AecodecError
+from aecodec.entropy.integer import MEAN_FRAC
+from aecodec.errors import DeviceError
+from aecodec.images import edge_filter
 from aecodec.networks.export import load_float_model
-from aecodec.weights import Weights
+from aecodec.quality import INDICES_PER_INTERVAL
+from aecodec.weights.store import Weights
 
 BATCH_PIXELS = 1 << 24  # that go through a network at once: three blocks of a large picture with their halos
 
@@ -28,7 +28,7 @@ class TorchTransforms:
     def __init__(self, weights: Weights, device: str, *, bfloat16: bool | None = None) -> None:
         """``bfloat16``: the networks' precision, beside a linear path in float32; None: on a GPU that computes with it."""
         if device == "cuda" and not torch.cuda.is_available():
-            raise AecodecError("no CUDA device is available to torch; use --device cpu")
+            raise DeviceError("no CUDA device is available to torch")
         self.device = device
         # TF32 would round to 10 bits; the linear path and the hyper-latents ask for float32's accuracy
         torch.backends.cudnn.allow_tf32 = False
@@ -79,7 +79,7 @@ class TorchTransforms:
         )
 
     def _position(self, rates: list[int]) -> Tensor:
-        return torch.tensor([rate / STEPS for rate in rates], device=self.device)
+        return torch.tensor([rate / INDICES_PER_INTERVAL for rate in rates], device=self.device)
 
     def _to_device(self, batch: np.ndarray) -> Tensor:
         """(B, H, W, C) to (B, C, H, W), channels last in memory."""

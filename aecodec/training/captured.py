@@ -22,7 +22,7 @@ class CapturedStep:
     """One step of a model on a CUDA device with SOAP, again and again.
 
     The learning rates are the groups' "peak" times a factor.  Gradients larger than ``limit`` move nothing but the moments,
-    which shrink.  Of one that is no number nothing recovers.
+    which shrink.  A NaN gradient cannot be recovered.
     """
 
     def __init__(self, loss: Callable[[], tuple[Tensor, Tensor]], optimiser: Soap, model: nn.Module, average: nn.Module,

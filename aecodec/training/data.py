@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aecodec.codec import formats, picture
-from aecodec.errors import AecodecError
+from aecodec.errors import AecodecError, TrainingError
+from aecodec.images import formats, samples
 
 EXTENSIONS = frozenset(".bmp .jpeg .jpg .png .ppm .tif .tiff .webp".split())
 
@@ -29,14 +29,14 @@ class Pictures:
 
 
 def find(folders: Sequence[str]) -> list[Path]:
-    """Picture files below folders, sorted.  Raises AecodecError where a folder is missing or none holds a picture."""
+    """Picture files below folders, sorted.  Raises TrainingError where a folder is missing or none holds a picture."""
     files: list[Path] = []
     for folder in folders:
         if not Path(folder).is_dir():
-            raise AecodecError(f"there is no folder {folder}")
+            raise TrainingError(f"there is no folder {folder}")
         files += sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in EXTENSIONS)
     if not files:
-        raise AecodecError(f"no pictures in {', '.join(folders)}")
+        raise TrainingError(f"no pictures in {', '.join(folders)}")
     return files
 
 
@@ -49,7 +49,7 @@ def load(files: Sequence[Path], complain: Callable[[str], None]) -> Pictures:
     """Decodes files to what the encoder would see of them, as RGB.  One that cannot be decoded is named through
     ``complain`` and left out.
 
-    Raises AecodecError where none is left.
+    Raises TrainingError where none is left.
     """
     pictures = Pictures([], [])
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as workers:
@@ -61,7 +61,7 @@ def load(files: Sequence[Path], complain: Callable[[str], None]) -> Pictures:
             pictures.arrays.append(found)
             pictures.names.append(path.name)
     if not pictures.arrays:
-        raise AecodecError("none of the pictures can be read")
+        raise TrainingError("none of the pictures can be read")
     return pictures
 
 
@@ -69,8 +69,8 @@ def _decoded(path: Path) -> np.ndarray | Exception:
     """A picture (H, W, 3), or why there is none."""
     try:
         image = formats.open_picture(path.read_bytes(), None)
-        colour, _ = picture.split(image, formats.load(image, None, None))
-        return picture.to_array(colour)
+        colour, _ = samples.split(image, formats.load(image, None, None))
+        return samples.to_array(colour)
     except (AecodecError, OSError, SyntaxError, ValueError) as error:
         return error
 
@@ -105,6 +105,11 @@ def batch(pictures: Pictures, count: int, size: int, rng: np.random.Generator) -
             part = part.transpose(1, 0, 2)
         out[i] = part
     return out
+
+
+def to_tensor(crops: np.ndarray, device: torch.device) -> Tensor:
+    """Turn crops (B, H, W, 3) uint8 into (B, 3, H, W) float32 in 0..1, channels last in memory."""
+    return torch.from_numpy(crops).to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
 
 
 class DeviceCrops:

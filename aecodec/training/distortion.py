@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aecodec.eval.metrics import MS_SSIM_SIDE, MS_SSIM_WEIGHTS, PEAK, SSIM_C1, SSIM_C2, SSIM_SIGMA, SSIM_WINDOW
+from aecodec.metrics import MS_SSIM_SIDE, MS_SSIM_WEIGHTS, PEAK, SSIM_C1, SSIM_C2, SSIM_SIGMA, SSIM_WINDOW
 from aecodec.training.cvvdp import LEAST_SIDE as CVVDP_SIDE
 from aecodec.training.cvvdp import pooled_difference
 from aecodec.training.ssimulacra2 import LEAST_SIDE, weighted_sum
@@ -43,7 +43,7 @@ def mse(x: Tensor, y: Tensor) -> Tensor:
 
 
 def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
-    """(B,) 1 - MS-SSIM times MS_SSIM_UNIT; as ``eval.metrics.ms_ssim``, for even sides at every scale, with gradients."""
+    """(B,) 1 - MS-SSIM times MS_SSIM_UNIT; as ``metrics.ms_ssim``, for even sides at every scale, with gradients."""
     product: Tensor | float = 1.0
     for scale, weight in enumerate(MS_SSIM_WEIGHTS, 1):
         last = scale == len(MS_SSIM_WEIGHTS)

@@ -2,8 +2,8 @@
 
 **Latents of a model.**  A linear path of few components has a ceiling: what it leaves out of a picture's blocks is lost
 at any rate, but for what the networks guess.  The new latents are the principal components of just that.  Each group
-of the context model (``codec/partition.py``) gets its share of them behind its own, so every old latent is decoded when it
-was.  The networks begin with zeros for the new ones, and do to the old ones what they did.
+of the context model (``entropy/partition.py``) gets its share of them behind its own, so every old latent is decoded when
+it was.  The networks begin with zeros for the new ones, and do to the old ones what they did.
 
 **A restoring encoder** starts from its decoder's own, with one input channel more and perhaps more blocks, or from an
 earlier restoring encoder, perhaps of a decoder with fewer latents.
@@ -19,13 +19,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aecodec.codec.config import LATENT_STRIDE, Architecture
-from aecodec.codec.gaussian import SCALE_MIN
-from aecodec.codec.partition import STEPS, group_of
-from aecodec.codec.quality import KNOTS
-from aecodec.errors import AecodecError
+from aecodec.entropy.architecture import LATENT_STRIDE, Architecture
+from aecodec.entropy.gaussian import SCALE_MIN
+from aecodec.entropy.partition import CONTEXT_STEPS, group_of
+from aecodec.errors import TrainingError
 from aecodec.networks.model import Model
 from aecodec.networks.transforms import KLT_STEP, spread_of
+from aecodec.quality import KNOTS
 from aecodec.training.klt import further_components
 
 SCALE_FLOOR = 0.01  # of new latents; nothing below SCALE_MIN is coded
@@ -38,7 +38,7 @@ LARGE, SMALL = 1 / 2, 1 / 8  # shares of the old latents, those of most and of l
 
 def beside(old: Tensor, new: Tensor, dimension: int) -> Tensor:
     """Both along a dimension of channels, each group's new ones behind its old ones."""
-    pairs = zip(old.chunk(STEPS, dimension), new.chunk(STEPS, dimension))
+    pairs = zip(old.chunk(CONTEXT_STEPS, dimension), new.chunk(CONTEXT_STEPS, dimension))
     return torch.cat([part for pair in pairs for part in pair], dimension)
 
 
@@ -50,11 +50,11 @@ def with_more_latents(
 
     The new latents' gains are the median of those of the old ones of most variance, which are in use at every quality.
     Their scales depend on the features as the old ones of least variance do on average; ``fit_scales`` sets their size.
-    Raises AecodecError where the architectures differ in anything but the latents, or there are not more.
+    Raises TrainingError where the architectures differ in anything but the latents, or there are not more.
     """
     added = new.latents - old.latents
     if added <= 0 or new != replace(old, latents=new.latents):
-        raise AecodecError("architecture: it must be that of the weights to start from, or have more latents than they")
+        raise TrainingError("architecture: it must be that of the weights to start from, or have more latents than they")
     basis = state["analysis.klt.weight"].flatten(1).double().numpy() * KLT_STEP
     orthonormal = np.linalg.qr(basis.T)[0].T  # training has moved the basis
     further, variance = (torch.from_numpy(a).float() for a in further_components(covariance, orthonormal, added))
@@ -85,7 +85,7 @@ def with_more_latents(
         ("hyper_analysis.conv1.weight", 1, zeros), ("synthesis.stem.weight", 1, zeros),
     ):  # fmt: skip
         result[name] = grown(state[name], dimension, new_one)
-    for step in range(STEPS):
+    for step in range(CONTEXT_STEPS):
         mix, *out = (f"context.{step}.{name}" for name in ("mix.weight", "out.weight", "out.bias"))
         if step:
             features, latents = state[mix].tensor_split([old.hyper_width], 1)
@@ -102,7 +102,7 @@ def fit_scales(model: Model, added: int, x: Tensor) -> None:
     quality knot their mean square is that of the residuals of pictures x (B, 3, H, W).  The model must be in evaluation
     mode."""
     m, counting = model.arch.latents, model.quantiser.counting
-    is_new = beside(torch.zeros(m - added), torch.ones(added), 0).bool().view(STEPS, -1)
+    is_new = beside(torch.zeros(m - added), torch.ones(added), 0).bool().view(CONTEXT_STEPS, -1)
     given: list[tuple[Tensor, Tensor]] = []
     hook = model.quantiser.register_forward_hook(lambda module, inputs, output: given.append(inputs))
     model.quantiser.counting = False
@@ -113,7 +113,7 @@ def fit_scales(model: Model, added: int, x: Tensor) -> None:
             groups = [group_of(step, phase) for phase in range(4)]
             wanted, had = residual.square().mean((1, 3, 4)), (2 * log_scale).exp().mean((1, 3, 4)) * SCALE_MIN**2
             correction = 0.5 * (wanted.clamp_min(SCALE_FLOOR**2) / had).log()  # (4, M/4), by phase
-            bias = model.context[step].out.bias[knot, m:].view(STEPS, -1)
+            bias = model.context[step].out.bias[knot, m:].view(CONTEXT_STEPS, -1)
             bias[groups] += torch.where(is_new[groups], correction, 0)
     hook.remove()
     model.quantiser.counting = counting
@@ -129,8 +129,8 @@ def encoder_with_more_latents(state: dict[str, Tensor], own: dict[str, Tensor], 
         if name in state and (had := state[name].shape[dimension]) < latents:
             shape = list(state[name].shape)
             shape[dimension] = latents
-            groups = own.get(name, torch.zeros(shape)).chunk(STEPS, dimension)
-            added = [group.narrow(dimension, had // STEPS, (latents - had) // STEPS) for group in groups]
+            groups = own.get(name, torch.zeros(shape)).chunk(CONTEXT_STEPS, dimension)
+            added = [group.narrow(dimension, had // CONTEXT_STEPS, (latents - had) // CONTEXT_STEPS) for group in groups]
             result[name] = beside(state[name], torch.cat(added, dimension), dimension)
     return result
 
@@ -153,7 +153,7 @@ def encoder_before_new_decoder(
 def with_more_blocks(state: dict[str, Tensor], model: Model) -> dict[str, Tensor]:
     """A whole model's ``state`` for a ``model`` with more residual blocks, or more input channels in its analysis.
 
-    What is new changes nothing yet: channels start at zero, blocks as the identity.  Raises AecodecError where the model
+    What is new changes nothing yet: channels start at zero, blocks as the identity.  Raises TrainingError where the model
     differs in anything else.
     """
     result = {}
@@ -164,8 +164,8 @@ def with_more_blocks(state: dict[str, Tensor], model: Model) -> dict[str, Tensor
         elif name == "analysis.stem.weight":
             value = F.pad(value, (0, 0, 0, 0, 0, own.shape[1] - value.shape[1]))
         if value.shape != own.shape:
-            raise AecodecError(f"architecture: {name} has another width than in the weights to start from")
+            raise TrainingError(f"architecture: {name} has another width than in the weights to start from")
         result[name] = value
     if lost := sorted(state.keys() - result.keys()):
-        raise AecodecError(f"architecture: {lost[0]} of the weights to start from has no place; give it as many blocks")
+        raise TrainingError(f"architecture: {lost[0]} of the weights to start from has no place; give it as many blocks")
     return result

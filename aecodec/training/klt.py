@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aecodec.codec.config import LATENT_STRIDE
+from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.training.data import Pictures
 
 BLOCKS_PER_PICTURE = 60

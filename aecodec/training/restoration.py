@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aecodec.codec.config import LATENT_STRIDE
-from aecodec.eval.metrics import LUMA_PER_MILLE, PEAK
+from aecodec.entropy.architecture import LATENT_STRIDE
+from aecodec.metrics import LUMA_PER_MILLE, PEAK
 from aecodec.networks.export import import_tensors, save_encoder
 from aecodec.networks.model import LAMBDA_UNIT, Model
 from aecodec.networks.precision import autocast
@@ -24,11 +24,12 @@ from aecodec.networks.transforms import Analysis
 from aecodec.restore import fill, hint
 from aecodec.restore.damage import Gaussian, draw_mask, draw_noise
 from aecodec.training import data
+from aecodec.training.checkpoint import checkpoint_of
 from aecodec.training.distortion import mse
 from aecodec.training.growth import encoder_before_new_decoder, encoder_with_more_latents, with_more_blocks
-from aecodec.training.loop import checkpoint_of, lambda_at
+from aecodec.training.loss import lambda_at
 from aecodec.training.settings import Settings
-from aecodec.weights import is_of_encoder, load, load_any
+from aecodec.weights.store import is_of_encoder, load, load_any
 
 INPUTS = 4  # colour and the hint
 FIRST_STRENGTH = 0.1  # of the damage, when a run begins
@@ -39,7 +40,10 @@ PURPOSES = {"denoise": "noise and JPEG artefacts", "inpaint": "scratches, text a
 
 
 class Restoration:
-    """See ``loop.Task``.  A batch has seven channels: the damaged picture, its hint, and the clean picture."""
+    """Train an encoder for damaged pictures; see ``tasks.Task``.
+
+    A batch has seven channels: the damaged picture, its hint, and the clean picture.
+    """
 
     of_crops = False
 

@@ -7,16 +7,13 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from aecodec.codec.config import ENCODER_ONLY, Architecture
-from aecodec.errors import AecodecError, WeightsError
-from aecodec.weights import folder_of, read_card, tomllib
+from aecodec.defaults import DEFAULT_WEIGHTS
+from aecodec.entropy.architecture import ENCODER_ONLY, Architecture
+from aecodec.errors import SettingsError, WeightsError
+from aecodec.weights.cards import folder_of, read_card, tomllib
 
 
 DISTORTION_TERMS = ("mse", "ms-ssim", "ssimulacra2", "cvvdp")  # ``distortion.py`` has them; this module imports no torch
-
-
-class SettingsError(AecodecError, ValueError):
-    """A configuration that cannot be used; the message names the key."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Settings:
     """
 
     data: tuple[str, ...]
-    name: str = "photo"
+    name: str = DEFAULT_WEIGHTS
     init: str | None = None
     steps: int | None = None
     minutes: float | None = None
@@ -66,7 +63,7 @@ class Settings:
     seed: int = 0
     threads: int | None = None
     task: Literal["compress", "denoise", "inpaint"] = "compress"
-    decoder: str = "photo"
+    decoder: str = DEFAULT_WEIGHTS
     distil: float = 0.4
     curriculum: float = 0.3
     init_decoder: str | None = None

@@ -1,246 +1,48 @@
-"""Weights: one folder a model, found by name, opened without pickle, checked by content.
+"""Find and open models: ``cards`` reads what is written about them, ``store`` opens their tensors.
 
-    NAME/card.toml            architecture, content hash, what it was trained on and what it reaches
-    NAME/model.safetensors    float16 or int8 transforms, int8 and int32 entropy model
-
-A folder of restoring weights holds an encoder alone, or what of it is not as in the decoder's own weights.  It maps damaged
-pictures to the latents of clean ones for that decoder; its card names their hash as ``decoder``, and its ``task``.
-
-The weights id in a file's header is the first 32 bits of the SHA-256 of ``model.safetensors``.
+This room does not know how the networks are computed.  The functions of ``store``, which imports numpy, load when they
+are first asked for, so that the command line can list models quickly.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from aecodec.weights.cards import (
+    CARD,
+    TENSORS,
+    content_hash,
+    describe,
+    folder_of,
+    is_restoring,
+    locate,
+    names,
+    read_card,
+)
 
-from aecodec.codec import edge_filter
-from aecodec.codec.certificate import exact
-from aecodec.codec.config import ENCODER_ONLY, LATENT_STRIDE, Architecture
-from aecodec.codec.entropy_model import EntropyModel
-from aecodec.codec.quality import KNOTS
-from aecodec.errors import WeightsError
+if TYPE_CHECKING:
+    from aecodec.weights.store import Weights, find, load, load_any, restoring
 
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib
-
-INSTALLED = Path(__file__).parent
-DEFAULT = "photo"
-CARD = "card.toml"
-TENSORS = "model.safetensors"
-LAPPING = ("analysis.lap.weight", "synthesis.lap.weight")
-SCALE = ".scale"  # after the name of a float layer's int8 weights: the value of their unit, for each output channel
-
-
-@dataclass(frozen=True)
-class Weights:
-    """One model, opened: its card, its identity and its tensors by name.
-
-    ``encoder`` is the folder of the restoring encoder that stands in for the model's own, and ``encoder_id`` what tells it
-    from others; all else, the ``id`` in the files that it writes among it, is the model's.
-    """
-
-    name: str
-    folder: Path
-    id: str
-    card: dict[str, Any]
-    arch: Architecture
-    tensors: dict[str, np.ndarray]
-    encoder: Path | None = None
-    encoder_id: str = ""
-
-    @property
-    def filters_edges(self) -> bool:
-        """Whether the decoder ends with the edge filter: a table of zeros is that of weights without it."""
-        return bool(self.tensors[edge_filter.TABLE].any())
-
-    @functools.cached_property
-    def entropy_model(self) -> EntropyModel:
-        """The integer half, its known answer checked on this machine.  Raises WeightsError where that fails."""
-        try:
-            return exact(EntropyModel.from_tensors(self.tensors, self.arch), self.card.get("known_answer"))
-        except (KeyError, IndexError, ValueError) as error:
-            raise WeightsError(f"the tensors in {self.folder} do not fit their card: {error}") from None
+__all__ = [
+    "CARD",
+    "TENSORS",
+    "Weights",
+    "content_hash",
+    "describe",
+    "find",
+    "folder_of",
+    "is_restoring",
+    "load",
+    "load_any",
+    "locate",
+    "names",
+    "read_card",
+    "restoring",
+]
 
 
-def names(encoders: bool = False) -> list[str]:
-    """Installed models, the default first; with ``encoders`` those that are encoders for restoration instead."""
-    found = sorted(path.parent.name for path in INSTALLED.glob(f"*/{CARD}"))
-    found = [name for name in found if is_restoring(read_card(INSTALLED / name)) == encoders]
-    return sorted(found, key=lambda name: name != DEFAULT)
-
-
-def is_restoring(card: dict[str, Any]) -> bool:
-    """Whether a card describes an encoder for restoration."""
-    return "decoder" in card
-
-
-def folder_of(name: str) -> Path:
-    """The folder of an installed name, or of a path to a folder that holds a card.
-
-    Raises WeightsError where there is none.
-    """
-    for folder in (INSTALLED / name, Path(name)):
-        if name and os.path.isfile(folder / CARD):
-            return folder
-    raise WeightsError(f"no weights named {name!r}; installed: {', '.join(names()) or 'none'}")
-
-
-def read_card(folder: Path) -> dict[str, Any]:
-    """A card as nested dictionaries.  Raises WeightsError where it cannot be read."""
-    try:
-        return tomllib.loads((folder / CARD).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise WeightsError(f"cannot read {folder / CARD}: {error}") from None
-
-
-def content_hash(data: bytes) -> str:
-    """SHA-256 of a tensors file, as a card states it; its first 8 digits are the weights id."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def load(name: str = DEFAULT) -> Weights:
-    """Opens weights and checks them against their card; once, until their folder holds others.
-
-    Raises WeightsError where they are missing, damaged or not as the card says.
-    """
-    return _load(name, _stamp(name))
-
-
-def _stamp(name: str) -> tuple:
-    """What tells the files of a name or folder from others that were, or will be, called the same."""
-    folder = folder_of(name).absolute()
-    try:
-        found = [os.stat(folder / file) for file in (CARD, TENSORS)]
-    except OSError as error:
-        raise WeightsError(f"cannot open the weights in {folder}: {error}") from None
-    return folder, *((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in found)
-
-
-@functools.lru_cache(maxsize=4)
-def _load(name: str, stamp: tuple) -> Weights:
-    opened = load_any(name)
-    if is_restoring(opened.card):
-        raise WeightsError(f"{name} is an encoder for restoration and no whole model; see encode --restore")
-    return opened
-
-
-def load_any(name: str) -> Weights:
-    """As ``load``, also what is an encoder for restoration."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as load_tensors
-
-    folder = folder_of(name)
-    card = read_card(folder)
-    try:
-        data = (folder / TENSORS).read_bytes()
-        digest = content_hash(data)
-        if card["sha256"] != digest:
-            raise WeightsError(f"{folder / TENSORS} is not the file that its card describes")
-        arch = Architecture(**card["architecture"])
-        tensors = expand(load_tensors(data))
-        if not is_restoring(card):
-            tensors = neutral(arch) | tensors
-        return Weights(card["name"], folder, digest[:8], card, arch, tensors)
-    except (OSError, KeyError, IndexError, TypeError, ValueError, SafetensorError) as error:
-        raise WeightsError(f"cannot open the weights in {folder}: {error}") from None
-
-
-def neutral(arch: Architecture) -> dict[str, np.ndarray]:
-    """Return tensors that change nothing, for weights that were made before the codec had them: lapping and edge filter."""
-    lapping = {name: np.eye(LATENT_STRIDE, dtype=np.float32)[:, :, None, None] for name in LAPPING}
-    return lapping | {
-        edge_filter.TABLE: np.zeros((KNOTS, edge_filter.RINGS * len(edge_filter.KNOTS)), np.float32),
-        "synthesis.edges.strength.weight": np.zeros((1, arch.decoder_width_8, 1, 1), np.float32),
-        "synthesis.edges.strength.bias": np.ones(1, np.float32),
-    }
-
-
-def expand(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The tensors of a weights file with float32 in place of what it stores as int8 (O, ...) and scales (O,)."""
-    tensors = {name: value for name, value in stored.items() if not name.endswith(SCALE)}
-    for name in stored.keys() - tensors.keys():
-        weight = name.removesuffix(SCALE)
-        tensors[weight] = stored[weight] * stored[name].astype(np.float32)[:, None, None, None]
-    return tensors
-
-
-def restoring(name: str, decoder: str | None = None, task: str | None = None) -> Weights:
-    """The weights of a decoder with the restoring encoder ``name``, a name or a folder, in front of it.
-
-    ``decoder`` is a name or a folder, None for the installed weights that the encoder was trained for; ``task`` is what it
-    must be for.  Raises WeightsError where the encoder is missing, damaged, for another task or for another decoder.
-    """
-    try:
-        folder_of(name)
-    except WeightsError:
-        raise WeightsError(
-            f"no weights named {name!r} are installed for restoration; give a folder that has some (denoise --weights "
-            f"FOLDER, encode --restore FOLDER), or make them: aecodec train configs/{task or 'denoise'}.toml"
-        ) from None
-    return _restoring(name, decoder, task, (_stamp(name), decoder and _stamp(decoder)))
-
-
-@functools.lru_cache(maxsize=4)
-def _restoring(name: str, decoder: str | None, task: str | None, stamp: tuple) -> Weights:
-    encoder = load_any(name)
-    wanted = encoder.card.get("decoder")
-    if wanted is None:
-        raise WeightsError(f"{name} is a whole model and no encoder for restoration")
-    if task not in (None, encoder.card.get("task")):
-        raise WeightsError(f"{name} is for the task {encoder.card.get('task')}, not for {task}")
-    for candidate in names() if decoder is None else [decoder]:
-        if read_card(folder_of(candidate)).get("sha256") == wanted:
-            whole = load(candidate)
-            break
-    else:
-        where = f"installed: {describe()}" if decoder is None else f"{decoder} is another"
-        raise WeightsError(f"{name} was trained for the decoder {wanted[:8]}, which is not there ({where})")
-    same = {key: getattr(whole.arch, key) for key in ENCODER_ONLY}
-    if replace(encoder.arch, **same) != whole.arch or not all(map(is_of_encoder, encoder.tensors)):
-        raise WeightsError(f"the encoder in {encoder.folder} does not fit its decoder")
-    return replace(whole, arch=encoder.arch, tensors=whole.tensors | encoder.tensors,
-                   encoder=encoder.folder, encoder_id=encoder.id)
-
-
-def is_of_encoder(tensor: str) -> bool:
-    """Whether a tensor of this name is one that only the writer of a file needs."""
-    return tensor.startswith(("analysis.", "hyper_analysis."))
-
-
-def _by_use() -> Iterator[str]:
-    """Names of installed models; the default, which most files are of, before the others' cards are read."""
-    if (INSTALLED / DEFAULT / CARD).is_file():
-        yield DEFAULT
-    yield from names()
-
-
-def find(identity: str, name: str | None = None) -> Weights:
-    """The weights with this id, opened.  Raises WeightsError as ``locate`` and ``load`` do."""
-    return load(locate(identity, name))
-
-
-def locate(identity: str, name: str | None = None) -> str:
-    """The name of the weights with this id: among those installed, or ``name`` (a name or a folder) where it is given.
-
-    Raises WeightsError naming the id where none has it.
-    """
-    for candidate in _by_use() if name is None else [name]:
-        if read_card(folder_of(candidate)).get("sha256", "")[:8] == identity:
-            return candidate
-    where = f"installed: {describe()}" if name is None else f"{name} holds others"
-    raise WeightsError(f"the file needs the weights {identity}, which are not there ({where})")
-
-
-def describe() -> str:
-    """Names and ids of what is installed, for messages."""
-    return ", ".join(f"{name} {read_card(INSTALLED / name).get('sha256', '?')[:8]}" for name in names()) or "none"
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module("aecodec.weights.store"), name)

@@ -112,16 +112,16 @@ def test_all_damaged_is_exit_code_3(cli, tree):
 
 def test_a_fault_of_ours_costs_one_picture(cli, tree, monkeypatch):
     """A bug that one picture in ten thousand meets must not leave the night's work undone."""
-    from aecodec.codec import pipeline
+    from aecodec.codec import encoder
 
-    honest = pipeline.Encoder
+    honest = encoder.Encoder
 
     def faulty(image, **options):
         if image.width == 12:
             raise IndexError("off by one")
         return honest(image, **options)
 
-    monkeypatch.setattr(pipeline, "Encoder", faulty)
+    monkeypatch.setattr(encoder, "Encoder", faulty)
     result = cli("encode", "-r", "--output-dir", "out", "photos")
     assert result.exit_code == 1
     assert result.stderr.startswith("aecodec: photos/b.png: unexpected IndexError: off by one")

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 import aecodec
-from aecodec.codec import bitstream
-from aecodec.codec.bitstream import Header, Stream
-from aecodec.codec.pipeline import Encoder
+from aecodec.codec.encoder import Encoder
+from aecodec.container import bitstream
+from aecodec.container.bitstream import Header, Stream
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 
 import aecodec
-from aecodec.eval.metrics import ssimulacra2
+from aecodec.metrics import ssimulacra2
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from aecodec.cli.eval import JOURNAL
-from aecodec.eval import codecs, measure, metrics
-from aecodec.eval.metrics import METRICS
+from aecodec import metrics
+from aecodec.eval import codecs, measure
+from aecodec.metrics import METRICS
 
 QUICK = ("--codecs", "jpeg,webp", "--qualities", "3", "--metrics", "psnr_rgb")
 
@@ -98,7 +99,7 @@ def test_faults_are_named_and_everything_else_is_measured(cli, folder, tmp_path,
         (("photos", "-o", "file/out"), "cannot make file/out"),
         (("photos", "-o", "out", "--codecs", "jpeg,jepg"), "no codec 'jepg'"),
         (("photos", "-o", "out", "--weights", "no-such"), "no weights named 'no-such'"),
-        (("photos", "-o", "out", "--codecs", "jpeg", "--qualities", "5,1"), "--qualities 5,1"),
+        (("photos", "-o", "out", "--codecs", "jpeg", "--qualities", "5,1"), "qualities 5,1"),
         (("photos", "-o", "out", "--codecs", "jpeg", "--reference", "file"), "no curve in CompressAI's form"),
         (("broken.png", "-o", "out", "--codecs", "jpeg"), "nothing could be measured"),
         (("--compare", "file", "file"), "no results.json of aecodec eval"),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from aecodec.codec import bitstream
+from aecodec.container import bitstream
 
 AECODEC = [sys.executable, "-m", "aecodec"]
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and mounts of POSIX")

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from aecodec import weights
-from aecodec.codec.pipeline import Encoder
-from aecodec.codec.quality import index_of_quality
+from aecodec.codec.encoder import Encoder
+from aecodec.quality import index_of_quality
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 import aecodec
-from aecodec.codec import bitstream
-from aecodec.codec.bitstream import Header, Stream
+from aecodec.container import bitstream
+from aecodec.container.bitstream import Header, Stream
 
 HEAVY = ("torch", "numpy", "PIL", "safetensors")
 IMPORTED = f"""

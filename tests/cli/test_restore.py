@@ -12,7 +12,8 @@ from PIL import Image
 
 import aecodec
 from aecodec import weights
-from aecodec.eval.metrics import psnr
+from aecodec.defaults import DEFAULT_WEIGHTS
+from aecodec.metrics import psnr
 from aecodec.restore.damage import Gaussian, Scratches
 
 
@@ -114,7 +115,7 @@ def test_the_mask_lies_on_the_picture_as_it_is_shown(cli, pictures, photo):
             pair = []
             for each in (before, after):
                 each.info["exif"] = exif.tobytes()
-                pair.append(np.asarray(aecodec.codec.metadata.upright(each)).astype(int))
+                pair.append(np.asarray(aecodec.container.metadata.upright(each)).astype(int))
         changed = np.abs(pair[0] - pair[1]).max(-1) > 0
         assert changed[:2, :5].any() and not changed[2:].any() and not changed[:, 5:].any()
 
@@ -147,8 +148,8 @@ def test_masks_that_cannot_be(fails, pictures, photo):
 def test_weights_that_are_not_there_are_told_with_the_way_to_them(fails, pictures, monkeypatch, tmp_path):
     """Where none are installed this line is all that a user gets; it must lead on."""
     few = tmp_path / "installed"
-    shutil.copytree(weights.INSTALLED / weights.DEFAULT, few / weights.DEFAULT)
-    monkeypatch.setattr(weights, "INSTALLED", few)
+    shutil.copytree(weights.cards.INSTALLED / DEFAULT_WEIGHTS, few / DEFAULT_WEIGHTS)
+    monkeypatch.setattr(weights.cards, "INSTALLED", few)
     for command in ("denoise noisy.png", "inpaint hurt.png mask.png", "encode --restore denoise noisy.png"):
         args = command.split()
         name = "inpaint" if args[0] == "inpaint" else "denoise"

@@ -15,7 +15,7 @@ from aecodec.errors import WeightsError
 @pytest.fixture
 def copied(tmp_path):
     """A folder with the installed weights, to be changed."""
-    return shutil.copytree(weights.INSTALLED / "photo", tmp_path / "copy")
+    return shutil.copytree(weights.cards.INSTALLED / "photo", tmp_path / "copy")
 
 
 def change_card(folder, old: str, new: str) -> None:

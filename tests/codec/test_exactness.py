@@ -15,16 +15,16 @@ import torch
 from torch.nn import functional as F
 
 from aecodec import weights
-from aecodec.codec import integer, reference
-from aecodec.codec.bitstream import read
-from aecodec.codec.pipeline import decode_latents
-from aecodec.codec.quality import index_of_quality
+from aecodec.codec.decoder import decode_latents
+from aecodec.container.bitstream import read
+from aecodec.entropy import integer, reference
+from aecodec.quality import index_of_quality
 from aecodec.runtime.torch_runtime import TorchTransforms
 
 SCRIPT = """
 import hashlib, sys
-from aecodec.codec.bitstream import read
-from aecodec.codec.pipeline import decode_latents
+from aecodec.codec.decoder import decode_latents
+from aecodec.container.bitstream import read
 latents = decode_latents(read(sys.stdin.buffer.read()))
 print(hashlib.sha256(latents.astype("<i4").tobytes()).hexdigest())
 """

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aecodec.codec import latents
-from aecodec.codec.pipeline import Encoder, decode
-from aecodec.codec.quality import MAX_INDEX
+from aecodec.codec.decoder import decode
+from aecodec.codec.encoder import Encoder
 from aecodec.codec.rate_control import BitsPerPixel, Psnr, Size, Ssimulacra2, meet, search
+from aecodec.entropy import latents
 from aecodec.errors import AecodecError, TargetError
-from aecodec.eval.metrics import psnr, ssimulacra2
+from aecodec.metrics import psnr, ssimulacra2
+from aecodec.quality import MAX_INDEX
 
 SHAPES = st.builds(  # how a value rises from 0 to 1 with the rate index
     lambda growth, bend: lambda rate: math.expm1(growth * (rate / MAX_INDEX) ** bend) / math.expm1(growth),
@@ -197,7 +198,7 @@ def test_a_missing_package_is_told_before_the_work(encoder, monkeypatch):
 
 def test_fidelity_to_a_damaged_picture_is_no_target(photo, restorers, tiny):
     """A restored picture that is near to the noisy one is the worst of all."""
-    from aecodec.weights import restoring
+    from aecodec.weights.store import restoring
 
     encoder = Encoder(photo(), weights=restoring(restorers["denoise"], str(tiny[1]), "denoise"))
     with pytest.raises(TargetError, match="restored"):

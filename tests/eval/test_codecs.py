@@ -12,7 +12,7 @@ from PIL import Image, features
 
 from aecodec.errors import AecodecError, WeightsError
 from aecodec.eval.codecs import JPEG_QUALITIES, is_aecodec, jpeg, names, open_codecs, with_qualities
-from aecodec.eval.metrics import psnr
+from aecodec.metrics import psnr
 
 
 def test_jpeg_is_420_without_metadata(photo):
@@ -158,5 +158,5 @@ def test_qualities_by_number_and_by_name():
 @pytest.mark.parametrize("wanted", ["", "x", "1", "0", "5,5", "9,1", "nan,1", "png=1,2", "jpeg=", "1,inf", "10,20.5"])
 def test_bad_qualities_are_refused(wanted):
     """They would show as a curve that does not rise, after all the encoding."""
-    with pytest.raises(AecodecError, match="--qualities"):
+    with pytest.raises(AecodecError, match="qualities"):
         with_qualities(open_codecs(["jpeg"])[0], [wanted])

@@ -10,7 +10,7 @@ import pytest
 
 from aecodec.eval.codecs import open_codecs, with_qualities
 from aecodec.eval.measure import Journal, measure_all, missing, open_pictures
-from aecodec.eval.metrics import CURVES, METRICS
+from aecodec.metrics import CURVES, METRICS
 from aecodec.eval.report import render
 from aecodec.eval.results import environment, summarise
 from aecodec.eval.sidebyside import choose, embed

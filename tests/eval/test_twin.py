@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from aecodec.eval import twin
 from aecodec.networks.export import import_tensors
 from aecodec.networks.model import Model
-from aecodec.weights import load
+from aecodec.weights.store import load
 
 
 def test_the_twin_is_the_same_model_without_rounding(tiny, photo):

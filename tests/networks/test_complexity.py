@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aecodec.codec.config import Architecture
+from aecodec.entropy.architecture import Architecture
 from aecodec.networks.complexity import kmac_per_pixel
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from aecodec.codec import edge_filter as coded
-from aecodec.codec.quality import MAX_INDEX, STEPS
+from aecodec.images import edge_filter as coded
 from aecodec.networks.edge_filter import EdgeFilter, _Exchange
+from aecodec.quality import INDICES_PER_INTERVAL, MAX_INDEX
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_training_sees_what_decoding_shows(filter_and_features):
     picture = torch.round(picture * 255 * coded.LEVEL) / (255 * coded.LEVEL)
     rates = [300, MAX_INDEX]
     with torch.no_grad():
-        shown = module(picture, features, torch.tensor([rate / STEPS for rate in rates]))
+        shown = module(picture, features, torch.tensor([rate / INDICES_PER_INTERVAL for rate in rates]))
         strengths = module.strengths(features)
     for i, rate in enumerate(rates):
         units = torch.round(picture[i] * 255 * coded.LEVEL).permute(1, 2, 0).short().numpy()

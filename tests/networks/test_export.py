@@ -26,7 +26,7 @@ def without(folder: Path, names: tuple[str, ...], target: Path) -> str:
 
 def test_weights_of_before_there_was_lapping_do_not_lap(tiny, tmp_path):
     """Files that were written with them must look as they always did."""
-    old = weights.load(without(tiny[1], weights.LAPPING, tmp_path / "old"))
+    old = weights.load(without(tiny[1], weights.store.LAPPING, tmp_path / "old"))
     model = load_float_model(old)
     for part in (model.analysis, model.synthesis):
         assert np.array_equal(part.lap.weight[:, :, 0, 0].detach().numpy(), np.eye(16))
@@ -34,7 +34,7 @@ def test_weights_of_before_there_was_lapping_do_not_lap(tiny, tmp_path):
 
 def test_a_restoring_encoder_without_lapping_laps_as_its_decoders_own(tiny, restorers, tmp_path):
     """What it does not have is the decoder's, and not the identity."""
-    encoder = without(Path(restorers["denoise"]), weights.LAPPING, tmp_path / "encoder")
+    encoder = without(Path(restorers["denoise"]), weights.store.LAPPING, tmp_path / "encoder")
     whole = weights.restoring(encoder, str(tiny[1]))
     own = weights.load(str(tiny[1])).tensors["analysis.lap.weight"]
     assert np.array_equal(whole.tensors["analysis.lap.weight"], own)

@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 
-from aecodec.codec.integer import ACTIVATION_FRAC, ACTIVATION_MAX
+from aecodec.entropy.integer import ACTIVATION_FRAC, ACTIVATION_MAX
 
 
 @pytest.fixture

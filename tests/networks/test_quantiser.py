@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from aecodec.codec import tables, trellis
-from aecodec.codec.gaussian import LEVELS_PER_NAT
-from aecodec.codec.latents import DISTORTION
+from aecodec.entropy import tables, trellis
+from aecodec.entropy.gaussian import LEVELS_PER_NAT
+from aecodec.entropy.latents import DISTORTION
 from aecodec.networks.quantiser import DependentQuantiser
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aecodec.codec.config import Architecture
+from aecodec.entropy.architecture import Architecture
 from aecodec.networks.model import Model
 from aecodec.networks.transforms import Lapping, Synthesis, set_klt
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from aecodec.codec import tables, trellis
-from aecodec.codec.gaussian import LEVELS, LEVELS_PER_NAT
+from aecodec.entropy import tables, trellis
+from aecodec.entropy.gaussian import LEVELS, LEVELS_PER_NAT
 from aecodec.networks import integer, model
 from aecodec.networks.quantiser import DependentQuantiser
 

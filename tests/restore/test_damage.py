@@ -86,7 +86,7 @@ def test_the_mixes_of_training_grow_and_hold_everything_they_promise():
     assert set(kinds) == {Chain, Gaussian, PoissonGaussian, SaltPepper, Jpeg}
     assert 0.1 < kinds.count(Chain) / 300 < 0.2  # clean pictures must stay clean
     strongest = [max(n.sigma for n in drawn if isinstance(n, Gaussian)) for drawn in noises.values()]
-    assert strongest[0] <= 0.2 * damage.MAX_SIGMA < 0.9 * damage.MAX_SIGMA < strongest[1] <= damage.MAX_SIGMA
+    assert strongest[0] <= 0.2 * damage.HEAVIEST_SIGMA < 0.9 * damage.HEAVIEST_SIGMA < strongest[1] <= damage.HEAVIEST_SIGMA
     qualities = [noise.quality for noise in noises[1.0] if isinstance(noise, Jpeg)]
     assert 10 <= min(qualities) < 15 and 55 < max(qualities) <= 60
 

@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from aecodec.training import captured, loop
+from aecodec.training import captured, guard
+from aecodec.training import run as running
 from aecodec.training.captured import CapturedStep
 from aecodec.training.settings import make
 from aecodec.training.soap import Soap
@@ -135,39 +136,39 @@ def test_a_spike_moves_nothing(cuda):
     assert all(torch.isfinite(p).all() and not torch.equal(p, q) for p, q in zip(model.parameters(), before))
 
 
-def small_run(folder, **settings) -> loop.Run:
+def small_run(folder, **settings) -> running.Run:
     """A run of a small model on pictures of noise."""
     rng = np.random.default_rng(1)
     for i in range(6):
         Image.fromarray(rng.integers(0, 256, (80, 96, 3), np.uint8)).save(folder / f"{i}.png")
     architecture = {"latents": 32, **dict.fromkeys(("width_8", "width_16", "decoder_width_8", "decoder_width_16"), 16),
                     **dict.fromkeys(("hyper_width", "hyper_latents", "context_width"), 16)}
-    return loop.Run(make({"data": str(folder), "crop": 64, "batch": 2, "held_out": 0, "warm_up": 2, "device": "cpu",
+    return running.Run(make({"data": str(folder), "crop": 64, "batch": 2, "held_out": 0, "warm_up": 2, "device": "cpu",
                           "architecture": architecture, **settings}), folder, print)  # fmt: skip
 
 
 def test_a_run_takes_captured_steps(cuda, monkeypatch, tmp_path):
     """Crops, positions, the limit of gradients, the log and the end of a run, with the captured step amid them."""
-    monkeypatch.setattr(loop.Run, "_can_capture", property(lambda run: run.step >= 4))
-    monkeypatch.setattr(loop, "LOG_EVERY", 5)
+    monkeypatch.setattr(running.Run, "_can_capture", property(lambda run: run.step >= 4))
+    monkeypatch.setattr(running, "LOG_EVERY", 5)
     run = small_run(tmp_path, steps=15, hyper_warm_up=4)
     begun = run.model.analysis.head.weight.detach().clone()
     reports = list(run.progress())
     assert [report.step for report in reports] == [5, 10, 15] and run._captured.graph is not None
     assert all(math.isfinite(value) for report in reports for value in (report.loss, report.rate, report.gradient))
-    assert not torch.equal(run.model.analysis.head.weight, begun) and len(run.norms) == 15
+    assert not torch.equal(run.model.analysis.head.weight, begun) and len(run.guard.norms) == 15
     run._captured.result.fill_(math.nan)
     monkeypatch.setattr(CapturedStep, "__call__", lambda self, *_: self.result)
-    good = run._good[0]["analysis.head.weight"].clone()
+    good = run.guard.good[0]["analysis.head.weight"].clone()
     run.settings = dataclasses.replace(run.settings, steps=20)
     list(run.progress())
     assert torch.equal(run.model.analysis.head.weight, good) and run._captured is None
-    assert run.damping == loop.ROLLBACK_DAMPING  # one fault, one punishment
+    assert run.guard.damping == guard.ROLLBACK_DAMPING  # one fault, one punishment
 
 
 def test_steps_are_judged_before_they_are_kept(cuda, monkeypatch, tmp_path):
     """A checkpoint of weights that are no numbers is the end of a run, whenever it is written."""
-    monkeypatch.setattr(loop.Run, "_can_capture", property(lambda run: True))
+    monkeypatch.setattr(running.Run, "_can_capture", property(lambda run: True))
     run = small_run(tmp_path, steps=7, hyper_warm_up=0)
 
     def spoil(self, *_):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from aecodec.eval import metrics
+from aecodec import metrics
 from aecodec.training import cvvdp, settings, ssimulacra2
 from aecodec.training.distortion import MS_SSIM_UNIT, TERMS, Mix
 

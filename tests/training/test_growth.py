@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from aecodec.codec.config import Architecture
-from aecodec.codec.quality import KNOTS
+from aecodec.entropy.architecture import Architecture
 from aecodec.errors import AecodecError
 from aecodec.networks.model import Model
 from aecodec.networks.transforms import KLT_STEP, set_klt
-from aecodec.training.data import Pictures
+from aecodec.quality import KNOTS
+from aecodec.training.data import Pictures, to_tensor
 from aecodec.training.growth import (
     encoder_before_new_decoder,
     encoder_with_more_latents,
@@ -22,9 +22,9 @@ from aecodec.training.growth import (
     with_more_latents,
 )
 from aecodec.training.klt import block_covariance, further_components, principal_components
-from aecodec.training.loop import Run, to_tensor
+from aecodec.training.run import Run
 from aecodec.training.settings import make
-from aecodec.weights import is_of_encoder
+from aecodec.weights.store import is_of_encoder
 
 OLD = Architecture(latents=32, width_8=16, width_16=16, blocks_8=1, blocks_16=1, decoder_width_8=16, decoder_width_16=16,
                    decoder_blocks_8=1, decoder_blocks_16=1, hyper_width=16, hyper_latents=8, context_width=16)

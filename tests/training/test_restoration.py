@@ -12,10 +12,11 @@ from PIL import Image
 
 from aecodec.errors import AecodecError
 from aecodec.networks.export import load_float_model
-from aecodec.training.loop import CHECKPOINT, Run
+from aecodec.training.checkpoint import CHECKPOINT
 from aecodec.training.restoration import holed, noisy
+from aecodec.training.run import Run
 from aecodec.training.settings import SettingsError, make
-from aecodec.weights import is_of_encoder, load, load_any, restoring
+from aecodec.weights.store import is_of_encoder, load, load_any, restoring
 
 
 @pytest.fixture

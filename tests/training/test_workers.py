@@ -12,7 +12,7 @@ from PIL import Image
 SCRIPT = """
 import sys, zlib
 from pathlib import Path
-from aecodec.training.loop import Run
+from aecodec.training.run import Run
 from aecodec.training.settings import make
 
 folder, pictures = map(Path, sys.argv[1:])

@@ -1,0 +1,128 @@
+"""The way from a file to a picture: tiles are decoded in threads, the area that is asked for is synthesised in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+from PIL import Image
+
+from aecodec.codec.tiling import latent_area, open_workers
+from aecodec.container import alpha, bitstream, metadata
+from aecodec.container.bitstream import ALPHA, Header, Stream
+from aecodec.container.tiles import BLOCK, Box, Grid, whole
+from aecodec.defaults import MAX_PIXELS
+from aecodec.entropy import latents
+from aecodec.entropy.architecture import LATENT_STRIDE, Architecture
+from aecodec.entropy.entropy_model import EntropyModel
+from aecodec.errors import PictureError, WeightsError
+from aecodec.images import samples
+from aecodec.runtime import Transforms, open_transforms, preload
+from aecodec.weights.cards import locate
+from aecodec.weights.store import Source, Weights, find, load
+
+
+def decode(
+    data: bitstream.Source,
+    *,
+    weights: Source | None = None,
+    device: str = "auto",
+    crop: tuple[int, int, int, int] | None = None,
+    max_pixels: int | None = MAX_PIXELS,
+) -> Image.Image:
+    """See ``aecodec.decode``."""
+    stream = bitstream.read(bitstream.bytes_of(data), max_pixels)
+    head = stream.header
+    area = whole(head.height, head.width)
+    if crop is not None:
+        left, top, width, height = crop
+        inside = Box(top, left, top + height, left + width)
+        if not inside or inside & area != inside:
+            raise PictureError(f"the crop {left},{top},{width},{height} is not inside {head.width} x {head.height}")
+        area = inside
+    found = _weights_of(head, weights)
+    with ThreadPoolExecutor(1) as starter:  # the runtime starts while weights are read and latents decoded
+        starter.submit(preload, device)
+        model = load(found)
+        transforms = starter.submit(_ready_transforms, model, device)
+
+        def latents_of(index: int, shape: tuple[int, int]) -> np.ndarray:
+            return _decode_tile(stream, model.entropy_model, shape, index)
+
+        array = synthesise_area(head, model.arch, transforms.result, area, latents_of)
+    return picture_of(array, stream, area)
+
+
+def picture_of(array: np.ndarray, stream: Stream, area: Box) -> Image.Image:
+    """Return the picture of the decoded colour (h, w, 3) of an area, with the alpha and metadata of its stream."""
+    head = stream.header
+    image = samples.from_array(array, head.mode)
+    if ALPHA in stream.chunks:
+        plane = alpha.decode(stream.chunks[ALPHA], head.height, head.width)
+        image.putalpha(Image.fromarray(plane[area.slices]))
+    image.info.update(metadata.from_chunks(stream.chunks))
+    return image
+
+
+def _weights_of(head: Header, given: Source | None) -> Source:
+    """Return the weights that a file needs: ``given``, or those installed.  Raises WeightsError where they are others."""
+    if not isinstance(given, Weights):
+        return locate(head.weights, given)
+    if given.id != head.weights:
+        raise WeightsError(f"the file needs the weights {head.weights}; {given.name} has the id {given.id}")
+    return given
+
+
+def _ready_transforms(weights: Weights, device: str) -> Transforms:
+    transforms = open_transforms(weights, device)
+    transforms.prepare_synthesis()
+    return transforms
+
+
+def synthesise_area(
+    head: Header,
+    arch: Architecture,
+    transforms: Callable[[], Transforms],
+    area: Box,
+    latents_of: Callable[[int, tuple[int, int]], np.ndarray],
+) -> np.ndarray:
+    """Return an area, in pixels, of the decoded picture: (h, w, 3) uint8.  Only the tiles that it needs are asked for.
+
+    ``latents_of`` gives the latents (h, w, M) of a tile by its number and its shape (h, w), in a thread of its own where
+    there are several.  ``transforms`` gives the runtime, and is not asked before there are latents.
+    """
+    whole_area = latent_area(head.height, head.width)
+    tiles = Grid(whole_area, head.tile // LATENT_STRIDE)
+    blocks = Grid(area.scaled(1, LATENT_STRIDE), BLOCK // LATENT_STRIDE)
+    windows = [block.grown(arch.synthesis_halo, whole_area) for block in blocks]
+    last_use = {tile: index for index, window in enumerate(windows) for tile in tiles.touching(window)}
+    result = np.empty((*area.shape, 3), np.uint8)
+    with open_workers(len(last_use) > 1) as workers:
+        decoded: dict[int, Future] = {}
+        for index, (block, window) in enumerate(zip(blocks, windows)):
+            for ahead in windows[index : index + 2]:  # the workers go on while a block is synthesised
+                for tile in tiles.touching(ahead):
+                    if tile not in decoded:
+                        decoded[tile] = workers.submit(latents_of, tile, tiles[tile].shape)
+            values = tiles.assemble(window, lambda tile: decoded[tile].result())
+            pixels = transforms().synthesise(values, head.rate)
+            origin = window.scaled(LATENT_STRIDE)
+            common = block.scaled(LATENT_STRIDE) & area
+            result[common.relative(area).slices] = pixels[common.relative(origin).slices]
+            for tile in [tile for tile in decoded if last_use[tile] <= index]:
+                del decoded[tile]
+    return result
+
+
+def _decode_tile(stream: Stream, model: EntropyModel, shape: tuple[int, int], index: int) -> np.ndarray:
+    return latents.decode(model, stream.payloads[index], shape, stream.header.rate)
+
+
+def decode_latents(stream: Stream, model: EntropyModel | None = None) -> np.ndarray:
+    """Return the integer latents (h, w, M) in a file: the part of decoding that is the same bits on every machine."""
+    head = stream.header
+    model = model or find(head.weights).entropy_model
+    area = latent_area(head.height, head.width)
+    tiles = Grid(area, head.tile // LATENT_STRIDE)
+    return tiles.assemble(area, lambda index: _decode_tile(stream, model, tiles[index].shape, index))

@@ -1,0 +1,29 @@
+"""What encoder and decoder share of a picture in tiles: the area of its latents, and the threads that code the tiles."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+
+from aecodec.container.tiles import Box, whole
+from aecodec.entropy.architecture import LATENT_STRIDE
+from aecodec.images import samples
+from aecodec.threads import thread_count
+
+
+def latent_area(height: int, width: int) -> Box:
+    """Return the area of the latents, in latent positions, of a picture of this size in pixels."""
+    return whole(*samples.padded_size(height, width)).scaled(1, LATENT_STRIDE)
+
+
+def open_workers(parallel: bool) -> Executor:
+    """Return threads for several tiles, or what does the work of one where it is submitted."""
+    return ThreadPoolExecutor(thread_count()) if parallel else _Inline()
+
+
+class _Inline(Executor):
+    """Do the work when it is submitted: one tile needs no thread."""
+
+    def submit(self, function, /, *args) -> Future:
+        future: Future = Future()
+        future.set_result(function(*args))
+        return future

@@ -1,0 +1,218 @@
+"""The file: header and chunks, read, written and checked from one description.  docs/format.md is its prose.
+
+    magic (7) | version (1) | layout (1) | width, height (varint) | weights id (4) | rate index (2) | CRC-32 (4) | chunks
+
+A chunk is type (1), length (varint), body, CRC-32 of type and body (4).  A reader skips lowercase types
+that it does not know and refuses the file for any other.  The payloads, one a tile, are the last chunks, and the file
+ends with them, so that nothing can be cut off unnoticed.  Integers are little-endian, varints base 128, least
+significant first.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from aecodec.container.tiles import TILE_CODES, tile_count
+from aecodec.defaults import MAX_PIXELS
+from aecodec.errors import BitstreamError, LimitError
+from aecodec.quality import MAX_INDEX, quality_of_index
+
+MAGIC = b"\x8faec\r\n\n"  # a byte outside ASCII, and line ends that any text-mode transfer would change
+VERSION = 1
+MAX_SIDE = 2**22  # 64 times this, what a line of one pixel pads to, is just MAX_PIXELS
+MODES = ("L", "RGB")  # layout bits 0-1; bits 2-3 are the depth (0: 8 bits), bits 4-7 the tiles (``tiles.TILE_CODES``)
+
+PAYLOAD = b"P"
+ALPHA = b"A"  # lossless, see alpha.py
+ICC = b"c"
+EXIF = b"e"
+XMP = b"x"
+
+
+Source = bytes | bytearray | memoryview | str | os.PathLike  # the bytes of a file, or its path
+
+
+def bytes_of(source: Source) -> bytes:
+    """Return the bytes of a file.  Raises OSError where there is none at a path, TypeError for anything else."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source)
+    if isinstance(source, (str, os.PathLike)):
+        with open(source, "rb") as file:
+            return file.read()
+    raise TypeError(f"a file must be its bytes or a path, not {type(source).__name__}")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a reader knows before it decodes anything.
+
+    ``mode`` is "L" or "RGB" (alpha is a chunk of its own); ``weights`` the 32-bit weights id as 8 hexadecimal digits;
+    ``rate`` the rate index; ``tile`` the side of the tiles in pixels, 0 for one tile.
+    """
+
+    width: int
+    height: int
+    mode: str
+    weights: str
+    rate: int
+    tile: int = 0
+
+    @property
+    def quality(self) -> float:
+        return quality_of_index(self.rate)
+
+    @property
+    def tiles(self) -> int:
+        """Number of tiles, and of payloads."""
+        return tile_count(self.height, self.width, self.tile)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A parsed file: its header, the entropy-coded payload of each tile in raster order, the other chunks by type."""
+
+    header: Header
+    payloads: Sequence[bytes]
+    chunks: dict[bytes, bytes] = field(default_factory=dict)
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+class _Reader:
+    """A cursor over bytes that raises BitstreamError instead of running over the end."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = memoryview(data)
+        self.position = 0
+
+    def take(self, size: int) -> bytes:
+        if size > len(self.data) - self.position:
+            raise BitstreamError("the file is truncated")
+        self.position += size
+        return bytes(self.data[self.position - size : self.position])
+
+    def varint(self) -> int:
+        value = 0
+        for shift in range(0, 35, 7):
+            byte = self.take(1)[0]
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                if byte == 0 and shift:
+                    raise BitstreamError("the file is damaged (a number is not in its shortest form)")
+                return value
+        raise BitstreamError("the file is damaged (a number is too long)")
+
+
+def write(stream: Stream) -> bytes:
+    """The file's bytes."""
+    head = stream.header
+    layout = MODES.index(head.mode) | _tile_code(head.tile) << 4
+    fixed = MAGIC + bytes([VERSION, layout]) + _varint(head.width) + _varint(head.height)
+    fixed += bytes.fromhex(head.weights) + struct.pack("<H", head.rate)
+    parts = [fixed, struct.pack("<I", zlib.crc32(fixed))]
+    for kind, body in [*sorted(stream.chunks.items()), *((PAYLOAD, body) for body in stream.payloads)]:
+        parts += [kind, _varint(len(body)), body, struct.pack("<I", zlib.crc32(kind + body))]
+    return b"".join(parts)
+
+
+def _tile_code(side: int) -> int:
+    return next(code for code in (0, *TILE_CODES) if _tile_side(code) == side)
+
+
+def _tile_side(code: int) -> int:
+    return 128 << code if code else 0
+
+
+def read_header(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Header:
+    """The header at the start of ``data``.
+
+    Raises BitstreamError where it is none, LimitError where width * height > max_pixels (None: no limit).
+    """
+    return _read_header(_Reader(data), max_pixels)
+
+
+def _read_header(reader: _Reader, max_pixels: int | None) -> Header:
+    magic = bytes(reader.data[: len(MAGIC)])
+    if len(reader.data) == 0:
+        raise BitstreamError("the file is empty")
+    if magic != MAGIC:
+        if magic[:4] == MAGIC[:4]:
+            raise BitstreamError("the file is truncated, or damaged by a transfer in text mode")
+        raise BitstreamError("this is no aecodec file")
+    reader.take(len(MAGIC))
+    version, layout = reader.take(2)
+    if version != VERSION:
+        raise BitstreamError(f"the file has format version {version}; this aecodec reads version {VERSION}")
+    width, height = reader.varint(), reader.varint()
+    weights = reader.take(4).hex()
+    (rate,) = struct.unpack("<H", reader.take(2))
+    fixed = bytes(reader.data[: reader.position])
+    if struct.unpack("<I", reader.take(4))[0] != zlib.crc32(fixed):
+        raise BitstreamError("the file's header is damaged (checksum)")
+    mode, depth, tile_code = layout & 3, layout >> 2 & 3, layout >> 4
+    if mode >= len(MODES) or depth or tile_code not in (0, *TILE_CODES):
+        raise BitstreamError(f"the file uses layout {layout}, which this aecodec does not know")
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE and rate <= MAX_INDEX):
+        raise BitstreamError("the file's header holds impossible values")
+    if max_pixels is not None and width * height > max_pixels:
+        raise LimitError(f"{width} x {height} is over the limit of {max_pixels} pixels", max_pixels)
+    return Header(width, height, MODES[mode], weights, rate, _tile_side(tile_code))
+
+
+def read_head(data: bytes, max_pixels: int | None = MAX_PIXELS) -> tuple[Header, dict[bytes, bytes]]:
+    """The header and the chunks before the payload, their checksums verified; the payload need not be there.
+
+    Raises as ``read`` does.
+    """
+    reader = _Reader(data)
+    return _read_header(reader, max_pixels), dict(_chunks(reader, PAYLOAD))
+
+
+def _chunks(reader: _Reader, end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+    """Types and bodies up to the payload, or up to before a chunk of type ``end``."""
+    seen = set()
+    while True:
+        kind = reader.take(1)
+        if kind == end:
+            return
+        body = reader.take(reader.varint())
+        if struct.unpack("<I", reader.take(4))[0] != zlib.crc32(kind + body):
+            raise BitstreamError("the file is damaged (checksum)")
+        if not kind.islower() and kind not in (PAYLOAD, ALPHA):
+            raise BitstreamError(f"the file needs a feature that this aecodec does not know (chunk {kind!r})")
+        if kind in seen:
+            raise BitstreamError(f"the file is damaged (two chunks of type {kind!r})")
+        if kind != PAYLOAD:
+            seen.add(kind)
+        yield kind, body
+
+
+def read(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Stream:
+    """Header and chunks, all checksums verified.  Raises BitstreamError and LimitError as ``read_header`` does."""
+    reader = _Reader(data)
+    header = _read_header(reader, max_pixels)
+    chunks: dict[bytes, bytes] = {}
+    payloads: list[bytes] = []
+    for kind, body in _chunks(reader):
+        if kind == PAYLOAD:
+            payloads.append(body)
+            if len(payloads) == header.tiles:
+                break
+        elif payloads:
+            raise BitstreamError(f"the file is damaged (a chunk of type {kind!r} among its tiles)")
+        else:
+            chunks[kind] = body
+    if reader.position != len(data):
+        raise BitstreamError(f"{len(data) - reader.position} bytes follow the end of the file")
+    return Stream(header, payloads, chunks)

@@ -1,0 +1,79 @@
+"""What a model is: every width of every network, read from and written to a weights card."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from aecodec.entropy.partition import CONTEXT_STEPS
+
+Upsampler = Literal["pixelshuffle", "resize-conv", "transposed"]
+
+LATENT_STRIDE = 16  # pixels per latent position, each way
+HYPER_STRIDE = 4  # latent positions per hyper-latent position, each way
+PADDING = LATENT_STRIDE * HYPER_STRIDE  # pictures are padded to a multiple of this
+ENCODER_ONLY = ("width_8", "width_16", "blocks_8", "blocks_16", "inputs")  # the decoder has nothing to do with these
+_COUNTS = ("blocks_8", "blocks_16", "decoder_blocks_8", "decoder_blocks_16")  # these may be 0
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Widths and depths of the networks.
+
+    ``width_8`` and ``width_16`` are channels at 1/8 and 1/16 resolution, ``blocks_*`` residual blocks there;
+    ``decoder_*`` the same in the synthesis.  ``inputs`` are the channels that the analysis sees: colour, and the hint of a
+    restoring encoder (``restore/hint.py``).
+    """
+
+    latents: int = 512
+    width_8: int = 128
+    width_16: int = 192
+    blocks_8: int = 4
+    blocks_16: int = 3
+    decoder_width_8: int = 128
+    decoder_width_16: int = 192
+    decoder_blocks_8: int = 3
+    decoder_blocks_16: int = 3
+    hyper_width: int = 128
+    hyper_latents: int = 96
+    context_width: int = 160
+    upsampler: Upsampler = "pixelshuffle"
+    inputs: int = 3
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if name == "upsampler":
+                if value not in ("pixelshuffle", "resize-conv", "transposed"):
+                    raise ValueError(f"unknown upsampler {value!r}")
+            elif not isinstance(value, int) or not (name in _COUNTS or value) or not 0 <= value <= 4096:
+                raise ValueError(f"{name} must be an integer in {0 if name in _COUNTS else 1}..4096, not {value!r}")
+        if self.latents > 3 * LATENT_STRIDE**2:
+            raise ValueError(f"latents must be at most {3 * LATENT_STRIDE**2}, the samples of a block, not {self.latents}")
+        if self.inputs not in (3, 4):
+            raise ValueError(f"inputs must be 3 or 4, not {self.inputs}")
+        if min(self.hyper_width, self.hyper_latents) < 2:
+            raise ValueError("hyper_width and hyper_latents must be 2 or more")  # one input channel is a depthwise layer's
+        if self.latents % CONTEXT_STEPS:
+            raise ValueError(f"latents must be a multiple of {CONTEXT_STEPS}, not {self.latents}")
+
+    @property
+    def restores(self) -> bool:
+        """Whether the analysis is a restoring encoder's: with a hint as its last input, and a gate on its linear path."""
+        return self.inputs > 3
+
+    @property
+    def analysis_halo(self) -> int:
+        """Latent positions around one that its analysis can depend on: the distance to the farthest 3x3 tap."""
+        at_8 = 2 + 2 * self.blocks_8  # stem, blocks and the strided convolution
+        return -(-at_8 // 2) + 2 * self.blocks_16 + 1
+
+    @property
+    def synthesis_halo(self) -> int:
+        """Latent positions around a pixel that its synthesis can depend on; the edge filter's two pixels are within it."""
+        at_8 = 2 * self.decoder_blocks_8 + 1
+        if self.upsampler != "pixelshuffle":
+            at_8 += 2  # their kernels reach across
+        return 1 + 2 * self.decoder_blocks_16 + -(-at_8 // 2)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)

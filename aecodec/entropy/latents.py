@@ -1,0 +1,127 @@
+"""Latents to bytes and back: quantisation, the four context steps and the entropy coder, in the decoder's integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aecodec.entropy import rans, trellis
+from aecodec.entropy.architecture import HYPER_STRIDE
+from aecodec.entropy.entropy_model import EntropyModel
+from aecodec.entropy.gaussian import LEVELS
+from aecodec.entropy.integer import COMPAND_MAX, MEAN_FRAC, compand
+from aecodec.entropy.partition import CONTEXT_STEPS, group_of
+from aecodec.entropy.trellis import STEP
+from aecodec.errors import BitstreamError
+
+DISTORTION = 6.0  # bits per squared unit of a latent that its error counts for; found on held-out pictures
+RESIDUAL_MAX = 2.0**15  # larger ones are clamped; int32 arithmetic on latents stays far from overflow
+MULTIPLE_MAX = 2**16  # of the step, in a valid file
+
+
+@dataclass(frozen=True)
+class CodedLatents:
+    """What coding one picture's latents gives.
+
+    latents: (h, w, M) int32 in units of 2**-MEAN_FRAC, exactly what a decoder rebuilds; payload: the entropy-coded
+    bytes; symbols and rows: what they code, (n,) int32, and by which of the coder's tables, (n,) uint8.
+    """
+
+    latents: np.ndarray
+    payload: bytes
+    symbols: np.ndarray
+    rows: np.ndarray
+
+
+def _phases(x: np.ndarray) -> list[np.ndarray]:
+    return [x[phase // 2 :: 2, phase % 2 :: 2] for phase in range(4)]
+
+
+def _gather(x: np.ndarray, step: int) -> np.ndarray:
+    """The latents (h, w, M) that a step decodes, as (4, h/2, w/2, M/4) stacked by phase."""
+    size = x.shape[-1] // CONTEXT_STEPS
+    return np.stack(
+        [part[..., group_of(step, p) * size : (group_of(step, p) + 1) * size] for p, part in enumerate(_phases(x))]
+    )
+
+
+def _scatter(x: np.ndarray, step: int, values: np.ndarray) -> None:
+    """Writes a step's values, shaped as ``_gather`` gives them, into x (h, w, M)."""
+    size = x.shape[-1] // CONTEXT_STEPS
+    for phase, part in enumerate(_phases(x)):
+        group = group_of(step, phase)
+        part[..., group * size : (group + 1) * size] = values[phase]
+
+
+def encode(
+    model: EntropyModel, y: np.ndarray, z: np.ndarray, rate: int, distortion: float = DISTORTION
+) -> CodedLatents:
+    """Quantises and codes latents.
+
+    y: (h, w, M) float32 latents at their gain, h and w multiples of 4; z: (h/4, w/4, Nz) float32 hyper-latents;
+    ``distortion``: bits that a squared unit of error is worth, see ``trellis.search``.
+    """
+    z = np.clip(np.rint(z), -COMPAND_MAX, COMPAND_MAX).astype(np.int32)
+    features = model.features(z, rate)
+    latents = np.zeros(y.shape, np.int32)
+    context = np.zeros(y.shape, np.float32)
+    all_symbols = [z.ravel()]
+    all_rows = [model.hyper_levels(z.shape[:2], rate).ravel()]
+    for step in range(CONTEXT_STEPS):
+        mean, level = model.predict(step, features, context, rate)
+        residual = _gather(y, step) - mean * np.float32(2.0**-MEAN_FRAC)
+        coded = level > 0
+        levels = level[coded]
+        residuals = np.clip(residual[coded], -RESIDUAL_MAX, RESIDUAL_MAX)
+        symbols, quantisers = trellis.search(residuals, levels, model.costs, distortion)
+        value = mean
+        value[coded] += STEP * trellis.multiples(symbols, quantisers)
+        _scatter(latents, step, value)
+        _scatter(context, step, compand(value))
+        all_symbols.append(symbols)
+        all_rows.append(levels + LEVELS * (1 + quantisers))
+    symbols, rows = np.concatenate(all_symbols), np.concatenate(all_rows)
+    return CodedLatents(latents, rans.encode(symbols, rows, model.tables), symbols, rows)
+
+
+def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int], rate: int) -> np.ndarray:
+    """The integer latents (h, w, M) of ``encode``, ``shape`` is (h, w).  Raises BitstreamError for a damaged payload."""
+    h, w = shape
+    shape = (h, w, model.mean_gain.shape[1])
+    try:
+        decoder = rans.Decoder(payload, model.tables)
+        levels = model.hyper_levels((h // HYPER_STRIDE, w // HYPER_STRIDE), rate)
+        z = decoder.decode(levels.ravel()).reshape(levels.shape)
+        if np.abs(z).max() > COMPAND_MAX:
+            raise BitstreamError("the file is damaged (hyper-latents out of range)")
+        features = model.features(z, rate)
+        latents = np.zeros(shape, np.int32)
+        context = np.zeros(shape, np.float32)
+        for step in range(CONTEXT_STEPS):
+            mean, level = model.predict(step, features, context, rate)
+            coded = level > 0
+            multiples = decoder.decode(level[coded], LEVELS)
+            if np.abs(multiples).max(initial=0) > MULTIPLE_MAX:
+                raise BitstreamError("the file is damaged (latents out of range)")
+            value = mean
+            value[coded] += STEP * multiples
+            _scatter(latents, step, value)
+            _scatter(context, step, compand(value))
+        decoder.finish()
+    except rans.RansError as error:
+        raise BitstreamError(f"the file is damaged ({error})") from None
+    return latents
+
+
+def estimate_bits(model: EntropyModel, coded: CodedLatents) -> float:
+    """Bits that the model's probabilities say the payload should take, the digits after an escape included."""
+    tables = model.tables
+    radius = tables.radius[coded.rows]
+    beyond = np.abs(coded.symbols) - radius - 1
+    index = np.where(beyond < 0, coded.symbols + radius, 2 * radius + 1) + tables.start[coded.rows]
+    bits = -np.log2((tables.cdf[index + 1] - tables.cdf[index]) / 65536).sum()
+    escaped = beyond >= 0
+    rest = 2 * beyond[escaped] + (coded.symbols[escaped] < 0)
+    digits = np.floor(np.log2(np.maximum(rest, 1)) / 3) + 1  # in base 8, and 4 bits each
+    return float(bits + 4 * digits.sum())

@@ -1,0 +1,58 @@
+"""Dependent quantisation: two quantisers that take turns, as the symbols before say, and the search for the best symbols.
+
+(Marcellin and Fischer, "Trellis coded quantization of memoryless and Gauss-Markov sources", IEEE Trans. Commun. 1990; in
+the form of Schwarz et al., "Hybrid video coding with trellis-coded quantization", DCC 2019, with more states.)
+
+**Quantisers.**  A symbol k stands for a multiple m of a step: m = 2 k in quantiser 0 (0, +-2, +-4, ..) and
+m = 2 k - sgn(k) in quantiser 1 (0, +-1, +-3, ..).  Together they have every multiple, but each symbol costs as in a
+quantiser of twice the step: at equal rate the error is up to 1.3 dB smaller than that of scalar quantisation.
+
+**States.**  A state s in 0..255, 0 at first, chooses the quantiser of the next symbol k by its lowest bit.  Then
+
+    s = (s >> 1) ^ (232 if s & 1) ^ (120 if k & 1)
+
+These numbers make a convolutional code; they were found by search among those that keep blocks of eight states together,
+and are within 0.01 dB of Ungerboeck's best code of 256 states.  A decoder takes one step of this rule a symbol, however
+many states there are; a writer's search (Viterbi's algorithm) grows with them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import numpy as np
+
+from aecodec.entropy import _trellis_python
+from aecodec.entropy.integer import MEAN_FRAC
+
+_searcher, IMPLEMENTATION = _trellis_python, "python"
+if not os.environ.get("AECODEC_PURE_PYTHON"):
+    with contextlib.suppress(ImportError):
+        from aecodec.entropy import _trellis as _searcher
+
+        IMPLEMENTATION = "c"
+
+STEP = 14  # of the multiples, in units of 2**-MEAN_FRAC
+STEP_SIZE = STEP * 2.0**-MEAN_FRAC
+
+
+def search(residual: np.ndarray, level: np.ndarray, bits: np.ndarray, distortion: float) -> tuple[np.ndarray, np.ndarray]:
+    """The symbols of least bits + distortion * error**2 over a whole sequence that starts in state 0.
+
+    residual: (n,) float32 in units of the latents, below 1e8; level: (n,) uint8; bits: (2, levels, K + 1) float32, what
+    the magnitudes 0..K cost in either quantiser (larger ones as K).  Returns (n,) int32 symbols and the quantiser of each,
+    (n,) uint8.  Among the points of one quantiser and parity it considers the nearest and zero.
+    """
+    symbols, quantisers = np.empty(residual.size, np.int32), np.empty(residual.size, np.uint8)
+    residual = np.ascontiguousarray(residual, np.float32)
+    _searcher.search(
+        residual, np.ascontiguousarray(level), np.ascontiguousarray(bits, np.float32), bits.shape[1],
+        STEP_SIZE, distortion * STEP_SIZE**2, symbols, quantisers,
+    )  # fmt: skip
+    return symbols, quantisers
+
+
+def multiples(symbols: np.ndarray, quantisers: np.ndarray) -> np.ndarray:
+    """The multiples of the step, int32, that symbols stand for."""
+    return 2 * symbols - quantisers * np.sign(symbols)

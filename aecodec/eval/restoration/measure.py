@@ -1,0 +1,127 @@
+"""Measurements: every picture in every case by every method.
+
+In one case of noise the files are measured, too: what ``encode --restore`` saves at equal PSNR to the clean picture, and
+what ``encode`` would, had it the clean one.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from PIL import Image
+
+from aecodec.codec.encoder import Encoder
+from aecodec.errors import AecodecError
+from aecodec.eval.measure import Failure, Picture, open_pool, read_picture
+from aecodec.eval.restoration.methods import BOUND, CASES, Case, Example, Method, example
+from aecodec.metrics import psnr, ssim
+from aecodec.quality import index_of_quality
+from aecodec.defaults import DEFAULT_WEIGHTS
+from aecodec.weights.store import restoring
+
+FILES_CASE = "Gaussian, sigma 25"
+FILE_QUALITIES = (0, 15, 30, 45, 60, 75, 90, 100)
+SHOWN = 3  # pictures of each case in the report
+SIDE = 224  # pixels of the part that is shown, each way
+
+Curve = list[tuple[int, float]]  # bytes and PSNR against the clean picture, in order of quality
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One picture in one case: values by method and metric, what failed, and the parts to show by method."""
+
+    picture: str
+    case: str
+    values: dict[str, dict[str, float]]
+    failures: list[Failure]
+    parts: dict[str, bytes]
+    files: dict[str, Curve]
+
+
+def measure_all(
+    found: Sequence[Picture], task: str, methods: Sequence[Method], processes: int = 1
+) -> Iterator[Measured]:
+    """Every picture in every case, in order, ``processes`` at a time; parts to show of the first SHOWN pictures.
+
+    Raises AecodecError where a process dies.
+    """
+    work = [(picture, case, index < SHOWN) for index, picture in enumerate(found) for case in CASES[task]]
+    measure = partial(_measure, methods=methods)
+    if processes == 1:
+        yield from map(measure, work)
+        return
+    with open_pool(processes) as pool:
+        try:
+            yield from pool.map(measure, work)
+        except BrokenProcessPool:
+            raise AecodecError("a measuring process died, perhaps out of memory; fewer at a time take less") from None
+
+
+def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Measured:
+    picture, case, shown = work
+    result = Measured(picture.name, case.name, {}, [], {}, {})
+
+    def note(error: Exception, *where: str) -> None:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        result.failures.append(Failure(picture.name, f"{', '.join([*where, case.name])}: {reason}"))
+
+    try:
+        given = example(np.asarray(read_picture(picture.path)), case, picture.name)
+    except Exception as error:  # of one picture must not cost the others theirs
+        note(error)
+        return result
+    if shown:
+        result.parts["clean"] = _part(given.clean, given)
+    for method in methods:
+        try:
+            start = time.process_time()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                restored = method.restore(given)
+            seconds = time.process_time() - start
+            if method.weights is not None and case.name == FILES_CASE:
+                result.files["plain"] = file_curve(given.damaged, given.clean)
+                result.files["restored"] = file_curve(given.damaged, given.clean, method.weights)
+                result.files[BOUND] = file_curve(given.clean, given.clean)
+            result.values[method.name] = {**values_of(given, restored), "seconds": round(seconds, 4)}
+        except Exception as error:  # one method that fails on one picture must not cost the others theirs
+            note(error, method.name)
+            continue
+        if shown:
+            result.parts[method.name] = _part(restored, given)
+    return result
+
+
+def file_curve(picture: np.ndarray, clean: np.ndarray, weights: str | None = None) -> Curve:
+    """Files of a picture (H, W, 3) at FILE_QUALITIES, by ``encode`` or, with restoring weights, ``encode --restore``."""
+    opened = DEFAULT_WEIGHTS if weights is None else restoring(weights, None, "denoise")
+    encoder = Encoder(Image.fromarray(picture), weights=opened, device="cpu", max_pixels=None)
+    files = (encoder.quantise(index_of_quality(quality)) for quality in FILE_QUALITIES)
+    return [(len(encoder.write(file).data), psnr(clean, encoder.reconstruct(file))) for file in files]
+
+
+def values_of(given: Example, restored: np.ndarray) -> dict[str, float]:
+    """The metrics of a restored picture by name; PSNR in dB, at most 99 where nothing is wrong."""
+    values = {"psnr_rgb": min(99.0, psnr(given.clean, restored)), "ssim": ssim(given.clean, restored)}
+    if given.missing is not None:
+        parts = [picture[given.missing][None] for picture in (given.clean, restored)]
+        values = {"psnr_missing": min(99.0, psnr(*parts)), **values}
+    return values
+
+
+def _part(picture: np.ndarray, given: Example) -> bytes:
+    """A PNG of the middle of a picture, or of what is missing from it."""
+    where = np.ones(picture.shape[:2], bool) if given.missing is None else given.missing
+    middle = [int(np.median(axis)) for axis in np.nonzero(where)]
+    top, left = (min(max(0, at - SIDE // 2), max(0, side - SIDE)) for at, side in zip(middle, where.shape))
+    file = io.BytesIO()
+    Image.fromarray(picture[top : top + SIDE, left : left + SIDE]).save(file, "PNG")
+    return file.getvalue()

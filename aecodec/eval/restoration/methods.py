@@ -1,0 +1,208 @@
+"""The damage of each case, made again from its seed for every method, and the methods.
+
+A case is a kind of damage at one strength.  The methods are ours and those that pip can install under a free licence;
+these are given the true standard deviation of the damage, ours is not.  "codec" is the undamaged picture through the codec
+at its top quality, which no encoder for its decoder can be expected to pass.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from aecodec.codec.encoder import Encoder
+from aecodec.errors import WeightsError
+from aecodec.metrics import mse
+from aecodec.quality import MAX_INDEX
+from aecodec.restore import damage, fill, pictures
+from aecodec.restore.damage import Mask, Noise
+from aecodec.weights.store import load, restoring
+
+OURS, DAMAGED, BOUND = "aecodec", "damaged", "codec"
+PACKAGES = ("numpy", "opencv-python-headless", "openvino", "pillow", "PyWavelets", "scikit-image", "scipy")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of damage: a noise, or a mask."""
+
+    name: str
+    noise: Noise | None = None
+    mask: Mask | None = None
+
+
+CASES = {
+    "denoise": (
+        *(Case(f"Gaussian, sigma {sigma}", damage.Gaussian(sigma)) for sigma in (15, 25, 50)),
+        Case("Poisson-Gaussian, 100 photons, sigma 5", damage.PoissonGaussian(100, 5)),
+        Case("salt and pepper, 5 %", damage.SaltPepper(0.05)),
+    ),
+    "inpaint": (
+        Case("scratches and text", mask=damage.Union((damage.Scratches(8), damage.Text(4, 20)))),
+        Case("random pixels, 25 %", mask=damage.RandomPixels(0.25)),
+        Case("hole of 64 x 64", mask=damage.Hole(64, 64)),
+    ),
+    "dejpeg": tuple(Case(f"JPEG, quality {quality}", damage.Jpeg(quality)) for quality in (10, 20, 30, 40)),
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A damaged picture, (H, W, 3) uint8, and what is true of it; only the bound looks at ``clean``."""
+
+    clean: np.ndarray
+    damaged: np.ndarray
+    missing: np.ndarray | None = None
+
+    @property
+    def sigma(self) -> float:
+        """The standard deviation of the damage, in levels."""
+        return mse(self.clean, self.damaged) ** 0.5
+
+
+@dataclass(frozen=True)
+class Method:
+    """``restore`` maps an example to a picture (H, W, 3) uint8; ``weights`` are those that do so for files."""
+
+    name: str
+    settings: str
+    restore: Callable[[Example], np.ndarray]
+    weights: str | None = None
+
+
+def example(clean: np.ndarray, case: Case, name: str) -> Example:
+    """A picture (H, W, 3) uint8 with the damage of a case; the seed is made of the names of both.
+
+    Raises ValueError where the damage leaves it as it is.
+    """
+    rng = np.random.default_rng([zlib.crc32(os.fsencode(text)) for text in (name, case.name)])
+    if case.noise is not None:
+        return Example(clean, case.noise(clean, rng))
+    missing = case.mask(*clean.shape[:2], rng)
+    if not missing.any():
+        raise ValueError("the picture is too small for this damage")
+    return Example(clean, np.where(missing[..., None], np.uint8(0), clean), missing)
+
+
+def open_methods(task: str, weights: str | None = None) -> tuple[list[Method], dict[str, str]]:
+    """The methods of a task that this machine has, and for each that it has not the reason.
+
+    ``weights`` are restoring weights, a name or a folder; None for those installed.
+    """
+    name = weights or ("inpaint" if task == "inpaint" else "denoise")
+    found = [Method(DAMAGED, "as it is", _damaged)]
+    absent = {}
+    try:
+        opened = restoring(name, None, "inpaint" if task == "inpaint" else "denoise")
+        settings = f"weights {name}, decoder {opened.name} {opened.id}"
+        found.append(Method(OURS, settings, partial(_inpaint if task == "inpaint" else _denoise, weights=name), name))
+    except WeightsError as error:
+        if weights is not None:
+            raise
+        absent[OURS] = str(error)
+    needs = {"skimage": "scikit-image", "cv2": "opencv-python-headless", "pywt": "PyWavelets"}
+    for method, modules in _INPAINTERS if task == "inpaint" else _DENOISERS:
+        missing = [needs[module] for module in modules if importlib.util.find_spec(module) is None]
+        if missing:
+            absent[method.name] = f"needs pip install {' '.join(missing)}"
+        else:
+            found.append(method)
+    return [*found, Method(BOUND, f"the undamaged picture, weights {load().name} {load().id}, quality 100", _bound)], absent
+
+
+def _damaged(given: Example) -> np.ndarray:
+    return given.damaged
+
+
+def _denoise(given: Example, weights: str) -> np.ndarray:
+    return np.asarray(pictures.denoise(Image.fromarray(given.damaged), weights=weights, device="cpu"))
+
+
+def _inpaint(given: Example, weights: str) -> np.ndarray:
+    mask = Image.fromarray(given.missing)
+    return np.asarray(pictures.inpaint(Image.fromarray(given.damaged), mask, weights=weights, device="cpu")[0])
+
+
+def _bound(given: Example) -> np.ndarray:
+    encoder = Encoder(Image.fromarray(given.clean), device="cpu", max_pixels=None)
+    restored = encoder.reconstruct(encoder.quantise(MAX_INDEX))
+    return restored if given.missing is None else np.where(given.missing[..., None], restored, given.clean)
+
+
+def _nlm(given: Example) -> np.ndarray:
+    from skimage.restoration import denoise_nl_means
+
+    sigma = given.sigma / 255
+    restored = denoise_nl_means(
+        given.damaged / 255, patch_size=5, patch_distance=6, h=0.5 * sigma, sigma=sigma, fast_mode=True, channel_axis=-1
+    )
+    return _to_levels(restored)
+
+
+def _wavelet(given: Example) -> np.ndarray:
+    from skimage.restoration import denoise_wavelet
+
+    sigma = given.sigma / 255
+    restored = denoise_wavelet(given.damaged / 255, sigma, convert2ycbcr=True, channel_axis=-1, rescale_sigma=True)
+    return _to_levels(restored)
+
+
+def _total_variation(given: Example) -> np.ndarray:
+    from skimage.restoration import denoise_tv_chambolle
+
+    return _to_levels(denoise_tv_chambolle(given.damaged / 255, 0.6 * given.sigma / 255, channel_axis=-1))
+
+
+def _opencv_nlm(given: Example) -> np.ndarray:
+    import cv2
+
+    strength = 0.5 * given.sigma
+    blue_first = np.ascontiguousarray(given.damaged[..., ::-1])
+    return cv2.fastNlMeansDenoisingColored(blue_first, None, strength, strength, 5, 13)[..., ::-1]
+
+
+def _median(given: Example) -> np.ndarray:
+    return np.asarray(Image.fromarray(given.damaged).filter(ImageFilter.MedianFilter(3)))
+
+
+def _smooth(given: Example) -> np.ndarray:
+    return fill.smooth(given.damaged, given.missing)
+
+
+def _opencv_inpaint(given: Example, flag: str) -> np.ndarray:
+    import cv2
+
+    return cv2.inpaint(given.damaged, given.missing.astype(np.uint8), 3, getattr(cv2, flag))
+
+
+def _biharmonic(given: Example) -> np.ndarray:
+    from skimage.restoration import inpaint_biharmonic
+
+    return _to_levels(inpaint_biharmonic(given.damaged / 255, given.missing, split_into_regions=True, channel_axis=-1))
+
+
+def _to_levels(values: np.ndarray) -> np.ndarray:
+    return np.rint(values * 255).clip(0, 255).astype(np.uint8)
+
+
+# Each with the modules that it needs.  What scales with sigma was chosen on training pictures for the best PSNR.
+_DENOISERS = (
+    (Method("nlm", "scikit-image, fast non-local means, 5 x 5 within 6, h = 0.5 sigma", _nlm), ("skimage",)),
+    (Method("wavelet", "scikit-image, BayesShrink in YCbCr", _wavelet), ("skimage", "pywt")),
+    (Method("tv", "scikit-image, Chambolle's total variation, weight 0.6 sigma", _total_variation), ("skimage",)),
+    (Method("opencv-nlm", "OpenCV, non-local means, 5 x 5 within 13 x 13, h = 0.5 sigma", _opencv_nlm), ("cv2",)),
+    (Method("median", "Pillow, median of 3 x 3", _median), ()),
+)
+_INPAINTERS = (
+    (Method("smooth", "aecodec's classical fill", _smooth), ()),
+    (Method("navier-stokes", "OpenCV, radius 3", partial(_opencv_inpaint, flag="INPAINT_NS")), ("cv2",)),
+    (Method("telea", "OpenCV, radius 3", partial(_opencv_inpaint, flag="INPAINT_TELEA")), ("cv2",)),
+    (Method("biharmonic", "scikit-image, region by region", _biharmonic), ("skimage",)),
+)

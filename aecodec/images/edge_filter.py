@@ -1,0 +1,80 @@
+"""The decoder's last stage in integers: a filter that smooths ripples and keeps edges.
+
+A picture comes in at 1/8 of a level.  Every two pixels that are a pair exchange an amount of light: a function of the
+difference of their luma, odd, piecewise linear between KNOTS, one for each distance (ring) and quality.  What a pixel gets
+is multiplied by the strength of its block and added to R, G and B alike.  ``networks/edge_filter.py`` is what training sees
+of it, docs/format.md what another decoder needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import numpy as np
+
+from aecodec.entropy.integer import interpolate
+
+_compiled = None
+if not os.environ.get("AECODEC_PURE_PYTHON"):
+    with contextlib.suppress(ImportError):
+        from aecodec.images import _edge_filter as _compiled
+
+TABLE = "synthesis.edges.table"  # the tensor (quality knots, RINGS * len(KNOTS)), in levels
+BLOCK = 8  # pixels each way that share a strength
+LEVEL = 8  # units of the picture in a level
+AMOUNT = 128  # units of an amount in a level
+STRENGTH = 16  # units of a strength in 1
+STRENGTH_MAX = 2
+KNOTS = (2, 4, 7, 11, 16, 24, 36, 60)  # differences in levels at which a function is given; it is 0 at 0
+LAST = LEVEL * KNOTS[-1]  # larger differences count as this one
+RINGS = 3  # distances: 1, sqrt(2) and 2 pixels
+# (ring, rows down, columns right) of the second pixel of each pair; _edge_filter.c has them, too
+PAIRS = ((0, 0, 1), (0, 1, 0), (1, 1, 1), (1, 1, -1), (2, 0, 2), (2, 2, 0))
+LUMA = (77, 150, 29)  # of R, G, B, out of 256
+AMOUNT_MAX = 32767  # so that tables fit int16, and twelve amounts at the highest strength int32
+
+
+def tables(knots: np.ndarray, rate: int) -> np.ndarray:
+    """Return the amounts (RINGS, LAST + 1), int16, for differences 0..LAST at a rate index, from the tensor TABLE."""
+    known = np.rint(knots.astype(np.float64) * AMOUNT).clip(-AMOUNT_MAX, AMOUNT_MAX).astype(np.int64)
+    values = np.pad(interpolate(known, rate).reshape(RINGS, len(KNOTS)), ((0, 0), (1, 0)))
+    ends = LEVEL * np.array([0, *KNOTS])
+    difference = np.arange(LAST + 1)
+    at = np.minimum(np.searchsorted(ends, difference, "right") - 1, len(KNOTS) - 1)
+    width, part = (ends[1:] - ends[:-1])[at], difference - ends[at]
+    found = (values[:, at] * (width - part) + values[:, at + 1] * part + width // 2) // width
+    return np.ascontiguousarray(found, np.int16)
+
+
+def apply(picture: np.ndarray, strength: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+    """Return the filtered picture (H, W, 3), uint8.
+
+    picture: (H, W, 3) int16 in 1/LEVEL of a level, 0..255 * LEVEL, sides multiples of BLOCK; strength: (H/8, W/8) uint8,
+    0..STRENGTH_MAX * STRENGTH; amounts: as ``tables`` gives them.
+    """
+    if _compiled is None:
+        return _apply(picture, strength, amounts)
+    out = np.empty(picture.shape, np.uint8)
+    height, width, _ = picture.shape
+    _compiled.apply(np.ascontiguousarray(picture), np.ascontiguousarray(strength), amounts, out, height, width)
+    return out
+
+
+def _apply(picture: np.ndarray, strength: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+    """``apply`` in numpy, for machines without the extension."""
+    wide = picture.astype(np.int32)
+    luma = (wide @ np.int32(LUMA) + 128) >> 8
+    h, w = luma.shape
+    change = np.zeros_like(luma)
+    for ring, down, right in PAIRS:
+        first = np.s_[: h - down, max(0, -right) : w - max(0, right)]
+        second = np.s_[down:, max(0, right) : w + min(0, right)]
+        difference = luma[second] - luma[first]
+        amount = np.sign(difference) * amounts[ring].astype(np.int32)[np.minimum(np.abs(difference), LAST)]
+        change[first] += amount
+        change[second] -= amount
+    change *= np.kron(strength, np.ones((BLOCK, BLOCK), np.uint8)).astype(np.int32)
+    unit = AMOUNT * STRENGTH
+    samples = (wide * (unit // LEVEL) + change[..., None] + unit // 2) // unit
+    return samples.clip(0, 255).astype(np.uint8)

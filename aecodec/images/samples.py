@@ -1,0 +1,139 @@
+"""Any picture to colour and alpha that can be coded, colour to an array, and back."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+from PIL import Image
+
+from aecodec.container.bitstream import MAX_SIDE
+from aecodec.container.tiles import Box
+from aecodec.entropy.architecture import PADDING
+from aecodec.errors import LimitError, PictureError
+
+
+def split(image: Image.Image, bits: int = 8) -> tuple[Image.Image, Image.Image | None]:
+    """As ``separate``, with colour that nobody sees replaced (``fill``)."""
+    colour, alpha = separate(image, bits)
+    return (colour if alpha is None else fill(colour, alpha)), alpha
+
+
+def separate(image: Image.Image, bits: int = 8) -> tuple[Image.Image, Image.Image | None]:
+    """A loaded picture as colour, "L" or "RGB", and alpha, "L" or None; warnings say what that loses.
+
+    ``bits`` is what a sample had in the file.  Raises PictureError where the range of the samples is unknown.
+    """
+    gray = _levels(image, bits) if image.mode == "F" or image.mode.startswith("I") else None
+    if bits > 8:
+        warnings.warn(f"{bits}-bit samples are rounded to 8 bits", stacklevel=3)
+    key = image.info.get("transparency")
+    alpha = None
+    if gray is not None:
+        colour = Image.fromarray(np.rint(gray * (255 / (2**bits - 1))).clip(0, 255).astype(np.uint8))
+        alpha = None if key is None else _opaque(gray[..., None] != key)
+    elif image.mode in ("1", "L", "RGB"):
+        colour = image.convert("L") if image.mode == "1" else image
+        if key is not None:  # of the file's depth, for which Pillow's own conversion makes no allowance
+            peak = 1 if image.mode == "1" else 2**bits - 1
+            samples = np.asarray(colour).reshape(*image.size[::-1], -1)
+            alpha = _opaque(samples != np.rint(np.atleast_1d(key) * 255 / peak))
+    elif image.has_transparency_data:
+        image = image.convert("LA" if image.mode in ("LA", "La") else "RGBA")
+        colour, alpha = image.convert(image.mode[:-1]), image.getchannel("A")
+    elif image.mode in ("P", "RGBX", "YCbCr"):
+        colour = image.convert("RGB")
+    else:
+        warnings.warn(f"colours are converted from {image.mode} to sRGB", stacklevel=3)
+        colour = _managed(image)
+    return colour, alpha
+
+
+def fill(colour: Image.Image, alpha: Image.Image) -> Image.Image:
+    """``colour`` with that under an alpha of 0 made up from what is seen around it, as smooth as it can be: nobody sees it,
+    and it should cost nothing.
+
+    Pull and push (Gortler et al., The Lumigraph, 1996): halve the picture, averaging what is seen, until no hole is left;
+    then fill the holes of each size from the next smaller, enlarged bilinearly.
+    """
+    if alpha.getextrema()[0] > 0:
+        return colour
+    level = colour.copy()
+    level.putalpha(_seen(alpha))
+    finer = []
+    while level.getextrema()[-1][0] == 0 and max(level.size) > 1:
+        finer.append(level)
+        level = level.reduce(2)
+        level.putalpha(_seen(level.getchannel("A")))
+    filled = level.convert(colour.mode)
+    for level in reversed(finer):
+        filled = filled.resize(level.size, Image.Resampling.BILINEAR, (0, 0, level.width / 2, level.height / 2))
+        filled.paste(level.convert(colour.mode), mask=level.getchannel("A"))
+    return filled
+
+
+def _seen(alpha: Image.Image) -> Image.Image:
+    return alpha.point([0] + [255] * 255)
+
+
+def _opaque(mask: np.ndarray) -> Image.Image:
+    """Alpha of 255 where any channel of (H, W, C) is set, else 0."""
+    return Image.fromarray(np.where(mask.any(-1), np.uint8(255), np.uint8(0)))
+
+
+def _levels(image: Image.Image, bits: int) -> np.ndarray:
+    """Samples (H, W) of up to 16 bits."""
+    samples = np.asarray(image)
+    if image.mode == "F" or bits > 16 or samples.min() < 0 or samples.max() > 65535:
+        raise PictureError("floating-point and 32-bit samples have no fixed range; convert them to 8 or 16 bits first")
+    return samples
+
+
+def _managed(image: Image.Image) -> Image.Image:
+    """A CMYK or Lab picture in sRGB, through its ICC profile where it has one."""
+    if profile := image.info.get("icc_profile"):
+        from PIL import ImageCms
+
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError):
+            pass  # a broken profile; the plain conversion is what is left
+    return image.convert("RGB")
+
+
+def to_array(image: Image.Image) -> np.ndarray:
+    """(H, W, 3) uint8 of an "L" or "RGB" picture; gray is repeated in the three channels."""
+    array = np.asarray(image, np.uint8)
+    return np.repeat(array[..., None], 3, -1) if array.ndim == 2 else array
+
+
+def from_array(array: np.ndarray, mode: str) -> Image.Image:
+    """Inverse of ``to_array``; the gray value is the rounded mean of the channels."""
+    if mode == "L":
+        array = np.rint(array.mean(-1)).astype(np.uint8)
+    return Image.fromarray(array)
+
+
+def padded_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width rounded up to what the networks take."""
+    return -height % PADDING + height, -width % PADDING + width
+
+
+def window(array: np.ndarray, box: Box) -> np.ndarray:
+    """The box of a picture (H, W, C), which may reach over its bottom and right edges: those are replicated."""
+    height, width = array.shape[:2]
+    part = array[min(box.top, height - 1) : box.bottom, min(box.left, width - 1) : box.right]
+    rows, columns = box.shape
+    if part.shape[:2] == (rows, columns):
+        return part
+    return np.pad(part, ((0, rows - part.shape[0]), (0, columns - part.shape[1]), (0, 0)), "edge")
+
+
+def check_size(width: int, height: int, max_pixels: int | None) -> None:
+    """Raises LimitError, or PictureError where the format has no room for a side."""
+    if max_pixels is not None and width * height > max_pixels:
+        raise LimitError(f"{width} x {height} is over the limit of {max_pixels} pixels", max_pixels)
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
+        raise PictureError(f"a picture of {width} x {height} cannot be stored")

@@ -1,0 +1,295 @@
+"""The training run: steps, averaged weights, logs, validation, checkpoints.  What it trains is a task (``tasks.py``)."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from aecodec.errors import TrainingError
+from aecodec.networks.fused import is_fused
+from aecodec.quality import INTERVALS
+from aecodec.training import data
+from aecodec.training.captured import CapturedStep
+from aecodec.training.checkpoint import CHECKPOINT, check_same_run, checkpoint_of, with_neutral, write_checkpoint
+from aecodec.training.guard import DivergenceGuard
+from aecodec.training.optimiser import open_optimiser, parameter_groups
+from aecodec.training.settings import Settings
+from aecodec.training.tasks import open_task
+from aecodec.training.validation import held_out_batch, validate
+from aecodec.training.workers import Workers
+
+LOG, VALIDATION = "log.csv", "validation.csv"
+LOG_EVERY = 100
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run reports every LOG_EVERY steps: means over them; rate in bits per pixel, seconds since the start."""
+
+    step: int
+    seconds: float
+    share: float
+    loss: float
+    rate: float
+    gradient: float
+
+
+class Run:
+    """One training run in a folder; it resumes from the folder's checkpoint where there is one."""
+
+    def __init__(self, settings: Settings, folder: Path, complain: Callable[[str], None]) -> None:
+        """Load the pictures and build or resume the model.  Raises TrainingError where that cannot work."""
+        self.settings, self.folder = settings, folder
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        name = settings.device if settings.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        self.workers = Workers(name)
+        if not self.workers.first:
+            complain = _ignore_message
+        self.device = self.workers.device
+        torch.backends.cudnn.allow_tf32 = False  # what is not under autocast is so because it needs its bits
+        torch.manual_seed(settings.seed)
+        self.rng = np.random.default_rng(settings.seed)
+        self.task = open_task(settings, self.device)
+        files = data.find(settings.data)
+        held = {path for path in files if data.is_held_out(path.name, settings.held_out)}
+        if len(held) == len(files):
+            raise TrainingError("all pictures are held out for validation; add some, or set held_out = 0")
+        self.pictures = data.load([path for path in files if path not in held], complain)
+        batch = held_out_batch([path for path in files if path in held], self.task, settings.crop, settings.seed, complain)
+        self.validation = None if batch is None else data.to_tensor(batch, self.device)
+        model = self.task.model(self.pictures, self.rng)
+        model.quantise(settings.quantise)
+        self.model = model.to(self.device).to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.model).eval()
+        self.average.quantiser = self.model.quantiser  # one count of symbols
+        groups = parameter_groups(self.model, settings)
+        # without the linear paths, whose gradients are of another unit and would rule the norm
+        self.clipped = [p for group in groups if "unit" not in group for p in group["params"]]
+        self.optimiser = open_optimiser(groups, settings, self.device)
+        self.guard = DivergenceGuard((self.model, self.average))
+        self.step, self.seconds, self.phase_start = 0, 0.0, 0
+        self.stopped = self._stop_asked = False
+        if (folder / CHECKPOINT).is_file():
+            self._resume()
+        self._synchronise_workers()
+        self.phase = self.task.phase(self.share)
+        self._captured: CapturedStep | None = None
+        self._captured_results: list[Tensor] = []  # of captured steps that the guard has not seen yet
+        self._crops: data.DeviceCrops | None = None
+        self._batch_on_device: Tensor | None = None  # where captured steps look for it
+        torch.backends.cudnn.benchmark = True
+        self.guard.keep_state()
+        self._reader = ThreadPoolExecutor(1, "batches")
+        self._next: Future[np.ndarray] = self._reader.submit(self._draw_batch, self.share)
+
+    @property
+    def share(self) -> float:
+        """How much of the run is done, 0..1."""
+        done = [self.step / self.settings.steps] if self.settings.steps else []
+        done += [self.seconds / (60 * self.settings.minutes)] if self.settings.minutes else []
+        return min(1.0, max(done))
+
+    def progress(self) -> Iterator[Progress]:
+        """Train to the end, or to ``stop``, with a report every LOG_EVERY steps; write checkpoints and validate on the way.
+
+        Raises TrainingError where the run diverges again and again.
+        """
+        start = time.perf_counter() - self.seconds
+        results: list[Tensor] = []
+        while self.share < 1 and not self.stopped:
+            results.append(self._train_step())
+            self.step += 1
+            self.seconds, stopped = self.workers.agree(time.perf_counter() - start, self._stop_asked)
+            self.stopped = bool(stopped)
+            if self.step % LOG_EVERY == 0:
+                loss, rate, norm = torch.stack([result.cpu() for result in results]).T.tolist()
+                self._review_captured_steps()
+                means = statistics.fmean(loss), statistics.fmean(rate)
+                report = Progress(self.step, self.seconds, self.share, *means, norm[-1])
+                self._log(LOG, [report.step, f"{report.seconds:.0f}", f"{report.loss:.5f}", f"{report.rate:.4f}"])
+                yield report
+                results.clear()
+            if self.step % self.settings.validate_every == 0 and self.share < 1:
+                self._review_captured_steps()
+                self.validate_and_save()
+        self._review_captured_steps()
+        if self.stopped:
+            self.save()
+        else:
+            self.task.finish(self.average, self.pictures, self.rng)
+            self.validate_and_save()
+
+    def stop(self) -> None:
+        """End the run after the step that it is at, with a checkpoint; the first worker's word counts for all."""
+        self._stop_asked = True
+
+    def validate_and_save(self) -> None:
+        """Write one line of validation.csv and a checkpoint."""
+        self.workers.follow([*self.model.parameters(), *self.average.parameters()])
+        self.workers.average([self.model.quantiser.counts])
+        if self.validation is not None and self.workers.first:
+            score, curve = validate(self.average, self.validation, self.task.measure)
+            points = [f"{value:.4f}" for point in curve for value in point]
+            self._log(VALIDATION, [self.step, f"{self.seconds:.0f}", f"{score:.5f}", *points])
+        self.save()
+
+    def _train_step(self) -> Tensor:
+        """Take a step and return (3,): loss, mean rate in bits per pixel, norm of the gradient."""
+        if (phase := self.task.phase(self.share)) != self.phase:
+            self._review_captured_steps()
+            self.phase, self.phase_start = phase, self.step
+            self.guard.norms.clear()
+            self._clear_optimiser_state()
+        factor, decay = self._rate_factor(), min(self.settings.ema, (self.step + 1) / (self.step + 20))
+        if not self._can_capture:
+            return self._plain_step(factor, decay)
+        self._place_batch_on_device()
+        if self._captured is None:
+            self._captured = CapturedStep(
+                self._loss_on_device, self.optimiser, self.model, self.average, self.clipped, self.settings.clip
+            )
+        self._captured_results.append(self._captured(factor, decay, self.guard.limit))
+        return self._captured_results[-1]
+
+    def _rate_factor(self) -> float:
+        """Return the factor of the learning rates at this step: rising, held, and falling at the end."""
+        settings = self.settings
+        rising = min(1, (self.step - self.phase_start + 1) / settings.warm_up) if settings.warm_up else 1
+        falling = max(0, 1 - (1 - self.share) / settings.decay)
+        return rising * (self.guard.damping * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * falling))))
+
+    def _plain_step(self, factor: float, decay: float) -> Tensor:
+        """Take a step kernel by kernel; ``factor`` is of the learning rates, ``decay`` of the averaged weights."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["peak"] * factor
+        drawn, self._next = self._next.result(), self._reader.submit(self._draw_batch, self.share)
+        x = data.to_tensor(drawn, self.device)
+        loss, rate = self.task.loss(self.model, x, self._positions("cpu").to(self.device), self.step, self.phase)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.workers.average([parameter.grad for parameter in self.model.parameters() if parameter.grad is not None])
+        norm = nn.utils.clip_grad_norm_(self.clipped, self.settings.clip).item()
+        (norm,) = self.workers.agree(norm)
+        if self.guard.accepts(norm):
+            self.optimiser.step()
+            with torch.no_grad():
+                torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
+        if self.guard.record([norm], self.step):
+            self._clear_optimiser_state()
+        return torch.tensor([loss.item(), rate.mean().item(), norm])
+
+    def _review_captured_steps(self) -> None:
+        """Show the guard the norms of captured steps since the last time, if there were any."""
+        if not self._captured_results:
+            return
+        norms = torch.stack(self._captured_results)[:, -1].tolist()
+        self._captured_results.clear()
+        if all(map(math.isfinite, norms)):
+            went_back = self.guard.record(norms, self.step)
+        else:  # the steps after the first NaN are NaN, too
+            self.guard.restore_state()
+            went_back = True
+        if went_back:
+            self._clear_optimiser_state()
+        self.model.quantiser.refresh()
+
+    def _positions(self, device: str | torch.device) -> Tensor:
+        """Return knot positions (B,) of a batch, drawn evenly over what ``low_quality_bias`` makes of 0..1."""
+        count = self.settings.batch
+        uniform = (torch.arange(count, device=device) + torch.rand(count, device=device)) / count
+        return INTERVALS * uniform**self.settings.low_quality_bias
+
+    @property
+    def _can_capture(self) -> bool:
+        """Whether steps from now on can be one CUDA graph: on one GPU, once the loss is what it stays."""
+        settings = self.settings
+        alone = is_fused(self.model.gain.log) and self.workers.size == 1 and settings.optimiser == "soap"
+        return alone and self.step >= settings.hyper_warm_up
+
+    def _place_batch_on_device(self) -> None:
+        """Put the next batch where ``_loss_on_device`` finds it, or the pictures, which it can draw crops of itself."""
+        if self.task.of_crops:
+            self._crops = self._crops or data.DeviceCrops(self.pictures, self.settings.crop, self.device)
+            return
+        drawn, self._next = torch.from_numpy(self._next.result()), self._reader.submit(self._draw_batch, self.share)
+        if self._batch_on_device is None:
+            self._batch_on_device = torch.empty_like(drawn, device=self.device)
+        self._batch_on_device.copy_(drawn)
+
+    def _loss_on_device(self) -> tuple[Tensor, Tensor]:
+        drawn = self._crops.batch(self.settings.batch) if self.task.of_crops else self._batch_on_device
+        x = drawn.permute(0, 3, 1, 2).float().div_(255)
+        return self.task.loss(self.model, x, self._positions(self.device), self.step, self.phase)
+
+    def _clear_optimiser_state(self) -> None:
+        self.optimiser.state.clear()
+        self._captured = None
+
+    def _draw_batch(self, share: float) -> np.ndarray:
+        """Return a batch; it is made while the step before it is computed, and nothing else draws from ``rng`` by then."""
+        crops = data.batch(self.pictures, self.settings.batch, self.settings.crop, self.rng)
+        return self.task.batch(crops, share, self.rng)
+
+    def _synchronise_workers(self) -> None:
+        """Give all workers the first one's weights, and each crops of its own; a resumed run sees new ones."""
+        if self.workers.agree(self.step) != [self.step]:
+            raise TrainingError(f"{self.folder} has another checkpoint here than on the first host; let all hosts see one")
+        for model in (self.model, self.average):
+            self.workers.follow(model.state_dict().values())
+        torch.manual_seed(self.settings.seed + self.workers.rank + (self.step << 16))
+        self.rng = np.random.default_rng([self.settings.seed, self.workers.rank, self.step])
+
+    def _log(self, name: str, row: list) -> None:
+        if not self.workers.first:
+            return
+        with open(self.folder / name, "a", newline="") as file:
+            csv.writer(file).writerow(row)
+
+    def save(self) -> None:
+        """Write the checkpoint, whole or not at all."""
+        if not self.workers.first:
+            return
+        write_checkpoint(self.folder, {
+            "step": self.step, "seconds": self.seconds, "damping": self.guard.damping, "phase_start": self.phase_start,
+            "model": self.model.state_dict(), "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(), "architecture": self.settings.architecture.to_dict(),
+            "kind": self.settings.optimiser, "task": self.settings.task, "device": self.device.type,
+        })  # fmt: skip
+
+    def _resume(self) -> None:
+        state = checkpoint_of(str(self.folder))
+        check_same_run(state, self.settings, self.folder)
+        self.model.load_state_dict(with_neutral(state["model"], state["architecture"]))
+        self.average.load_state_dict(with_neutral(state["average"], state["architecture"]))
+        # the settings may ask for another rate now, and a unit that comes from a checkpoint lies on the CPU
+        asked = [{key: value for key, value in group.items() if key != "params"} for group in self.optimiser.param_groups]
+        if moved := state["kind"] == "soap" and state.get("device", "cpu") != self.device.type:
+            state["optimiser"]["state"] = {}  # a GPU's moments are laid out in another way
+        try:
+            self.optimiser.load_state_dict(state["optimiser"])
+        except ValueError:
+            raise TrainingError(
+                f"{self.folder} holds a run that trains other parameters; go on from it with init, in another folder"
+            ) from None
+        self.step, self.seconds = state["step"], state["seconds"]
+        if all(own["peak"] == group["peak"] for own, group in zip(asked, self.optimiser.param_groups)):
+            self.guard.damping = state["damping"]
+        for group, own in zip(self.optimiser.param_groups, asked):
+            group.update(own)
+        self.phase_start = self.step if moved else state.get("phase_start", 0)
+
+
+def _ignore_message(message: str) -> None:
+    """Take the place of ``complain`` in the other workers, whose complaints would be those of the first one again."""

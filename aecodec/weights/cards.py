@@ -1,0 +1,90 @@
+"""Find models by name or id, and read their cards, with the standard library only.
+
+A model is a folder:
+
+    NAME/card.toml            architecture, content hash, what it was trained on and what it reaches
+    NAME/model.safetensors    its tensors, which ``store.py`` opens
+
+The weights id in a file's header is the first 32 bits of the SHA-256 of ``model.safetensors``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from aecodec.defaults import DEFAULT_WEIGHTS
+from aecodec.errors import WeightsError
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
+INSTALLED = Path(__file__).parent
+CARD = "card.toml"
+TENSORS = "model.safetensors"
+
+
+def names(encoders: bool = False) -> list[str]:
+    """Installed models, the default first; with ``encoders`` those that are encoders for restoration instead."""
+    found = sorted(path.parent.name for path in INSTALLED.glob(f"*/{CARD}"))
+    found = [name for name in found if is_restoring(read_card(INSTALLED / name)) == encoders]
+    return sorted(found, key=lambda name: name != DEFAULT_WEIGHTS)
+
+
+def is_restoring(card: dict[str, Any]) -> bool:
+    """Whether a card describes an encoder for restoration."""
+    return "decoder" in card
+
+
+def folder_of(name: str | os.PathLike) -> Path:
+    """Return the folder of an installed name, or of a path to a folder that holds a card.
+
+    Raises WeightsError where there is none.
+    """
+    name = os.fspath(name)
+    for folder in (INSTALLED / name, Path(name)):
+        if name and os.path.isfile(folder / CARD):
+            return folder
+    raise WeightsError(f"no weights named {name!r}; installed: {', '.join(names()) or 'none'}")
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """A card as nested dictionaries.  Raises WeightsError where it cannot be read."""
+    try:
+        return tomllib.loads((folder / CARD).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise WeightsError(f"cannot read {folder / CARD}: {error}") from None
+
+
+def content_hash(data: bytes) -> str:
+    """SHA-256 of a tensors file, as a card states it; its first 8 digits are the weights id."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _by_use() -> Iterator[str]:
+    """Names of installed models; the default, which most files are of, before the others' cards are read."""
+    if (INSTALLED / DEFAULT_WEIGHTS / CARD).is_file():
+        yield DEFAULT_WEIGHTS
+    yield from names()
+
+
+def locate(identity: str, name: str | os.PathLike | None = None) -> str | os.PathLike:
+    """The name of the weights with this id: among those installed, or ``name`` (a name or a folder) where it is given.
+
+    Raises WeightsError naming the id where none has it.
+    """
+    for candidate in _by_use() if name is None else [name]:
+        if read_card(folder_of(candidate)).get("sha256", "")[:8] == identity:
+            return candidate
+    where = f"installed: {describe()}" if name is None else f"{name} holds others"
+    raise WeightsError(f"the file needs the weights {identity}, which are not there ({where})")
+
+
+def describe() -> str:
+    """Names and ids of what is installed, for messages."""
+    return ", ".join(f"{name} {read_card(INSTALLED / name).get('sha256', '?')[:8]}" for name in names()) or "none"

@@ -1,0 +1,195 @@
+"""Open weights without pickle, checked by content, and put a restoring encoder in front of a decoder.
+
+    model.safetensors    float16 or int8 transforms, int8 and int32 entropy model
+
+A folder of restoring weights holds an encoder alone, or what of it is not as in the decoder's own weights.  It maps damaged
+pictures to the latents of clean ones for that decoder; its card names their hash as ``decoder``, and its ``task``.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aecodec.defaults import DEFAULT_WEIGHTS
+from aecodec.entropy.architecture import ENCODER_ONLY, LATENT_STRIDE, Architecture
+from aecodec.entropy.certificate import exact
+from aecodec.entropy.entropy_model import EntropyModel
+from aecodec.errors import NoRestoringWeightsError, NotAModelError, WeightsError
+from aecodec.images import edge_filter
+from aecodec.quality import KNOTS
+from aecodec.weights.cards import (
+    CARD,
+    TENSORS,
+    content_hash,
+    describe,
+    folder_of,
+    is_restoring,
+    locate,
+    names,
+    read_card,
+)
+
+LAPPING = ("analysis.lap.weight", "synthesis.lap.weight")
+SCALE = ".scale"  # after the name of a float layer's int8 weights: the value of their unit, for each output channel
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One model, opened: its card, its identity and its tensors by name.
+
+    ``encoder`` is the folder of the restoring encoder that stands in for the model's own, and ``encoder_id`` what tells it
+    from others; all else, the ``id`` in the files that it writes among it, is the model's.
+    """
+
+    name: str
+    folder: Path
+    id: str
+    card: dict[str, Any]
+    arch: Architecture
+    tensors: dict[str, np.ndarray]
+    encoder: Path | None = None
+    encoder_id: str = ""
+
+    @property
+    def filters_edges(self) -> bool:
+        """Whether the decoder ends with the edge filter: a table of zeros is that of weights without it."""
+        return bool(self.tensors[edge_filter.TABLE].any())
+
+    @functools.cached_property
+    def entropy_model(self) -> EntropyModel:
+        """The integer half, its known answer checked on this machine.  Raises WeightsError where that fails."""
+        try:
+            return exact(EntropyModel.from_tensors(self.tensors, self.arch), self.card.get("known_answer"))
+        except (KeyError, IndexError, ValueError) as error:
+            raise WeightsError(f"the tensors in {self.folder} do not fit their card: {error}") from None
+
+
+Source = str | os.PathLike | Weights  # an installed name, the path of a folder, or weights that are open
+
+
+def load(source: Source = DEFAULT_WEIGHTS) -> Weights:
+    """Open weights and check them against their card; once, until their folder holds others.
+
+    Raises WeightsError where they are missing, damaged or not as the card says.
+    """
+    if isinstance(source, Weights):
+        return source
+    name = os.fspath(source)
+    return _load(name, _stamp(name))
+
+
+def _stamp(name: str) -> tuple:
+    """Return a fingerprint of the weight files, so that a changed folder is loaded again."""
+    folder = folder_of(name).absolute()
+    try:
+        found = [os.stat(folder / file) for file in (CARD, TENSORS)]
+    except OSError as error:
+        raise WeightsError(f"cannot open the weights in {folder}: {error}") from None
+    return folder, *((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in found)
+
+
+@functools.lru_cache(maxsize=4)
+def _load(name: str, stamp: tuple) -> Weights:
+    opened = load_any(name)
+    if is_restoring(opened.card):
+        raise NotAModelError(f"{name} is an encoder for restoration and no whole model")
+    return opened
+
+
+def load_any(name: str | os.PathLike) -> Weights:
+    """Open weights as ``load`` does, also an encoder for restoration; each time."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as load_tensors
+
+    folder = folder_of(name)
+    card = read_card(folder)
+    try:
+        data = (folder / TENSORS).read_bytes()
+        digest = content_hash(data)
+        if card["sha256"] != digest:
+            raise WeightsError(f"{folder / TENSORS} is not the file that its card describes")
+        arch = Architecture(**card["architecture"])
+        tensors = expand(load_tensors(data))
+        if not is_restoring(card):
+            tensors = neutral(arch) | tensors
+        return Weights(card["name"], folder, digest[:8], card, arch, tensors)
+    except (OSError, KeyError, IndexError, TypeError, ValueError, SafetensorError) as error:
+        raise WeightsError(f"cannot open the weights in {folder}: {error}") from None
+
+
+def neutral(arch: Architecture) -> dict[str, np.ndarray]:
+    """Return tensors that change nothing, for weights that were made before the codec had them: lapping and edge filter."""
+    lapping = {name: np.eye(LATENT_STRIDE, dtype=np.float32)[:, :, None, None] for name in LAPPING}
+    return lapping | {
+        edge_filter.TABLE: np.zeros((KNOTS, edge_filter.RINGS * len(edge_filter.KNOTS)), np.float32),
+        "synthesis.edges.strength.weight": np.zeros((1, arch.decoder_width_8, 1, 1), np.float32),
+        "synthesis.edges.strength.bias": np.ones(1, np.float32),
+    }
+
+
+def expand(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tensors of a weights file with float32 in place of what it stores as int8 (O, ...) and scales (O,)."""
+    tensors = {name: value for name, value in stored.items() if not name.endswith(SCALE)}
+    for name in stored.keys() - tensors.keys():
+        weight = name.removesuffix(SCALE)
+        tensors[weight] = stored[weight] * stored[name].astype(np.float32)[:, None, None, None]
+    return tensors
+
+
+def restoring(source: Source, decoder: Source | None = None, task: str | None = None) -> Weights:
+    """Return the weights of a decoder with a restoring encoder, ``source``, in front of it.
+
+    ``decoder`` is None for the installed weights that the encoder was trained for; ``task`` is what it must be for.
+    Weights that are open already, as this function gives them, come back as they are.  Raises WeightsError where the
+    encoder is missing, damaged, for another task or for another decoder.
+    """
+    if isinstance(source, Weights):
+        if source.encoder is None:
+            raise WeightsError(f"{source.name} is a whole model and no encoder for restoration")
+        return source
+    name = os.fspath(source)
+    if decoder is not None:
+        decoder = str(decoder.folder) if isinstance(decoder, Weights) else os.fspath(decoder)
+    try:
+        folder_of(name)
+    except WeightsError:
+        raise NoRestoringWeightsError(name, task or "denoise") from None
+    return _restoring(name, decoder, task, (_stamp(name), decoder and _stamp(decoder)))
+
+
+@functools.lru_cache(maxsize=4)
+def _restoring(name: str, decoder: str | None, task: str | None, stamp: tuple) -> Weights:
+    encoder = load_any(name)
+    wanted = encoder.card.get("decoder")
+    if wanted is None:
+        raise WeightsError(f"{name} is a whole model and no encoder for restoration")
+    if task not in (None, encoder.card.get("task")):
+        raise WeightsError(f"{name} is for the task {encoder.card.get('task')}, not for {task}")
+    for candidate in names() if decoder is None else [decoder]:
+        if read_card(folder_of(candidate)).get("sha256") == wanted:
+            whole = load(candidate)
+            break
+    else:
+        where = f"installed: {describe()}" if decoder is None else f"{decoder} is another"
+        raise WeightsError(f"{name} was trained for the decoder {wanted[:8]}, which is not there ({where})")
+    same = {key: getattr(whole.arch, key) for key in ENCODER_ONLY}
+    if replace(encoder.arch, **same) != whole.arch or not all(map(is_of_encoder, encoder.tensors)):
+        raise WeightsError(f"the encoder in {encoder.folder} does not fit its decoder")
+    return replace(whole, arch=encoder.arch, tensors=whole.tensors | encoder.tensors,
+                   encoder=encoder.folder, encoder_id=encoder.id)
+
+
+def is_of_encoder(tensor: str) -> bool:
+    """Whether a tensor of this name is one that only the writer of a file needs."""
+    return tensor.startswith(("analysis.", "hyper_analysis."))
+
+
+def find(identity: str, name: str | None = None) -> Weights:
+    """The weights with this id, opened.  Raises WeightsError as ``locate`` and ``load`` do."""
+    return load(locate(identity, name))
