@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from aecodec.codec import rans
+from aecodec.entropy import rans
 from aecodec.codec.gaussian import LEVELS, cdf_of_level, cdfs, scale_of_level
 
 
