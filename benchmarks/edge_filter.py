@@ -20,7 +20,7 @@ from aecodec.networks.model import Model
 from aecodec.networks.precision import autocast
 from aecodec.quality import INTERVALS
 from aecodec.training import data
-from aecodec.training.loop import initial_state, to_tensor
+from aecodec.training.checkpoint import initial_state
 
 PEAK = 255
 CROP, BORDER, BATCH = 256, 4, 4
@@ -123,7 +123,7 @@ def main() -> None:
     sets = []
     for paths, count in zip(([path for path in files if path not in held], sorted(held)), arguments.crops):
         crops = data.sample(data.load(paths, print), count, CROP, 3)
-        sets.append(to_tensor(crops, torch.device("cpu")))
+        sets.append(data.to_tensor(crops, torch.device("cpu")))
     print("| pairs | quality | mean of dB | dB of the mean error |\n|---|---|---|---|")
     for quality in arguments.qualities:
         shown = [decoded(model, originals, quality) for originals in sets]

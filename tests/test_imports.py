@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from aecodec.entropy import rans
-from aecodec.codec.gaussian import LEVELS, cdf_of_level, cdfs, scale_of_level
+from aecodec.entropy.gaussian import LEVELS, cdf_of_level, cdfs, scale_of_level
 
 
 @pytest.fixture(scope="module")
