@@ -14,7 +14,7 @@ from aecodec.cli import batch, files, options
 from aecodec.cli.advice import explain
 from aecodec.codec import rate_control
 from aecodec.errors import AecodecError
-from aecodec.defaults import DEFAULT_QUALITY
+from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS
 from aecodec.quality import index_of_quality, quality_of_index
 
 TARGETS = {
@@ -115,8 +115,8 @@ def _work(
     if restore is not None:
         from aecodec.weights.store import restoring
 
-        weights = restoring(restore, weights, "denoise")
-    encoder = Encoder(image, weights=weights, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
+        weights = restoring(restore, weights, "denoise")  # without a name, the decoder that it was trained for
+    encoder = Encoder(image, weights=weights or DEFAULT_WEIGHTS, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
     if target is None:
         encoded, reached = encoder.encode(index_of_quality(DEFAULT_QUALITY if quality is None else quality)), None
     else:

@@ -48,8 +48,8 @@ def _extension(ctx, param, value: str) -> str:
 
 # click.Path only so that shells complete the names of files; what is there is looked at when its turn comes
 file_names = click.Path(readable=False)
-weights = click.option("--weights", default=DEFAULT_WEIGHTS, show_default=True, shell_complete=_installed,
-                       help="Installed weights, or a folder that holds some.")
+weights = click.option("--weights", shell_complete=_installed,
+                       help=f"Installed weights, or a folder that holds some.  [default: {DEFAULT_WEIGHTS}]")
 weights_argument = click.argument("name", default=DEFAULT_WEIGHTS, shell_complete=_installed)
 decoder = click.option("--decoder", metavar="FOLDER", type=file_names,
                        help="The weights that those were trained for, where they are not installed.")
