@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import io
 import math
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -139,14 +140,19 @@ CURVES: dict[str, Callable[[float], float]] = {
     "similarity": similarity_decibels,
     "jod": jod_logarithm,
 }
+_INVERSES: dict[str, Callable[[float], float]] = {
+    "plain": lambda value: value,
+    "similarity": lambda decibels: 1 - 10 ** (-decibels / 10),
+    "jod": lambda logarithm: CVVDP_BEST - math.exp(-logarithm),
+}
 
 
 @dataclass(frozen=True)
 class Metric:
     """A metric as reports use it; more is better.
 
-    Its curves are compared and drawn as CURVES[``curve``] of its (mean) value, which rises with the value and is infinite
-    for equal pictures where the metric has a best value.  ``extra`` is the optional part of aecodec that ``load`` needs,
+    Its curves are compared and drawn as CURVES[``curve``] of its value, which rises with the value and is infinite
+    for equal pictures where the metric has a best value; means are taken there, too.  ``extra`` is the optional part of aecodec that ``load`` needs,
     which raises what keeps the metric from working.
     """
 
@@ -161,6 +167,10 @@ class Metric:
     def on_curve(self, value: float) -> float:
         """The value as curves have it."""
         return CURVES[self.curve](value)
+
+    def mean(self, values: Sequence[float]) -> float:
+        """Return the value whose place on a curve is the mean of the places of these."""
+        return _INVERSES[self.curve](statistics.fmean(map(self.on_curve, values)))
 
 
 # In the order of reports, whose headline and first plot are of the first: what models an eye, then what others publish.

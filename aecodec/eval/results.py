@@ -110,13 +110,14 @@ def _plain(point: Point) -> Results:
 
 
 def _mean(column: Sequence[Point], metrics: Sequence[str]) -> Results:
-    """The mean over pictures, metric by metric; None where one picture has no value (a lossless one is infinite)."""
+    """The mean over pictures, metric by metric and as curves have it; None where one picture has no value (a lossless one is
+    infinite)."""
     mean = {"quality": column[0].quality}
     for name in ("bytes", "bpp", "encode_seconds", "decode_seconds"):
         mean[name] = fmean(getattr(point, name) for point in column)
     for name in metrics:
         values = [point.values[name] for point in column]
-        mean[name] = None if None in values else fmean(values)
+        mean[name] = None if None in values else METRICS[name].mean(values)
     return mean
 
 

@@ -98,7 +98,7 @@ def test_aecodec_against_each_of_the_others():
 
 
 def test_bd_rates_are_of_the_mean_of_rates_and_values():
-    """The mean of the pictures' BD-rates, or the mean of transformed values, is another number than those that we publish.
+    """The mean of the pictures' BD-rates, or a curve of the mean of JOD, is another number than those that we publish.
 
     Two pictures, computed here by hand on curves of two points, where pchip is a straight line.
     """
@@ -112,7 +112,7 @@ def test_bd_rates_are_of_the_mean_of_rates_and_values():
                 value = values[picture.name[0]][quality - 1]
                 journal.add(picture, each, Point(quality, 1, bpps[each.name][quality - 1], 1, 1, {"cvvdp": value}))
     rate = summarise(PICTURES, codecs, ["cvvdp"], journal, "other")["against"]["aecodec"]["other"]["cvvdp"]
-    assert (rate["low"], rate["high"]) == pytest.approx((-math.log(10 - 8.75), -math.log(10 - 9.45)))
+    assert (rate["low"], rate["high"]) == pytest.approx((-(math.log(2) + math.log(0.5)) / 2, -(math.log(1) + math.log(0.1)) / 2))
     difference = (math.log(2.5 / 3) + math.log(5.5 / 5.5)) / 2  # of the logarithms of the mean rates, at both ends
     assert rate["percent"] == pytest.approx(100 * math.expm1(difference))
 
