@@ -48,8 +48,8 @@ def complete(line: str, cwd: Path) -> list[str]:
         ("aecodec en", ["plain,encode"]),
         ("aecodec encode --out", ["plain,--output-dir"]),
         ("aecodec encode --device c", ["plain,cpu", "plain,cuda"]),
-        ("aecodec encode --weights ph", ["plain,photo", "plain,photo-ssim"]),
-        ("aecodec weights show ph", ["plain,photo", "plain,photo-ssim"]),
+        ("aecodec encode --weights ph", ["plain,photo", "plain,photo-psnr"]),
+        ("aecodec weights show ph", ["plain,photo", "plain,photo-psnr"]),
         ("aecodec encode pho", ["file,pho"]),  # the shell completes names of files itself
         ("aecodec decode pho", ["file,pho"]),
         ("aecodec info pho", ["file,pho"]),
