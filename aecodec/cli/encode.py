@@ -116,7 +116,9 @@ def _work(
         from aecodec.weights.store import restoring
 
         weights = restoring(restore, weights, "denoise")  # without a name, the decoder that it was trained for
-    encoder = Encoder(image, weights=weights or DEFAULT_WEIGHTS, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
+    elif weights is None:
+        weights = DEFAULT_WEIGHTS
+    encoder = Encoder(image, weights=weights, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
     if target is None:
         encoded, reached = encoder.encode(index_of_quality(DEFAULT_QUALITY if quality is None else quality)), None
     else:
