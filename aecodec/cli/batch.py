@@ -1,4 +1,4 @@
-"""Jobs at work: one after another, in processes or in threads, told as they finish, with one exit code for all."""
+"""Jobs at work: one after another, in processes or in threads, reported as they finish, with one exit code for all."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Encoder:
 
     The attribute ``image`` is its colour.  Raises PictureError where it cannot be encoded as it is (animation without a
     ``frame``) and LimitError over ``max_pixels``; warns where something of it will be lost.  With ``strip`` EXIF and XMP are dropped and
-    the EXIF orientation is applied.  ``hint`` is what restoring weights are told of the damage (``restore/hint.py``).
+    the EXIF orientation is applied.  ``hint`` tells restoring weights about the damage (``restore/hint.py``).
     """
 
     def __init__(

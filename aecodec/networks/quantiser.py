@@ -42,7 +42,7 @@ class DependentQuantiser(nn.Module):
         self.costs.copy_(torch.from_numpy(tables.costs(self.frequencies())))
 
     def renew(self) -> None:
-        """As ``refresh``, and symbols are counted anew."""
+        """Refresh the costs, and start to count symbols from zero."""
         self.refresh()
         self.counts.zero_()
         self._age = 1
