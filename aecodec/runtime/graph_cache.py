@@ -1,8 +1,8 @@
 """Compiled graphs, kept between processes: OpenVINO compiles the synthesis in 75 ms and reads it back in 30.
 
 They lie in the user's cache folder, or in ``AECODEC_CACHE``; where that is set and empty nothing is kept.  Nothing depends
-on them: a file that is missing, damaged or of another machine is compiled again, and a folder that cannot be written is left
-alone.
+on them: a file that is missing, damaged or of another machine is compiled again, and a folder that cannot be written is
+left alone.
 """
 
 from __future__ import annotations
