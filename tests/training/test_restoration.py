@@ -51,7 +51,7 @@ def fail(message):
 def test_training_restores_better_and_leaves_the_decoder_alone(run, task):
     """Every file ever written must still be decoded by the decoder that is installed; and all else would be in vain."""
     trained = run(
-        task=task, distil=0, steps=200, batch=8, optimiser="soap", learning_rate=2e-3, low_quality_bias=0.2, seed=3
+        task=task, distil=0, steps=300, batch=8, optimiser="soap", learning_rate=2e-3, low_quality_bias=0.2, seed=3
     )
     state = {name: value.clone() for name, value in trained.model.state_dict().items()}
 
