@@ -65,8 +65,8 @@ class TorchTransforms:
         position = self._position(rates)
         with self._networks():
             x, features = self.model.synthesis.unfiltered(y * self.model.inverse_gain(position), position)
-            strength = self.model.synthesis.edges.strengths(features)
-        if self._table is None:
+            strength = None if self._table is None else self.model.synthesis.edges.strengths(features)
+        if strength is None:
             return _to_numpy(x.mul(255).round_().clamp_(0, 255).to(torch.uint8))
         unit = 255 * edge_filter.LEVEL
         pictures = _to_numpy(x.mul(unit).round_().clamp_(0, unit).to(torch.int16))
