@@ -66,8 +66,9 @@ VARIANTS = (
     Variant("wide and flat", {"decoder_width_8": 176, "decoder_blocks_8": 1}),
     Variant("narrow and deep", {"decoder_width_8": 96, "decoder_blocks_8": 4}),
     Variant("more at 1/16", {"decoder_width_16": 256, "decoder_blocks_8": 1}),
-    Variant("depthwise blocks", {"blocks_8": 13, "blocks_16": 9, "decoder_blocks_8": 9, "decoder_blocks_16": 9},
-            DepthwiseBlock),
+    Variant(
+        "depthwise blocks", {"blocks_8": 13, "blocks_16": 9, "decoder_blocks_8": 9, "decoder_blocks_16": 9}, DepthwiseBlock
+    ),
     Variant("192 latents", {"latents": 192}),
     Variant("320 latents", {"latents": 320}),
     Variant("no context", {}, seen=0),

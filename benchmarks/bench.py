@@ -52,6 +52,7 @@ for index in range(10**6):
 mosaic.save(target)
 """
 
+
 def aecodec() -> str:
     return str(Path(sys.executable).parent / "aecodec")
 

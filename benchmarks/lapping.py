@@ -74,7 +74,9 @@ def main() -> None:
     for path in data.find(arguments.data):
         (held if data.is_held_out(path.name, arguments.held_out) else training).append(path)
     training = [training[i] for i in np.random.default_rng(0).permutation(len(training))[:PICTURES]]
-    both = [[a for a in data.load(files, print).arrays if min(a.shape[:2]) >= 4 * LATENT_STRIDE] for files in (training, held)]
+    both = [
+        [a for a in data.load(files, print).arrays if min(a.shape[:2]) >= 4 * LATENT_STRIDE] for files in (training, held)
+    ]
     alone = rates(None, *both, arguments.psnr)
     print("| window | " + " | ".join(f"{db:g} dB" for db in arguments.psnr) + " |")
     print("|---|" + "---|" * len(arguments.psnr))

@@ -1,6 +1,6 @@
 """The figures of docs/robustness.md.
 
-    python scripts/measure_robustness.py corruptions | forgeries | bomb | signals | folder
+python scripts/measure_robustness.py corruptions | forgeries | bomb | signals | folder
 """
 
 from __future__ import annotations

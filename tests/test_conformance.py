@@ -111,9 +111,15 @@ def test_plain_integers_give_the_same_latents(stream):
     assert digest(decoder.decode_latents(parsed, slow)) == INDEX[name]["latents"]
 
 
-@pytest.mark.parametrize("environment", [{"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-                                         {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"},
-                                         {"AECODEC_PURE_PYTHON": "1"}], ids=["1 thread", "2 threads", "no compiled coder"])
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"},
+        {"AECODEC_PURE_PYTHON": "1"},
+    ],
+    ids=["1 thread", "2 threads", "no compiled coder"],
+)
 def test_a_fresh_process_gives_the_same_latents(environment):
     """Thread counts are read once, at import, and a machine without a compiler has the Python coder: same files."""
     code = (
@@ -123,8 +129,9 @@ def test_a_fresh_process_gives_the_same_latents(environment):
         "print(json.dumps({p.stem: hashlib.sha256(decoder.decode_latents(bitstream.read(p.read_bytes()))"
         ".astype('<i4').tobytes()).hexdigest() for p in sorted(folder.glob('*.aec'))}))\n"
     )
-    run = subprocess.run([sys.executable, "-c", code, str(FOLDER)], env={**os.environ, **environment},
-                         stdout=subprocess.PIPE, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(FOLDER)], env={**os.environ, **environment}, stdout=subprocess.PIPE, check=True
+    )
     assert json.loads(run.stdout) == {name: entry["latents"] for name, entry in INDEX.items()}
 
 

@@ -127,12 +127,20 @@ SOUND = {
     ("module", "source", "fault"),
     [
         ("aecodec.eval.page", "import numpy, os.path", None),
-        ("aecodec.errors", "def f():\n    from aecodec.entropy import rans", "imports aecodec.entropy.rans, which is above"),
+        (
+            "aecodec.errors",
+            "def f():\n    from aecodec.entropy import rans",
+            "imports aecodec.entropy.rans, which is above",
+        ),
         ("aecodec.entropy", "from aecodec.codec.encoder import Encoder", "imports aecodec.codec.encoder, which is above"),
         ("aecodec.entropy.rans", "if TYPE_CHECKING:\n    import aecodec.codec.encoder", "which is above"),
         ("aecodec.entropy.rans", "import_module('aecodec.codec.encoder')", "which is above"),
         ("aecodec.eval.measure", "from aecodec.training.run import Run", "imports aecodec.training.run, which is beside"),
-        ("aecodec.entropy.rans", "from aecodec.entropy import tables", "aecodec.entropy.tables imports aecodec.entropy.rans"),
+        (
+            "aecodec.entropy.rans",
+            "from aecodec.entropy import tables",
+            "aecodec.entropy.tables imports aecodec.entropy.rans",
+        ),
         ("aecodec.attic.box", "", "aecodec.attic.box is in no room"),
     ],
 )

@@ -28,8 +28,12 @@ class Crop(click.ParamType):
 
 @click.command()
 @click.argument("paths", metavar="IN... OUT", nargs=-1, required=True, type=options.file_names)
-@click.option("--weights", metavar="FOLDER", type=options.file_names,
-              help="Take the weights from this folder.  [default: those installed]")
+@click.option(
+    "--weights",
+    metavar="FOLDER",
+    type=options.file_names,
+    help="Take the weights from this folder.  [default: those installed]",
+)
 @click.option("--crop", type=Crop(), help="Decode this part only, in pixels as they are stored.")
 @options.picture_format
 @options.files_to_files

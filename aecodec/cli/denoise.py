@@ -14,10 +14,19 @@ from aecodec.restore.hint import MAX_SIGMA
 
 @click.command()
 @click.argument("paths", metavar="IN... OUT", nargs=-1, required=True, type=options.file_names)
-@click.option("--sigma", type=options.Finite(0, MAX_SIGMA, min_open=True), metavar="S",
-              help="The standard deviation of Gaussian noise, in levels of 0..255, where it is known.  [default: blind]")
-@click.option("--weights", default="denoise", show_default=True, type=options.file_names,
-              help="Installed weights that take noise away, or a folder that holds some.")
+@click.option(
+    "--sigma",
+    type=options.Finite(0, MAX_SIGMA, min_open=True),
+    metavar="S",
+    help="The standard deviation of Gaussian noise, in levels of 0..255, where it is known.  [default: blind]",
+)
+@click.option(
+    "--weights",
+    default="denoise",
+    show_default=True,
+    type=options.file_names,
+    help="Installed weights that take noise away, or a folder that holds some.",
+)
 @options.decoder
 @options.frame
 @options.picture_format

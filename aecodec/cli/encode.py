@@ -42,18 +42,30 @@ class ByteSize(click.ParamType):
 
 @click.command()
 @click.argument("paths", metavar="IN... OUT", nargs=-1, required=True, type=options.file_names)
-@click.option("-q", "--quality", type=options.Finite(0, 100),
-              help=f"0 is smallest, 100 visually lossless.  [default: {DEFAULT_QUALITY:g}]")
+@click.option(
+    "-q",
+    "--quality",
+    type=options.Finite(0, 100),
+    help=f"0 is smallest, 100 visually lossless.  [default: {DEFAULT_QUALITY:g}]",
+)
 @click.option("--bpp", type=options.Finite(min=0, min_open=True), help="At most this many bits per pixel.")
 @click.option("--size", type=ByteSize(), help="At most this many bytes.")
 @click.option("--psnr", type=options.Finite(min=0, min_open=True), metavar="DB", help="At least this PSNR.")
-@click.option("--ssimulacra2", type=options.Finite(0, 100, min_open=True), metavar="SCORE",
-              help="At least this SSIMULACRA2, a metric that models an eye: 90 is visually lossless, 80 very high, 70 high "
-                   "and 50 medium quality. Needs pip install 'aecodec[eval]'.")
+@click.option(
+    "--ssimulacra2",
+    type=options.Finite(0, 100, min_open=True),
+    metavar="SCORE",
+    help="At least this SSIMULACRA2, a metric that models an eye: 90 is visually lossless, 80 very high, 70 high "
+    "and 50 medium quality. Needs pip install 'aecodec[eval]'.",
+)
 @options.weights
-@click.option("--restore", metavar="NAME", type=options.file_names, shell_complete=options.installed_encoders,
-              help="Take noise and artefacts out on the way: installed weights such as denoise, or a folder that holds "
-                   "some.")
+@click.option(
+    "--restore",
+    metavar="NAME",
+    type=options.file_names,
+    shell_complete=options.installed_encoders,
+    help="Take noise and artefacts out on the way: installed weights such as denoise, or a folder that holds some.",
+)
 @click.option("--strip", is_flag=True, help="Drop EXIF and XMP; an EXIF orientation is applied.")
 @options.frame
 @options.files_to_files
@@ -79,8 +91,9 @@ def encode(paths, quality, output_dir, recursive, threads, as_json, **settings):
     target = targets[0] if targets else None
     compares = isinstance(target, rate_control.Fidelity)
     if compares and settings["restore"] is not None:
-        raise click.UsageError("--psnr and --ssimulacra2 compare with IN, from which --restore departs; give a --quality, "
-                               "--bpp or --size")
+        raise click.UsageError(
+            "--psnr and --ssimulacra2 compare with IN, from which --restore departs; give a --quality, --bpp or --size"
+        )
     tasks = files.jobs(paths, output_dir, files.EXTENSION, files.PICTURE_EXTENSIONS, recursive)
     if compares:
         _need_package(target)
@@ -97,9 +110,7 @@ def _need_package(target: rate_control.Fidelity) -> None:
         sys.exit(files.FAILED)
 
 
-def _work(
-    job: files.Job, quality, target, weights, restore, strip, frame, update, device, max_pixels, force
-) -> batch.Done:
+def _work(job: files.Job, quality, target, weights, restore, strip, frame, update, device, max_pixels, force) -> batch.Done:
     if Path(job.output).suffix.lower() in files.PICTURE_EXTENSIONS and not force:
         raise AecodecError(f"the output {job.output} has a picture's extension; --force writes it all the same")
     if update and files.up_to_date(job):
@@ -134,4 +145,3 @@ def _work(
     if isinstance(target, rate_control.Fidelity):
         report[next(name for name, kind in TARGETS.items() if type(target) is kind)] = round(reached, 4)
     return batch.Done(report, len(data), len(encoded.data))
-

@@ -22,28 +22,57 @@ JOURNAL = "measurements.jsonl"
 
 @click.command()
 @click.argument("inputs", metavar="IN...", nargs=-1)
-@click.option("-o", "--output", "folder", type=click.Path(file_okay=False), metavar="FOLDER",
-              help="report.html, results.json, results.csv, bdrate.csv and what was measured so far go here.")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=click.Path(file_okay=False),
+    metavar="FOLDER",
+    help="report.html, results.json, results.csv, bdrate.csv and what was measured so far go here.",
+)
 @click.option("-r", "--recursive", is_flag=True, help="Descend into folders.")
-@click.option("--codecs", metavar="NAME,...",
-              help="Of aecodec, jpeg, webp, avif, avif444, avif444-iq, jxl, jpeg2000.  [default: all]")
-@click.option("--weights", metavar="NAME,...", help="What aecodec stands for: names, or folders that hold some.  "
-              "[default: all that are installed]")
-@click.option("--qualities", multiple=True, metavar="N | Q,Q,... | CODEC=Q,Q,...",
-              help="At most how many of each codec's default qualities; or these, on each codec's own scale, or on one's.")
-@click.option("--metrics", metavar="NAME,...",
-              help="Of ssimulacra2, cvvdp, ms_ssim, psnr_rgb, psnr_y, ssim; the report's headline is by the first.  "
-              "[default: all that are installed]")
-@click.option("--anchor", metavar="NAME",
-              help="The codec that BD-rates are against.  [default: jpeg, or else the first]")
-@click.option("--reference", "references", multiple=True, type=click.Path(dir_okay=False), metavar="FILE",
-              help="Draw a published curve too, from JSON in CompressAI's form.")
-@click.option("-j", "--processes", type=click.IntRange(min=1), default=1, show_default=True,
-              help="Measurements at a time.")
-@click.option("--task", type=click.Choice(["denoise", "inpaint", "dejpeg"]),
-              help="Instead of codecs: compare restoring weights (--weights, one) with classical methods.")
-@click.option("--compare", nargs=2, type=click.Path(dir_okay=False), metavar="A B",
-              help="Instead: say what changed from one results.json to another.")
+@click.option(
+    "--codecs", metavar="NAME,...", help="Of aecodec, jpeg, webp, avif, avif444, avif444-iq, jxl, jpeg2000.  [default: all]"
+)
+@click.option(
+    "--weights",
+    metavar="NAME,...",
+    help="What aecodec stands for: names, or folders that hold some.  [default: all that are installed]",
+)
+@click.option(
+    "--qualities",
+    multiple=True,
+    metavar="N | Q,Q,... | CODEC=Q,Q,...",
+    help="At most how many of each codec's default qualities; or these, on each codec's own scale, or on one's.",
+)
+@click.option(
+    "--metrics",
+    metavar="NAME,...",
+    help="Of ssimulacra2, cvvdp, ms_ssim, psnr_rgb, psnr_y, ssim; the report's headline is by the first.  "
+    "[default: all that are installed]",
+)
+@click.option("--anchor", metavar="NAME", help="The codec that BD-rates are against.  [default: jpeg, or else the first]")
+@click.option(
+    "--reference",
+    "references",
+    multiple=True,
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Draw a published curve too, from JSON in CompressAI's form.",
+)
+@click.option("-j", "--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Measurements at a time.")
+@click.option(
+    "--task",
+    type=click.Choice(["denoise", "inpaint", "dejpeg"]),
+    help="Instead of codecs: compare restoring weights (--weights, one) with classical methods.",
+)
+@click.option(
+    "--compare",
+    nargs=2,
+    type=click.Path(dir_okay=False),
+    metavar="A B",
+    help="Instead: say what changed from one results.json to another.",
+)
 def eval(inputs, folder, recursive, codecs, weights, qualities, metrics, anchor, references, processes, task, compare):
     """Compare codecs, or ways to restore, on pictures of your own, and write a report.
 

@@ -19,8 +19,7 @@ STANDARD = "-"
 EXTENSION, PNG = ".aec", ".png"
 FAILED, DAMAGED, INTERRUPTED = 1, 3, 130
 PICTURE_EXTENSIONS = frozenset(
-    ".apng .avif .bmp .gif .heic .heif .j2k .jfif .jp2 .jpe .jpeg .jpg .jxl .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp"
-    .split()
+    ".apng .avif .bmp .gif .heic .heif .j2k .jfif .jp2 .jpe .jpeg .jpg .jxl .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
 )
 _UMASK = os.umask(0o077)  # read before there are threads: to read it is to change it
 os.umask(_UMASK)

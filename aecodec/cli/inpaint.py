@@ -17,11 +17,21 @@ from aecodec.errors import AecodecError, LimitError
 
 @click.command()
 @click.argument("paths", metavar="IN... MASK OUT", nargs=-1, required=True, type=options.file_names)
-@click.option("--method", type=click.Choice(["learned", "classical"]), default="learned", show_default=True,
-              help="Fill holes with the codec's decoder, or with the smoothest surface over what is around them, which "
-                   "needs no weights.")
-@click.option("--weights", default="inpaint", show_default=True, type=options.file_names,
-              help="Installed weights that fill holes, or a folder that holds some.")
+@click.option(
+    "--method",
+    type=click.Choice(["learned", "classical"]),
+    default="learned",
+    show_default=True,
+    help="Fill holes with the codec's decoder, or with the smoothest surface over what is around them, which "
+    "needs no weights.",
+)
+@click.option(
+    "--weights",
+    default="inpaint",
+    show_default=True,
+    type=options.file_names,
+    help="Installed weights that fill holes, or a folder that holds some.",
+)
 @options.decoder
 @options.frame
 @options.picture_format

@@ -48,30 +48,65 @@ def _extension(ctx, param, value: str) -> str:
 
 # click.Path only so that shells complete the names of files; what is there is looked at when its turn comes
 file_names = click.Path(readable=False)
-weights = click.option("--weights", shell_complete=_installed,
-                       help=f"Installed weights, or a folder that holds some.  [default: {DEFAULT_WEIGHTS}]")
+weights = click.option(
+    "--weights",
+    shell_complete=_installed,
+    help=f"Installed weights, or a folder that holds some.  [default: {DEFAULT_WEIGHTS}]",
+)
 weights_argument = click.argument("name", default=DEFAULT_WEIGHTS, shell_complete=_installed)
-decoder = click.option("--decoder", metavar="FOLDER", type=file_names,
-                       help="The weights that those were trained for, where they are not installed.")
+decoder = click.option(
+    "--decoder",
+    metavar="FOLDER",
+    type=file_names,
+    help="The weights that those were trained for, where they are not installed.",
+)
 frame = click.option("--frame", type=click.IntRange(min=0), metavar="N", help="Take this frame or page of several, from 0.")
-device = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
-                      help="Where the networks run.")
-threads = click.option("-j", "--threads", type=click.IntRange(min=1),
-                       help="CPU threads in all; many pictures are shared out among processes, or threads where a GPU "
-                            "computes.  [default: all cores]")
+device = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where the networks run.",
+)
+threads = click.option(
+    "-j",
+    "--threads",
+    type=click.IntRange(min=1),
+    help="CPU threads in all; many pictures are shared out among processes, or threads where a GPU "
+    "computes.  [default: all cores]",
+)
 force = click.option("-f", "--force", is_flag=True, help="Replace existing files.")
-output_dir = click.option("--output-dir", type=click.Path(file_okay=False), metavar="DIR",
-                          help="Write one file per IN into this folder, made where it is missing, with the folders that "
-                               "an IN lies in below what was given.")
-picture_format = click.option("--format", "extension", metavar="EXT", default="png", show_default=True, callback=_extension,
-                              help="What --output-dir and standard output get: jpg, webp, tif or another.")
+output_dir = click.option(
+    "--output-dir",
+    type=click.Path(file_okay=False),
+    metavar="DIR",
+    help="Write one file per IN into this folder, made where it is missing, with the folders that "
+    "an IN lies in below what was given.",
+)
+picture_format = click.option(
+    "--format",
+    "extension",
+    metavar="EXT",
+    default="png",
+    show_default=True,
+    callback=_extension,
+    help="What --output-dir and standard output get: jpg, webp, tif or another.",
+)
 recursive = click.option("-r", "--recursive", is_flag=True, help="Descend into the folders in a folder.")
-update = click.option("--update", is_flag=True,
-                      help="Skip what is done: an OUT that is not empty and newer than the last change of its IN, of "
-                           "contents, name or rights. Others are replaced. Settings are not compared.")
+update = click.option(
+    "--update",
+    is_flag=True,
+    help="Skip what is done: an OUT that is not empty and newer than the last change of its IN, of "
+    "contents, name or rights. Others are replaced. Settings are not compared.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file, as they finish.")
-max_pixels = click.option("--max-pixels", type=click.IntRange(min=1), default=MAX_PIXELS, show_default=True,
-                          help="Refuse larger pictures before anything is allocated.")
+max_pixels = click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    default=MAX_PIXELS,
+    show_default=True,
+    help="Refuse larger pictures before anything is allocated.",
+)
 
 
 def files_to_files(command):

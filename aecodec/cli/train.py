@@ -18,8 +18,15 @@ from aecodec.errors import AecodecError, MissingPackageError
 
 @click.command()
 @click.argument("config", required=False, type=click.Path(dir_okay=False))
-@click.option("-o", "--output", "folder", required=True, type=click.Path(file_okay=False), metavar="FOLDER",
-              help="Checkpoints, logs and the weights go here; a run that was cut goes on from here.")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    required=True,
+    type=click.Path(file_okay=False),
+    metavar="FOLDER",
+    help="Checkpoints, logs and the weights go here; a run that was cut goes on from here.",
+)
 @click.option("--data", multiple=True, metavar="FOLDER", help="Pictures to train on; may be given several times.")
 @click.option("--init", metavar="WEIGHTS", help="Start from these: an installed name, a folder or a checkpoint.")
 @click.option("--minutes", type=float, help="Train this long.")
@@ -118,7 +125,9 @@ def _stopped_by_signals(run) -> Iterator[list[int]]:
 def _save(run, folder: Path) -> None:
     settings = run.settings.to_dict()
     training = {
-        "pictures": len(run.pictures.arrays), "steps": run.step, "minutes": round(run.seconds / 60, 1),
+        "pictures": len(run.pictures.arrays),
+        "steps": run.step,
+        "minutes": round(run.seconds / 60, 1),
         **({"workers": run.workers.size} if run.workers.size > 1 else {}),
         "settings": {key: value for key, value in settings.items() if key not in ("data", "architecture")},
     }

@@ -95,9 +95,7 @@ class Grid:
             return [0]
         part = box.relative(self.area).scaled(1, self.side)
         return [
-            row * self._columns + column
-            for row in range(part.top, part.bottom)
-            for column in range(part.left, part.right)
+            row * self._columns + column for row in range(part.top, part.bottom) for column in range(part.left, part.right)
         ]
 
     def assemble(self, box: Box, contents: Callable[[int], np.ndarray]) -> np.ndarray:

@@ -18,9 +18,7 @@ ODD_STATE, ODD_SYMBOL = 232, 120  # trellis.py: what the states of dependent sym
 State = tuple[int, int, int]  # state of the next operation, state of the one after, bytes read
 
 
-def encode(
-    symbols: np.ndarray, levels: np.ndarray, radius: np.ndarray, cdf: np.ndarray, start: np.ndarray
-) -> bytes:
+def encode(symbols: np.ndarray, levels: np.ndarray, radius: np.ndarray, cdf: np.ndarray, start: np.ndarray) -> bytes:
     """Symbols (n,) int32 and levels (n,) uint8 to a stream. Raises ValueError for a value that no escape can hold."""
     cdfs = _lists(levels, radius, cdf, start)
     operations = []

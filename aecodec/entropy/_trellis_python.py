@@ -14,8 +14,14 @@ _FIRST = np.array([[0, 2], [3, 1]], np.float32)  # [quantiser][parity]: the smal
 
 
 def search(
-    residuals: np.ndarray, levels: np.ndarray, bits: np.ndarray, level_count: int, step: float, distortion: float,
-    symbols: np.ndarray, quantisers: np.ndarray,
+    residuals: np.ndarray,
+    levels: np.ndarray,
+    bits: np.ndarray,
+    level_count: int,
+    step: float,
+    distortion: float,
+    symbols: np.ndarray,
+    quantisers: np.ndarray,
 ) -> None:
     """Fills symbols (n,) int32 and quantisers (n,) uint8; everything else as in ``trellis.search``, distortion in bits per
     squared step."""

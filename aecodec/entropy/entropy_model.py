@@ -96,9 +96,7 @@ class EntropyModel:
         x = integer.shuffle(x, HYPER_STRIDE // 2)
         return self.arithmetic.apply(self.layers["hyper_synthesis.out"], x, rate)
 
-    def predict(
-        self, step: int, features: np.ndarray, context: np.ndarray, rate: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, step: int, features: np.ndarray, context: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
         """Means and scale indices of the latents that ``step`` decodes.
 
         features (h, w, F), context (h, w, M) companded latents of the steps before (ignored in step 0).

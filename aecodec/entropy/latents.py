@@ -54,9 +54,7 @@ def _scatter(x: np.ndarray, step: int, values: np.ndarray) -> None:
         part[..., group * size : (group + 1) * size] = values[phase]
 
 
-def encode(
-    model: EntropyModel, y: np.ndarray, z: np.ndarray, rate: int, distortion: float = DISTORTION
-) -> CodedLatents:
+def encode(model: EntropyModel, y: np.ndarray, z: np.ndarray, rate: int, distortion: float = DISTORTION) -> CodedLatents:
     """Quantises and codes latents.
 
     y: (h, w, M) float32 latents at their gain, h and w multiples of 4; z: (h/4, w/4, Nz) float32 hyper-latents;

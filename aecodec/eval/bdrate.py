@@ -100,7 +100,6 @@ def _columns(curve: Curve, name: str, least: int) -> tuple[np.ndarray, np.ndarra
     for before, after in pairwise(points):
         if not (before < after).all():
             raise ValueError(
-                f"the {name} does not rise from {before[0]:.4f} bpp, {before[1]:.3f} "
-                f"to {after[0]:.4f} bpp, {after[1]:.3f}"
+                f"the {name} does not rise from {before[0]:.4f} bpp, {before[1]:.3f} to {after[0]:.4f} bpp, {after[1]:.3f}"
             )
     return rate, db

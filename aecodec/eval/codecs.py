@@ -75,9 +75,7 @@ def is_aecodec(name: str) -> bool:
     return name.partition("-")[0] == AECODEC
 
 
-def open_codecs(
-    wanted: Sequence[str], weights: Sequence[str] | None = None
-) -> tuple[list[Codec], dict[str, str]]:
+def open_codecs(wanted: Sequence[str], weights: Sequence[str] | None = None) -> tuple[list[Codec], dict[str, str]]:
     """The codecs of these names that this machine has, and for each that it has not the reason.
 
     ``weights`` are names or folders that "aecodec" stands for, None for all that are installed.  Raises AecodecError for
@@ -131,14 +129,12 @@ def _qualities(text: str, default: tuple[float, ...]) -> tuple[float, ...]:
     except ValueError:
         numbers = ()
     if len(numbers) < 2:
-        raise AecodecError(
-            f"qualities {text}: give how many, 2 or more, or two or more rising numbers with commas between"
-        )
+        raise AecodecError(f"qualities {text}: give how many, 2 or more, or two or more rising numbers with commas between")
     return numbers
 
 
 def rising(text: str) -> tuple[float, ...]:
-    """"5,15,25" to numbers.  Raises ValueError unless they are finite and rise."""
+    """ "5,15,25" to numbers.  Raises ValueError unless they are finite and rise."""
     numbers = tuple(float(word) for word in text.split(","))
     if not all(before < after for before, after in pairwise(numbers)) or not all(map(math.isfinite, numbers)):
         raise ValueError(f"{text!r} must rise")
@@ -270,9 +266,7 @@ def _encode_webp(image: Image.Image, quality: float) -> bytes:
 def _encode_avif(image: Image.Image, quality: float, subsampling: str, speed: int, tune: str | None) -> bytes:
     _avif_version()  # a worker process starts without the plugin
     options = {"codec": "aom", "advanced": {"tune": tune}} if tune else {}
-    return _save(
-        image, "AVIF", quality=int(quality), subsampling=subsampling, speed=speed, max_threads=1, **options
-    )
+    return _save(image, "AVIF", quality=int(quality), subsampling=subsampling, speed=speed, max_threads=1, **options)
 
 
 def _decode_avif(data: bytes) -> Image.Image:

@@ -64,7 +64,7 @@ class Shown:
 
 
 def read_crop(text: str) -> Crop:
-    """"NAME=FILE:X,Y,WIDTH,HEIGHT".  Raises AecodecError for anything else, and where the name is not one of a file."""
+    """ "NAME=FILE:X,Y,WIDTH,HEIGHT".  Raises AecodecError for anything else, and where the name is not one of a file."""
     name, _, rest = text.partition("=")
     path, _, numbers = rest.rpartition(":")
     try:
@@ -128,15 +128,30 @@ def _rates(context: click.Context, parameter: click.Parameter, text: str) -> tup
 
 @click.command()
 @click.argument("crops", metavar="NAME=FILE:X,Y,WIDTH,HEIGHT...", nargs=-1, required=True)
-@click.option("-o", "--output", "folder", required=True, metavar="FOLDER",
-              type=click.Path(file_okay=False, path_type=Path), help="The pictures go here.")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    required=True,
+    metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The pictures go here.",
+)
 @click.option("--codecs", default=",".join(CODECS), show_default=True, metavar="NAME,...", help="As aecodec eval has them.")
 @click.option("--weights", default=DEFAULT_WEIGHTS, show_default=True, metavar="NAME,...", help="What aecodec stands for.")
-@click.option("--bpp", "rates", default=",".join(map(str, RATES)), show_default=True, metavar="B,B,...", callback=_rates,
-              help="Bits per pixel of the whole picture.")
+@click.option(
+    "--bpp",
+    "rates",
+    default=",".join(map(str, RATES)),
+    show_default=True,
+    metavar="B,B,...",
+    callback=_rates,
+    help="Bits per pixel of the whole picture.",
+)
 @click.option("--scale", type=click.IntRange(1, 8), default=SCALE, show_default=True, help="How many times enlarged.")
-@click.option("--format", "suffix", type=click.Choice(["webp", "png"]), default="webp", show_default=True,
-              help="Both without loss.")
+@click.option(
+    "--format", "suffix", type=click.Choice(["webp", "png"]), default="webp", show_default=True, help="Both without loss."
+)
 def main(crops, folder, codecs, weights, rates, scale, suffix) -> None:
     """Crops at equal bytes: the original and each codec, a row for each rate."""
     try:

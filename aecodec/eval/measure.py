@@ -229,9 +229,7 @@ class Task:
     metrics: tuple[str, ...]
 
 
-def missing(
-    pictures: Sequence[Picture], codecs: Sequence[Codec], metrics: Sequence[str], journal: Journal
-) -> list[Task]:
+def missing(pictures: Sequence[Picture], codecs: Sequence[Codec], metrics: Sequence[str], journal: Journal) -> list[Task]:
     """What is not in the journal yet, picture by picture."""
     tasks = []
     for picture in pictures:

@@ -83,7 +83,7 @@ def summary(method: Method, details: dict[str, Any]) -> list[str]:
 
 
 def _parse_qualities(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[float, ...] | None:
-    """"5,15,25" to numbers; BadParameter unless they rise within 0..100."""
+    """ "5,15,25" to numbers; BadParameter unless they rise within 0..100."""
     if text is None:
         return None
     try:
@@ -105,7 +105,10 @@ def _parse_qualities(context: click.Context, parameter: click.Parameter, text: s
     help=f"aecodec's qualities, rising, in 0..100.  [default: {','.join(map(str, QUALITIES))}]",
 )
 @click.option(
-    "--json", "json_path", metavar="OUT", type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    "--json",
+    "json_path",
+    metavar="OUT",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="Also write every measurement to this file.",
 )
 @click.option("-j", "--processes", type=click.IntRange(1), default=1, show_default=True, help="Pictures at a time.")

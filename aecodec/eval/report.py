@@ -35,9 +35,7 @@ def _page_data(results: Results, embedded: list[dict[str, Any]]) -> dict[str, An
 
     return {
         "columns": columns,
-        "metrics": {
-            name: {**results["metrics"][name], "curve": METRICS[name].curve} for name in metrics
-        },
+        "metrics": {name: {**results["metrics"][name], "curve": METRICS[name].curve} for name in metrics},
         "images": {image["name"]: [image["width"], image["height"]] for image in results["images"]},
         "codecs": {
             name: {
@@ -74,8 +72,7 @@ def _bd(codec: Results) -> dict[str, Any] | None:
                 "mean": details[method]["mean_curve"],
                 "spread": spread(details[method]["images"]),
                 "images": {
-                    image: result.get("percent", result.get("error"))
-                    for image, result in details[method]["images"].items()
+                    image: result.get("percent", result.get("error")) for image, result in details[method]["images"].items()
                 },
             }
             for method in METHODS

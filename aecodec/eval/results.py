@@ -129,7 +129,7 @@ def curve(points: Sequence[Results], metric: str) -> Curve:
 
 
 def _add_bd_rates(results: Results) -> None:
-    """"bd_rate" of every codec and published curve against the anchor: on the mean curves, and of each picture."""
+    """ "bd_rate" of every codec and published curve against the anchor: on the mean curves, and of each picture."""
     anchor = results["anchor"]
     base = results["codecs"].get(anchor)
     if base is None:
@@ -337,9 +337,7 @@ def compare(before: Results, after: Results) -> list[str]:
             if all(speeds):
                 cells.append(f"{way} {speeds[0]:.3g} -> {speeds[1]:.3g} MP/s")
         lines.append("  ".join(cells))
-        lines += [
-            f"    {what}: {old[what]} -> {new[what]}" for what in ("version", "settings") if old[what] != new[what]
-        ]
+        lines += [f"    {what}: {old[what]} -> {new[what]}" for what in ("version", "settings") if old[what] != new[what]]
     return lines
 
 

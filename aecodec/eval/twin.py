@@ -45,8 +45,11 @@ def curve(model: Model, array: np.ndarray) -> list[tuple[float, float]]:
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False))
 @click.option("--weights", default=DEFAULT_WEIGHTS, show_default=True, help="Installed weights, or a folder.")
-@click.option("--checkpoint", type=click.Path(exists=True, dir_okay=False),
-              help="Take the twin's weights from before they were rounded, from a training run.")
+@click.option(
+    "--checkpoint",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Take the twin's weights from before they were rounded, from a training run.",
+)
 def main(folder: str, weights: str, checkpoint: str | None) -> None:
     """BD-rate of the integer entropy model against its float twin."""
     opened = load(weights)

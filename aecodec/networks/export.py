@@ -120,9 +120,13 @@ def save_weights(model: Model, folder: Path, name: str, card: dict[str, Any]) ->
     digest = content_hash(data)
     entropy_model = EntropyModel.from_tensors(tensors, model.arch)
     content = {
-        "name": name, "sha256": digest, "known_answer": known_answer(entropy_model), **card,
+        "name": name,
+        "sha256": digest,
+        "known_answer": known_answer(entropy_model),
+        **card,
         "kmac_per_pixel": {part: round(cost, 2) for part, cost in kmac_per_pixel(model.arch).items()},
-        "architecture": model.arch.to_dict(), "largest_sums": certify(entropy_model),
+        "architecture": model.arch.to_dict(),
+        "largest_sums": certify(entropy_model),
     }
     _write(folder, data, content)
     return digest[:8]

@@ -158,8 +158,17 @@ class IntegerConv2d(nn.Module):
     runs in plain float arithmetic: the float twin.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 1, *, groups: int = 1, input_max: int = ACTIVATION_MAX,
-                 input_frac: int = ACTIVATION_FRAC, relu: bool = True) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 1,
+        *,
+        groups: int = 1,
+        input_max: int = ACTIVATION_MAX,
+        input_frac: int = ACTIVATION_FRAC,
+        relu: bool = True,
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs // groups, kernel, kernel))
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu")

@@ -1,7 +1,7 @@
 """The fourth channel of a restoring encoder's input, what is known of the damage: one uint8 a pixel, 0 for nothing.
 
-    denoise   the standard deviation of Gaussian noise, in quarters of a level, where it is known
-    inpaint   255 where the pixel is missing
+denoise   the standard deviation of Gaussian noise, in quarters of a level, where it is known
+inpaint   255 where the pixel is missing
 """
 
 from __future__ import annotations

@@ -38,9 +38,7 @@ def denoise(
 ) -> Image.Image:
     """See ``aecodec.denoise``."""
     opened = restoring(weights, decoder, "denoise")
-    encoder = Encoder(
-        image, weights=opened, hint=hint.of_sigma(sigma), device=device, max_pixels=max_pixels, frame=frame
-    )
+    encoder = Encoder(image, weights=opened, hint=hint.of_sigma(sigma), device=device, max_pixels=max_pixels, frame=frame)
     return encoder.show(encoder.quantise(MAX_INDEX))
 
 

@@ -200,7 +200,9 @@ class OpenVinoTransforms:
     def _synthesis_linear(self) -> openvino.Model:
         latents, inverse, y = self._latents()
         correction = ops.parameter([1, 3 * PATCH**2, -1, -1], np.float32)
-        linear = self._lap("synthesis.lap", ops.depth_to_space(self._conv("synthesis.klt", y), "depth_first", LATENT_STRIDE))
+        linear = self._lap(
+            "synthesis.lap", ops.depth_to_space(self._conv("synthesis.klt", y), "depth_first", LATENT_STRIDE)
+        )
         x = ops.add(linear, ops.depth_to_space(correction, "depth_first", PATCH))
         top, kind = (255 * edge_filter.LEVEL, "i16") if self._filters_edges else (255, "u8")
         x = ops.multiply(ops.add(x, _scalar(0.5)), _scalar(top))
@@ -223,8 +225,15 @@ class OpenVinoTransforms:
             x = ops.transpose(ops.concat([first, _reshape(windows, [0, 0, 0, -1]), last], 3), ops.constant([0, 1, 3, 2]))
         return x
 
-    def _conv(self, name: str, x: Node, order: Callable[[np.ndarray], np.ndarray] = lambda weight: weight, *,
-              stride: int = 1, pad: int | None = None) -> Node:
+    def _conv(
+        self,
+        name: str,
+        x: Node,
+        order: Callable[[np.ndarray], np.ndarray] = lambda weight: weight,
+        *,
+        stride: int = 1,
+        pad: int | None = None,
+    ) -> Node:
         """A layer; ``order`` rearranges its weights (O, I, k, k)."""
         weight = order(self._tensors[f"{name}.weight"].astype(np.float32))
         pad = weight.shape[-1] // 2 if pad is None else pad

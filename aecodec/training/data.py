@@ -128,6 +128,7 @@ class DeviceCrops:
 
     def batch(self, count: int) -> Tensor:
         """(count, size, size, 3) uint8, as ``batch``."""
+
         def chance(*shape: int) -> Tensor:
             return torch.rand(*shape, dtype=torch.float64, device=self.device)
 

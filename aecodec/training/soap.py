@@ -28,8 +28,16 @@ class Soap(torch.optim.Optimizer):
     parameter p is trained as p / unit would be.
     """
 
-    def __init__(self, params, lr: float = 5e-4, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8,
-                 covariance_beta: float = 0.98, refresh: int = 10, unit: float | Tensor = 1.0) -> None:
+    def __init__(
+        self,
+        params,
+        lr: float = 5e-4,
+        betas: tuple[float, float] = (0.9, 0.99),
+        eps: float = 1e-8,
+        covariance_beta: float = 0.98,
+        refresh: int = 10,
+        unit: float | Tensor = 1.0,
+    ) -> None:
         defaults = dict(lr=lr, betas=betas, eps=eps, covariance_beta=covariance_beta, refresh=refresh, unit=unit)
         super().__init__(params, defaults)
 
@@ -196,7 +204,7 @@ def _multiply(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _covariances(g: Tensor, outputs: int) -> dict[str, Tensor]:
-    """"out" (.., O, O) and "in" (.., I, I) from (.., O k k, I), without a side that is too large to turn."""
+    """ "out" (.., O, O) and "in" (.., I, I) from (.., O k k, I), without a side that is too large to turn."""
     left = _by_outputs(g, outputs)
     sides = {"out": (left, left.mT), "in": (g.mT, g)}
     return {key: _multiply(*pair).float() for key, pair in sides.items() if pair[0].shape[-2] <= LARGEST_SIDE}

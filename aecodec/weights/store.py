@@ -181,8 +181,9 @@ def _restoring(name: str, decoder: str | None, task: str | None, stamp: tuple) -
     same = {key: getattr(whole.arch, key) for key in ENCODER_ONLY}
     if replace(encoder.arch, **same) != whole.arch or not all(map(is_of_encoder, encoder.tensors)):
         raise WeightsError(f"the encoder in {encoder.folder} does not fit its decoder")
-    return replace(whole, arch=encoder.arch, tensors=whole.tensors | encoder.tensors,
-                   encoder=encoder.folder, encoder_id=encoder.id)
+    return replace(
+        whole, arch=encoder.arch, tensors=whole.tensors | encoder.tensors, encoder=encoder.folder, encoder_id=encoder.id
+    )
 
 
 def is_of_encoder(tensor: str) -> bool:

@@ -205,8 +205,6 @@ def test_processes_write_the_same_files(tree, photo):
     assert len(one) == 10
 
 
-
-
 @pytest.mark.skipif(os.name == "nt", reason="no signals here")
 def test_a_killed_process_costs_one_picture(tmp_path):
     """What the kernel kills for memory, or what crashes a library, must not hang or end the rest."""

@@ -57,7 +57,7 @@ def test_what_is_written_is_read(head, payload, chunks):
 
 def test_layout_is_the_documented_one():
     """A file of today must open tomorrow, so the bytes themselves are pinned, not only their round trip."""
-    fields = b"\x8faec\r\n\n" b"\x01" b"\x01" b"\xac\x02" b"\x02" b"\x01\x23\xab\xcd" b"\x05\x04"
+    fields = b"\x8faec\r\n\n\x01\x01\xac\x02\x02\x01\x23\xab\xcd\x05\x04"
     expected = with_checksum(fields) + chunk(b"x", b"<xmp/>") + chunk(b"P", b"payload")
     assert bitstream.write(SMALL) == expected
 

@@ -181,8 +181,13 @@ def test_kernels_refuse_arrays_that_do_not_fit(implementation):
     if kernels is None:
         return
     four, five = np.zeros(4, np.float32), np.zeros(5, np.float32)
-    for sums, bias, scale, half in ((five, four, four, four), (four, five, four, four), (four, four, five, four),
-                                    (four, four, four, five), (four, four[:0], four[:0], four[:0])):
+    for sums, bias, scale, half in (
+        (five, four, four, four),
+        (four, five, four, four),
+        (four, four, five, four),
+        (four, four, four, five),
+        (four, four[:0], four[:0], four[:0]),
+    ):
         with pytest.raises(ValueError, match="fit"):
             kernels.requantise(sums, bias, scale, half, 0, 1)
     x, taps = np.zeros(2 * 3 * 4, np.float32), np.zeros(9 * 4, np.float32)

@@ -76,9 +76,7 @@ def test_cubic_is_the_classic_fit():
 @pytest.mark.parametrize("method", METHODS)
 def test_it_is_what_the_package_computes(method):
     """Anchor and test, or rate and dB, passed in the wrong place would still give a plausible number."""
-    expected = bjontegaard.bd_rate(
-        *columns(ANCHOR), *columns(TEST), method, require_matching_points=False, min_overlap=0
-    )
+    expected = bjontegaard.bd_rate(*columns(ANCHOR), *columns(TEST), method, require_matching_points=False, min_overlap=0)
     assert bd_rate(ANCHOR, TEST, method).percent == pytest.approx(expected)
 
 

@@ -210,6 +210,7 @@ def test_what_the_encoder_refuses_is_refused_here(tmp_path):
 
 def test_a_folder_that_cannot_be_read_is_one_line(tmp_path, monkeypatch):
     """It was a traceback."""
+
     def denied(self):
         raise PermissionError(13, "Permission denied", str(self))
 

@@ -68,7 +68,7 @@ def test_half_the_bytes_are_minus_fifty_percent_by_every_metric():
 
 
 def test_aecodec_against_each_of_the_others():
-    """"Smaller than JPEG" says nothing about AVIF, and each peer as the anchor would be a report of its own."""
+    """ "Smaller than JPEG" says nothing about AVIF, and each peer as the anchor would be a report of its own."""
     names = ("aecodec-a", "aecodec-b", "easy", "hard")
     codecs, journal = filled(0.5, 0.4, 1, 0.25, names=names)
     paper = {"source": "", "points": [{"bpp": 0.1 * 2**quality, "psnr_rgb": 20.0 + 3 * quality} for quality in QUALITIES]}
@@ -112,7 +112,9 @@ def test_bd_rates_are_of_the_mean_of_rates_and_values():
                 value = values[picture.name[0]][quality - 1]
                 journal.add(picture, each, Point(quality, 1, bpps[each.name][quality - 1], 1, 1, {"cvvdp": value}))
     rate = summarise(PICTURES, codecs, ["cvvdp"], journal, "other")["against"]["aecodec"]["other"]["cvvdp"]
-    assert (rate["low"], rate["high"]) == pytest.approx((-(math.log(2) + math.log(0.5)) / 2, -(math.log(1) + math.log(0.1)) / 2))
+    assert (rate["low"], rate["high"]) == pytest.approx(
+        (-(math.log(2) + math.log(0.5)) / 2, -(math.log(1) + math.log(0.1)) / 2)
+    )
     difference = (math.log(2.5 / 3) + math.log(5.5 / 5.5)) / 2  # of the logarithms of the mean rates, at both ends
     assert rate["percent"] == pytest.approx(100 * math.expm1(difference))
 

@@ -10,14 +10,24 @@ from aecodec.networks.complexity import kmac_per_pixel
 
 def test_counts_agree_with_a_count_by_hand():
     """Goals are stated in these units; a wrong count makes every comparison with other codecs wrong."""
-    arch = Architecture(latents=32, width_8=8, width_16=8, blocks_8=0, blocks_16=0, decoder_width_8=8, decoder_width_16=8,
-                        decoder_blocks_8=0, decoder_blocks_16=0, hyper_width=8, hyper_latents=4, context_width=16)
+    arch = Architecture(
+        latents=32,
+        width_8=8,
+        width_16=8,
+        blocks_8=0,
+        blocks_16=0,
+        decoder_width_8=8,
+        decoder_width_16=8,
+        decoder_blocks_8=0,
+        decoder_blocks_16=0,
+        hyper_width=8,
+        hyper_latents=4,
+        context_width=16,
+    )
     costs = kmac_per_pixel(arch)
     lapping = 3 * 2 * 16
     # at 1/8: 192 -> 8; at 1/16: KLT 768 -> 32, 8 -> 8, 8 -> 32
-    assert costs["analysis"] * 1000 == pytest.approx(
-        lapping + 192 * 8 * 9 / 64 + (768 * 32 + 8 * 8 * 9 + 8 * 32 * 9) / 256
-    )
+    assert costs["analysis"] * 1000 == pytest.approx(lapping + 192 * 8 * 9 / 64 + (768 * 32 + 8 * 8 * 9 + 8 * 32 * 9) / 256)
     # at 1/16: KLT 32 -> 768, 32 -> 8, 8 -> 4 * 8; at 1/8: 8 -> 192
     assert costs["synthesis"] * 1000 == pytest.approx(
         lapping + (32 * 768 + 32 * 8 * 9 + 8 * 32) / 256 + (8 * 192 * 9 + 8) / 64

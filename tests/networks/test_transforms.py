@@ -9,8 +9,16 @@ from aecodec.entropy.architecture import Architecture
 from aecodec.networks.model import Model
 from aecodec.networks.transforms import Lapping, Synthesis, set_klt
 
-SMALL = {"latents": 64, "width_8": 8, "width_16": 8, "decoder_width_8": 8, "decoder_width_16": 8, "hyper_width": 8,
-         "hyper_latents": 4, "context_width": 8}
+SMALL = {
+    "latents": 64,
+    "width_8": 8,
+    "width_16": 8,
+    "decoder_width_8": 8,
+    "decoder_width_16": 8,
+    "hyper_width": 8,
+    "hyper_latents": 4,
+    "context_width": 8,
+}
 
 
 @pytest.mark.parametrize("upsampler", ["pixelshuffle", "resize-conv", "transposed"])

@@ -35,8 +35,10 @@ def test_second_process_reads_what_the_first_compiled(cache, synthesise, monkeyp
     assert np.array_equal(synthesise(), first)
 
 
-@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:100], lambda data: data[:-1],
-                                    lambda data: data[:2000] + b"?" + data[2001:]])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda data: b"", lambda data: data[:100], lambda data: data[:-1], lambda data: data[:2000] + b"?" + data[2001:]],
+)
 def test_a_damaged_file_is_compiled_anew(cache, synthesise, damage):
     """A full disk or a bad block must not make every later decode fail."""
     first = synthesise()

@@ -195,7 +195,7 @@ def test_a_device_that_is_not_there_is_one_clear_line():
 
 
 def test_a_gpu_that_does_not_work_is_none(monkeypatch):
-    """"auto" is the CPU then: a driver and a torch that do not fit must not cost the picture."""
+    """ "auto" is the CPU then: a driver and a torch that do not fit must not cost the picture."""
     import torch
 
     def fail():

@@ -141,8 +141,11 @@ def small_run(folder, **settings) -> running.Run:
     rng = np.random.default_rng(1)
     for i in range(6):
         Image.fromarray(rng.integers(0, 256, (80, 96, 3), np.uint8)).save(folder / f"{i}.png")
-    architecture = {"latents": 32, **dict.fromkeys(("width_8", "width_16", "decoder_width_8", "decoder_width_16"), 16),
-                    **dict.fromkeys(("hyper_width", "hyper_latents", "context_width"), 16)}
+    architecture = {
+        "latents": 32,
+        **dict.fromkeys(("width_8", "width_16", "decoder_width_8", "decoder_width_16"), 16),
+        **dict.fromkeys(("hyper_width", "hyper_latents", "context_width"), 16),
+    }
     return running.Run(make({"data": str(folder), "crop": 64, "batch": 2, "held_out": 0, "warm_up": 2, "device": "cpu",
                           "architecture": architecture, **settings}), folder, print)  # fmt: skip
 

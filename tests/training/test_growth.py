@@ -26,8 +26,20 @@ from aecodec.training.run import Run
 from aecodec.training.settings import make
 from aecodec.weights.store import is_of_encoder
 
-OLD = Architecture(latents=32, width_8=16, width_16=16, blocks_8=1, blocks_16=1, decoder_width_8=16, decoder_width_16=16,
-                   decoder_blocks_8=1, decoder_blocks_16=1, hyper_width=16, hyper_latents=8, context_width=16)
+OLD = Architecture(
+    latents=32,
+    width_8=16,
+    width_16=16,
+    blocks_8=1,
+    blocks_16=1,
+    decoder_width_8=16,
+    decoder_width_16=16,
+    decoder_blocks_8=1,
+    decoder_blocks_16=1,
+    hyper_width=16,
+    hyper_latents=8,
+    context_width=16,
+)
 NEW = replace(OLD, latents=96)
 
 

@@ -36,8 +36,20 @@ def run(tiny, pictures, tmp_path):
     """run(**settings) is a run that restores for the decoder of ``tiny``."""
 
     def make_run(**more):
-        content = {"data": str(pictures), "task": "denoise", "decoder": str(tiny[1]), "steps": 40, "crop": 64, "batch": 4,
-                   "held_out": 0.2, "warm_up": 3, "ema": 0.8, "optimiser": "adam", "learning_rate": 5e-3, "device": "cpu"}
+        content = {
+            "data": str(pictures),
+            "task": "denoise",
+            "decoder": str(tiny[1]),
+            "steps": 40,
+            "crop": 64,
+            "batch": 4,
+            "held_out": 0.2,
+            "warm_up": 3,
+            "ema": 0.8,
+            "optimiser": "adam",
+            "learning_rate": 5e-3,
+            "device": "cpu",
+        }
         return Run(make({**content, **more}), tmp_path, fail)
 
     return make_run

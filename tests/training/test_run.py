@@ -23,8 +23,17 @@ from aecodec.training.validation import validate
 from aecodec.weights.store import LAPPING, load
 
 TINY = {
-    "latents": 32, "width_8": 16, "width_16": 16, "blocks_8": 1, "blocks_16": 1, "decoder_width_8": 16,
-    "decoder_width_16": 16, "decoder_blocks_8": 1, "decoder_blocks_16": 1, "hyper_width": 16, "hyper_latents": 8,
+    "latents": 32,
+    "width_8": 16,
+    "width_16": 16,
+    "blocks_8": 1,
+    "blocks_16": 1,
+    "decoder_width_8": 16,
+    "decoder_width_16": 16,
+    "decoder_blocks_8": 1,
+    "decoder_blocks_16": 1,
+    "hyper_width": 16,
+    "hyper_latents": 8,
     "context_width": 16,
 }
 
@@ -42,8 +51,17 @@ def pictures(tmp_path):
 
 
 def settings(pictures, **more):
-    content = {"data": str(pictures), "steps": 40, "crop": 64, "batch": 4, "held_out": 0.2, "warm_up": 5,
-               "validate_every": 1000, "device": "cpu", "architecture": TINY}
+    content = {
+        "data": str(pictures),
+        "steps": 40,
+        "crop": 64,
+        "batch": 4,
+        "held_out": 0.2,
+        "warm_up": 5,
+        "validate_every": 1000,
+        "device": "cpu",
+        "architecture": TINY,
+    }
     return make({**content, **more})
 
 
@@ -84,9 +102,7 @@ def test_a_run_is_not_resumed_as_another(pictures, tmp_path):
         Run(settings(pictures, steps=2, architecture={**TINY, "width_8": 8}), tmp_path, fail)
 
 
-@pytest.mark.parametrize(
-    ("more", "moves"), [({}, True), ({"optimiser": "adam"}, False), ({"linear_rate": 0.0}, False)]
-)
+@pytest.mark.parametrize(("more", "moves"), [({}, True), ({"optimiser": "adam"}, False), ({"linear_rate": 0.0}, False)])
 def test_the_linear_paths_learn_with_the_networks(pictures, tmp_path, more, moves):
     """Fixed, they hold the codec to a transform of blocks that no network at their side can leave; in the networks' units,
     which are all that Adam has, they blow the loss up."""
@@ -140,8 +156,19 @@ def test_fine_tuning_pays_on_pictures_of_the_same_kind(tmp_path):
     for i in range(20):
         page(i).save(tmp_path / "scans" / f"{i}.png")
     others = torch.stack([torch.from_numpy(np.array(page(100 + i))) for i in range(5)]).permute(0, 3, 1, 2) / 255
-    content = {"data": str(tmp_path / "scans"), "init": "photo", "steps": 60, "batch": 4, "crop": 128, "ema": 0.9,
-               "learning_rate": 1e-4, "warm_up": 10, "hyper_warm_up": 0, "held_out": 0.0, "device": "cpu"}
+    content = {
+        "data": str(tmp_path / "scans"),
+        "init": "photo",
+        "steps": 60,
+        "batch": 4,
+        "crop": 128,
+        "ema": 0.9,
+        "learning_rate": 1e-4,
+        "warm_up": 10,
+        "hyper_warm_up": 0,
+        "held_out": 0.0,
+        "device": "cpu",
+    }
     run = Run(make({**content, "architecture": load("photo").arch.to_dict()}), tmp_path, fail)
     before, _ = validate(run.average, others)
     list(run.progress())
@@ -191,7 +218,7 @@ def test_the_coding_tables_are_those_of_the_averaged_model(pictures, tmp_path):
 
 
 def test_a_resumed_run_takes_the_learning_rate_that_it_is_told(pictures, tmp_path):
-    """"lower learning_rate" is the advice of a run that diverges."""
+    """ "lower learning_rate" is the advice of a run that diverges."""
     list(Run(settings(pictures, steps=2), tmp_path, fail).progress())
     for rate in (5e-4, 1e-4):
         run = Run(settings(pictures, steps=4, learning_rate=rate), tmp_path, fail)

@@ -34,7 +34,10 @@ from aecodec.training.settings import SettingsError, make, read
         ({"data": "x", "steps": 1, "distortion": {"mse": "1"}}, "distortion must be a table of numbers"),
         ({"data": "x", "steps": 1, "distortion": {}}, "distortion must give each of its terms a weight above 0"),
         ({"data": "x", "steps": 1, "distortion": {"mse": 0}}, "distortion must give each of its terms a weight above 0"),
-        ({"data": "x", "steps": 1, "distortion": {"mae": 1}}, "unknown distortion 'mae'; known are mse, ms-ssim, ssimulacra2, cvvdp"),
+        (
+            {"data": "x", "steps": 1, "distortion": {"mae": 1}},
+            "unknown distortion 'mae'; known are mse, ms-ssim, ssimulacra2, cvvdp",
+        ),
         ({"data": "x", "steps": 1, "architecture": 5}, "architecture must be a table, not 5"),
         ({"data": "x", "steps": 1, "task": "denoise", "architecture": 5}, "architecture must be a table, not 5"),
         ({"data": "x", "steps": 1, "architecture": {"latents": 1024}}, "latents must be at most 768"),

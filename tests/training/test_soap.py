@@ -66,6 +66,7 @@ def test_tables_and_biases_get_adam():
 
 def test_a_resumed_run_goes_on_as_if_it_had_not_stopped():
     """A basis that is lost with the checkpoint would throw the moments away."""
+
     def gradients(parameter, seed):
         parameter.grad = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
 
@@ -114,6 +115,7 @@ def test_a_unit_is_another_scale_for_a_parameter():
 
 def test_a_patch_is_one_side_of_a_matrix():
     """What is correlated in a linear transform are the samples of a block; its three channels alone would tell nothing."""
+
     def gradient(g):
         return torch.randn(5, 3, 8, 8, generator=g)
 

@@ -46,9 +46,7 @@ class Measured:
     files: dict[str, Curve]
 
 
-def measure_all(
-    found: Sequence[Picture], task: str, methods: Sequence[Method], processes: int = 1
-) -> Iterator[Measured]:
+def measure_all(found: Sequence[Picture], task: str, methods: Sequence[Method], processes: int = 1) -> Iterator[Measured]:
     """Every picture in every case, in order, ``processes`` at a time; parts to show of the first SHOWN pictures.
 
     Raises AecodecError where a process dies.

@@ -53,7 +53,7 @@ def _section(results: Results, name: str, measured: Sequence[Measured]) -> str:
             continue
         strips += f'<div class="shown">{"".join(_figure(each, method, results["metric"]) for method in shown)}</div>'
     return (
-        f"\n<section><h2>{_text(name)}</h2><p class=\"note\">{case['pictures']} pictures</p><div class=\"scroll\"><table>"
+        f'\n<section><h2>{_text(name)}</h2><p class="note">{case["pictures"]} pictures</p><div class="scroll"><table>'
         f"<tr><th>method</th>{titles}</tr>{rows}</table></div>{files}{strips}</section>"
     )
 
