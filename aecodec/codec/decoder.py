@@ -18,7 +18,8 @@ from aecodec.entropy.architecture import LATENT_STRIDE, Architecture
 from aecodec.entropy.entropy_model import EntropyModel
 from aecodec.errors import PictureError, WeightsError
 from aecodec.images import samples
-from aecodec.runtime import Transforms, open_transforms, preload
+from aecodec.runtime import Synthesis, open_synthesis, preload
+from aecodec.runtime.exact import open_decoder
 from aecodec.weights.cards import locate
 from aecodec.weights.store import Source, Weights, find, load
 
@@ -45,12 +46,15 @@ def decode(
     with ThreadPoolExecutor(1) as starter:  # the runtime starts while weights are read and latents decoded
         starter.submit(preload, device)
         model = load(found)
-        transforms = starter.submit(_ready_transforms, model, device)
+        synthesis = starter.submit(open_synthesis, model, device)
+        exact = open_decoder(model)
 
         def latents_of(index: int, shape: tuple[int, int]) -> np.ndarray:
-            return _decode_tile(stream, model.entropy_model, shape, index)
+            if exact is None:
+                return _decode_tile(stream, model.entropy_model, shape, index)
+            return exact.decode_latents(stream.payloads[index], shape, head.rate)
 
-        array = synthesise_area(head, model.arch, transforms.result, area, latents_of)
+        array = synthesise_area(head, model.arch, synthesis.result, area, latents_of)
     return picture_of(array, stream, area)
 
 
@@ -74,23 +78,17 @@ def _weights_of(head: Header, given: Source | None) -> Source:
     return given
 
 
-def _ready_transforms(weights: Weights, device: str) -> Transforms:
-    transforms = open_transforms(weights, device)
-    transforms.prepare_synthesis()
-    return transforms
-
-
 def synthesise_area(
     head: Header,
     arch: Architecture,
-    transforms: Callable[[], Transforms],
+    synthesis: Callable[[], Synthesis],
     area: Box,
     latents_of: Callable[[int, tuple[int, int]], np.ndarray],
 ) -> np.ndarray:
     """Return an area, in pixels, of the decoded picture: (h, w, 3) uint8.  Only the tiles that it needs are asked for.
 
     ``latents_of`` gives the latents (h, w, M) of a tile by its number and its shape (h, w), in a thread of its own where
-    there are several.  ``transforms`` gives the runtime, and is not asked before there are latents.
+    there are several.  ``synthesis`` gives what computes, and is not asked before there are latents.
     """
     whole_area = latent_area(head.height, head.width)
     tiles = Grid(whole_area, head.tile // LATENT_STRIDE)
@@ -106,7 +104,7 @@ def synthesise_area(
                     if tile not in decoded:
                         decoded[tile] = workers.submit(latents_of, tile, tiles[tile].shape)
             values = tiles.assemble(window, lambda tile: decoded[tile].result())
-            pixels = transforms().synthesise(values, head.rate)
+            pixels = synthesis().synthesise(values, head.rate)
             origin = window.scaled(LATENT_STRIDE)
             common = block.scaled(LATENT_STRIDE) & area
             result[common.relative(area).slices] = pixels[common.relative(origin).slices]

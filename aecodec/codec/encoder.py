@@ -20,7 +20,7 @@ from aecodec.entropy import latents
 from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.entropy.latents import CodedLatents
 from aecodec.images import formats, samples
-from aecodec.runtime import open_transforms
+from aecodec.runtime import Synthesis, open_synthesis, open_transforms
 from aecodec.weights.store import Source, load
 
 Kept = TypeVar("Kept")
@@ -77,6 +77,7 @@ class Encoder:
         self._seen = self.array
         if self.weights.arch.restores:
             self._seen = np.dstack([self.array, np.broadcast_to(np.uint8(hint), self.array.shape[:2])])
+        self._device = device
         self._transforms = open_transforms(self.weights, device)
 
     def encode(self, rate: int, tile: int | None = None) -> Encoded:
@@ -109,7 +110,11 @@ class Encoder:
     def _synthesise(self, quantised: Quantised) -> np.ndarray:
         area, arch = whole(*self.array.shape[:2]), self.weights.arch
         latents_of = lambda index, shape: quantised.latents[index]  # noqa: E731
-        return synthesise_area(quantised.stream.header, arch, lambda: self._transforms, area, latents_of)
+        return synthesise_area(quantised.stream.header, arch, self._synthesis, area, latents_of)
+
+    def _synthesis(self) -> Synthesis:
+        """Return the decoder's synthesis, so that a search sees the pixels that a reader will see."""
+        return open_synthesis(self.weights, self._device)
 
     def _code(self, rate: int, tile: int | None, keep: Callable[[CodedLatents], Kept]) -> tuple[Header, list[Kept]]:
         """Analyse, quantise and code the picture; ``keep`` takes from each tile's latents what is wanted of them."""

@@ -1,7 +1,8 @@
-"""Compute the float networks at the two ends of the codec, where nobody trains.  This room knows nothing of files.
+"""Compute the networks at the two ends of the codec, where nobody trains.  This room knows nothing of files.
 
-A runtime is opened for one set of weights and offers functions on numpy arrays (``Transforms``).  The entropy model
-is not among them: it is integer arithmetic in ``entropy/entropy_model.py``, the same for every runtime.
+A runtime is opened for one set of weights and offers functions on numpy arrays (``Transforms``).  The decoder's half is
+integer arithmetic: ``exact.py`` has it from libaec, ``integer_synthesis.py`` in numpy, for reading.  A runtime's own
+synthesis is in floats, and within a level of it.  The entropy model is ``entropy/entropy_model.py``, and libaec's.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from aecodec import cuda
 from aecodec.errors import MissingPackageError
+from aecodec.runtime import exact
 from aecodec.threads import thread_count
 from aecodec.weights.store import Weights
 
@@ -22,7 +24,14 @@ DEVICES = ("auto", "cpu", "cuda")
 MAX_OPEN = 4  # runtimes that are kept; each holds a model
 
 
-class Transforms(Protocol):
+class Synthesis(Protocol):
+    """What a decoder needs of a runtime.  Any thread may call."""
+
+    def synthesise(self, latents: np.ndarray, rate: int) -> np.ndarray:
+        """int32 latents (h, w, M) in units of 2**-MEAN_FRAC, at a rate index, to uint8 (16 h, 16 w, 3)."""
+
+
+class Transforms(Synthesis, Protocol):
     """What a runtime offers.  ``rate`` is the rate index; h = H / 16, w = W / 16.  Any thread may call."""
 
     device: str
@@ -37,8 +46,19 @@ class Transforms(Protocol):
     def prepare_synthesis(self) -> None:
         """Builds what ``synthesise`` needs, so that its first call takes no longer than others."""
 
-    def synthesise(self, latents: np.ndarray, rate: int) -> np.ndarray:
-        """int32 latents (h, w, M) in units of 2**-MEAN_FRAC to uint8 (H, W, 3)."""
+
+def open_synthesis(weights: Weights, device: str = "auto") -> Synthesis:
+    """The synthesis for a device, ready to run: libaec's, exact, but for "cuda" and for what libaec cannot decode.
+
+    Raises as ``open_transforms`` does.
+    """
+    _check(device)
+    decoder = None if device == "cuda" else exact.open_decoder(weights)
+    if decoder is not None:
+        return decoder
+    transforms = open_transforms(weights, device)
+    transforms.prepare_synthesis()
+    return transforms
 
 
 def open_transforms(weights: Weights, device: str = "auto") -> Transforms:
@@ -48,8 +68,7 @@ def open_transforms(weights: Weights, device: str = "auto") -> Transforms:
     "cuda" where there is an NVIDIA driver and a torch that can use it, else "cpu".  Raises DeviceError where the device
     is not there, MissingPackageError where a library for it is not, ValueError for another name.
     """
-    if device not in DEVICES:
-        raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
+    _check(device)
     if device == "auto":
         device = "cuda" if cuda.is_usable() else "cpu"
     key = weights.id, weights.encoder_id, device
@@ -61,13 +80,18 @@ def open_transforms(weights: Weights, device: str = "auto") -> Transforms:
         return _opened[key]
 
 
+def _check(device: str) -> None:
+    if device not in DEVICES:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
+
+
 _opened: dict[tuple[str, str, str], Transforms] = {}
 _opening = threading.Lock()
 
 
 def preload(device: str) -> None:
-    """Imports what ``open_transforms`` will most likely need, for a thread that has nothing else to do."""
-    if device != "cuda" and _installed("openvino"):
+    """Imports what ``open_synthesis`` will most likely need, for a thread that has nothing else to do."""
+    if device != "cuda" and not exact.is_compiled() and _installed("openvino"):
         importlib.import_module("aecodec.runtime.openvino_runtime")
 
 

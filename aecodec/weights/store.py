@@ -36,6 +36,7 @@ from aecodec.weights.cards import (
 )
 
 LAPPING = ("analysis.lap.weight", "synthesis.lap.weight")
+FRACTION_BITS = "synthesis.fraction_bits"  # an optional tensor (5,) int8: the fixed point of the synthesis
 SCALE = ".scale"  # after the name of a float layer's int8 weights: the value of their unit, for each output channel
 
 
@@ -140,6 +141,13 @@ def expand(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         weight = name.removesuffix(SCALE)
         tensors[weight] = stored[weight] * stored[name].astype(np.float32)[:, None, None, None]
     return tensors
+
+
+def stored_tensors(weights: Weights) -> dict[str, np.ndarray]:
+    """Return the tensors of a model's decoder as its file holds them, int8 where ``expand`` gives float32."""
+    from safetensors.numpy import load_file
+
+    return {name: value for name, value in load_file(weights.folder / TENSORS).items() if not is_of_encoder(name)}
 
 
 def restoring(source: Source, decoder: Source | None = None, task: str | None = None) -> Weights:

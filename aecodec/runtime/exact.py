@@ -1,0 +1,104 @@
+"""libaec at work: the decoder's half of a model, in integers, the same samples and latents on every machine."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aecodec.entropy.architecture import LATENT_STRIDE
+from aecodec.errors import BitstreamError, WeightsError
+from aecodec.threads import thread_count
+from aecodec.weights.cards import TENSORS
+from aecodec.weights.store import Weights
+
+_compiled = None
+if not os.environ.get("AECODEC_PURE_PYTHON"):
+    with contextlib.suppress(ImportError):
+        from aecodec.runtime import _libaec as _compiled
+
+MAX_OPEN = 4  # models that are kept
+
+
+class ExactDecoder:
+    """The entropy decoder and the synthesis of one set of weights.  Any thread may call."""
+
+    device = "cpu"
+
+    def __init__(self, weights: Weights, threads: int | None = None) -> None:
+        """Raises WeightsError where the weights are none that libaec decodes."""
+        if _compiled is None:
+            raise WeightsError("libaec was not compiled when aecodec was installed")
+        self._threads = threads or thread_count()
+        self._channels = weights.arch.latents
+        try:
+            self._model = _compiled.Model((weights.folder / TENSORS).read_bytes())
+        except (LookupError, OSError) as error:
+            raise WeightsError(f"libaec cannot use the weights in {weights.folder}: {error}") from None
+
+    def synthesise(self, latents: NDArray[np.int32], rate: int) -> NDArray[np.uint8]:
+        """Return the samples (16 h, 16 w, 3) of latents (h, w, M) in units of 2**-MEAN_FRAC at a rate index."""
+        h, w, channels = latents.shape
+        if latents.dtype != np.int32 or channels != self._channels:
+            raise TypeError(f"latents must be (h, w, {self._channels}) int32, not {latents.shape} {latents.dtype}")
+        samples = np.empty((LATENT_STRIDE * h, LATENT_STRIDE * w, 3), np.uint8)
+        self._model.synthesise(np.ascontiguousarray(latents), samples, rate, h, w, self._threads)
+        return samples
+
+    def decode_latents(self, payload: bytes, shape: tuple[int, int], rate: int) -> NDArray[np.int32]:
+        """Return the latents (h, w, M) of a tile's payload; ``shape`` is (h, w), multiples of 4.
+
+        Raises BitstreamError where the payload is damaged.
+        """
+        latents = np.empty((*shape, self._channels), np.int32)
+        try:
+            self._model.decode_latents(payload, latents, rate, *shape)
+        except ValueError as error:
+            raise BitstreamError(str(error)) from None
+        return latents
+
+
+def is_compiled() -> bool:
+    """Whether libaec is there; without it pictures are computed in floats, within a level of what it gives."""
+    return _compiled is not None
+
+
+def open_decoder(weights: Weights) -> ExactDecoder | None:
+    """Return libaec's decoder for weights, opened once and kept, or None where it cannot decode them.
+
+    That is where it was not compiled, and for experimental weights: with another upsampler, or without integers.
+    """
+    with _opening:
+        return _open(_Identity(weights))
+
+
+_opening = threading.Lock()
+
+
+class _Identity:
+    """Weights by their id: those with a restoring encoder have the decoder of those without."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.weights = weights
+        self._key = weights.id, weights.folder
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
+@functools.lru_cache(MAX_OPEN)
+def _open(identity: _Identity) -> ExactDecoder | None:
+    weights = identity.weights
+    if _compiled is None or weights.arch.upsampler != "pixelshuffle":
+        return None
+    try:
+        return ExactDecoder(weights)
+    except WeightsError:
+        return None
