@@ -78,12 +78,12 @@ def factors(values: Floats) -> Factors:
 
     Raises WeightsError for a number of 2**MANTISSA or more.
     """
+    if not np.all((values >= 0) & (values < 2.0**MANTISSA)):
+        raise WeightsError("a factor of the synthesis is out of range")
     fraction, exponent = np.frexp(values)
     mantissa = np.floor(fraction * 2.0**MANTISSA + 0.5).astype(np.int64)
     shift = MANTISSA - exponent.astype(np.int64)
     vanishes = (shift > SHIFT_MAX) | (mantissa == 0)
-    if np.any((shift < 0) & ~vanishes) or not np.all(np.isfinite(values)) or np.any(values < 0):
-        raise WeightsError("a factor of the synthesis is out of range")
     return Factors(np.where(vanishes, 0, mantissa), np.where(vanishes, 1, shift))
 
 
