@@ -90,8 +90,7 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     options = {name: value for name, value in image.encoderinfo.items() if name in settings}
     given = {name: value for name, value in image.encoderinfo.items() if name in ("icc_profile", "exif", "xmp")}
     still = image.copy()  # of the current frame, which is what Pillow saves
-    with contextlib.suppress(Exception):  # damaged EXIF, of which the encoder warns
-        still.info["exif"] = image.getexif()  # also what is not in info, as a TIFF's
+    still.info["exif"] = metadata.exif_of(image)  # also what is not in info, as a TIFF's
     if image.format == "TIFF":  # its tags alone tell 12 bits of gray from 16
         still.format, still.tag_v2 = image.format, image.tag_v2
     still.info |= given

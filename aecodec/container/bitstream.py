@@ -31,6 +31,8 @@ ALPHA = b"A"  # lossless, see alpha.py
 ICC = b"c"
 EXIF = b"e"
 XMP = b"x"
+RESOURCES = b"i"  # Photoshop's image resources, with IPTC
+RESOLUTION = b"r"  # in dots per inch, where EXIF does not say it
 
 
 Source = bytes | bytearray | memoryview | str | os.PathLike  # the bytes of a file, or its path

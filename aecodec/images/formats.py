@@ -9,13 +9,14 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from aecodec.container import metadata
 from aecodec.errors import AecodecError, FramesError, MissingPackageError, PictureError
-from aecodec.images import jxl
+from aecodec.images import jxl, tiff
 from aecodec.images.samples import check_size
 
 # Format: Pillow's name of it, the module that teaches it to Pillow, and the package that has the module
@@ -116,11 +117,26 @@ def load(image: Image.Image, frame: int | None, max_pixels: int | None) -> int:
         bits = _bits(image)
         if image.format == "JXL":
             _complete_jxl(image)
+        file = _file_of(image) if image.format == "TIFF" else None
+        if file is not None and (exif := tiff.exif_of(tiff.Tiff(file), image.tell())):
+            image.info["exif"] = exif
         low = _low_bytes(image) if bits == 16 else None
         image.load()
         if low is not None:
             _round(image, low)
     return bits
+
+
+def _file_of(image: Image.Image) -> bytes | None:
+    """The whole file of a picture that is not decoded yet, None where it is closed."""
+    fp = getattr(image, "fp", None)
+    if fp is None or getattr(fp, "closed", False):
+        return None
+    position = fp.tell()
+    fp.seek(0)
+    data = fp.read()
+    fp.seek(position)
+    return bytes(data)
 
 
 def _complete_jxl(image: Image.Image) -> None:
@@ -134,8 +150,8 @@ def _complete_jxl(image: Image.Image) -> None:
     if b"brob" in found:
         warnings.warn("not kept: compressed metadata of JPEG XL", stacklevel=4)
     if not getattr(image, "jpeg", False):  # those it leaves as they lie
-        with contextlib.suppress(Exception):  # damaged EXIF, of which metadata.read warns
-            image.getexif().pop(0x0112, None)
+        if isinstance(exif := image.info.get("exif"), bytes):
+            image.info["exif"] = metadata.with_orientation(exif, 1)
 
 
 def _low_bytes(image: Image.Image) -> np.ndarray | None:
@@ -185,7 +201,7 @@ def save(image: Image.Image, kind: str) -> bytes:
     if "exif" not in kept:
         image = metadata.upright(image)
     values = {name: image.info[name] for name in _METADATA if image.info.get(name)}
-    if metadata.is_empty(image):
+    if "exif" not in kept and metadata.is_empty(image):
         values.pop("exif", None)
     lost = {name for name in values if name not in kept or kind == "JPEG" and len(values[name]) > _SEGMENT.get(name, 2**24)}
     if lost:
@@ -217,19 +233,33 @@ def save(image: Image.Image, kind: str) -> bytes:
 
 
 def _write(image: Image.Image, kind: str, values: dict[str, bytes]) -> bytes:
+    if kind == "TIFF" and image.mode in ("L", "LA", "RGB", "RGBA"):
+        samples = np.asarray(image).reshape(image.height, image.width, -1)
+        names = {"icc_profile": "icc", "exif": "exif", "xmp": "xmp"}
+        return tiff.write(samples, **{names[name]: value for name, value in values.items()})
+    options: dict[str, Any] = dict(values)
     if kind == "PNG" and "xmp" in values:
         from PIL.PngImagePlugin import PngInfo
 
-        values["pnginfo"] = PngInfo()
-        values["pnginfo"].add_itxt("XML:com.adobe.xmp", values.pop("xmp").decode("utf-8", "replace"))
-    elif kind == "TIFF" and "xmp" in values:
-        exif = Image.Exif()
-        exif.load(values.get("exif", b""))
-        exif[700] = values.pop("xmp")
-        values["exif"] = exif
+        options["pnginfo"] = PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode("utf-8", "replace"))
+    elif kind == "AVIF" and "exif" in values:
+        options["exif"] = _KeptExif(values["exif"])
     buffer = io.BytesIO()
-    image.save(buffer, kind, **_OPTIONS.get(kind, {}), **values)
+    image.save(buffer, kind, **_OPTIONS.get(kind, {}), **options)
     return buffer.getvalue()
+
+
+class _KeptExif(Image.Exif):
+    """EXIF that is written as it came, where a writer of Pillow would take it apart for its orientation."""
+
+    def __init__(self, block: bytes) -> None:
+        super().__init__()
+        self.load(block)
+        self._block = metadata.with_orientation(block, 1)
+
+    def tobytes(self, offset: int = 8) -> bytes:
+        return self._block
 
 
 def _on_white(image: Image.Image, kind: str) -> Image.Image:
