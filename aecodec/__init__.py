@@ -196,4 +196,4 @@ def info(data: bitstream.Source) -> Header:
 
 def register_pillow() -> None:
     """Make ``PIL.Image.open`` and ``Image.save`` know .aec files, as ``import aecodec.pillow`` does."""
-    import aecodec.pillow  # noqa: F401
+    import aecodec.pillow  # noqa: F401  registers the format

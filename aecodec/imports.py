@@ -63,9 +63,9 @@ def _take_cvvdp_modules() -> dict[str, ModuleType]:
 
 def _import_torchvision() -> None:
     """Import torchvision, with its operators declared where they do not load; ImportError where it is not installed."""
-    global _library
+    global _library  # noqa: PLW0603  operators are declared as long as it lives
     try:
-        import torchvision  # noqa: F401
+        import torchvision  # noqa: F401  only to see whether it is there
     except RuntimeError:
         import torch
 

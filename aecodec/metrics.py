@@ -90,7 +90,7 @@ def ssimulacra2(a: np.ndarray, b: np.ndarray) -> float:
     from ssimulacra2 import compute_ssimulacra2
 
     files = io.BytesIO(), io.BytesIO()  # the package takes files and nothing else
-    for file, picture in zip(files, (a, b)):
+    for file, picture in zip(files, (a, b), strict=True):
         Image.fromarray(picture).save(file, "PPM")
     return float(compute_ssimulacra2(*files))
 
@@ -207,7 +207,7 @@ def open_metrics(wanted: Sequence[str] | None = None) -> tuple[list[str], dict[s
                 metric.load()
         except ImportError as error:
             absent[name] = f"needs pip install 'aecodec[{metric.extra}]' ({error})"
-        except Exception as error:  # of an installation that is broken in some other way
+        except Exception as error:  # noqa: BLE001  of an installation that is broken in some other way
             absent[name] = f"its package does not work here: {' '.join(str(error).split())}"
         else:
             found.append(name)

@@ -101,7 +101,9 @@ def measure(picture: Path, folder: Path, rounds: int) -> dict[str, dict[str, lis
                 numbers = run(command)
                 if attempt:  # the first fills the caches
                     values[tool].append(numbers)
-        results[what] = {tool: [statistics.median(column) for column in zip(*rows)] for tool, rows in values.items()}
+        results[what] = {
+            tool: [statistics.median(column) for column in zip(*rows, strict=True)] for tool, rows in values.items()
+        }
     return results
 
 
@@ -135,7 +137,7 @@ def versions() -> list[str]:
     found = []
     for tool, option in ((aecodec(), "--version"), ("cjxl", "--version"), ("avifenc", "--version"), ("cwebp", "-version")):
         if shutil.which(tool):
-            text = subprocess.run([tool, option], capture_output=True, text=True).stdout
+            text = subprocess.run([tool, option], capture_output=True, text=True, check=False).stdout
             found.append(" ".join(text.splitlines()[0].replace("Version:", "avifenc").split()[:2]))
             if tool == "cwebp":
                 found[-1] = f"cwebp {found[-1]}"

@@ -28,7 +28,7 @@ def rows(run: Path) -> list[tuple[int, Curve]]:
     """(step, curve of KNOTS points) of each line of a run's validation.csv."""
     with open(run / VALIDATION if run.is_dir() else run, newline="") as file:
         lines = [[float(value) for value in line] for line in csv.reader(file)]
-    return [(int(line[0]), list(zip(line[3::2], line[4::2]))) for line in lines]
+    return [(int(line[0]), list(zip(line[3::2], line[4::2], strict=True))) for line in lines]
 
 
 def slopes(curve: Curve) -> list[float]:

@@ -43,7 +43,7 @@ def hats(difference: Tensor) -> Iterator[Tensor]:
     """The odd functions that are 1 at one of KNOTS, 0 at the others and linear between; the last is 1 beyond its own."""
     ends = (0, *KNOTS)
     size, sign = difference.abs(), difference.sign()
-    for low, middle, high in zip(ends, ends[1:], (*ends[2:], None)):
+    for low, middle, high in zip(ends[:-1], ends[1:], (*ends[2:], None), strict=True):
         rising = (size - low) / (middle - low)
         falling = torch.ones_like(size) if high is None else (high - size) / (high - middle)
         yield torch.minimum(rising, falling).clamp(0, 1) * sign
@@ -57,7 +57,7 @@ def features(x: Tensor, names: tuple[str, ...]) -> Tensor:
         for down, right in DISTANCES[name]:
             for sign in (1, -1):
                 parts = hats(x.roll((-sign * down, -sign * right), (2, 3)) - x)
-                sums = list(parts) if sums is None else [a + b for a, b in zip(sums, parts)]
+                sums = list(parts) if sums is None else [a + b for a, b in zip(sums, parts, strict=True)]
         found += sums
     return inside(torch.stack(found, -1)).reshape(-1, len(found))
 
@@ -86,7 +86,7 @@ def fit(shown: Tensor, originals: Tensor, names: tuple[str, ...], by_luma: bool)
     """The values of least squared error, in levels."""
     size = len(names) * len(KNOTS)
     squares, products = torch.zeros(size, size, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)
-    for x, y in zip(shown.split(BATCH), originals.split(BATCH)):
+    for x, y in zip(shown.split(BATCH), originals.split(BATCH), strict=True):
         columns = features(luma(x) if by_luma else x, names)
         error = inside(y - x)
         error = error.mean(1, keepdim=True) if by_luma else error
@@ -98,7 +98,7 @@ def fit(shown: Tensor, originals: Tensor, names: tuple[str, ...], by_luma: bool)
 def gain(shown: Tensor, originals: Tensor, names: tuple[str, ...], by_luma: bool, values: Tensor) -> tuple[float, float]:
     """Decibels: their mean over pictures, and those of the mean squared error."""
     before, after = [], []
-    for x, y in zip(shown.split(BATCH), originals.split(BATCH)):
+    for x, y in zip(shown.split(BATCH), originals.split(BATCH), strict=True):
         error = inside(y - x)
         change = (features(luma(x) if by_luma else x, names) @ values).view(len(x), -1, *error.shape[2:])
         before.append(error.square().mean((1, 2, 3)))
@@ -121,13 +121,13 @@ def main() -> None:
     model.load_state_dict(state)
     model.eval()
     sets = []
-    for paths, count in zip(([path for path in files if path not in held], sorted(held)), arguments.crops):
+    for paths, count in zip(([path for path in files if path not in held], sorted(held)), arguments.crops, strict=True):
         crops = data.sample(data.load(paths, print), count, CROP, 3)
         sets.append(data.to_tensor(crops, torch.device("cpu")))
     print("| pairs | quality | mean of dB | dB of the mean error |\n|---|---|---|---|")
     for quality in arguments.qualities:
         shown = [decoded(model, originals, quality) for originals in sets]
-        (x, y), (x_held, y_held) = [(PEAK * a, PEAK * b) for a, b in zip(shown, sets)]
+        (x, y), (x_held, y_held) = [(PEAK * a, PEAK * b) for a, b in zip(shown, sets, strict=True)]
         for name, (names, by_luma) in VARIANTS.items():
             values = fit(x, y, names, by_luma)
             found = gain(x_held, y_held, names, by_luma, values)

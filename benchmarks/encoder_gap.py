@@ -89,7 +89,10 @@ def main() -> None:
     for knot in KNOTS_SHOWN:
         rate, cost = costs(shipped, x, knot)
         change = 100 * (costs(model, x, knot)[1] - cost) / rate
-        print(f"knot {knot}:", ", ".join(f"{r:.2f} bpp {c:+.1f} %" for r, c in zip(rate.tolist(), change.tolist())))
+        print(
+            f"knot {knot}:",
+            ", ".join(f"{r:.2f} bpp {c:+.1f} %" for r, c in zip(rate.tolist(), change.tolist(), strict=True)),
+        )
 
 
 if __name__ == "__main__":

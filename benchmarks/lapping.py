@@ -82,7 +82,7 @@ def main() -> None:
     print("|---|" + "---|" * len(arguments.psnr))
     print("| none | " + " | ".join(f"{rate:.3f} bpp" for rate in alone) + " |")
     for window in arguments.windows:
-        row = zip(rates(prefilter(window), *both, arguments.psnr), alone)
+        row = zip(rates(prefilter(window), *both, arguments.psnr), alone, strict=True)
         print(f"| {window} | " + " | ".join(f"{rate:.3f} bpp ({100 * (rate / of - 1):+.1f} %)" for rate, of in row) + " |")
 
 

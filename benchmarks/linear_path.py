@@ -66,7 +66,7 @@ def main() -> None:
         lost = variance[:, count:].sum(1).mean() / variance.shape[1]
         ceiling = f"{10 * np.log10(PEAK**2 / lost):.1f} dB" if lost > 1e-3 else "none"
         cells = [f"{rate:.3f} bpp ({100 * (rate / best - 1):+.1f} %)" if np.isfinite(rate) else "-"
-                 for rate, best in zip(row, whole)]  # fmt: skip
+                 for rate, best in zip(row, whole, strict=True)]  # fmt: skip
         print(f"| {count} | {ceiling} | " + " | ".join(cells) + " |")
 
 

@@ -20,14 +20,14 @@ from PIL import Image
 
 os.environ["AECODEC_CACHE"] = ""  # graphs of integers are none that the command should find
 
-from openvino import opset13 as ops  # noqa: E402
+from openvino import opset13 as ops
 
-from aecodec.entropy.integer import MEAN_FRAC  # noqa: E402
-from aecodec.metrics import psnr  # noqa: E402
-from aecodec.quality import MAX_INDEX  # noqa: E402
-from aecodec.runtime.openvino_runtime import OpenVinoTransforms  # noqa: E402
-from aecodec.threads import thread_count  # noqa: E402
-from aecodec.weights.store import Weights, load  # noqa: E402
+from aecodec.entropy.integer import MEAN_FRAC
+from aecodec.metrics import psnr
+from aecodec.quality import MAX_INDEX
+from aecodec.runtime.openvino_runtime import OpenVinoTransforms
+from aecodec.threads import thread_count
+from aecodec.weights.store import Weights, load
 
 SAMPLE = Path(__file__).parent.parent / "samples" / "astronaut.png"
 RATES = tuple(MAX_INDEX * i // 4 for i in range(5))

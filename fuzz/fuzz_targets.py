@@ -6,6 +6,7 @@ for the inner layers take their parts without a container around them.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import random
@@ -18,9 +19,7 @@ import numpy as np
 import aecodec
 from aecodec.codec.decoder import decode_latents
 from aecodec.codec.encoder import Encoder
-from aecodec.container import bitstream
-from aecodec.container import alpha as alpha_coder
-from aecodec.container import metadata as metadata_of
+from aecodec.container import alpha as alpha_coder, bitstream, metadata as metadata_of
 from aecodec.container.bitstream import EXIF, ICC, XMP, Header, Stream
 from aecodec.entropy import _rans_python, gaussian, rans
 from aecodec.errors import AecodecError
@@ -98,22 +97,18 @@ def alpha(data: bytes) -> None:
 def metadata(data: bytes) -> None:
     """Any ICC, EXIF and XMP on their way into each format that the command line writes."""
     kind = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")[data[0] % 5 if data else 0]
-    chunks = {kind: part for kind, part in zip((ICC, EXIF, XMP), data[1:].split(b"\xff\xfe\xfd", 2)) if part}
+    chunks = {kind: part for kind, part in zip((ICC, EXIF, XMP), data[1:].split(b"\xff\xfe\xfd", 2), strict=False) if part}
     metadata_of.shown(Header(1, 1, "RGB", "00000000", 0), chunks)
     image = _pixel().copy()
     image.info.update(metadata_of.from_chunks(chunks))
-    try:
+    with contextlib.suppress(AecodecError):
         formats.save(image, kind)
-    except AecodecError:
-        pass
 
 
 def picture(data: bytes) -> None:
     """Any bytes as a picture to encode."""
-    try:
+    with contextlib.suppress(AecodecError):
         Encoder(formats.open_picture(data, MAX_PIXELS), max_pixels=MAX_PIXELS)
-    except AecodecError:
-        pass
 
 
 def file(data: bytes) -> None:
@@ -205,7 +200,7 @@ def seeds(target: str) -> list[bytes]:
     if target == "payload":
         small = [stream for stream in streams if max(stream.header.width, stream.header.height) <= 128]
         fields = [s.header.width - 1 | s.header.height - 1 << 7 | s.header.rate << 14 for s in small]
-        single = [field.to_bytes(4, "little") + stream.payloads[0] for field, stream in zip(fields, small)]
+        single = [field.to_bytes(4, "little") + stream.payloads[0] for field, stream in zip(fields, small, strict=True)]
         return [*single, (fields[0] | 1 << 31).to_bytes(4, "little") + 2 * small[0].payloads[0]]
     if target == "alpha":
         dice = np.random.default_rng(0)

@@ -25,7 +25,7 @@ def _photo(width: int = 96, height: int = 64, mode: str = "RGB", seed: int = 0) 
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width] / 48
     slopes, phases = random.uniform(0.5, 2, (3, 2)), random.uniform(0, 6, 3)
-    colours = [np.sin(a * x + b * y + phase) for (a, b), phase in zip(slopes, phases)]
+    colours = [np.sin(a * x + b * y + phase) for (a, b), phase in zip(slopes, phases, strict=True)]
     edge = 30.0 * (x + 0.4 * y > 1)
     texture = random.normal(0, 5, (height, width))
     array = 128 + 60 * np.stack(colours, -1) + (edge + texture)[..., None]

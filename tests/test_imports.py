@@ -95,4 +95,6 @@ print(json.dumps([ours, theirs.item(), clean, imports.import_cvvdp() is not None
     ours, theirs, clean, again, theirs_is_still_there = json.loads(out.splitlines()[-1])
     assert 1 < ours < 9.9
     assert ours == pytest.approx(theirs, abs=1e-5)
-    assert clean and again and theirs_is_still_there
+    assert clean
+    assert again
+    assert theirs_is_still_there

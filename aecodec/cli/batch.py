@@ -125,7 +125,7 @@ def attempt(work: Work, job: Job) -> Outcome:
         outcome.error = files.reason(error)
     except MemoryError:
         outcome.error = "out of memory"
-    except Exception as error:  # a fault of ours: it must not cost the pictures that wait
+    except Exception as error:  # noqa: BLE001  a fault of ours: it must not cost the pictures that wait
         outcome.error = f"unexpected {type(error).__name__}: {error}; please report this"
     outcome.warnings = list(_heard.messages)
     return outcome
@@ -156,7 +156,7 @@ def _tell(outcome: Outcome, show: Callable[[dict], str] | None) -> None:
     for message in outcome.warnings:
         files.complain(job.input, f"warning: {message}")
     report = {"error": outcome.error} if outcome.done is None else outcome.done.report
-    if show is json.dumps or show and outcome.done is not None:
+    if show is json.dumps or (show and outcome.done is not None):
         names = {"input": job.input, "output": job.output} if job.output else {"input": job.input}
         click.echo(show({**names, **report}), err=job.output == files.STANDARD)
 

@@ -13,8 +13,8 @@ import click
 from aecodec.cli import batch, files, options
 from aecodec.cli.advice import explain
 from aecodec.codec import rate_control
-from aecodec.errors import AecodecError
 from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS
+from aecodec.errors import AecodecError
 from aecodec.quality import index_of_quality, quality_of_index
 
 TARGETS = {

@@ -130,8 +130,7 @@ def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anch
     """Measures what is missing and writes the report.  True where something could not be measured."""
     use_threads(1)  # here and in the processes, so that CPU seconds are comparable
     _need_packages()
-    from aecodec.eval import codecs as known
-    from aecodec.eval import measure, report, results, sidebyside
+    from aecodec.eval import codecs as known, measure, report, results, sidebyside
     from aecodec.metrics import METRICS, open_metrics
 
     if unknown := [name for name in metrics or () if name not in METRICS]:

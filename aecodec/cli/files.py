@@ -19,7 +19,11 @@ STANDARD = "-"
 EXTENSION, PNG = ".aec", ".png"
 FAILED, DAMAGED, INTERRUPTED = 1, 3, 130
 PICTURE_EXTENSIONS = frozenset(
-    ".apng .avif .bmp .gif .heic .heif .j2k .jfif .jp2 .jpe .jpeg .jpg .jxl .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
+    f".{name}"
+    for name in (
+        *("apng", "avif", "bmp", "gif", "heic", "heif", "j2k", "jfif", "jp2", "jpe", "jpeg", "jpg", "jxl"),
+        *("pbm", "pgm", "png", "pnm", "ppm", "tga", "tif", "tiff", "webp"),
+    )
 )
 _UMASK = os.umask(0o077)  # read before there are threads: to read it is to change it
 os.umask(_UMASK)
@@ -52,7 +56,7 @@ def jobs(
         raise click.UsageError("nothing to do: give at least one IN")
     if STANDARD in paths:
         raise click.UsageError("standard input has no name to use in --output-dir")
-    above = output_dir if os.path.lexists(output_dir) else os.path.dirname(os.path.abspath(output_dir))
+    above = output_dir if os.path.lexists(output_dir) else Path(os.path.abspath(output_dir)).parent
     if not os.path.isdir(above):
         complain(output_dir, f"there is no folder {above}")
         sys.exit(FAILED)
@@ -155,7 +159,7 @@ def check_output(job: Job, force: bool) -> None:
         return
     if not os.path.isfile(target):
         raise AecodecError(f'{path} is a device or a pipe; "-" writes to standard output')
-    if job.input != STANDARD and os.path.exists(job.input) and os.path.samefile(job.input, target):
+    if job.input != STANDARD and os.path.exists(job.input) and target.samefile(job.input):
         raise AecodecError(f"{path} is the input itself")
     if not force:
         raise AecodecError(f"{path} exists; --force replaces it")
@@ -199,14 +203,14 @@ def write_output(job: Job, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         with contextlib.suppress(OSError):  # on a mount that has no permissions of its own
-            os.chmod(temporary, _mode_for(target))
-        os.replace(temporary, target)
+            Path(temporary).chmod(_mode_for(target))
+        Path(temporary).replace(target)
         temporary = None
     except OSError as error:
         raise AecodecError(f"cannot write {job.output}: {reason(error)}") from None
     finally:
         if temporary is not None:
-            os.unlink(temporary)
+            Path(temporary).unlink()
 
 
 def _mode_for(target: Path) -> int:

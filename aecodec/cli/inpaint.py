@@ -51,7 +51,7 @@ def inpaint(paths, output_dir, recursive, threads, as_json, **settings):
     With --output-dir there is no OUT, and an IN may be a folder, which stands for the pictures in it.  MASK is then one
     picture for all, or a folder with a PNG for each, at the place of its output in DIR and of the same name.
     """
-    if len(paths) < 2 or output_dir is None and len(paths) != 3:
+    if len(paths) < 2 or (output_dir is None and len(paths) != 3):
         raise click.UsageError("give one IN, one MASK and one OUT, or any number of INs and one MASK with --output-dir")
     inputs, mask = (paths[:-1], paths[-1]) if output_dir is not None else ((paths[0], paths[2]), paths[1])
     if mask == paths[0] == files.STANDARD:

@@ -87,11 +87,11 @@ def _train(settings, folder: Path) -> None:
     run = Run(settings, folder, lambda message: click.echo(f"aecodec: {message}", err=True))
     bar_file = sys.stderr if run.workers.first else io.StringIO()
     click.echo(f"{len(run.pictures.arrays)} pictures to train on, {run.device}", bar_file)
-    with click.progressbar(length=1000, file=bar_file, label="training", show_eta=True) as bar:
-        with _stopped_by_signals(run) as received:
-            for report in run.progress():
-                bar.label = f"step {report.step}  loss {report.loss:.4f}  {report.rate:.3f} bpp"
-                bar.update(int(1000 * report.share) - bar.pos)
+    progress = click.progressbar(length=1000, file=bar_file, label="training", show_eta=True)
+    with progress as bar, _stopped_by_signals(run) as received:
+        for report in run.progress():
+            bar.label = f"step {report.step}  loss {report.loss:.4f}  {report.rate:.3f} bpp"
+            bar.update(int(1000 * report.share) - bar.pos)
     if run.workers.first and not run.stopped:
         _save(run, folder)
     run.workers.leave()

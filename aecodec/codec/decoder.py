@@ -100,7 +100,7 @@ def synthesise_area(
     result = np.empty((*area.shape, 3), np.uint8)
     with open_workers(len(last_use) > 1) as workers:
         decoded: dict[int, Future] = {}
-        for index, (block, window) in enumerate(zip(blocks, windows)):
+        for index, (block, window) in enumerate(zip(blocks, windows, strict=True)):
             for ahead in windows[index : index + 2]:  # the workers go on while a block is synthesised
                 for tile in tiles.touching(ahead):
                     if tile not in decoded:

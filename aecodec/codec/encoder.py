@@ -90,7 +90,7 @@ class Encoder:
     def quantise(self, rate: int, tile: int | None = None) -> Quantised:
         """Return what ``encode`` would write, with its latents, so that it can be shown without decoding them."""
         header, coded = self._code(rate, tile, lambda coded: (coded.payload, coded.latents))
-        payloads, values = zip(*coded)
+        payloads, values = zip(*coded, strict=True)
         return Quantised(Stream(header, payloads, self._chunks), values)
 
     def write(self, quantised: Quantised) -> Encoded:
@@ -108,7 +108,10 @@ class Encoder:
 
     def _synthesise(self, quantised: Quantised) -> np.ndarray:
         area, arch = whole(*self.array.shape[:2]), self.weights.arch
-        latents_of = lambda index, shape: quantised.latents[index]  # noqa: E731
+
+        def latents_of(index: int, shape: tuple[int, int]) -> np.ndarray:
+            return quantised.latents[index]
+
         return synthesise_area(quantised.stream.header, arch, lambda: self._transforms, area, latents_of)
 
     def _code(self, rate: int, tile: int | None, keep: Callable[[CodedLatents], Kept]) -> tuple[Header, list[Kept]]:

@@ -86,7 +86,7 @@ def upright(image: Image) -> Image:
 
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # as in _exif
+    except Exception:  # noqa: BLE001  as in _exif
         return image
 
 
@@ -94,7 +94,7 @@ def is_empty(image: Image) -> bool:
     """Whether a picture's EXIF says nothing.  What is damaged may say something."""
     try:
         return not image.getexif()
-    except Exception:  # as in _exif
+    except Exception:  # noqa: BLE001  as in _exif
         return False
 
 
@@ -109,7 +109,7 @@ def _exif(image: Image) -> bytes:
             exif.pop(tag, None)
         _keep_resolution(image, exif)
         return exif.tobytes() if exif else b""
-    except Exception:  # Pillow's parser raises whatever it meets in damaged EXIF
+    except Exception:  # noqa: BLE001  Pillow's parser raises whatever it meets in damaged EXIF
         warnings.warn("EXIF is damaged and dropped", stacklevel=4)
         return b""
 

@@ -22,7 +22,7 @@ def encode(symbols: np.ndarray, levels: np.ndarray, radius: np.ndarray, cdf: np.
     """Symbols (n,) int32 and levels (n,) uint8 to a stream. Raises ValueError for a value that no escape can hold."""
     cdfs = _lists(levels, radius, cdf, start)
     operations = []
-    for value, level in zip(symbols.tolist(), levels.tolist()):
+    for value, level in zip(symbols.tolist(), levels.tolist(), strict=True):
         table = cdfs[level]
         r = len(table) // 2 - 1
         beyond = abs(value) - r - 1

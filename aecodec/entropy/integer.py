@@ -135,7 +135,7 @@ def apply(layer: IntegerLayer, x: np.ndarray, rate: int) -> np.ndarray:
     elif layer.depthwise:
         views = _neighbourhood(x, kernel)
         sums = views[0] * layer.matrix[0]
-        for view, tap in zip(views[1:], layer.matrix[1:]):
+        for view, tap in zip(views[1:], layer.matrix[1:], strict=True):
             sums += view * tap
     else:
         h, w, _ = x.shape

@@ -83,7 +83,7 @@ def costs(frequency: np.ndarray) -> np.ndarray:
     """(2, LEVELS, COUNTED + 1) float32 bits of the magnitudes 0..COUNTED, as ``trellis.search`` wants them; beyond a
     table's radius the escape's."""
     result = np.empty((QUANTISERS * LEVELS, COUNTED + 1), np.float32)
-    for row, f in zip(result, split(frequency)):
+    for row, f in zip(result, split(frequency), strict=True):
         bits = -np.log2(f / TOTAL)
         row[:] = bits[np.minimum(np.arange(COUNTED + 1), len(f) - 1)]
     return result.reshape(QUANTISERS, LEVELS, -1)
@@ -92,7 +92,7 @@ def costs(frequency: np.ndarray) -> np.ndarray:
 def counts_of(frequency: np.ndarray, weight: float) -> np.ndarray:
     """Counts (2, LEVELS, COUNTED + 1) that stand for tables as if ``weight`` symbols had been counted in each."""
     counts = np.zeros((QUANTISERS * LEVELS, COUNTED + 1))
-    for row, f in zip(counts, split(frequency)):
+    for row, f in zip(counts, split(frequency), strict=True):
         p = np.concatenate([f[:1], 2 * f[1:-1], f[-1:]]) * (weight / TOTAL)
         row[: min(len(p), COUNTED)] = p[:COUNTED]
         row[COUNTED] = p[COUNTED:].sum()

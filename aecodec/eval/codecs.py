@@ -213,7 +213,7 @@ def _avif(name: str = "avif", subsampling: str = "4:2:0", speed: int = 6, tune: 
 def _jxl() -> Codec | str:
     try:
         version = f"pillow-jxl-plugin {metadata.version('pillow-jxl-plugin')}"
-        import pillow_jxl  # noqa: F401
+        import pillow_jxl  # noqa: F401  registers the format
     except ImportError:  # PackageNotFoundError is one too
         return "needs pip install pillow-jxl-plugin"
     return Codec("jxl", version, "effort 7", (8, 18, 32, 48, 64, 78, 88, 94), _encode_jxl, _decode_jxl, 0.1)

@@ -170,7 +170,7 @@ def main(crops, folder, codecs, weights, rates, scale, suffix) -> None:
             path = folder / f"{crop.name}.{suffix}"
             sheet(rows, crop.box, scale).save(path, lossless=True, quality=100, method=6, optimize=True)
             click.echo(f"{path}  {path.stat().st_size} bytes, of {crop.path.name}")
-            for rate, row in zip(rates, rows):
+            for rate, row in zip(rates, rows, strict=True):
                 for shown in row[1:]:
                     missed = "" if abs(shown.bpp / rate - 1) < REACHED else f"  (not {rate:g}: out of reach)"
                     click.echo(f"  {shown.title:<40} quality {shown.quality:<6g} {shown.facts}{missed}")
@@ -190,7 +190,7 @@ def _rows(path: Path, codecs: Sequence[Codec], rates: Sequence[float]) -> list[l
     """For each rate the original and every codec."""
     original = read_picture(path)
     columns = [at_rates(original, codec, rates) for codec in codecs]
-    return [[Shown("original", original), *row] for row in zip(*columns)]
+    return [[Shown("original", original), *row] for row in zip(*columns, strict=True)]
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from aecodec.eval.codecs import Codec
 from aecodec.images import formats
 from aecodec.metrics import METRICS
 
-SUFFIXES = frozenset(".png .ppm .bmp .tif .tiff .webp .jpg .jpeg".split())
+SUFFIXES = frozenset((".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg"))
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ def find_pictures(inputs: Sequence[str], recursive: bool = False) -> list[Path]:
         elif os.path.exists(path):
             paths = [path]
         else:
-            paths = [Path(each) for each in sorted(glob.glob(text, recursive=recursive)) if os.path.isfile(each)]
+            matches = sorted(glob.glob(text, recursive=recursive))  # noqa: PTH207  Path.glob() takes no absolute pattern
+            paths = [Path(each) for each in matches if os.path.isfile(each)]
             if not paths:
                 raise AecodecError(f"there is no file, folder or match of {text}")
         for each in paths:
@@ -104,7 +105,7 @@ def find_pictures(inputs: Sequence[str], recursive: bool = False) -> list[Path]:
 def open_pictures(paths: Sequence[Path]) -> tuple[list[Picture], list[Failure]]:
     """The pictures that can be measured on, and why the others cannot.  Every one is decoded once, to find out."""
     pictures, failures = [], []
-    for path, name in zip(paths, _names(paths)):
+    for path, name in zip(paths, _names(paths), strict=True):
         try:
             content = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
             width, height = read_picture(path).size
@@ -294,7 +295,7 @@ def _attempt(task: Task) -> Point | Failure:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return measure(picture, task.codec, task.quality, task.metrics)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  of whatever kind
         return Failure(task.picture.name, _one_line(error), task.codec.name, task.quality)
 
 

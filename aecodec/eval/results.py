@@ -68,7 +68,7 @@ def summarise(
         entry = results["codecs"][codec.name] = {
             "version": codec.version,
             "settings": codec.settings,
-            "points": [_mean(column, metrics) for column in zip(*measured)] if complete else [],
+            "points": [_mean(column, metrics) for column in zip(*measured, strict=True)] if complete else [],
             "images": {name: [_plain(point) for point in each] for name, each in points[codec.name].items()},
         }
         if complete:
@@ -216,7 +216,7 @@ def _percent(value: float | None, is_anchor: bool = False) -> str:
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of a table as lines: the first column to the left, the others to the right."""
-    first, *others = [max(map(len, column)) for column in zip(*rows)]
+    first, *others = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join([f"{row[0]:<{first}}", *map(str.rjust, row[1:], others)]) for row in rows]
 
 
@@ -231,8 +231,8 @@ def read_reference(path: Path) -> tuple[str, Results]:
         columns = {"bpp": lists["bpp"]} | {_PUBLISHED[key]: lists[key] for key in _PUBLISHED if key in lists}
         if len({len(column) for column in columns.values()}) != 1 or len(columns) < 2:
             raise ValueError("it needs bpp and one of " + ", ".join(_PUBLISHED) + ", all of one length")
-        rows = sorted(zip(*([float(value) for value in column] for column in columns.values())))
-        points = [dict(zip(columns, row)) for row in rows]
+        rows = sorted(zip(*([float(value) for value in column] for column in columns.values()), strict=True))
+        points = [dict(zip(columns, row, strict=True)) for row in rows]
         return str(content["name"]), {
             "source": path.name, "description": str(content.get("description", "")), "points": points,
         }  # fmt: skip

@@ -73,7 +73,7 @@ def _entry(picture: Picture, codecs: Sequence[Codec], results: Results) -> dict[
             try:
                 quality, data = at_size(image, codec, qualities, target)
                 decoded = codec.decode(data).convert("RGB")
-            except Exception:  # a codec that fails between the qualities that were measured must not cost the report
+            except Exception:  # noqa: BLE001  a codec that fails between the measured qualities must not cost the report
                 continue
             level["codecs"][codec.name] = {
                 "quality": quality, "bytes": len(data), "bpp": 8 * len(data) / picture.pixels,

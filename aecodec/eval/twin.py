@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from aecodec.container.tiles import whole
+from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.eval.bdrate import bd_rate, mean_curve
 from aecodec.eval.measure import find_pictures
 from aecodec.images import samples
@@ -21,7 +22,6 @@ from aecodec.metrics import psnr
 from aecodec.networks.export import import_tensors
 from aecodec.networks.model import Model
 from aecodec.quality import INTERVALS
-from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.weights.store import load
 
 POSITIONS = tuple(range(0, INTERVALS + 1, 2))  # every other knot
@@ -66,7 +66,7 @@ def main(folder: str, weights: str, checkpoint: str | None) -> None:
         curves["float"].append(curve(twin, array))
     means = {name: mean_curve(points) for name, points in curves.items()}
     click.echo("   integer bpp      dB     float bpp      dB")
-    for (rate, db), (twin_rate, twin_db) in zip(means["integer"], means["float"]):
+    for (rate, db), (twin_rate, twin_db) in zip(means["integer"], means["float"], strict=True):
         click.echo(f"{rate:14.4f}{db:8.3f}{twin_rate:14.4f}{twin_db:8.3f}")
     click.echo(f"rate of the integer model at equal PSNR: {bd_rate(means['float'], means['integer']).percent:+.2f} %")
 

@@ -27,9 +27,9 @@ _PLUGINS = {
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 _METADATA = {"icc_profile": "ICC profile", "exif": "EXIF", "xmp": "XMP"}
 _KEPT = {  # all that a format keeps as Pillow writes it; those not named keep nothing
-    **dict.fromkeys(("PNG", "WEBP", "TIFF", "AVIF"), {"alpha", *_METADATA}),
-    "JPEG": {*_METADATA},
-    **dict.fromkeys(("JPEG2000", "TGA"), {"alpha"}),
+    **dict.fromkeys(("PNG", "WEBP", "TIFF", "AVIF"), frozenset({"alpha", *_METADATA})),
+    "JPEG": frozenset(_METADATA),
+    **dict.fromkeys(("JPEG2000", "TGA"), frozenset({"alpha"})),
 }
 _OPTIONS = {  # as little loss as the format allows
     "PNG": {"compress_level": 2},  # photographs become hardly larger than at level 6, in a third of the time
@@ -187,7 +187,9 @@ def save(image: Image.Image, kind: str) -> bytes:
     values = {name: image.info[name] for name in _METADATA if image.info.get(name)}
     if metadata.is_empty(image):
         values.pop("exif", None)
-    lost = {name for name in values if name not in kept or kind == "JPEG" and len(values[name]) > _SEGMENT.get(name, 2**24)}
+    lost = {
+        name for name in values if name not in kept or (kind == "JPEG" and len(values[name]) > _SEGMENT.get(name, 2**24))
+    }
     if lost:
         warnings.warn(f"not kept in {kind}: {', '.join(_METADATA[name] for name in sorted(lost))}", stacklevel=2)
     if kind == "GIF" and image.getcolors() is None:
@@ -202,7 +204,7 @@ def save(image: Image.Image, kind: str) -> bytes:
                 data = _write(image, kind, {name: value for name, value in values.items() if name not in dropped})
             except MemoryError:
                 raise
-            except Exception as error:  # the writers raise whatever they meet
+            except Exception as error:  # noqa: BLE001  the writers raise whatever they meet
                 reason = reason or error
                 continue
             if dropped:
@@ -249,7 +251,7 @@ def _damage() -> Iterator[None]:
         yield
     except (AecodecError, MemoryError):
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  plugins raise whatever they meet
         raise PictureError(f"the picture cannot be read: {error}") from None
 
 

@@ -65,7 +65,7 @@ def join_steps(parts: list[Tensor]) -> Tensor:
     """The inverse of ``split_steps``; steps that are missing at the end are zero."""
     zero = torch.zeros_like(parts[0][0])
     phases = []
-    for phase, of_steps in enumerate(zip(*(part.unbind() for part in parts))):
+    for phase, of_steps in enumerate(zip(*(part.unbind() for part in parts), strict=True)):
         by_group = {group_of(step, phase): part for step, part in enumerate(of_steps)}
         phases.append(torch.cat([by_group.get(group, zero) for group in range(CONTEXT_STEPS)], 1))
     _, b, m, h, w = (4, *phases[0].shape)

@@ -7,7 +7,6 @@ what is coded.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -166,4 +165,4 @@ def _write(folder: Path, tensors: bytes, card: dict[str, Any]) -> None:
     for name, content in contents.items():
         (folder / f"{name}.new").write_bytes(content)
     for name in contents:
-        os.replace(folder / f"{name}.new", folder / name)
+        (folder / f"{name}.new").replace(folder / name)

@@ -134,7 +134,7 @@ _last_shares: tuple[Tensor, Tensor] | None = None
 
 def _shares(position: Tensor) -> Tensor:
     """(B, KNOTS) what each knot counts for at a position (B,); kept, for all tables of a model are read at one."""
-    global _last_shares
+    global _last_shares  # noqa: PLW0603  a cache of one entry
     last = _last_shares
     if last is None or last[0] is not position:
         knots = torch.arange(KNOTS, device=position.device)

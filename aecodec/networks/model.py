@@ -150,7 +150,7 @@ class Model(FloatModel):
         contexts: list[Tensor] = []
         bits = 0
         gains = split_steps(gain.expand(-1, -1, 2, 2))
-        for step, y_part, gain_part in zip(self.context, split_steps(y), gains):
+        for step, y_part, gain_part in zip(self.context, split_steps(y), gains, strict=True):
             context = join_steps(contexts).to(memory_format=torch.channels_last) if contexts else None
             mean, log_scale = step(features, context, position)
             mean = mean * gain_part

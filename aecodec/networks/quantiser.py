@@ -72,9 +72,9 @@ class DependentQuantiser(nn.Module):
         r, levels, costs = (part.cpu().numpy() for part in (residual[at], level[at], self.costs))
         parts = torch.get_num_threads()
         with ThreadPoolExecutor(parts) as workers:
-            pieces = zip(np.array_split(r, parts), np.array_split(levels, parts))
+            pieces = zip(np.array_split(r, parts), np.array_split(levels, parts), strict=True)
             found = list(workers.map(lambda piece: trellis.search(*piece, costs, DISTORTION), pieces))
-        symbols, quantisers = (np.concatenate(part) for part in zip(*found))
+        symbols, quantisers = (np.concatenate(part) for part in zip(*found, strict=True))
         index = np.ravel_multi_index((quantisers, levels, np.minimum(np.abs(symbols), tables.COUNTED)), costs.shape)
         if count:
             self._count(torch.from_numpy(np.bincount(index, minlength=costs.size)).to(self.counts.device))

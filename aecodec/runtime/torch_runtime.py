@@ -74,7 +74,7 @@ class TorchTransforms:
         return np.stack(
             [
                 edge_filter.apply(picture, strength, edge_filter.tables(self._table, rate))
-                for picture, strength, rate in zip(pictures, strengths, rates)
+                for picture, strength, rate in zip(pictures, strengths, rates, strict=True)
             ]
         )
 
@@ -133,12 +133,12 @@ class _Batched:
     def _run(self, batch: list[_Call]) -> None:
         try:
             results = self._compute(np.stack([call.array for call in batch]), [call.rate for call in batch])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  raised again in the thread that called
             if len(batch) == 1:
                 batch[0].error = error
                 return
             for call in batch:  # one of them is at fault, or together they take too much memory
                 self._run([call])
         else:
-            for call, result in zip(batch, results):
+            for call, result in zip(batch, results, strict=True):
                 call.result = result

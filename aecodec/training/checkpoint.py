@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write a run's state into its folder, whole or not at all."""
     temporary = folder / (CHECKPOINT + ".new")
     torch.save(state, temporary)
-    os.replace(temporary, folder / CHECKPOINT)
+    temporary.replace(folder / CHECKPOINT)
 
 
 def checkpoint_of(source: str) -> dict[str, Any] | None:

@@ -42,7 +42,7 @@ CROSS_MASKING = (  # log2 of a row's channel's part in the masking of a column's
     (2.5655593872070312, 0.34406712651252747, -2.719646453857422),
     (3.8118371963500977, -1.0051705837249756, -0.5193376541137695),
 )
-_MASKING = tuple(tuple(2**weight for weight in column) for column in zip(*CROSS_MASKING))
+_MASKING = tuple(tuple(2**weight for weight in column) for column in zip(*CROSS_MASKING, strict=True))
 DILATION = 3  # sigma of the Gaussian that spreads masking, pixels of a band; its window is 4 sigma + 1 wide
 MOST = 10**2.5642454624176025  # a difference, softly
 BASE_WEIGHTS = (0.0036334486212581396, 1.6627724170684814, 4.11874532699585)  # of the band that is left of the pyramid
@@ -99,7 +99,7 @@ def pooled_difference(x: Tensor, y: Tensor) -> Tensor:
     with torch.no_grad():
         originals = _contrasts(_light(y))
     pooled = []
-    for band, ((test, _), (reference, luminance)) in enumerate(zip(_contrasts(_light(x)), originals)):
+    for band, ((test, _), (reference, luminance)) in enumerate(zip(_contrasts(_light(x)), originals, strict=True)):
         base = band == len(originals) - 1
         sensitivity = _sensitivity(luminance, -1 if base else band)
         if base:
@@ -163,7 +163,7 @@ def _masked(test: Tensor, reference: Tensor) -> Tensor:
     both = torch.minimum(test.abs(), reference.abs())
     if min(h, w) > 2 * DILATION:
         both = _filtered(both, _blur, (h,), (w,))
-    parts = torch.stack([_power(MASK_C * channel, q) for channel, q in zip(both.unbind(1), MASK_Q)], 1)
+    parts = torch.stack([_power(MASK_C * channel, q) for channel, q in zip(both.unbind(1), MASK_Q, strict=True)], 1)
     change = _power((test - reference).abs(), MASK_P) / (1 + _mixed(_MASKING, parts))
     return MOST * change / (MOST + change)
 
@@ -205,7 +205,7 @@ def _reduction(size: int, odd: int) -> Tensor:
     """(ceil(size / 2), size): filters and keeps every other one, mirrored at the ends."""
     band = torch.zeros((size + 1) // 2, size)
     for row in range(len(band)):
-        for offset, tap in zip(range(-2, 3), PYRAMID):
+        for offset, tap in zip(range(-2, 3), PYRAMID, strict=True):
             if 0 <= 2 * row + offset < size:
                 band[row, 2 * row + offset] = tap
     band[0, 0] += PYRAMID[1]
@@ -219,7 +219,7 @@ def _expansion(size: int) -> Tensor:
     """(size, ceil(size / 2)): puts zeros between and filters; the ends are repeated."""
     band = torch.zeros(size, (size + 1) // 2)
     for at in range(-1, band.shape[1] + 1):
-        for offset, tap in zip(range(-2, 3), PYRAMID):
+        for offset, tap in zip(range(-2, 3), PYRAMID, strict=True):
             if 0 <= 2 * at + offset < size:
                 band[2 * at + offset, min(max(at, 0), band.shape[1] - 1)] += 2 * tap
     return band
@@ -230,7 +230,7 @@ def _blur(size: int) -> Tensor:
     taps = [math.exp(-((offset / DILATION) ** 2) / 2) for offset in range(-2 * DILATION, 2 * DILATION + 1)]
     band = torch.zeros(size, size)
     for row in range(size):
-        for offset, tap in zip(range(-2 * DILATION, 2 * DILATION + 1), taps):
+        for offset, tap in zip(range(-2 * DILATION, 2 * DILATION + 1), taps, strict=True):
             at = abs(row + offset)
             band[row, min(at, 2 * size - 2 - at)] += tap / sum(taps)
     return band

@@ -17,7 +17,7 @@ from torch import Tensor
 from aecodec.errors import AecodecError, TrainingError
 from aecodec.images import formats, samples
 
-EXTENSIONS = frozenset(".bmp .jpeg .jpg .png .ppm .tif .tiff .webp".split())
+EXTENSIONS = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def load(files: Sequence[Path], complain: Callable[[str], None]) -> Pictures:
     pictures = Pictures([], [])
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as workers:
         warnings.simplefilter("ignore")  # of what is lost, which nobody will decode
-        for path, found in zip(files, workers.map(_decoded, files)):
+        for path, found in zip(files, workers.map(_decoded, files), strict=True):
             if isinstance(found, Exception):
                 complain(f"{path}: skipped: {found}")
                 continue

@@ -15,8 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aecodec.metrics import MS_SSIM_SIDE, MS_SSIM_WEIGHTS, PEAK, SSIM_C1, SSIM_C2, SSIM_SIGMA, SSIM_WINDOW
-from aecodec.training.cvvdp import LEAST_SIDE as CVVDP_SIDE
-from aecodec.training.cvvdp import pooled_difference
+from aecodec.training.cvvdp import LEAST_SIDE as CVVDP_SIDE, pooled_difference
 from aecodec.training.ssimulacra2 import LEAST_SIDE, weighted_sum
 
 # 1 - MS-SSIM in units of the MSE: 2.4 / 0.0018 and 220 / 0.18 are the ends of the table of Lagrangians of CompressAI's models

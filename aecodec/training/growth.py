@@ -38,7 +38,7 @@ LARGE, SMALL = 1 / 2, 1 / 8  # shares of the old latents, those of most and of l
 
 def beside(old: Tensor, new: Tensor, dimension: int) -> Tensor:
     """Both along a dimension of channels, each group's new ones behind its old ones."""
-    pairs = zip(old.chunk(CONTEXT_STEPS, dimension), new.chunk(CONTEXT_STEPS, dimension))
+    pairs = zip(old.chunk(CONTEXT_STEPS, dimension), new.chunk(CONTEXT_STEPS, dimension), strict=True)
     return torch.cat([part for pair in pairs for part in pair], dimension)
 
 
@@ -90,7 +90,7 @@ def with_more_latents(
         if step:
             features, latents = state[mix].tensor_split([old.hyper_width], 1)
             result[mix] = torch.cat([features, grown(latents, 1, zeros)], 1)
-        for name, dimension in zip(out, (0, 1)):
+        for name, dimension in zip(out, (0, 1), strict=True):
             mean, scale = state[name].chunk(2, dimension)
             result[name] = torch.cat([grown(mean, dimension, zeros), grown(scale, dimension, mean_of_small)], dimension)
     return result

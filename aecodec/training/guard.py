@@ -76,7 +76,7 @@ class DivergenceGuard:
 
         Raises TrainingError where that has happened too often.
         """
-        for model, state in zip(self.models, self.good):
+        for model, state in zip(self.models, self.good, strict=True):
             model.load_state_dict(state)
         self.skipped.clear()
         self.damping *= ROLLBACK_DAMPING

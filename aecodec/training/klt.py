@@ -21,7 +21,9 @@ def block_covariance(pictures: Pictures, rng: np.random.Generator) -> np.ndarray
         if min(array.shape[:2]) < size:
             continue
         tops, lefts = (rng.integers(n - size + 1, size=BLOCKS_PER_PICTURE) for n in array.shape[:2])
-        blocks = np.stack([array[y : y + size, x : x + size].transpose(2, 0, 1).ravel() for y, x in zip(tops, lefts)])
+        blocks = np.stack(
+            [array[y : y + size, x : x + size].transpose(2, 0, 1).ravel() for y, x in zip(tops, lefts, strict=True)]
+        )
         blocks = blocks - 127.5
         total += blocks.T @ blocks
         count += len(blocks)

@@ -43,7 +43,7 @@ def parameter_groups(model: Model, settings: Settings) -> list[dict]:
     rated = [(factor, {"params": parameters}) for factor, parameters in groups.items()]
     rated += [(settings.linear_rate, group) for group in linear]
     rates = [settings.learning_rate * factor for factor, _ in rated]
-    return [{**group, "lr": rate, "peak": rate} for rate, (_, group) in zip(rates, rated)]
+    return [{**group, "lr": rate, "peak": rate} for rate, (_, group) in zip(rates, rated, strict=True)]
 
 
 def linear_paths(model: Model) -> list[dict]:

@@ -284,9 +284,9 @@ class Run:
                 f"{self.folder} holds a run that trains other parameters; go on from it with init, in another folder"
             ) from None
         self.step, self.seconds = state["step"], state["seconds"]
-        if all(own["peak"] == group["peak"] for own, group in zip(asked, self.optimiser.param_groups)):
+        if all(own["peak"] == group["peak"] for own, group in zip(asked, self.optimiser.param_groups, strict=True)):
             self.guard.damping = state["damping"]
-        for group, own in zip(self.optimiser.param_groups, asked):
+        for group, own in zip(self.optimiser.param_groups, asked, strict=True):
             group.update(own)
         self.phase_start = self.step if moved else state.get("phase_start", 0)
 

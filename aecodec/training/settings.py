@@ -12,7 +12,6 @@ from aecodec.entropy.architecture import ENCODER_ONLY, Architecture
 from aecodec.errors import SettingsError, WeightsError
 from aecodec.weights.cards import folder_of, read_card, tomllib
 
-
 DISTORTION_TERMS = ("mse", "ms-ssim", "ssimulacra2", "cvvdp")  # ``distortion.py`` has them; this module imports no torch
 
 

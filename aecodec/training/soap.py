@@ -38,7 +38,9 @@ class Soap(torch.optim.Optimizer):
         refresh: int = 10,
         unit: float | Tensor = 1.0,
     ) -> None:
-        defaults = dict(lr=lr, betas=betas, eps=eps, covariance_beta=covariance_beta, refresh=refresh, unit=unit)
+        defaults = {
+            "lr": lr, "betas": betas, "eps": eps, "covariance_beta": covariance_beta, "refresh": refresh, "unit": unit,
+        }  # fmt: skip
         super().__init__(params, defaults)
 
     @torch.no_grad()
@@ -130,7 +132,7 @@ class Soap(torch.optim.Optimizer):
         denominator = (state["second"] / corrections[1]).sqrt_().add_(group["eps"])
         update = _rotate_back((state["first"] / corrections[0]).div_(denominator), state, outputs)
         updates = update.unbind() if len(parameters) > 1 else [update]
-        for p, update in zip(parameters, updates):
+        for p, update in zip(parameters, updates, strict=True):
             p.sub_(_unrows(update, p).to(p.dtype) * (group["unit"] * lr))
 
     def _update_as_adam(

@@ -126,7 +126,7 @@ def _band(size: int, mirrored: bool) -> Tensor:
     taps = [math.exp(-((offset / SIGMA) ** 2) / 2) for offset in range(-RADIUS, RADIUS + 1)]
     band = torch.zeros(size, size)
     for row in range(size):
-        for offset, tap in zip(range(-RADIUS, RADIUS + 1), taps):
+        for offset, tap in zip(range(-RADIUS, RADIUS + 1), taps, strict=True):
             at = row + offset
             if mirrored:  # the edge's own pixel counts twice, as often as it takes
                 at %= 2 * size

@@ -23,7 +23,7 @@ class Workers:
 
     def __init__(self, device: str) -> None:
         """Meets the others.  ``device`` is "cpu" or "cuda"; ``self.device`` is this worker's own."""
-        self.rank, self.size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        self.rank, self.size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         self.device = torch.device(device)
         if self.size > 1:
             if device == "cuda":
@@ -52,7 +52,9 @@ class Workers:
         if self.size > 1:
             flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
             distributed.all_reduce(flat)
-            for tensor, mean in zip(tensors, flat.div_(self.size).split([tensor.numel() for tensor in tensors])):
+            for tensor, mean in zip(
+                tensors, flat.div_(self.size).split([tensor.numel() for tensor in tensors]), strict=True
+            ):
                 tensor.copy_(mean.view(tensor.shape))
 
     def agree(self, *values: float) -> list[float]:

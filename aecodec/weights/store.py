@@ -88,7 +88,7 @@ def _stamp(name: str) -> tuple:
     """Return a fingerprint of the weight files, so that a changed folder is loaded again."""
     folder = folder_of(name).absolute()
     try:
-        found = [os.stat(folder / file) for file in (CARD, TENSORS)]
+        found = [(folder / file).stat() for file in (CARD, TENSORS)]
     except OSError as error:
         raise WeightsError(f"cannot open the weights in {folder}: {error}") from None
     return folder, *((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in found)

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from aecodec.cli.eval import JOURNAL
 from aecodec import metrics
+from aecodec.cli.eval import JOURNAL
 from aecodec.eval import codecs, measure
 from aecodec.metrics import METRICS
 
@@ -113,7 +113,8 @@ def test_one_line_says_what_is_wrong(cli, folder, tmp_path, args, message):
     assert result.exit_code == 1
     assert result.stdout == ""
     *_, line = result.stderr.splitlines()
-    assert line.startswith("aecodec: ") and message in line
+    assert line.startswith("aecodec: ")
+    assert message in line
 
 
 @pytest.mark.parametrize(
@@ -161,7 +162,8 @@ def test_compare_prints_what_changed(cli, folder, tmp_path):
     assert cli("eval", folder, "-o", "report", *QUICK).exit_code == 0
     result = cli("eval", "--compare", "report/results.json", "report/results.json")
     assert result.exit_code == 0, result.stderr
-    assert "webp" in result.stdout and "psnr_rgb +0.00 %" in result.stdout
+    assert "webp" in result.stdout
+    assert "psnr_rgb +0.00 %" in result.stdout
 
 
 def test_help_names_every_codec_and_metric(cli):

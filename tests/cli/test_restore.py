@@ -117,7 +117,9 @@ def test_the_mask_lies_on_the_picture_as_it_is_shown(cli, pictures, photo):
                 each.info["exif"] = exif.tobytes()
                 pair.append(np.asarray(aecodec.container.metadata.upright(each)).astype(int))
         changed = np.abs(pair[0] - pair[1]).max(-1) > 0
-        assert changed[:2, :5].any() and not changed[2:].any() and not changed[:, 5:].any()
+        assert changed[:2, :5].any()
+        assert not changed[2:].any()
+        assert not changed[:, 5:].any()
 
 
 def test_an_empty_mask_gives_the_picture_back(cli, pictures, given, photo):
@@ -154,7 +156,8 @@ def test_weights_that_are_not_there_are_told_with_the_way_to_them(fails, picture
         args = command.split()
         name = "inpaint" if args[0] == "inpaint" else "denoise"
         line = fails(1, *args, "out.aec" if args[0] == "encode" else "out.png")
-        assert "--weights FOLDER" in line and f"aecodec train configs/{name}.toml" in line
+        assert "--weights FOLDER" in line
+        assert f"aecodec train configs/{name}.toml" in line
 
 
 def test_the_installed_weights_take_noise_away(cli, photo):
@@ -191,7 +194,8 @@ def test_another_decoder_is_refused(fails, pictures, given, restorers, tiny, tmp
 def test_restoring_weights_are_shown(cli, restorers):
     """What an encoder costs and whose it is, stands in its card; its own certificate is that of its decoder."""
     output = cli("weights", "show", restorers["denoise"]).stdout
-    assert 'task = "denoise"' in output and "this encoder: " in output
+    assert 'task = "denoise"' in output
+    assert "this encoder: " in output
 
 
 @pytest.mark.parametrize(
@@ -252,4 +256,5 @@ def test_folders(cli, pictures, photo):
     assert len(list(out.rglob("*.webp"))) == 2
     (pictures / "masks" / "a.png").unlink()
     result = cli(*command[:4], "-f", *command[5:])
-    assert result.exit_code == 1 and "the mask masks/a.png: no such file" in result.stderr
+    assert result.exit_code == 1
+    assert "the mask masks/a.png: no such file" in result.stderr

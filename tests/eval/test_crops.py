@@ -44,7 +44,7 @@ def test_files_are_of_the_size_that_is_asked_for(original, name):
         pytest.skip(absent[name])
     (codec,) = found
     rates = (0.8, 1.6)
-    for rate, shown in zip(rates, at_rates(original, codec, rates)):
+    for rate, shown in zip(rates, at_rates(original, codec, rates), strict=True):
         target = rate * 160 * 120 / 8
         near = [codec.encode(original, shown.quality + step) for step in (-codec.step, codec.step)]
         assert shown.bytes == len(codec.encode(original, shown.quality))
@@ -112,7 +112,8 @@ def test_the_command_makes_a_picture_of_each_crop(tmp_path, original):
     lines = result.output.splitlines()
     assert len(lines) == 2 * (1 + 2 * 2)
     assert [line.endswith("(not 0.01: out of reach)") for line in lines[1:5]] == [True, True, False, False]
-    assert "jpeg (4:2:0, optimize)" in lines[3] and "SSIMULACRA2" in lines[3]
+    assert "jpeg (4:2:0, optimize)" in lines[3]
+    assert "SSIMULACRA2" in lines[3]
 
 
 @pytest.mark.parametrize(

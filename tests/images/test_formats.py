@@ -241,7 +241,7 @@ def test_what_is_lost_on_the_way_out_is_told_and_nothing_else(photo, kind, mode)
     if "transparency" not in warned:
         difference = np.asarray(shown.convert("RGBA"), int) - np.asarray(ImageOps.exif_transpose(image).convert("RGBA"))
         assert np.abs(difference[..., 3]).max() == 0 or kind == "AVIF"
-        if kind in ("PNG", "TIFF", "TGA", "BMP", "PPM", "JPEG2000") or kind == "WEBP" and "A" not in mode:
+        if kind in ("PNG", "TIFF", "TGA", "BMP", "PPM", "JPEG2000") or (kind == "WEBP" and "A" not in mode):
             assert np.abs(difference[..., :3]).max() == 0
 
 

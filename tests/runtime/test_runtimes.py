@@ -92,10 +92,10 @@ def test_pictures_of_several_threads_stay_apart(both, array):
     torch_runtime = both[1]
     arrays = [np.roll(array, 16 * i, 1) for i in range(4)] + [array[:64]]
     rates = [0, 700, 2048, 1300, 700]
-    alone = [torch_runtime.analyse(one, rate) for one, rate in zip(arrays, rates)]
+    alone = [torch_runtime.analyse(one, rate) for one, rate in zip(arrays, rates, strict=True)]
     with ThreadPoolExecutor(len(arrays)) as threads:
         together = list(threads.map(torch_runtime.analyse, arrays, rates))
-    for one, other in zip(alone, together):
+    for one, other in zip(alone, together, strict=True):
         assert np.abs(one - other).max() < 1e-3 * np.abs(one).max()
 
 

@@ -47,7 +47,8 @@ def test_a_side_that_is_too_large_keeps_its_basis(monkeypatch):
 
     assert train(one_sided, outputs=12) < 0.8 * train(lambda p: torch.optim.Adam(p, lr=3e-2), outputs=12)
     (kernel,) = [state for state in kept[0].state.values() if "in" in state]
-    assert "out" not in kernel and kernel["in"].shape == (8, 8)
+    assert "out" not in kernel
+    assert kernel["in"].shape == (8, 8)
 
 
 def test_tables_and_biases_get_adam():
@@ -139,5 +140,6 @@ def test_convolutions_of_one_shape_are_trained_alike_together_and_apart(monkeypa
             optimiser.step()
         trained.append(parameters)
         assert sum("in" in state for state in optimiser.state.values()) == (2 if stacks else 4)
-    for one, other in zip(*trained):
-        assert one.abs().max() > 0.02 and torch.allclose(one, other, atol=1e-4)
+    for one, other in zip(*trained, strict=True):
+        assert one.abs().max() > 0.02
+        assert torch.allclose(one, other, atol=1e-4)

@@ -18,12 +18,12 @@ import numpy as np
 from PIL import Image
 
 from aecodec.codec.encoder import Encoder
+from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.errors import AecodecError
 from aecodec.eval.measure import Failure, Picture, open_pool, read_picture
 from aecodec.eval.restoration.methods import BOUND, CASES, Case, Example, Method, example
 from aecodec.metrics import psnr, ssim
 from aecodec.quality import index_of_quality
-from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.weights.store import restoring
 
 FILES_CASE = "Gaussian, sigma 25"
@@ -73,7 +73,7 @@ def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Mea
 
     try:
         given = example(np.asarray(read_picture(picture.path)), case, picture.name)
-    except Exception as error:  # of one picture must not cost the others theirs
+    except Exception as error:  # noqa: BLE001  a failure of one picture must not cost the others theirs
         note(error)
         return result
     if shown:
@@ -90,7 +90,7 @@ def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Mea
                 result.files["restored"] = file_curve(given.damaged, given.clean, method.weights)
                 result.files[BOUND] = file_curve(given.clean, given.clean)
             result.values[method.name] = {**values_of(given, restored), "seconds": round(seconds, 4)}
-        except Exception as error:  # one method that fails on one picture must not cost the others theirs
+        except Exception as error:  # noqa: BLE001  a failure of one method on one picture must not cost the others theirs
             note(error, method.name)
             continue
         if shown:
@@ -119,7 +119,7 @@ def _part(picture: np.ndarray, given: Example) -> bytes:
     """A PNG of the middle of a picture, or of what is missing from it."""
     where = np.ones(picture.shape[:2], bool) if given.missing is None else given.missing
     middle = [int(np.median(axis)) for axis in np.nonzero(where)]
-    top, left = (min(max(0, at - SIDE // 2), max(0, side - SIDE)) for at, side in zip(middle, where.shape))
+    top, left = (min(max(0, at - SIDE // 2), max(0, side - SIDE)) for at, side in zip(middle, where.shape, strict=True))
     file = io.BytesIO()
     Image.fromarray(picture[top : top + SIDE, left : left + SIDE]).save(file, "PNG")
     return file.getvalue()

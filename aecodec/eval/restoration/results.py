@@ -10,10 +10,10 @@ from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
+from aecodec.defaults import DEFAULT_QUALITY
 from aecodec.eval.measure import Failure
 from aecodec.eval.restoration.measure import FILE_QUALITIES, Curve, Measured
 from aecodec.eval.restoration.methods import BOUND, CASES, DAMAGED, OURS, Method
-from aecodec.defaults import DEFAULT_QUALITY
 
 METRICS = {"psnr_missing": "PSNR of the missing pixels, dB", "psnr_rgb": "PSNR-RGB, dB", "ssim": "SSIM"}
 BELOW_BEST = (0.0, 0.1, 0.5)  # dB; at its best the plain curve is flat, and what is saved there is most
@@ -83,7 +83,7 @@ def _compared(curves: Sequence[dict[str, Curve]], below: float) -> Results:
         tuple(bytes_at_equal_psnr(each["plain"], each[other], below) for other in ("restored", BOUND)) for each in curves
     ]
     reached = [pair for pair in shares if None not in pair]
-    percent, bound = map(fmean, zip(*reached)) if reached else (None, None)
+    percent, bound = map(fmean, zip(*reached, strict=True)) if reached else (None, None)
     return {"below": below, "percent": percent, BOUND: bound, "reached": len(reached)}
 
 
