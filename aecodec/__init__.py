@@ -98,7 +98,7 @@ def encode(
     ``quality`` is 0..100; the default is 60. ``target`` can replace it: ``Size(40_000)`` bytes or ``BitsPerPixel(0.5)`` at
     most, ``Psnr(34)`` dB or ``Ssimulacra2(80)`` at least.
 
-    ``restore`` names restoration weights, such as "denoise", that remove noise on the way. ``device`` is "auto", "cpu" or
+    ``restore`` names a restoring encoder, such as "denoise", that removes noise on the way. ``device`` is "auto", "cpu" or
     "cuda"; ``frame`` selects one frame of an animation, from 0. The ICC profile, EXIF and XMP that Pillow found are kept,
     and alpha is kept without loss. A UserWarning names all that is lost. With ``strip`` EXIF and XMP are dropped, and the
     picture is turned as its EXIF says.

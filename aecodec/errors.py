@@ -52,7 +52,7 @@ class WeightsError(AecodecError, LookupError):
 
 
 class NoRestoringWeightsError(WeightsError):
-    """No restoration weights have this name. ``task`` is their purpose, "denoise" or "inpaint"."""
+    """No restoring encoder has this name. ``task`` is its purpose, "denoise" or "inpaint"."""
 
     def __init__(self, name: str, task: str) -> None:
         super().__init__(name, task)
