@@ -1,4 +1,4 @@
-"""Checkpoints: a run's state in one file, and the model that a run starts from."""
+"""Read and write checkpoints: a run's state in one file, and the model that a run starts from."""
 
 from __future__ import annotations
 
@@ -67,5 +67,5 @@ def initial_state(source: str) -> tuple[Architecture, dict[str, Tensor]]:
 
 
 def with_neutral(state: dict[str, Tensor], architecture: dict[str, Any]) -> dict[str, Tensor]:
-    """Return a model's state with ``store.neutral`` in place of what it is too old to have."""
+    """Return a model's state with ``store.neutral`` in place of tensors that it is too old to have."""
     return {name: torch.from_numpy(array) for name, array in neutral(Architecture(**architecture)).items()} | state

@@ -1,4 +1,4 @@
-"""Which optimiser a run has, and the groups of parameters that it trains at different rates."""
+"""Choose the optimiser of a run, and the groups of parameters that it trains at different rates."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def parameter_groups(model: Model, settings: Settings) -> list[dict]:
 
 
 def linear_paths(model: Model) -> list[dict]:
-    """Return a group each for the linear analysis and synthesis and the lapping of each, where both are trained.
+    """Return one group each for the linear analysis and synthesis and the lapping of each, where both are trained.
 
-    One alone is of a restoring encoder, and gets no group of its own.
+    A restoring encoder has only one of the two, which gets no group of its own.
     """
     analysis, synthesis = model.analysis.klt.weight, model.synthesis.klt.weight
     if not (analysis.requires_grad and synthesis.requires_grad):

@@ -1,4 +1,4 @@
-"""The training run: steps, averaged weights, logs, validation, checkpoints.  What it trains is a task (``tasks.py``)."""
+"""Run the training: steps, averaged weights, logs, validation, checkpoints. It trains a task (``tasks.py``)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LOG_EVERY = 100
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run reports every LOG_EVERY steps: means over them; rate in bits per pixel, seconds since the start."""
+    """A report every LOG_EVERY steps: means over them; rate in bits per pixel, seconds since the start."""
 
     step: int
     seconds: float
@@ -96,7 +96,7 @@ class Run:
 
     @property
     def share(self) -> float:
-        """How much of the run is done, 0..1."""
+        """Return how much of the run is done, 0..1."""
         done = [self.step / self.settings.steps] if self.settings.steps else []
         done += [self.seconds / (60 * self.settings.minutes)] if self.settings.minutes else []
         return min(1.0, max(done))
@@ -132,7 +132,7 @@ class Run:
             self.validate_and_save()
 
     def stop(self) -> None:
-        """End the run after the step that it is at, with a checkpoint; the first worker's word counts for all."""
+        """End the run after the current step, with a checkpoint; the first worker decides for all."""
         self._stop_asked = True
 
     def validate_and_save(self) -> None:
@@ -171,7 +171,7 @@ class Run:
         return rising * (self.guard.damping * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * falling))))
 
     def _plain_step(self, factor: float, decay: float) -> Tensor:
-        """Take a step kernel by kernel; ``factor`` is of the learning rates, ``decay`` of the averaged weights."""
+        """Take a step kernel by kernel; ``factor`` is for the learning rates, ``decay`` for the averaged weights."""
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * factor
         drawn, self._next = self._next.result(), self._reader.submit(self._draw_batch, self.share)
@@ -206,20 +206,20 @@ class Run:
         self.model.quantiser.refresh()
 
     def _positions(self, device: str | torch.device) -> Tensor:
-        """Return knot positions (B,) of a batch, drawn evenly over what ``low_quality_bias`` makes of 0..1."""
+        """Return knot positions (B,) of a batch, drawn evenly over the image of 0..1 under ``low_quality_bias``."""
         count = self.settings.batch
         uniform = (torch.arange(count, device=device) + torch.rand(count, device=device)) / count
         return INTERVALS * uniform**self.settings.low_quality_bias
 
     @property
     def _can_capture(self) -> bool:
-        """Whether steps from now on can be one CUDA graph: on one GPU, once the loss is what it stays."""
+        """Return whether steps from now on can be one CUDA graph: on one GPU, once the loss no longer changes."""
         settings = self.settings
         alone = is_fused(self.model.gain.log) and self.workers.size == 1 and settings.optimiser == "soap"
         return alone and self.step >= settings.hyper_warm_up
 
     def _place_batch_on_device(self) -> None:
-        """Put the next batch where ``_loss_on_device`` finds it, or the pictures, which it can draw crops of itself."""
+        """Put the next batch where ``_loss_on_device`` finds it, or the pictures, if it can draw crops of them itself."""
         if self.task.of_crops:
             self._crops = self._crops or data.DeviceCrops(self.pictures, self.settings.crop, self.device)
             return
@@ -238,7 +238,7 @@ class Run:
         self._captured = None
 
     def _draw_batch(self, share: float) -> np.ndarray:
-        """Return a batch; it is made while the step before it is computed, and nothing else draws from ``rng`` by then."""
+        """Return a batch. It is made while the step before it is computed; nothing else draws from ``rng`` meanwhile."""
         crops = data.batch(self.pictures, self.settings.batch, self.settings.crop, self.rng)
         return self.task.batch(crops, share, self.rng)
 
@@ -292,4 +292,4 @@ class Run:
 
 
 def _ignore_message(message: str) -> None:
-    """Take the place of ``complain`` in the other workers, whose complaints would be those of the first one again."""
+    """Take the place of ``complain`` in the other workers, which would repeat the first one's messages."""
