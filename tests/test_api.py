@@ -105,5 +105,5 @@ def test_restoring_weights_may_be_open_and_masks_arrays(photo, tiny, restorers):
     missing[4:9, 5:15] = True
     by_array = aecodec.inpaint(picture, missing, method="classical")
     assert by_array.tobytes() == aecodec.inpaint(picture, Image.fromarray(missing), method="classical").tobytes()
-    with pytest.raises(AecodecError, match="no encoder for restoration"):
+    with pytest.raises(AecodecError, match="not a restoring encoder"):
         aecodec.denoise(picture, weights=weights.load(tiny[1]))

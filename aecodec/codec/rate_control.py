@@ -180,7 +180,7 @@ def meet(encoder: Encoder, target: Target) -> tuple[Encoded, float]:
     if isinstance(target, Fidelity):
         target.check_installed()
         if encoder.weights.arch.restores:
-            raise TargetError(f"{target} cannot be asked of a restored picture, which departs from the given one")
+            raise TargetError(f"{target} cannot be a target for a restored picture, which differs from the given one")
     return search(target, functools.partial(target.attempt, encoder), encoder.pixels)
 
 

@@ -105,7 +105,7 @@ def load(image: Image.Image, frame: int | None, max_pixels: int | None) -> int:
         what = "pages" if image.format in ("TIFF", "DCX") else "frames"
         if frame is not None:
             if not 0 <= frame < count:
-                raise PictureError(f"there is no frame {frame} among the {count} of the picture, counted from 0")
+                raise PictureError(f"there is no frame {frame}; the picture has {count}, counted from 0")
             if count > 1:
                 image.seek(frame)
         elif count > 1 and image.format == "MPO":  # as many phones write their photographs
@@ -128,7 +128,7 @@ def _complete_jxl(image: Image.Image) -> None:
     """Add what the JPEG XL plugin leaves out: frames, XMP, and that it turned the picture as EXIF says."""
     data = getattr(image, "fc", b"")  # the whole file, which the plugin keeps
     if jxl.read_header(data).animated:
-        raise PictureError("the picture is animated, and Pillow's plugin for JPEG XL takes no frame of it")
+        raise PictureError("the picture is animated, and Pillow's plugin for JPEG XL cannot take one frame of it")
     found = dict(jxl.boxes(data))
     if b"xml " in found:
         image.info["xmp"] = found[b"xml "]
@@ -213,11 +213,11 @@ def save(image: Image.Image, kind: str) -> bytes:
                 names = " and ".join(_METADATA[name] for name in dropped)
                 warnings.warn(f"{names} cannot be kept in {kind}: {reason}", stacklevel=2)
             if kind == "ICO" and (size := Image.open(io.BytesIO(data)).size) != image.size:
-                warnings.warn(f"icons have few sizes; this one is {size[0]} x {size[1]}", stacklevel=2)
+                warnings.warn(f"icons have fixed sizes; this one is {size[0]} x {size[1]}", stacklevel=2)
             return data
     finally:
         image.info = info
-    raise AecodecError(f"Pillow cannot write it as {kind}: {reason}")
+    raise AecodecError(f"Pillow cannot write the picture as {kind}: {reason}")
 
 
 def _write(image: Image.Image, kind: str, values: dict[str, bytes]) -> bytes:

@@ -102,6 +102,6 @@ def _laid_on(missing: np.ndarray, size: tuple[int, int], exif: bytes) -> np.ndar
         rows, columns = missing.shape
         raise PictureError(f"the mask is {columns} x {rows} and the picture {width} x {height}; they must be of one size")
     if missing.all():
-        raise PictureError("the mask is white all over: nothing of the picture is left to go by")
+        raise PictureError("the mask is white everywhere: no pixel of the picture is known")
     turn = _TURN_BACK.get(metadata.orientation(exif))
     return missing if turn is None else np.asarray(Image.fromarray(missing).transpose(turn))

@@ -54,7 +54,7 @@ def with_more_latents(
     """
     added = new.latents - old.latents
     if added <= 0 or new != replace(old, latents=new.latents):
-        raise TrainingError("architecture: it must be that of the weights to start from, or have more latents than they")
+        raise TrainingError("architecture: it must be that of the weights to start from, or have more latents")
     basis = state["analysis.klt.weight"].flatten(1).double().numpy() * KLT_STEP
     orthonormal = np.linalg.qr(basis.T)[0].T  # training has moved the basis
     further, variance = (torch.from_numpy(a).float() for a in further_components(covariance, orthonormal, added))
@@ -172,5 +172,7 @@ def with_more_blocks(state: dict[str, Tensor], model: Model) -> dict[str, Tensor
             raise TrainingError(f"architecture: {name} has another width than in the weights to start from")
         result[name] = value
     if lost := sorted(state.keys() - result.keys()):
-        raise TrainingError(f"architecture: {lost[0]} of the weights to start from has no place; give it as many blocks")
+        raise TrainingError(
+            f"architecture: there is no place for {lost[0]} of the weights to start from; give it as many blocks"
+        )
     return result

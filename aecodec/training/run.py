@@ -245,7 +245,9 @@ class Run:
     def _synchronise_workers(self) -> None:
         """Give all workers the first one's weights, and each crops of its own; a resumed run sees new ones."""
         if self.workers.agree(self.step) != [self.step]:
-            raise TrainingError(f"{self.folder} has another checkpoint here than on the first host; let all hosts see one")
+            raise TrainingError(
+                f"the checkpoint in {self.folder} is not that of the first host; all hosts must see the same one"
+            )
         for model in (self.model, self.average):
             self.workers.follow(model.state_dict().values())
         torch.manual_seed(self.settings.seed + self.workers.rank + (self.step << 16))
@@ -281,7 +283,7 @@ class Run:
             self.optimiser.load_state_dict(state["optimiser"])
         except ValueError:
             raise TrainingError(
-                f"{self.folder} holds a run that trains other parameters; go on from it with init, in another folder"
+                f"{self.folder} holds a run that trains other parameters; continue from it with init, in another folder"
             ) from None
         self.step, self.seconds = state["step"], state["seconds"]
         if all(own["peak"] == group["peak"] for own, group in zip(asked, self.optimiser.param_groups, strict=True)):

@@ -93,7 +93,7 @@ def make(content: dict[str, Any]) -> Settings:
     content = dict(content)
     known = {f.name: f for f in fields(Settings)}
     if unknown := sorted(set(content) - set(known)):
-        raise SettingsError(f"unknown key {unknown[0]!r}; known are {', '.join(known)}")
+        raise SettingsError(f"unknown key {unknown[0]!r}; the keys are {', '.join(known)}")
     if not content.get("data"):
         raise SettingsError("the key 'data' is missing: a folder of pictures, or a list of folders")
     if isinstance(content["data"], str):
@@ -118,7 +118,7 @@ def _of_encoder(changes: dict[str, Any], decoder: str) -> dict[str, Any]:
         raise SettingsError(f"architecture must be a table, not {changes!r}")
     if fixed := sorted(set(changes) - set(ENCODER_ONLY)):
         free = ", ".join(ENCODER_ONLY)
-        raise SettingsError(f"architecture: {fixed[0]} is the decoder's; of an encoder, {free} may change")
+        raise SettingsError(f"architecture: {fixed[0]} belongs to the decoder; an encoder may change {free} only")
     try:
         return {**read_card(folder_of(decoder))["architecture"], "inputs": 4, **changes}
     except (WeightsError, KeyError) as error:
@@ -169,7 +169,7 @@ def _check(settings: Settings) -> None:
     if settings.crop % 64:
         raise SettingsError(f"crop must be a multiple of 64, not {settings.crop}")
     if settings.init_decoder is not None and (settings.init is None or settings.task == "compress"):
-        raise SettingsError("init_decoder goes with the init of a restoring encoder")
+        raise SettingsError("init_decoder needs the init of a restoring encoder")
     for key in ("distil", "curriculum"):
         if not 0 <= getattr(settings, key) <= 1:
             raise SettingsError(f"{key} must be a share of the run, 0..1, not {getattr(settings, key)}")
@@ -179,7 +179,7 @@ def _check(settings: Settings) -> None:
     if not settings.distortion or any(not weight > 0 for weight in settings.distortion.values()):
         raise SettingsError(f"distortion must give each of its terms a weight above 0, not {settings.distortion!r}")
     if unknown := sorted(set(settings.distortion) - set(DISTORTION_TERMS)):
-        raise SettingsError(f"unknown distortion {unknown[0]!r}; known are {', '.join(DISTORTION_TERMS)}")
+        raise SettingsError(f"unknown distortion {unknown[0]!r}; the terms are {', '.join(DISTORTION_TERMS)}")
     if settings.threads is not None and settings.threads < 1:
         raise SettingsError(f"threads must be 1 or more, not {settings.threads}")
     if settings.device not in ("auto", "cpu", "cuda") and not settings.device.startswith("cuda:"):

@@ -81,8 +81,8 @@ def locate(identity: str, name: str | os.PathLike | None = None) -> str | os.Pat
     for candidate in _by_use() if name is None else [name]:
         if read_card(folder_of(candidate)).get("sha256", "")[:8] == identity:
             return candidate
-    where = f"installed: {describe()}" if name is None else f"{name} holds others"
-    raise WeightsError(f"the file needs the weights {identity}, which are not there ({where})")
+    where = f", which are not installed (installed: {describe()})" if name is None else f"; {name} holds others"
+    raise WeightsError(f"the file needs the weights {identity}{where}")
 
 
 def describe() -> str:

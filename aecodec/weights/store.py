@@ -99,7 +99,7 @@ def _stamp(name: str) -> tuple:
 def _load(name: str, stamp: tuple) -> Weights:
     opened = load_any(name)
     if is_restoring(opened.card):
-        raise NotAModelError(f"{name} is an encoder for restoration and no whole model")
+        raise NotAModelError(f"{name} is a restoring encoder, not a whole model")
     return opened
 
 
@@ -152,7 +152,7 @@ def restoring(source: Source, decoder: Source | None = None, task: str | None = 
     """
     if isinstance(source, Weights):
         if source.encoder is None:
-            raise WeightsError(f"{source.name} is a whole model and no encoder for restoration")
+            raise WeightsError(f"{source.name} is a whole model, not a restoring encoder")
         return source
     name = os.fspath(source)
     if decoder is not None:
@@ -169,7 +169,7 @@ def _restoring(name: str, decoder: str | None, task: str | None, stamp: tuple) -
     encoder = load_any(name)
     wanted = encoder.card.get("decoder")
     if wanted is None:
-        raise WeightsError(f"{name} is a whole model and no encoder for restoration")
+        raise WeightsError(f"{name} is a whole model, not a restoring encoder")
     if task not in (None, encoder.card.get("task")):
         raise WeightsError(f"{name} is for the task {encoder.card.get('task')}, not for {task}")
     for candidate in names() if decoder is None else [decoder]:
@@ -177,8 +177,8 @@ def _restoring(name: str, decoder: str | None, task: str | None, stamp: tuple) -
             whole = load(candidate)
             break
     else:
-        where = f"installed: {describe()}" if decoder is None else f"{decoder} is another"
-        raise WeightsError(f"{name} was trained for the decoder {wanted[:8]}, which is not there ({where})")
+        where = f", which is not installed (installed: {describe()})" if decoder is None else f"; {decoder} is another"
+        raise WeightsError(f"{name} was trained for the decoder {wanted[:8]}{where}")
     same = {key: getattr(whole.arch, key) for key in ENCODER_ONLY}
     if replace(encoder.arch, **same) != whole.arch or not all(map(is_of_encoder, encoder.tensors)):
         raise WeightsError(f"the encoder in {encoder.folder} does not fit its decoder")

@@ -62,7 +62,7 @@ def test_goes_on_where_it_was_stopped(cli, folder, tmp_path, encoded, monkeypatc
     monkeypatch.setattr(measure, "measure", interrupted)
     stopped = cli("eval", folder, "-o", "report", *QUICK)
     assert stopped.exit_code == 130
-    assert stopped.stderr == "aecodec: interrupted; what was measured is kept, and the same command goes on from there\n"
+    assert stopped.stderr == "aecodec: interrupted; all measurements are kept, and the same command continues from there\n"
     assert not (tmp_path / "report" / "report.html").exists()
     monkeypatch.setattr(measure, "measure", counted)
     assert cli("eval", folder, "-o", "report", *QUICK).exit_code == 0

@@ -140,7 +140,7 @@ def test_masks_that_cannot_be(fails, pictures, photo):
     Image.new("L", (50, 75)).save("turned.png")
     (pictures / "text.png").write_text("hello")
     for mask, message in (
-        ("white.png", "the mask is white all over"), ("turned.png", "the mask is 50 x 75 and the picture 75 x 50"),
+        ("white.png", "the mask is white everywhere"), ("turned.png", "the mask is 50 x 75 and the picture 75 x 50"),
         ("text.png", "the mask text.png: not a picture"), ("none.png", "the mask none.png: no such file"),
     ):  # fmt: skip
         assert message in fails(1, "inpaint", "--method", "classical", "hurt.png", mask, "out.png")
@@ -175,13 +175,13 @@ def test_the_installed_weights_take_noise_away(cli, photo):
 def test_another_decoder_is_refused(fails, pictures, given, restorers, tiny, tmp_path):
     """Latents for another decoder are a picture of nothing, in a file that looks right."""
     denoise = restorers["denoise"]
-    assert "which is not there (installed: photo" in fails(1, "denoise", "--weights", denoise, "noisy.png", "out.png")
+    assert "which is not installed (installed: photo" in fails(1, "denoise", "--weights", denoise, "noisy.png", "out.png")
     line = fails(1, "encode", "--restore", denoise, "noisy.png", "out.aec")
     assert f"trained for the decoder {weights.load(str(tiny[1])).id}" in line
     line = fails(1, "denoise", "--weights", restorers["inpaint"], "--decoder", tiny[1], "noisy.png", "out.png")
     assert "is for the task inpaint, not for denoise" in line
-    assert "no encoder for restoration" in fails(1, "denoise", "--weights", "photo", "noisy.png", "out.png")
-    assert "no whole model" in fails(1, "encode", "--weights", denoise, "noisy.png", "out.aec")
+    assert "not a restoring encoder" in fails(1, "denoise", "--weights", "photo", "noisy.png", "out.png")
+    assert "not a whole model" in fails(1, "encode", "--weights", denoise, "noisy.png", "out.aec")
     copy = shutil.copytree(denoise, tmp_path / "copy")
     data = bytearray((copy / weights.TENSORS).read_bytes())
     data[-1] ^= 1
