@@ -1,10 +1,11 @@
-"""What an edge filter behind a decoder could gain before anything is trained for it.
+"""Measure what an edge filter behind a decoder could gain, before anything is trained for it.
 
     python benchmarks/edge_filter.py --data FOLDER [--weights photo-psnr] [--qualities 5 20 40 60]
 
 The filter is linear in the values of its functions at their knots, so least squares finds the best ones: on crops of the
-pictures to train on, at one quality at a time.  The gain is that of crops of the held-out pictures, in dB: the mean over
-crops, and that of the mean error.  Printed for pairs at different distances, by luma alone, and for each colour by itself.
+pictures to train on, at one quality at a time. The gain is that of crops of the held-out pictures, in dB: the mean over
+crops, and that of the mean error. It is printed for pairs at different distances, by luma alone, and for each colour by
+itself.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ VARIANTS = {
 
 
 def hats(difference: Tensor) -> Iterator[Tensor]:
-    """The odd functions that are 1 at one of KNOTS, 0 at the others and linear between; the last is 1 beyond its own."""
+    """Yield the odd functions that are 1 at one of KNOTS, 0 at the others and linear between.
+
+    The last one stays 1 beyond its knot.
+    """
     ends = (0, *KNOTS)
     size, sign = difference.abs(), difference.sign()
     for low, middle, high in zip(ends[:-1], ends[1:], (*ends[2:], None), strict=True):
@@ -50,7 +54,10 @@ def hats(difference: Tensor) -> Iterator[Tensor]:
 
 
 def features(x: Tensor, names: tuple[str, ...]) -> Tensor:
-    """(N, len(names) * len(KNOTS)): what each function's value adds to each pixel of x (B, C, H, W) inside the border."""
+    """Return what each function's value adds to each pixel of x (B, C, H, W) inside the border.
+
+    It is (N, len(names) * len(KNOTS)).
+    """
     found = []
     for name in names:
         sums: list[Tensor] | None = None
@@ -63,13 +70,13 @@ def features(x: Tensor, names: tuple[str, ...]) -> Tensor:
 
 
 def inside(x: Tensor) -> Tensor:
-    """(B, C, H, W, ..) without the border that rolling spoils."""
+    """Return (B, C, H, W, ..) without the border that rolling spoils."""
     return x[:, :, BORDER:-BORDER, BORDER:-BORDER]
 
 
 @torch.no_grad()
 def decoded(model: Model, originals: Tensor, quality: float) -> Tensor:
-    """What a model shows of pictures (B, 3, H, W) in 0..1 at a quality."""
+    """Return what a model shows of pictures (B, 3, H, W) in 0..1 at a quality."""
     shown = []
     for part in originals.split(BATCH):
         with autocast(part):
@@ -78,12 +85,12 @@ def decoded(model: Model, originals: Tensor, quality: float) -> Tensor:
 
 
 def luma(x: Tensor) -> Tensor:
-    """(B, 3, H, W) to (B, 1, H, W)."""
+    """Return the luma (B, 1, H, W) of (B, 3, H, W)."""
     return torch.einsum("c,bchw->bhw", x.new_tensor(LUMA) / sum(LUMA), x)[:, None]
 
 
 def fit(shown: Tensor, originals: Tensor, names: tuple[str, ...], by_luma: bool) -> Tensor:
-    """The values of least squared error, in levels."""
+    """Return the values of least squared error, in levels."""
     size = len(names) * len(KNOTS)
     squares, products = torch.zeros(size, size, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)
     for x, y in zip(shown.split(BATCH), originals.split(BATCH), strict=True):
@@ -96,7 +103,7 @@ def fit(shown: Tensor, originals: Tensor, names: tuple[str, ...], by_luma: bool)
 
 
 def gain(shown: Tensor, originals: Tensor, names: tuple[str, ...], by_luma: bool, values: Tensor) -> tuple[float, float]:
-    """Decibels: their mean over pictures, and those of the mean squared error."""
+    """Return decibels: their mean over pictures, and those of the mean squared error."""
     before, after = [], []
     for x, y in zip(shown.split(BATCH), originals.split(BATCH), strict=True):
         error = inside(y - x)

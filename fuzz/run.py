@@ -1,10 +1,10 @@
-"""Fuzzes one target.
+"""Fuzz one target.
 
     python fuzz/run.py container -max_total_time=300      # with atheris: options are libFuzzer's
     python fuzz/run.py container --plain 300              # without: random mutations for so many seconds
 
-New inputs are kept in a scratch folder (``--keep FOLDER``: there), crashes in fuzz/crashes/TARGET, where the tests
-find them.
+New inputs are kept in a scratch folder (``--keep FOLDER``: there), crashes in fuzz/crashes/TARGET, where the tests find
+them.
 """
 
 from __future__ import annotations

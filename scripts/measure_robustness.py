@@ -1,4 +1,4 @@
-"""The figures of docs/robustness.md.
+"""Measure the figures of docs/robustness.md.
 
 python scripts/measure_robustness.py corruptions | forgeries | bomb | signals | folder
 """
@@ -27,7 +27,7 @@ EACH = 1000  # corruptions of each conformance stream
 
 
 def corruptions(repaired: bool) -> None:
-    """Accidents, or with right checksums malice: what each ends in, the longest, and the memory that all took."""
+    """Print what accidents, or forgeries with right checksums, end in, the longest time, and the memory of all."""
     import fuzz_targets
 
     print(f"{'stream':14}{'tried':>7}{'refused':>9}{'decoded':>9}{'slowest ms':>12}{'memory MB':>11}")
@@ -51,7 +51,7 @@ def corruptions(repaired: bool) -> None:
 
 
 def bomb() -> None:
-    """The whole command on a file of under 100 bytes that declares 65535 x 65535."""
+    """Run the whole command on a file of under 100 bytes that declares 65535 x 65535."""
     from aecodec.container import bitstream
 
     identity = aecodec.info((ROOT / "tests/conformance/pixel.aec").read_bytes()).weights
@@ -68,7 +68,7 @@ def bomb() -> None:
 
 
 def signals(count: int = 60) -> None:
-    """A folder is encoded over and over; each run gets a signal at a random moment, and the next goes on with --update."""
+    """Encode a folder over and over; each run gets a signal at a random moment, and the next goes on with --update."""
     from aecodec.container import bitstream
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's children would ignore it
@@ -119,7 +119,7 @@ def _peak() -> int:
 
 
 def folder(count: int = 10_000, side: int = 64) -> None:
-    """``count`` small pictures through one process: its memory on the way, as the kernel counts it."""
+    """Send ``count`` small pictures through one process, and print its memory on the way, as the kernel counts it."""
     with tempfile.TemporaryDirectory() as name:
         photos, out = Path(name, "photos"), Path(name, "out")
         photos.mkdir()
