@@ -102,8 +102,10 @@ def tiny(tmp_path_factory) -> tuple:
 
 @pytest.fixture(scope="session")
 def restorers(tiny, tmp_path_factory) -> dict[str, str]:
-    """Folders of restoring weights by task, for the decoder of ``tiny``: its own encoder, but for a hint that it heeds and
-    a gate that shuts a little."""
+    """Folders of restoring encoders by task, for the decoder of ``tiny``.
+
+    Each is that decoder's own encoder, except for a hint that it heeds and a gate that shuts a little.
+    """
     import torch
 
     from aecodec.entropy.architecture import Architecture

@@ -34,8 +34,10 @@ MAX_SECONDS, MAX_BYTES = 2, 500 * 10**6
 
 @pytest.fixture
 def frugal():
-    """Fails the test where it takes more memory than it may.  The peak is Linux's, set back at the start: what earlier
-    tests took would hide a later one's."""
+    """Fail the test where it takes more memory than it may.
+
+    The peak is Linux's. It is reset at the start, since that of an earlier test would hide a later one's.
+    """
     if not Path("/proc/self/clear_refs").exists():
         yield
         return

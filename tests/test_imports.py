@@ -1,5 +1,8 @@
-"""Packages that are imported in a roundabout way: what the import leaves, and our entropy coding held against compressai's,
-which is built independently and needs the ``compressai`` extra."""
+"""Packages that are imported in a roundabout way.
+
+The tests check what the import leaves, and compare our entropy coding with compressai's, which is built independently and
+needs the ``compressai`` extra.
+"""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def test_unknown_extensions_are_refused(fails, stored, tmp_path, output):
 
 
 def test_pipes(cli, stored):
-    """ "-" gives PNG and nothing else on standard output."""
+    """The output "-" gives PNG and nothing else on standard output."""
     result = cli("decode", "--json", "-", "-", stdin=stored)
     assert result.exit_code == 0
     with Image.open(io.BytesIO(result.stdout_bytes)) as image:

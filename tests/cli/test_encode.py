@@ -95,7 +95,7 @@ def test_a_write_that_fails_leaves_what_was(fails, pictures, tmp_path, monkeypat
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 @pytest.mark.parametrize("force", [[], ["--force"]])
 def test_a_pipe_is_not_replaced(fails, pictures, tmp_path, force):
-    """ "--force" for root with /dev/null as output must not cost the machine its /dev/null."""
+    """The output /dev/null with --force must not cost root the machine's /dev/null."""
     os.mkfifo(tmp_path / "pipe")
     fails(1, "encode", *force, "a.png", "pipe")
     assert (tmp_path / "pipe").is_fifo()

@@ -63,7 +63,7 @@ def test_bad_files(fails, tmp_path, content, code):
 
 
 def test_damage_deep_in_the_file_is_found(fails, described, tmp_path):
-    """ "info" is what people use to check an archive, so it reads all checksums and not the header's only."""
+    """People use ``info`` to check an archive, so it reads all checksums and not only the header's."""
     data = bytearray((tmp_path / "in.aec").read_bytes())
     data[-20] ^= 4
     (tmp_path / "in.aec").write_bytes(data)

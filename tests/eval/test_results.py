@@ -33,7 +33,7 @@ def codec(name: str, version: str = "1") -> Codec:
 
 
 def filled(*scales: float, without: tuple = (), names: tuple = ()) -> tuple[list[Codec], Journal]:
-    """Codecs c0, c1, ... (or ``names``) whose files are ``scale`` times as large at PSNR 20 + 3 q, MS-SSIM 1 - 10^(-q/2)."""
+    """Codecs c0, c1, ... (or ``names``), files ``scale`` times as large at PSNR 20 + 3 q, MS-SSIM 1 - 10^(-q/2)."""
     names = names or tuple(f"c{index}" for index in range(len(scales)))
     codecs, journal = [codec(name) for name in names], Journal()
     for each, scale in zip(codecs, scales, strict=True):
@@ -68,7 +68,7 @@ def test_half_the_bytes_are_minus_fifty_percent_by_every_metric():
 
 
 def test_aecodec_against_each_of_the_others():
-    """ "Smaller than JPEG" says nothing about AVIF, and each peer as the anchor would be a report of its own."""
+    """To be "smaller than JPEG" says nothing about AVIF, and each peer as the anchor would be a report of its own."""
     names = ("aecodec-a", "aecodec-b", "easy", "hard")
     codecs, journal = filled(0.5, 0.4, 1, 0.25, names=names)
     paper = {"source": "", "points": [{"bpp": 0.1 * 2**quality, "psnr_rgb": 20.0 + 3 * quality} for quality in QUALITIES]}

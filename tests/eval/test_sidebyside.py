@@ -29,7 +29,7 @@ def exponential(calls: list) -> Codec:
 
 @pytest.mark.parametrize("target", [1100, 4000, 15000])
 def test_the_search_meets_the_size_in_few_steps(target):
-    """ "At equal bytes" would not be true, or a report would take as long as the measurements."""
+    """The words "at equal bytes" would not be true, or a report would take as long as the measurements."""
     calls: list[float] = []
     codec = exponential(calls)
     known = [(quality, len(codec.encode(None, quality))) for quality in (0, 100)]

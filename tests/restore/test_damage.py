@@ -69,7 +69,7 @@ def test_noise_is_clipped_and_not_wrapped():
 
 
 def test_masks_have_the_size_that_they_name():
-    """ "Holes of 64 x 64" must be just that."""
+    """Holes "of 64 x 64" must be just that."""
     rng = np.random.default_rng(0)
     assert Hole(64, 64)(128, 192, rng).sum() == 64**2
     assert Hole(64, 64, True)(128, 192, rng).sum() == pytest.approx(np.pi * 32**2, rel=0.02)

@@ -191,7 +191,7 @@ def test_a_restoring_encoder_follows_its_decoder(old, grown, x):
 
 @torch.no_grad()
 def test_a_restoring_encoder_moves_with_its_decoder(old, grown):
-    """A decoder that was trained on has another encoder, and what was learnt beyond the old one's should hold beyond its."""
+    """A decoder that was trained further has another encoder; what was learnt beyond the old one holds beyond the new."""
     small = Model(replace(OLD, inputs=4)).eval()
     learnt = {name: value for name, value in with_more_blocks(old.state_dict(), small).items() if is_of_encoder(name)}
     own = {name: value + 0.1 if value.is_floating_point() else value for name, value in grown.state_dict().items()}

@@ -104,8 +104,10 @@ def test_a_run_is_not_resumed_as_another(pictures, tmp_path):
 
 @pytest.mark.parametrize(("more", "moves"), [({}, True), ({"optimiser": "adam"}, False), ({"linear_rate": 0.0}, False)])
 def test_the_linear_paths_learn_with_the_networks(pictures, tmp_path, more, moves):
-    """Fixed, they hold the codec to a transform of blocks that no network at their side can leave; in the networks' units,
-    which are all that Adam has, they blow the loss up."""
+    """Fixed paths hold the codec to a transform of blocks that no network can leave.
+
+    In the networks' units, which are all that Adam has, they blow the loss up.
+    """
     run = Run(settings(pictures, steps=6, warm_up=0, **more), tmp_path, fail)
     paths = [getattr(part, kind).weight for part in (run.model.analysis, run.model.synthesis) for kind in ("klt", "lap")]
     before = [path.detach().clone() for path in paths]
@@ -218,7 +220,7 @@ def test_the_coding_tables_are_those_of_the_averaged_model(pictures, tmp_path):
 
 
 def test_a_resumed_run_takes_the_learning_rate_that_it_is_told(pictures, tmp_path):
-    """ "lower learning_rate" is the advice of a run that diverges."""
+    """A run that diverges advises to "lower learning_rate"."""
     list(Run(settings(pictures, steps=2), tmp_path, fail).progress())
     for rate in (5e-4, 1e-4):
         run = Run(settings(pictures, steps=4, learning_rate=rate), tmp_path, fail)

@@ -14,7 +14,7 @@ from aecodec.training.soap import Soap
 
 
 def train(optimiser_of, steps: int = 150, outputs: int = 8) -> float:
-    """Final loss of a convolution that must undo an ill-conditioned mixture of its input channels, 8, some of them twice."""
+    """Final loss of a convolution that must undo an ill-conditioned mixture of 8 input channels, some of them twice."""
     generator = torch.Generator().manual_seed(1)
     mixture = torch.randn(8, 8, generator=generator) * torch.logspace(0, -2, 8)
     layer = nn.Conv2d(8, outputs, 3, padding=1)
