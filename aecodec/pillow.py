@@ -95,7 +95,7 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     still = image.copy()  # of the current frame, which is what Pillow saves
     with contextlib.suppress(Exception):  # damaged EXIF, of which the encoder warns
         still.info["exif"] = image.getexif()  # also what is not in info, as a TIFF's
-    if image.format == "TIFF":  # its tags alone tell 12 bits of gray from 16
+    if image.format == "TIFF":  # only its tags distinguish 12 bits of gray from 16
         still.format, still.tag_v2 = image.format, image.tag_v2
     still.info |= given
     if isinstance(still.info.get("exif"), Image.Exif):

@@ -8,7 +8,7 @@
 
 #define STATES 256
 #define HALF (STATES / 2)
-#define ODD_STATE 104   /* what an odd state adds to the lower half of the next one, beside its highest bit */
+#define ODD_STATE 104   /* what an odd state adds to the lower half of the next one, in addition to its highest bit */
 #define ODD_SYMBOL 120 /* what an odd symbol adds to it */
 #define LANES (STATES / 32)
 #define BLOCKS (HALF / LANES)

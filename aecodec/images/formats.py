@@ -134,7 +134,7 @@ def _complete_jxl(image: Image.Image) -> None:
         image.info["xmp"] = found[b"xml "]
     if b"brob" in found:
         warnings.warn("not kept: compressed metadata of JPEG XL", stacklevel=4)
-    if not getattr(image, "jpeg", False):  # those it leaves as they lie
+    if not getattr(image, "jpeg", False):  # the plugin does not turn JPEGs that it restores
         with contextlib.suppress(Exception):  # damaged EXIF, of which metadata.read warns
             image.getexif().pop(0x0112, None)
 

@@ -15,7 +15,7 @@ from aecodec.networks.fused import is_fused
 
 FORGET = 0.9997  # of the counts, each time that something is counted
 REFRESH = 400  # counts between two updates of the costs
-UNCODED = 4096  # places that latents are counted in that are not coded
+UNCODED = 4096  # places for the counts of latents that are not coded
 
 
 class DependentQuantiser(nn.Module):

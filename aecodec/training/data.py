@@ -58,7 +58,7 @@ def load(files: Sequence[Path], complain: Callable[[str], None]) -> Pictures:
     """
     pictures = Pictures([], [])
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as workers:
-        warnings.simplefilter("ignore")  # of what is lost, which nobody will decode
+        warnings.simplefilter("ignore")  # about losses, since nobody will decode these
         for path, found in zip(files, workers.map(_decoded, files), strict=True):
             if isinstance(found, Exception):
                 complain(f"{path}: skipped: {found}")

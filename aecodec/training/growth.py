@@ -33,7 +33,7 @@ ENCODER_LATENTS = {  # tensors of a restoring encoder with a dimension for the l
     "analysis.klt.weight": 0, "analysis.head.weight": 0, "analysis.head.bias": 0, "analysis.gate.weight": 0,
     "analysis.gate.bias": 0, "hyper_analysis.conv1.weight": 1,
 }  # fmt: skip
-LARGE, SMALL = 1 / 2, 1 / 8  # shares of the old latents, those of most and of least variance, that new ones take after
+LARGE, SMALL = 1 / 2, 1 / 8  # shares of the old latents, of most and of least variance, that new ones copy
 
 
 def beside(old: Tensor, new: Tensor, dimension: int) -> Tensor:

@@ -33,7 +33,7 @@ from aecodec.weights.store import is_of_encoder, load, load_any
 
 INPUTS = 4  # colour and the hint
 FIRST_STRENGTH = 0.1  # of the damage, when a run begins
-TOLD_SHARE = 0.5  # of the crops with Gaussian noise, whose hint says how strong it is
+HINTED_SHARE = 0.5  # of the crops with Gaussian noise, whose hint says how strong it is
 GRAY_SHARE = 0.1
 KNOWN_WEIGHT = 0.1  # of what is known, in the loss of inpainting: it is put back afterwards
 PURPOSES = {"denoise": "noise and JPEG artefacts", "inpaint": "scratches, text and holes"}
@@ -136,8 +136,8 @@ def noisy(crop: np.ndarray, strength: float, rng: np.random.Generator) -> np.nda
     gray = rng.random() < GRAY_SHARE
     clean = np.rint(crop @ np.float32(LUMA_PER_MILLE)[:, None] / 1000).astype(np.uint8) if gray else crop
     noise = draw_noise(rng, strength)
-    told = isinstance(noise, Gaussian) and rng.random() < TOLD_SHARE
-    level = np.full((*crop.shape[:2], 1), hint.of_sigma(noise.sigma if told else None), np.uint8)
+    hinted = isinstance(noise, Gaussian) and rng.random() < HINTED_SHARE
+    level = np.full((*crop.shape[:2], 1), hint.of_sigma(noise.sigma if hinted else None), np.uint8)
     colours = [np.broadcast_to(part, crop.shape) for part in (noise(clean, rng), clean)]
     return np.concatenate([colours[0], level, colours[1]], -1)
 

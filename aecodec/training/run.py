@@ -58,7 +58,7 @@ class Run:
         if not self.workers.first:
             complain = _ignore_message
         self.device = self.workers.device
-        torch.backends.cudnn.allow_tf32 = False  # what is not under autocast is so because it needs its bits
+        torch.backends.cudnn.allow_tf32 = False  # everything outside autocast needs the bits of float32
         torch.manual_seed(settings.seed)
         self.rng = np.random.default_rng(settings.seed)
         self.task = open_task(settings, self.device)

@@ -148,7 +148,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 def _name(hint: Any) -> str:
     """Return the name of an annotated type, for a message."""
-    if isinstance(hint, UnionType):  # with None, which TOML has not
+    if isinstance(hint, UnionType):  # with None, which TOML does not have
         hint = get_args(hint)[0]
     return _NAMES.get(hint) or f"one of {', '.join(get_args(hint))}"
 

@@ -60,7 +60,7 @@ class Soap(torch.optim.Optimizer):
         corrections: (2,), 1 - beta**n at the n-th step. Small kernels hardly fill a GPU, so parameters are spread over
         ``streams``.
         """
-        here, alike = torch.cuda.current_stream(), list(self._alike())  # what begins their states is of this stream
+        here, alike = torch.cuda.current_stream(), list(self._alike())  # their first states are made on this stream
         for stream in streams:
             stream.wait_stream(here)
         for i, (group, parameters) in enumerate(alike):

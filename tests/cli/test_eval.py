@@ -106,7 +106,7 @@ def test_faults_are_named_and_everything_else_is_measured(cli, folder, tmp_path,
     ],
 )
 def test_one_line_says_what_is_wrong(cli, folder, tmp_path, args, message):
-    """A traceback, or an hour of measuring before the fault is told."""
+    """A traceback, or an hour of measuring before the fault is reported."""
     (tmp_path / "file").write_text("text")
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
     result = cli("eval", *args)
@@ -128,7 +128,7 @@ def test_one_line_says_what_is_wrong(cli, folder, tmp_path, args, message):
     ],
 )
 def test_usage_errors(cli, folder, args):
-    """What cannot be meant is told before anything is measured."""
+    """An impossible request is reported before anything is measured."""
     assert cli("eval", *args).exit_code == 2
 
 

@@ -77,7 +77,7 @@ def test_a_full_disk_keeps_the_old_file(folder, small_disk):
 
 
 def test_a_disk_that_fills_up_keeps_what_was_written(folder, small_disk):
-    """What fitted is whole, what did not is told, one line each."""
+    """Each output that fits is whole, and each other one is reported in one line."""
     disk = small_disk("size=64k,nr_inodes=1000")
     result = run("encode", "-j", 1, "-q", 100, "--output-dir", "disk", "photos", cwd=folder)
     assert result.returncode == 1

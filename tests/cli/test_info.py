@@ -45,7 +45,7 @@ def test_alpha_is_in_the_mode(cli, tmp_path, photo):
 
 
 def test_reads_pipes_and_many_files(cli, described, tmp_path):
-    """All files are told about, whatever is wrong with some."""
+    """All files are reported, whatever is wrong with some."""
     data = (tmp_path / "in.aec").read_bytes()
     (tmp_path / "bad.aec").write_bytes(data[:-1])
     result = cli("info", "bad.aec", "-", "in.aec", stdin=data)

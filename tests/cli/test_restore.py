@@ -123,7 +123,7 @@ def test_the_mask_lies_on_the_picture_as_it_is_shown(cli, pictures, photo):
 
 
 def test_an_empty_mask_gives_the_picture_back(cli, pictures, given, photo):
-    """Not even a JPEG is written anew, which would cost it quality for nothing."""
+    """Not even a JPEG is written again, which would cost it quality for nothing."""
     photo(75, 50).save("in.jpg")
     Image.new("L", (75, 50)).save("mask.png")
     for name in ("in.jpg", "hurt.png"):
@@ -212,7 +212,7 @@ def test_restoring_weights_are_shown(cli, restorers):
     ],
 )
 def test_usage_errors(cli, pictures, args):
-    """What cannot be meant is told with exit code 2 and does nothing at all."""
+    """An impossible command line is reported with exit code 2 and does nothing at all."""
     assert cli(*args.split()).exit_code == 2
     assert not (pictures / "out.png").exists()
 

@@ -161,7 +161,7 @@ def png_of_16_bits(colour_type: int, samples: bytes | None = None) -> bytes:
     ],
 )
 def test_depth_is_that_of_the_file(data, bits):
-    """Pillow reads 16 bits of colour as 8 without a word; the half that is lost must be told."""
+    """Pillow reads 16 bits of colour as 8 without a word; the loss of half of them must be reported."""
     assert load(data)[1] == bits
 
 

@@ -46,7 +46,7 @@ def test_it_finds_the_symbols_of_the_coder(search):
 
 
 def test_pieces_cost_what_a_whole_sequence_does(search, monkeypatch):
-    """Training on symbols that are dearer, or cheaper, than those of the coder would aim beside it."""
+    """Training on symbols that are dearer, or cheaper, than those of the coder would miss its aim."""
     from aecodec.networks import trellis_triton
 
     residual, level = latents(1024, 5)

@@ -100,7 +100,7 @@ def test_pictures_of_several_threads_stay_apart(both, array):
 
 
 def test_a_runtime_reads_no_weights_again():
-    """To read and hash them takes 30 ms, and a second copy would lie in memory beside the first."""
+    """To read and hash them takes 30 ms, and a second copy would lie in memory next to the first."""
     moved = replace(weights.load(), id="0" * 8, folder=Path("nowhere"))
     transforms = runtime.open_transforms(moved, "cpu")
     assert runtime.open_transforms(moved, "cpu") is transforms

@@ -82,7 +82,7 @@ def test_batches_come_from_inside_the_pictures():
 
 
 def test_pictures_are_drawn_by_their_area():
-    """Photographs are larger than the thumbnails beside them, and it is photographs that are stored."""
+    """Photographs are larger than the thumbnails around them, and photographs are stored."""
     pictures = data.Pictures([np.zeros((32, 32, 3), np.uint8), np.full((64, 96, 3), 255, np.uint8)], ["small", "large"])
     out = data.batch(pictures, 1400, 16, np.random.default_rng(0))
     assert 0.83 < out.mean() / 255 < 0.88  # 6 of 7

@@ -193,7 +193,7 @@ def test_a_gradient_that_is_no_number_is_not_applied(pictures, tmp_path, monkeyp
 
 
 def test_a_run_that_diverges_goes_back(pictures, tmp_path, monkeypatch):
-    """To the weights of before, and to their average: that is what is saved in the end."""
+    """A return to the earlier weights includes their average, which is saved in the end."""
     run = Run(settings(pictures), tmp_path, fail)
     good = {name: value.clone() for name, value in run.average.named_parameters()}
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Restoration beside classical methods: the numbers by which weights are judged, and shipped or not."""
+"""Restoration compared with classical methods: the numbers that decide whether weights are shipped."""
 
 from __future__ import annotations
 
