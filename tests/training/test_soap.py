@@ -106,7 +106,7 @@ def _steps(parameter, gradient_of, **options):
 
 
 def test_a_unit_is_another_scale_for_a_parameter():
-    """Linear paths have weights of 0.005 next to others of 0.2; in one unit either the first explode or the others stand."""
+    """Linear paths have weights of 0.005, others of 0.2; in one unit either the first explode or the others stand."""
     unit = torch.tensor([1 / 64, 1 / 8, 1.0, 8.0]).view(1, 4, 1, 1)  # powers of two, whose products round alike
     start = torch.randn(5, 4, 1, 1, generator=torch.Generator().manual_seed(9))
     plain = _steps(nn.Parameter(start.clone()), lambda g: torch.randn(5, 4, 1, 1, generator=g))
