@@ -1,4 +1,4 @@
-"""Everything that aecodec raises on purpose.
+"""Define all errors that aecodec raises on purpose.
 
     AecodecError                              what the caller can act on; the message is one line
     |-- BitstreamError (ValueError)           the file is no .aec file, damaged, truncated, or of an unknown version

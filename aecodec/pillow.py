@@ -1,4 +1,4 @@
-"""A Pillow plugin: importing this makes ``Image.open`` and ``Image.save`` know .aec files, and all that builds on Pillow.
+"""Teach .aec files to Pillow: importing this is enough for ``Image.open``, ``Image.save`` and all that builds on them.
 
     Image.open("photo.aec")                                  reads the header and the metadata; the first use decodes
     image.save("photo.aec", quality=70, exif=b"", ...)       with ``quality``, ``target``, ``weights`` and ``device`` of

@@ -1,4 +1,4 @@
-"""The quality scale: one number from 0 to 100, on a grid fine enough to hit a size.
+"""Define the quality scale: one number from 0 to 100, on a grid fine enough to hit a size.
 
 A model is trained at ``KNOTS`` qualities and interpolated between them, so a quality is stored as an integer
 *rate index* in 0..2048: eight intervals of 256 steps.  Everything the decoder derives from it (biases, prior

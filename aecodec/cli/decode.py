@@ -1,4 +1,4 @@
-"""``aecodec decode``."""
+"""Define ``aecodec decode``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``aecodec denoise``."""
+"""Define ``aecodec denoise``."""
 
 from __future__ import annotations
 

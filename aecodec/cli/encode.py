@@ -1,4 +1,4 @@
-"""``aecodec encode``."""
+"""Define ``aecodec encode``."""
 
 from __future__ import annotations
 

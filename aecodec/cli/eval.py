@@ -1,4 +1,4 @@
-"""``aecodec eval``."""
+"""Define ``aecodec eval``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``aecodec info``."""
+"""Define ``aecodec info``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``aecodec inpaint``."""
+"""Define ``aecodec inpaint``."""
 
 from __future__ import annotations
 

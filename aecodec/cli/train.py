@@ -1,4 +1,4 @@
-"""``aecodec train``."""
+"""Define ``aecodec train``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``aecodec weights``."""
+"""Define ``aecodec weights``."""
 
 from __future__ import annotations
 

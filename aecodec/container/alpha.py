@@ -1,4 +1,4 @@
-"""Alpha, without loss: each sample minus its neighbour, and zlib.  The body of chunk 'A'.
+"""Code alpha without loss: each sample minus its neighbour, and zlib.  This is the body of chunk 'A'.
 
     form (1) | zlib stream of the differences, row by row
 

@@ -1,4 +1,4 @@
-"""Integer arithmetic carried by float32: the layers that decide what the entropy decoder sees.
+"""Compute the layers that decide what the entropy decoder sees, in integer arithmetic carried by float32.
 
 The decoder must rebuild exactly the tables that the encoder used, on any machine.  So every network between the
 hyper-latents and the scale indices computes with integers: 8-bit activations, int8 weights, sums below 2**24.  A float32

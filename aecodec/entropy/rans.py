@@ -1,4 +1,4 @@
-"""The entropy coder: signed integers, each with a table of probabilities, to bytes and back.
+"""Turn signed integers, each with a table of probabilities, into bytes and back: the entropy coder.
 
 An interleaved range asymmetric numeral system (rANS; Duda 2013, "Asymmetric numeral systems"; Giesen 2014, "Interleaved
 entropy coders").  What follows defines the stream; all its integers are little-endian.
@@ -108,7 +108,7 @@ def encode(symbols: np.ndarray, levels: np.ndarray, tables: Tables) -> bytes:
 
 
 class Decoder:
-    """Reads a stream of ``encode`` in as many pieces as the caller likes.
+    """Read a stream of ``encode`` in as many pieces as the caller likes.
 
     ``decode`` continues where its last call ended. A call that raises leaves the decoder unchanged.
     """

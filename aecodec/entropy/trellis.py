@@ -1,4 +1,4 @@
-"""Dependent quantisation: two quantisers that take turns, as the symbols before say, and the search for the best symbols.
+"""Quantise with two quantisers that take turns, as the previous symbols say, and search for the best symbols.
 
 (Marcellin and Fischer, "Trellis coded quantization of memoryless and Gauss-Markov sources", IEEE Trans. Commun. 1990; in
 the form of Schwarz et al., "Hybrid video coding with trellis-coded quantization", DCC 2019, with more states.)

@@ -16,7 +16,7 @@ from aecodec.networks.integer import IntegerConv2d, interpolate, round_half_up
 
 
 class ContextStep(nn.Module):
-    """One step: predicts a quarter of the latents, each phase another channel group."""
+    """Predict a quarter of the latents in one step, for each phase another channel group."""
 
     def __init__(self, arch: Architecture, step: int) -> None:
         super().__init__()

@@ -24,7 +24,7 @@ PEAK = 255
 
 
 class _Exchange(torch.autograd.Function):
-    """The piecewise linear, odd function of differences; a gather forward and a sum by index backward."""
+    """Apply the piecewise linear, odd function of differences: a gather forward and a sum by index backward."""
 
     @staticmethod
     def forward(ctx, difference: Tensor, table: Tensor) -> Tensor:

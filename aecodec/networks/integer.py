@@ -1,4 +1,4 @@
-"""Convolutions whose arithmetic is integer by construction, trained through straight-through rounding.
+"""Convolve in arithmetic that is integer by construction, trained through straight-through rounding.
 
 An activation is an integer ``a`` that stands for ``a * 2**-frac``; a weight is an int8 ``w`` that stands for
 ``w * 2**-k`` with one ``k`` per output channel.  All scales are powers of two, so requantisation is a rounding shift and
@@ -52,7 +52,7 @@ def round_half_up(x: Tensor) -> Tensor:
 
 
 class _Activation(torch.autograd.Function):
-    """ReLU, clamp to 8 bits and rounding in one, in float32, to a ``dtype`` that holds the result.
+    """Apply ReLU, clamp to 8 bits and rounding in one, in float32, to a ``dtype`` that holds the result.
 
     The gradient passes where the clamp does not bind.
     """
@@ -84,7 +84,7 @@ class _Activation(torch.autograd.Function):
 
 
 class _OnGrid(torch.autograd.Function):
-    """Weights on the grids of their output channels; the gradient passes."""
+    """Put weights on the grids of their output channels; the gradient passes."""
 
     @staticmethod
     def forward(ctx, weight: Tensor, input_max: int) -> Tensor:
@@ -102,7 +102,7 @@ class _OnGrid(torch.autograd.Function):
 
 
 class _CompandOnDevice(torch.autograd.Function):
-    """``compand`` on a CUDA device."""
+    """Compute ``compand`` on a CUDA device."""
 
     @staticmethod
     def forward(ctx, x: Tensor, quantise: bool) -> Tensor:

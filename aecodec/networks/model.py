@@ -30,7 +30,7 @@ LOG_SCALE_FLOOR = -1.5  # training lets a scale fall this far (in nats) below th
 
 
 class _GaussianBits(torch.autograd.Function):
-    """Value and both derivatives in one pass: autograd's own chain costs three times as much on a CPU."""
+    """Compute value and both derivatives in one pass: autograd's own chain costs three times as much on a CPU."""
 
     @staticmethod
     def forward(ctx, x: Tensor, log_scale: Tensor) -> Tensor:

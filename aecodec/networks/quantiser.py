@@ -19,7 +19,7 @@ UNCODED = 4096  # places for the counts of latents that are not coded
 
 
 class DependentQuantiser(nn.Module):
-    """Residuals to the values that the coder would choose. Its counts of symbols become the coding tables.
+    """Map residuals to the values that the coder would choose. Its counts of symbols become the coding tables.
 
     On a CUDA device with Triton it stays there (``trellis_triton.py``) and can be captured in a graph. The costs of symbols
     are then updated by ``refresh`` alone.

@@ -30,7 +30,7 @@ KLT_STEP = 38 / 255  # the quantiser step, in picture units, that a unit of y st
 
 
 class ResidualBlock(nn.Module):
-    """x + conv3(act(conv3(x))), dense: on CPUs these reach more FLOP/s than depthwise blocks."""
+    """Compute x + conv3(act(conv3(x))), dense: on CPUs these reach more FLOP/s than depthwise blocks."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class ResidualBlock(nn.Module):
 
 
 class Gain(nn.Module):
-    """Per-channel factors that depend on the quality, interpolated between knots in the logarithm."""
+    """Compute per-channel factors that depend on the quality, interpolated between knots in the logarithm."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ def upsampler(kind: Upsampler, inputs: int, outputs: int, factor: int, kernel: i
 
 
 class Lapping(nn.Module):
-    """One matrix (16, 16) for the windows astride the borders of blocks: first along rows, then along columns.
+    """Apply one matrix (16, 16) to the windows astride the borders of blocks: first along rows, then along columns.
 
     A filter before the transform of blocks, and its inverse behind that of the reader, make it a lapped transform.  (Tran,
     Liang, Tu, "Lapped transform via time-domain pre- and post-filtering", IEEE Trans. Signal Processing 2003.)  Half a
@@ -87,7 +87,7 @@ class Lapping(nn.Module):
 
 
 class Analysis(nn.Module):
-    """Picture (B, 3, H, W) in 0..1, H and W multiples of 16, to latents (B, M, H/16, W/16) at gain 1.
+    """Map a picture (B, 3, H, W) in 0..1, H and W multiples of 16, to latents (B, M, H/16, W/16) at gain 1.
 
     A restoring encoder's input has the hint (``restore/hint.py``) as a fourth channel. It also has a gate on the linear
     path, which would pass noise on: to shrink a coefficient is easier to learn than to predict its noise.
@@ -127,7 +127,7 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Latents (B, M, H/16, W/16) at gain 1 to a picture (B, 3, H, W), not clamped.
+    """Map latents (B, M, H/16, W/16) at gain 1 to a picture (B, 3, H, W), not clamped.
 
     The edge filter at its end computes in floats here and in integers (``images/edge_filter.py``) where files are decoded.
     """

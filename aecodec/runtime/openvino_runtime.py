@@ -49,7 +49,7 @@ def _patch_order(channels: int) -> np.ndarray:
 
 
 class OpenVinoTransforms:
-    """``runtime.Transforms`` in OpenVINO.
+    """Run ``runtime.Transforms`` in OpenVINO.
 
     Each transform is two graphs. The linear path and the sum are float32, since latents and pictures need more than
     bfloat16's 8 bits. The network, where nearly all the work is, uses bfloat16 on CPUs that compute with it. A call waits

@@ -22,7 +22,7 @@ BATCH_PIXELS = 1 << 24  # that go through a network at once: three blocks of a l
 
 
 class TorchTransforms:
-    """``runtime.Transforms`` in torch.
+    """Run ``runtime.Transforms`` in torch.
 
     Several threads may call it. Calls that wait at the same time, for pictures of one size, are computed as one batch.
     """

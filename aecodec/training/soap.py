@@ -22,7 +22,7 @@ LARGEST_SIDE = 800  # channels; what turning a side costs grows with the cube of
 
 
 class Soap(torch.optim.Optimizer):
-    """Drop-in for ``torch.optim.Adam``; ``refresh`` is the number of steps between two updates of the bases.
+    """Replace ``torch.optim.Adam``; ``refresh`` is the number of steps between two updates of the bases.
 
     ``unit`` is the unit of a group's parameters, a number or a tensor that broadcasts with each of them: a parameter p is
     trained as p / unit would be.
