@@ -1,6 +1,6 @@
-"""A picture's ICC profile, EXIF, XMP, IPTC and resolution: out of Pillow's hands into a file's chunks, and back.
+"""Move a picture's ICC profile, EXIF, XMP, IPTC and resolution from Pillow into a file's chunks, and back.
 
-Pillow is imported by the functions that need it, so that ``aecodec info`` does not.
+Pillow is imported by the functions that need it, so that ``aecodec info`` does not load it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PREFIX = b"Exif\0\0"
 def read(image: Image, strip: bool) -> dict[bytes, bytes]:
     """Return the chunks that keep a picture's ICC profile and, without ``strip``, its EXIF, XMP, IPTC and resolution.
 
-    Warns of what else the picture says and no chunk holds.
+    Warns of other metadata in the picture, for which there is no chunk.
     """
     chunks = {}
     profile = image.info.get("icc_profile")
@@ -68,18 +68,18 @@ def from_chunks(chunks: Mapping[bytes, bytes]) -> dict[str, Any]:
 
 
 def shown(header: Header, chunks: dict[bytes, bytes]) -> Header:
-    """The header as a viewer shows the picture: turned as its EXIF says, and with alpha in its mode."""
+    """Return the header as a viewer shows the picture: turned as its EXIF says, and with alpha in its mode."""
     width, height = shown_size((header.width, header.height), chunks.get(EXIF, b""))
     return replace(header, width=width, height=height, mode=header.mode + "A" if ALPHA in chunks else header.mode)
 
 
 def shown_size(size: tuple[int, int], exif: bytes) -> tuple[int, int]:
-    """Width and height of a picture of this size after it is turned as its EXIF says."""
+    """Return width and height of a picture of this size after it is turned as its EXIF says."""
     return size[::-1] if orientation(exif) > 4 else size
 
 
 def orientation(exif: bytes) -> int:
-    """The EXIF orientation, 1..8; above 4 width and height change places.  1 where there is none or EXIF is damaged."""
+    """Return the EXIF orientation, 1..8, and 1 where there is none; above 4 width and height are exchanged."""
     (value,) = _numbers(exif, _ORIENTATION, "H") or (1,)
     return value if 1 <= value <= 8 else 1
 
@@ -102,7 +102,7 @@ def resolution(exif: bytes) -> tuple[float, float] | None:
 
 
 def _numbers(exif: bytes, tag: int, code: str) -> tuple[int, ...]:
-    """The values of a tag in the first directory: one SHORT ("H") or one RATIONAL ("2I").  () where it has others."""
+    """Return the values of a tag in the first directory: one SHORT ("H") or one RATIONAL ("2I").  () where it has others."""
     order, position = _find(exif, tag, 3 if code == "H" else 5)
     try:
         return struct.unpack_from(order + code, exif, position) if position else ()
@@ -111,7 +111,7 @@ def _numbers(exif: bytes, tag: int, code: str) -> tuple[int, ...]:
 
 
 def _find(exif: bytes, wanted: int, wanted_kind: int) -> tuple[str, int]:
-    """The order of bytes, and where in EXIF the value of a tag of the first directory lies: 0 where it is not.
+    """Return the order of bytes, and where in EXIF the value of a tag of the first directory lies: 0 where it is not.
 
     CIPA DC-008 (EXIF 2.3), 4.6.2 and 4.6.4: the tags stand in the first directory of a TIFF structure.
     """
@@ -128,20 +128,20 @@ def _find(exif: bytes, wanted: int, wanted_kind: int) -> tuple[str, int]:
 
 
 def upright(image: Image) -> Image:
-    """The picture turned as its EXIF says, and EXIF that says so no more."""
+    """Return the picture turned as its EXIF says, without the orientation in its EXIF."""
     from PIL import ImageOps
 
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # Pillow's parser raises whatever it meets in damaged EXIF
+    except Exception:  # noqa: BLE001  Pillow's parser raises whatever it meets in damaged EXIF
         return image
 
 
 def is_empty(image: Image) -> bool:
-    """Whether a picture's EXIF says nothing.  What is damaged may say something."""
+    """Return whether a picture's EXIF has no tags. Damaged EXIF counts as not empty."""
     try:
         return not image.getexif()
-    except Exception:  # as in upright
+    except Exception:  # noqa: BLE001  as in upright
         return False
 
 
@@ -165,7 +165,7 @@ def exif_of(image: Image) -> bytes:
 
 
 def _raw_profile(image: Image) -> bytes:
-    """EXIF as ImageMagick writes it into the text of a PNG."""
+    """Return EXIF as ImageMagick writes it into the text of a PNG."""
     for name in ("exif", "APP1"):
         text = image.info.get(f"Raw profile type {name}")
         with contextlib.suppress(AttributeError, ValueError):
@@ -176,7 +176,7 @@ def _raw_profile(image: Image) -> bytes:
 
 
 def _is_as_given(image: Image) -> bool:
-    """Whether ``getexif()`` says what the bytes in ``info`` say.  What cannot be parsed has not been changed."""
+    """Return whether ``getexif()`` says what the bytes in ``info`` say.  What cannot be parsed has not been changed."""
     from PIL.Image import new
 
     if getattr(image, "_exif", None) is None:
@@ -190,12 +190,12 @@ def _is_as_given(image: Image) -> bool:
         if dict(mine) != dict(fresh):
             return False
         return all(values == fresh.get_ifd(tag) for tag, values in mine._ifds.items())
-    except Exception:  # as in upright
+    except Exception:  # noqa: BLE001  as in upright
         return True
 
 
 def _rewritten(image: Image) -> bytes:
-    """EXIF as Pillow writes it of what it read, without what only describes the file that it came from."""
+    """Return EXIF as Pillow writes it of what it read, without what only describes the file that it came from."""
     from PIL.Image import Exif
 
     try:
@@ -212,13 +212,13 @@ def _rewritten(image: Image) -> bytes:
                 exif[tag] = part
         _keep_resolution(image, exif)
         return exif.tobytes() if exif else b""
-    except Exception:  # as in upright
+    except Exception:  # noqa: BLE001  as in upright
         warnings.warn("EXIF is damaged and dropped", stacklevel=5)
         return b""
 
 
 def _as_written(value: object) -> object:
-    """A value of EXIF so that Pillow writes its text as it was: by itself it writes "?" for all that is not ASCII."""
+    """Return a value of EXIF so that Pillow writes its text as it was: by itself it writes "?" for all that is not ASCII."""
     if not isinstance(value, str) or value.isascii():
         return value
     with contextlib.suppress(UnicodeError):  # Pillow reads UTF-8 as if it were Latin-1
@@ -229,7 +229,7 @@ def _as_written(value: object) -> object:
 
 
 def _keep_resolution(image: Image, exif: Exif) -> None:
-    """Puts the dots per inch that PNG, JPEG and TIFF have outside EXIF into it: a scan is printed by them."""
+    """Put the dots per inch that PNG, JPEG and TIFF have outside EXIF into it: a scan is printed by them."""
     dpi = _meant_dpi(image)
     if dpi and _X_RESOLUTION not in exif:
         exif[_X_RESOLUTION], exif[_Y_RESOLUTION] = (round(float(value), 2) for value in dpi)
@@ -237,7 +237,7 @@ def _keep_resolution(image: Image, exif: Exif) -> None:
 
 
 def _meant_dpi(image: Image) -> tuple[float, float] | None:
-    """The dots per inch that a picture says outside EXIF, if it means something by them."""
+    """Return the dots per inch that a picture says outside EXIF, if it means something by them."""
     try:
         across, down = (float(value) for value in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
@@ -250,12 +250,12 @@ def _is_meant(dpi: tuple[float, float]) -> bool:
 
 
 def _agree(dpi: tuple[float, float], other: tuple[float, float] | None) -> bool:
-    """Whether two resolutions are the same but for the rounding of PNG, which counts in dots per metre."""
-    return other is not None and all(abs(a - b) <= 0.02 for a, b in zip(dpi, other))
+    """Return whether two resolutions are the same but for the rounding of PNG, which counts in dots per metre."""
+    return other is not None and all(abs(a - b) <= 0.02 for a, b in zip(dpi, other, strict=False))
 
 
 def _without_a_chunk(image: Image) -> list[str]:
-    """What a picture says that no chunk holds, and that a user may miss."""
+    """Return the names of what a picture says that no chunk holds, and that a user may miss."""
     lost = []
     dull = (
         "XML:com.adobe.xmp", "Software", "date:create", "date:modify", "date:timestamp", "Raw profile type exif",

@@ -138,7 +138,7 @@ class Tiff:
     def is_raw(self) -> bool:
         """Return whether it is a camera's raw file, of which Pillow reads the preview."""
         first = next(self.pages(), {})
-        if DNG_VERSION in first or self.data[8:10] == b"CR" or self.data[:4] == b"II*\0" and self.data[8:12] == b"HEAP":
+        if DNG_VERSION in first or self.data[8:10] == b"CR" or (self.data[:4] == b"II*\0" and self.data[8:12] == b"HEAP"):
             return True
         children = list(self.children(first))
         if any(self.number(part, PHOTOMETRIC, 0) in (_CFA, _LINEAR_RAW) for part in (first, *children)):
@@ -220,7 +220,7 @@ def read_samples(tiff: Tiff, directory: Directory) -> np.ndarray:
     sizes = tiff.numbers(directory, TILE_COUNTS if tiled else COUNTS)
     columns, rows = tiff.number(directory, TILE_WIDTH if tiled else WIDTH, width), height
     rows = min(tiff.number(directory, TILE_HEIGHT if tiled else ROWS, height), 2**31 if tiled else height)
-    if not (columns and rows) or tiled and max(columns, rows) > 2 * max(width, height) + 1024:
+    if not (columns and rows) or (tiled and max(columns, rows) > 2 * max(width, height) + 1024):
         raise PictureError("the TIFF file has an impossible layout")
     across, down = -(-width // columns), -(-height // rows)
     planes = channels if planar else 1
@@ -340,7 +340,7 @@ def write(
 
     entries = {found.tag: found for found in old.raw_entries() if found.tag not in LAYOUT}
     if dpi is not None and not {282, 283} & entries.keys():
-        for tag, value in zip((282, 283), dpi):
+        for tag, value in zip((282, 283), dpi, strict=False):
             entries[tag] = Entry(tag, 5, 1, struct.pack(f"{order}II", round(value * 100), 100))
         entries[296] = entry(296, 3, 2)  # inches
     new = [
