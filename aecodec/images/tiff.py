@@ -19,6 +19,7 @@ Number = int | float
 _BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # by kind
 _CODES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _MAX_PAGES = 65536
+_MAX_CHANNELS = 16
 _STRIP = 2**18  # bytes
 
 SUBFILE, OLD_SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 255, 256, 257, 258, 259, 262
@@ -28,15 +29,24 @@ SUB_DIRECTORIES, EXTRA_SAMPLES, SAMPLE_FORMAT, XMP = 330, 338, 339, 700
 IPTC, RESOURCES, EXIF_DIRECTORY, ICC, GPS_DIRECTORY = 33723, 34377, 34665, 34675, 34853
 INTEROPERABILITY, DNG_VERSION = 40965, 50706
 _POINTERS = (EXIF_DIRECTORY, GPS_DIRECTORY, INTEROPERABILITY)
-# What only says how a file's pixels lie, or has a chunk of its own; 37724 and 50255 are Photoshop's layers and notes
+LAYERS = 37724  # Photoshop's
+# What only says how a file's pixels lie, or has a chunk of its own; 50255 are Photoshop's notes
 LAYOUT = frozenset((
-    *range(254, 260), PHOTOMETRIC, 263, 264, 265, 266, OFFSETS, *range(277, 282), PLANAR, *range(288, 294), 301, PREDICTOR, 318,
-    319, 320, 321, *range(322, 331), 332, 334, EXTRA_SAMPLES, SAMPLE_FORMAT, 340, 341, 342, 343, 344, 345, 346, 347, 512, 513,
-    514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532, 559, XMP, IPTC, RESOURCES, ICC, 37724, 50255,
+    *range(254, 260), PHOTOMETRIC, *range(263, 267), OFFSETS, *range(277, 282), PLANAR, *range(288, 294), PREDICTOR,
+    *range(320, 331), 332, 334, EXTRA_SAMPLES, SAMPLE_FORMAT, *range(340, 348), *range(512, 522), *range(529, 533), 400, 559,
+    XMP, IPTC, RESOURCES, ICC, LAYERS, 50255,
 ))  # fmt: skip
-LAYERS = 37724
+_COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3, 9: 3, 10: 3}  # samples of a colour, by PHOTOMETRIC
 _CFA, _LINEAR_RAW = 32803, 34892
 _REDUCED, _MASK = 1, 4  # bits of SUBFILE
+
+
+MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_TURNS = {  # from how a picture lies in its file to how it is shown, as Pillow does with what it reads
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,7 @@ class Tiff:
     """A TIFF file of which only the directories are read; nothing is believed that lies outside of the file."""
 
     def __init__(self, data: bytes) -> None:
-        """Raises PictureError where this is no TIFF file."""
+        """Find the first directory.  Raises PictureError where this is no TIFF file."""
         kinds = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
         if data[:4] not in kinds:
             raise PictureError("this is no TIFF file")
@@ -196,6 +206,8 @@ def serialise(entries: Sequence[Entry], order: str, at: int) -> bytes:
 def is_misread(tiff: Tiff, directory: Directory) -> bool:
     """Return whether Pillow takes a page's integers for others: 16-bit colour, planes, negatives, and signed samples."""
     bits, formats = set(tiff.numbers(directory, BITS)), set(tiff.numbers(directory, SAMPLE_FORMAT)) or {1}
+    if tiff.number(directory, PHOTOMETRIC, 1) not in (0, 1, 2, 5):
+        return False
     if bits == {8}:
         return formats == {2}
     several = tiff.number(directory, SAMPLES, 1) > 1
@@ -203,8 +215,8 @@ def is_misread(tiff: Tiff, directory: Directory) -> bool:
     return bits == {16} and formats <= {1, 2} and special
 
 
-def read_samples(tiff: Tiff, directory: Directory) -> np.ndarray:
-    """Return the samples (H, W, C) of a page of integers of 8 or 16 bits, as ``is_misread`` names them.
+def read_samples(tiff: Tiff, directory: Directory, wanted: int) -> np.ndarray:
+    """Return the first ``wanted`` samples (H, W, C) of a page of integers of 8 or 16 bits, as ``is_misread`` names them.
 
     Pillow decodes each strip or tile as 16-bit gray without a predictor, which it reads rightly; the rest is done here.
     Raises PictureError for a colour space that is not known here, and what Pillow raises for damaged data.
@@ -213,7 +225,7 @@ def read_samples(tiff: Tiff, directory: Directory) -> np.ndarray:
     channels = tiff.number(directory, SAMPLES, 1)
     planar = tiff.number(directory, PLANAR, 1) == 2 and channels > 1
     bits = tiff.number(directory, BITS, 8)
-    if not (0 < channels <= 64 and width and height):
+    if not (wanted <= channels <= _MAX_CHANNELS and width and height):
         raise PictureError("the TIFF file has an impossible layout")
     tiled = TILE_OFFSETS in directory
     offsets = tiff.numbers(directory, TILE_OFFSETS if tiled else OFFSETS)
@@ -227,8 +239,8 @@ def read_samples(tiff: Tiff, directory: Directory) -> np.ndarray:
     if len(offsets) < across * down * planes or len(sizes) < across * down * planes:
         raise PictureError("the TIFF file has fewer strips than it needs")
     together = 1 if planar else channels  # samples that lie side by side
-    result = np.empty((height, width, channels), np.dtype(f"u{bits // 8}"))
-    for index in range(across * down * planes):
+    result = np.empty((height, width, wanted), np.dtype(f"u{bits // 8}"))
+    for index in range(across * down * min(planes, wanted)):
         plane, place = divmod(index, across * down)
         row, column = divmod(place, across)
         top, left = row * rows, column * columns
@@ -238,7 +250,7 @@ def read_samples(tiff: Tiff, directory: Directory) -> np.ndarray:
         block = block.reshape(block_rows, columns, together)
         if tiff.number(directory, PREDICTOR, 1) == 2:
             block = np.cumsum(block, axis=1, dtype=block.dtype)
-        part = block[: height - top, : width - left]
+        part = block[: height - top, : width - left, :wanted]
         result[top : top + rows, left : left + columns, slice(plane, plane + 1) if planar else slice(None)] = part
     return result
 
@@ -265,39 +277,48 @@ def _block(tiff: Tiff, directory: Directory, data: bytes, columns: int, rows: in
     return block.astype(dtype.newbyteorder("="))
 
 
-def picture_of(tiff: Tiff, directory: Directory) -> tuple[Image.Image, str]:
-    """Return a page that ``is_misread`` as a picture, and what of it is not kept, "" for nothing.
+def spare_channels(tiff: Tiff, page: Directory) -> list[str]:
+    """Return the name of what a page has beside colour and alpha, which no picture keeps: at most one."""
+    colours = _COLOURS.get(tiff.number(page, PHOTOMETRIC, 1))
+    if colours is None:
+        return []
+    extra = tiff.numbers(page, EXTRA_SAMPLES)
+    spare = tiff.number(page, SAMPLES, colours) - colours - (bool(extra) and extra[0] in (1, 2))
+    return [f"{spare} more channel{'s' if spare > 1 else ''} of the TIFF file"] if spare > 0 else []
+
+
+def picture_of(tiff: Tiff, directory: Directory) -> Image.Image:
+    """Return a page that ``is_misread`` as a picture, turned as it says.
 
     Gray of 16 bits comes as it is, colour of 16 bits rounded to 8.  Raises PictureError where nobody can say what the
     samples mean.
     """
-    values = read_samples(tiff, directory)
-    bits, photometric = 8 * values.dtype.itemsize, tiff.number(directory, PHOTOMETRIC, 1)
+    bits, photometric = tiff.number(directory, BITS, 8), tiff.number(directory, PHOTOMETRIC, 1)
+    colours, channels = _COLOURS[photometric], tiff.number(directory, SAMPLES, 1)
+    extra = tiff.numbers(directory, EXTRA_SAMPLES)
+    has_alpha = channels > colours and bool(extra) and extra[0] in (1, 2) and colours < 4
+    values = read_samples(tiff, directory, colours + has_alpha)
     peak = 2**bits - 1
     if 2 in tiff.numbers(directory, SAMPLE_FORMAT):
         if values.max() > peak // 2:
             raise PictureError("negative samples have no fixed range; convert them to 8 or 16 unsigned bits first")
         peak //= 2
-    colours = {0: 1, 1: 1, 2: 3, 5: 4}.get(photometric)
-    if colours is None or values.shape[2] < colours:
-        raise PictureError(f"a TIFF file of {bits}-bit samples in colour space {photometric} is not supported")
-    extra = tiff.numbers(directory, EXTRA_SAMPLES)
-    has_alpha = values.shape[2] > colours and bool(extra) and extra[0] in (1, 2) and colours < 4
-    spare = values.shape[2] - colours - has_alpha
-    lost = f"{spare} more channel{'s' if spare > 1 else ''} of the TIFF file" if spare else ""
-    values = values[..., : colours + has_alpha]
     if photometric == 0:
         values = np.concatenate([peak - values[..., :1], values[..., 1:]], -1).astype(values.dtype)
     if values.shape[2] == 1 and bits == 16:
-        image = Image.fromarray(np.ascontiguousarray(values[..., 0]))
+        return _turned(Image.fromarray(np.ascontiguousarray(values[..., 0])), tiff, directory)
+    if has_alpha and extra[0] == 1:
+        scaled = _unassociated(values, peak)
     else:
-        if has_alpha and extra[0] == 1:
-            scaled = _unassociated(values, peak)
-        else:
-            scaled = ((values.astype(np.uint32) * 510 + peak) // (2 * peak)).astype(np.uint8)
-        mode = {1: "L", 2: "LA", 3: "RGB", 4: "CMYK" if colours == 4 else "RGBA"}[scaled.shape[2]]
-        image = Image.frombytes(mode, scaled.shape[1::-1], np.ascontiguousarray(scaled).tobytes())
-    return image, lost
+        scaled = ((values.astype(np.uint32) * 510 + peak) // (2 * peak)).astype(np.uint8)
+    mode = {1: "L", 2: "LA", 3: "RGB", 4: "CMYK" if colours == 4 else "RGBA"}[scaled.shape[2]]
+    image = Image.frombytes(mode, scaled.shape[1::-1], np.ascontiguousarray(scaled).tobytes())
+    return _turned(image, tiff, directory)
+
+
+def _turned(image: Image.Image, tiff: Tiff, directory: Directory) -> Image.Image:
+    turn = _TURNS.get(tiff.number(directory, ORIENTATION, 1))
+    return image if turn is None else image.transpose(turn)
 
 
 def _unassociated(values: np.ndarray, peak: int) -> np.ndarray:
