@@ -91,12 +91,17 @@ def _os_errors() -> Iterator[None]:
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     settings = ("quality", "target", "weights", "device")
     options = {name: value for name, value in image.encoderinfo.items() if name in settings}
-    given = {name: value for name, value in image.encoderinfo.items() if name in ("icc_profile", "exif", "xmp")}
+    given = {name: value for name, value in image.encoderinfo.items() if name in ("icc_profile", "exif", "xmp", "dpi")}
     still = image.copy()  # of the current frame, which is what Pillow saves
     still.info["exif"] = metadata.exif_of(image)  # also what is not in info, as a TIFF's
-    if image.format == "TIFF":  # its tags alone tell 12 bits of gray from 16
-        still.format, still.tag_v2 = image.format, image.tag_v2
+    if image.format in ("JPEG", "MPO", "PNG", "TIFF"):  # whose files say more than info does
+        still.format = image.format
+    for name in ("applist", "tag_v2", "text"):  # segments; tags, which alone distinguish 12 bits of gray from 16; comments
+        if hasattr(image, name):
+            setattr(still, name, getattr(image, name))
     still.info |= given
+    if isinstance(xmp := still.info.get("xmp"), str):
+        still.info["xmp"] = xmp.encode()
     if isinstance(still.info.get("exif"), Image.Exif):
         still.info["exif"] = still.info["exif"].tobytes()
     with _os_errors():

@@ -20,10 +20,10 @@ import aecodec
 from aecodec.codec.decoder import decode_latents
 from aecodec.codec.encoder import Encoder
 from aecodec.container import alpha as alpha_coder, bitstream, metadata as metadata_of
-from aecodec.container.bitstream import EXIF, ICC, XMP, Header, Stream
+from aecodec.container.bitstream import EXIF, ICC, METADATA, PACKED, XMP, Header, Stream
 from aecodec.entropy import _rans_python, gaussian, rans
 from aecodec.errors import AecodecError
-from aecodec.images import formats
+from aecodec.images import formats, jpeg, tiff
 from aecodec.quality import MAX_INDEX
 from aecodec.weights.store import load
 
@@ -42,7 +42,7 @@ def container(data: bytes) -> None:
             continue
         assert (stream.header, stream.chunks) == (header, chunks)
         assert len(stream.payloads) == header.tiles
-        assert sum(map(len, (*chunks.values(), *stream.payloads))) <= len(candidate)
+        assert sum(map(len, (*chunks.values(), *stream.payloads))) <= 1032 * len(candidate)  # what zlib can make of them
 
 
 def entropy(data: bytes) -> None:
@@ -94,10 +94,20 @@ def alpha(data: bytes) -> None:
     assert (plane.shape, plane.dtype) == ((height, width), np.uint8)
 
 
+def packed(data: bytes) -> None:
+    """Any bytes as compressed metadata, or any chunks in its zlib stream."""
+    body = bitstream._varint(len(data[1:])) + zlib.compress(data[1:]) if data[:1] >= b"\x80" else data[1:]
+    try:
+        chunks = bitstream.unpack(body)
+    except AecodecError:
+        return
+    assert bitstream.unpack(bitstream.pack(chunks).get(PACKED, body)) == chunks
+
+
 def metadata(data: bytes) -> None:
     """Write any ICC, EXIF and XMP into each format that the command line writes."""
     kind = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")[data[0] % 5 if data else 0]
-    chunks = {kind: part for kind, part in zip((ICC, EXIF, XMP), data[1:].split(b"\xff\xfe\xfd", 2), strict=False) if part}
+    chunks = {kind: part for kind, part in zip(METADATA, data[1:].split(b"\xff\xfe\xfd", 4), strict=False) if part}
     metadata_of.shown(Header(1, 1, "RGB", "00000000", 0), chunks)
     image = _pixel().copy()
     image.info.update(metadata_of.from_chunks(chunks))
@@ -122,7 +132,9 @@ def file(data: bytes) -> None:
     assert (image.mode.removesuffix("A"), image.size) == (header.mode, (header.width, header.height))
 
 
-TARGETS = {function.__name__: function for function in (container, entropy, payload, alpha, metadata, picture, file)}
+TARGETS = {
+    function.__name__: function for function in (container, entropy, payload, alpha, packed, metadata, picture, file)
+}
 
 
 @functools.cache
@@ -208,6 +220,9 @@ def seeds(target: str) -> list[bytes]:
         coded = [alpha_coder.encode(plane.astype(np.uint8)) for plane in planes]
         inflated = [body[:1] + zlib.decompress(body[1:]) for body in coded]
         return [bytes([flag + 8, 20]) + body for flag, bodies in ((0, coded), (128, inflated)) for body in bodies]
+    if target == "packed":
+        whole = bitstream.pack({ICC: icc, EXIF: exif, XMP: xmp})[PACKED]
+        return [b"\0" + whole, b"\xff" + zlib.decompress(whole[2:]), b"\xff" + b"x\0y\0"]
     if target == "metadata":
         return [bytes([kind]) + b"\xff\xfe\xfd".join((icc, exif, xmp)) for kind in range(5)]
     pictures = []
@@ -215,4 +230,6 @@ def seeds(target: str) -> list[bytes]:
         buffer = io.BytesIO()
         image.resize((9, 7)).save(buffer, kind, **({} if kind in ("GIF", "BMP", "PPM") else {"exif": exif}))
         pictures.append(buffer.getvalue())
-    return pictures
+    samples = np.asarray(image.resize((9, 7)))
+    extended = jpeg.with_segments(pictures[1], xmp=xmp, extended=xmp * 2, resources=jpeg.resources_with(b"\x1c\2\5\0\1a"))
+    return [*pictures, tiff.write(samples, exif=exif, resources=jpeg.resources_with(b"\x1c\2\5\0\1a")), extended]

@@ -33,7 +33,13 @@ def _work(job: files.Job) -> batch.Done:
     data = files.read_input(job.input, MAX_PIXELS, lambda start: bitstream.read_header(start, max_pixels=None))
     stream = bitstream.read(data, max_pixels=None)
     head = metadata.shown(stream.header, stream.chunks)
-    names = {bitstream.ICC: "icc", bitstream.EXIF: "exif", bitstream.XMP: "xmp"}
+    names = {
+        bitstream.ICC: "icc",
+        bitstream.EXIF: "exif",
+        bitstream.XMP: "xmp",
+        bitstream.RESOURCES: "iptc",
+        bitstream.RESOLUTION: "resolution",
+    }
     return batch.Done({
         "version": bitstream.VERSION, "width": head.width, "height": head.height, "mode": head.mode,
         "weights": head.weights, "quality": head.quality, "bytes": len(data),

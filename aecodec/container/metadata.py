@@ -101,8 +101,13 @@ def resolution(exif: bytes) -> tuple[float, float] | None:
     return across[0] / across[1] * inches, down[0] / down[1] * inches
 
 
+def says_resolution(exif: bytes, dpi: tuple[float, float] | None) -> bool:
+    """Return whether EXIF says a resolution, in dots per inch, so that a format needs no other place for it."""
+    return dpi is not None and _agree(dpi, resolution(exif))
+
+
 def _numbers(exif: bytes, tag: int, code: str) -> tuple[int, ...]:
-    """Return the values of a tag in the first directory: one SHORT ("H") or one RATIONAL ("2I").  () where it has others."""
+    """Return the values of a tag in the first directory: one SHORT ("H") or one RATIONAL ("2I"); () for others."""
     order, position = _find(exif, tag, 3 if code == "H" else 5)
     try:
         return struct.unpack_from(order + code, exif, position) if position else ()
@@ -218,7 +223,7 @@ def _rewritten(image: Image) -> bytes:
 
 
 def _as_written(value: object) -> object:
-    """Return a value of EXIF so that Pillow writes its text as it was: by itself it writes "?" for all that is not ASCII."""
+    """Return a value of EXIF so that Pillow keeps its text; by itself it writes "?" for all that is not ASCII."""
     if not isinstance(value, str) or value.isascii():
         return value
     with contextlib.suppress(UnicodeError):  # Pillow reads UTF-8 as if it were Latin-1

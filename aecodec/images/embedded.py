@@ -23,7 +23,10 @@ def complete(image: Image.Image, file: bytes | None) -> None:
     elif image.format == "PNG":
         lost += _png(image, file)
     elif image.format == "TIFF":
-        lost += [] if file is None else _tiff(image, file, image.tell())
+        if file is not None:
+            lost += _tiff(image, file, image.tell())
+        elif isinstance(block := image.tag_v2.get(tiff.RESOURCES), bytes):
+            image.info["image_resources"] = block
     elif image.format in ("HEIF", "AVIF") and file is not None:
         lost += _heif(image, file)
     elif image.format == "ICO" and len(sizes := image.info.get("sizes", ())) > 1:
@@ -86,9 +89,10 @@ def _png(image: Image.Image, file: bytes | None) -> list[str]:
     signal = next((chunk.body for chunk in png.chunks(file) if chunk.kind == b"cICP"), b"") if file is not None else b""
     if len(signal) == 4 and "icc_profile" not in info:
         lost += _by_cicp(image, signal[0], signal[1], is_gray)
-    elif not {"icc_profile", "srgb"} & info.keys() and {"chromaticity", "gamma"} & info.keys():
-        if profile := icc.of_chromaticities(info.get("chromaticity", ()), info.get("gamma"), is_gray):
-            info["icc_profile"] = profile
+    elif not {"icc_profile", "srgb"} & info.keys() and (
+        profile := icc.of_chromaticities(info.get("chromaticity", ()), info.get("gamma"), is_gray)
+    ):
+        info["icc_profile"] = profile
     return lost
 
 

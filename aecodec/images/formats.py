@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from aecodec.container import metadata
 from aecodec.errors import AecodecError, FramesError, LimitError, MissingPackageError, PictureError
-from aecodec.images import bmp, embedded, jpeg, jxl, png, tiff
+from aecodec.images import bmp, embedded, jpeg, jxl, png, tiff, xmp
 from aecodec.images.samples import check_size
 
 # Format: Pillow's name of it, the module that teaches it to Pillow, and the package that has the module
@@ -28,10 +28,14 @@ _PLUGINS = {
     "JPEG XL": ("JXL", "pillow_jxl", "pillow-jxl-plugin"),
 }
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
-_METADATA = {"icc_profile": "ICC profile", "exif": "EXIF", "xmp": "XMP"}
-_KEPT = {  # all that a format keeps as Pillow writes it; those not named keep nothing
-    **dict.fromkeys(("PNG", "WEBP", "TIFF", "AVIF"), frozenset({"alpha", *_METADATA})),
+_METADATA = {
+    "icc_profile": "ICC profile", "exif": "EXIF", "xmp": "XMP", "image_resources": "IPTC", "dpi": "the resolution"
+}  # fmt: skip
+_KEPT = {  # all that a format keeps as it is written here; those not named keep nothing
+    **dict.fromkeys(("PNG", "TIFF"), frozenset({"alpha", *_METADATA})),
+    **dict.fromkeys(("WEBP", "AVIF"), frozenset({"alpha", "icc_profile", "exif", "xmp"})),
     "JPEG": frozenset(_METADATA),
+    "BMP": frozenset({"dpi"}),
     **dict.fromkeys(("JPEG2000", "TGA"), frozenset({"alpha"})),
 }
 _OPTIONS = {  # as little loss as the format allows
@@ -40,7 +44,7 @@ _OPTIONS = {  # as little loss as the format allows
     "WEBP": {"lossless": True},
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
 }
-_SEGMENT = {"exif": 65533, "xmp": 65504}  # bytes that fit in a JPEG's one segment
+_SEGMENT = {"exif": 65533, "xmp": 65504}  # bytes that fit in a JPEG's one segment; a longer XMP is cut in two
 
 
 # How raw files of cameras begin that are no TIFF: Olympus, Panasonic, Fujifilm, Sigma, Minolta
@@ -299,9 +303,11 @@ def save(image: Image.Image, kind: str) -> bytes:
     values = {name: image.info[name] for name in _METADATA if image.info.get(name)}
     if "exif" not in kept and metadata.is_empty(image):
         values.pop("exif", None)
-    lost = {
-        name for name in values if name not in kept or (kind == "JPEG" and len(values[name]) > _SEGMENT.get(name, 2**24))
-    }
+    if "dpi" not in kept and "exif" in kept and metadata.says_resolution(values.get("exif", b""), values.get("dpi")):
+        values.pop("dpi", None)
+    if "image_resources" not in kept and not jpeg.iptc_of(values.get("image_resources", b"")):
+        values.pop("image_resources", None)  # settings of Photoshop, which nobody misses
+    lost = {name for name in values if name not in kept or (kind == "JPEG" and not _fits(name, values[name]))}
     if lost:
         warnings.warn(f"not kept in {kind}: {', '.join(_METADATA[name] for name in sorted(lost))}", stacklevel=2)
     if kind == "GIF" and image.getcolors() is None:
@@ -330,22 +336,44 @@ def save(image: Image.Image, kind: str) -> bytes:
     raise AecodecError(f"Pillow cannot write the picture as {kind}: {reason}")
 
 
-def _write(image: Image.Image, kind: str, values: dict[str, bytes]) -> bytes:
+def _fits(name: str, value: Any) -> bool:
+    """Return whether a JPEG has room for metadata."""
+    if name == "xmp" and len(value) > _SEGMENT["xmp"]:
+        return xmp.split(value, _SEGMENT["xmp"]) is not None
+    return name == "dpi" or len(value) <= _SEGMENT.get(name, 2**24)
+
+
+def _write(image: Image.Image, kind: str, values: dict[str, Any]) -> bytes:
+    packet, resources = values.get("xmp", b""), values.get("image_resources", b"")
     if kind == "TIFF" and image.mode in ("L", "LA", "RGB", "RGBA"):
         samples = np.asarray(image).reshape(image.height, image.width, -1)
-        names = {"icc_profile": "icc", "exif": "exif", "xmp": "xmp"}
-        return tiff.write(samples, **{names[name]: value for name, value in values.items()})
-    options: dict[str, Any] = dict(values)
-    if kind == "PNG" and "xmp" in values:
+        return tiff.write(
+            samples, exif=values.get("exif", b""), icc=values.get("icc_profile", b""), xmp=packet, resources=resources,
+            iptc=jpeg.iptc_of(resources), dpi=values.get("dpi"),
+        )  # fmt: skip
+    options = {name: value for name, value in values.items() if name not in ("xmp", "image_resources")}
+    if kind == "PNG" and (packet or resources):
         from PIL.PngImagePlugin import PngInfo
 
         options["pnginfo"] = PngInfo()
-        options["pnginfo"].add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode("utf-8", "replace"))
+        if packet:
+            options["pnginfo"].add_itxt("XML:com.adobe.xmp", packet.decode("utf-8", "replace"))
+        if resources:  # as ImageMagick and ExifTool know it
+            options["pnginfo"].add_text(
+                "Raw profile type iptc", f"\niptc\n{len(resources):8}\n{resources.hex()}\n", zip=True
+            )
     elif kind == "AVIF" and "exif" in values:
         options["exif"] = _KeptExif(values["exif"])
+    if packet and kind not in ("PNG", "JPEG"):
+        options["xmp"] = packet
     buffer = io.BytesIO()
     image.save(buffer, kind, **_OPTIONS.get(kind, {}), **options)
-    return buffer.getvalue()
+    if kind != "JPEG":
+        return buffer.getvalue()
+    first, extended = packet, b""
+    if len(packet) > _SEGMENT["xmp"]:
+        first, extended = xmp.split(packet, _SEGMENT["xmp"]) or (b"", b"")
+    return jpeg.with_segments(buffer.getvalue(), xmp=first, extended=extended, resources=resources)
 
 
 class _KeptExif(Image.Exif):
@@ -381,7 +409,7 @@ def _pixel_limit(max_pixels: int | None) -> Iterator[None]:
 
     Its limit is one for the whole process, so that of the most generous call holds while several are at work.
     """
-    global _others_limit
+    global _others_limit  # noqa: PLW0603  Pillow's limit is one for the process, too
     with _limits_lock:
         if not _limits:
             _others_limit = Image.MAX_IMAGE_PIXELS

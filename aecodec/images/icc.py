@@ -1,4 +1,4 @@
-"""ICC profiles for pictures that say their colours in another way: by the primaries and a curve (PNG's cHRM and gAMA, CICP).
+"""ICC profiles for pictures that say their colours in another way: by primaries and a curve (PNG's cHRM and gAMA, CICP).
 
 ICC.1:2001-04 (version 2): matrix and gray profiles.  ITU-T H.273 for the numbers of CICP.
 """
@@ -35,8 +35,8 @@ def of_chromaticities(values: tuple[float, ...], gamma: float | None, is_gray: b
     ``gamma`` is the encoding exponent, such as 0.45455; None stands for the curve of sRGB.
     """
     plain = gamma is None or abs(gamma - 0.45455) < 0.005
-    points = tuple(zip(values[::2], values[1::2])) if len(values) == 8 else ()
-    usual = not points or all(abs(a - b) < 0.003 for p, q in zip(points, _PRIMARIES[1]) for a, b in zip(p, q))
+    points = tuple(zip(values[::2], values[1::2], strict=True)) if len(values) == 8 else ()
+    usual = not points or np.abs(np.subtract(points, _PRIMARIES[1])).max() < 0.003
     if plain and (usual or is_gray):
         return b""
     curve: float = _SRGB_CURVE if gamma is None or (plain and usual) else 1 / gamma if gamma > 0 else 0
@@ -80,7 +80,7 @@ def _profile(white: Point, red: Point, green: Point, blue: Point, curve: float, 
     if is_gray:
         tags[b"kTRC"] = trc
     else:
-        for letter, column in zip((b"r", b"g", b"b"), columns.T):
+        for letter, column in zip((b"r", b"g", b"b"), columns.T, strict=True):
             tags[letter + b"XYZ"] = _xyz_tag(column)
             tags[letter + b"TRC"] = trc
     table, body, start = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)

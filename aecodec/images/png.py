@@ -1,4 +1,4 @@
-"""Chunks of a PNG as they lie in the file (ISO/IEC 15948), and a file that Pillow takes where it refuses one for a trifle."""
+"""Chunks of a PNG as they lie in the file (ISO/IEC 15948), and a file that Pillow takes in place of one that it refuses."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def needs_cleaning(data: bytes) -> bool:
 
 
 def clean(data: bytes) -> Cleaned:
-    """Return a file without chunks that keep Pillow from reading it: those with a wrong checksum that no picture needs, and
-    texts and profiles, which are read here.
+    """Return a file without chunks that keep Pillow from reading it.
 
-    Raises LimitError where they are larger than any file needs.
+    These are chunks with a wrong checksum that no picture needs, and texts and profiles, which are read here. Raises
+    LimitError where they are larger than any file needs.
     """
     result = Cleaned(b"")
     parts = [MAGIC]

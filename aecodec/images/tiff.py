@@ -33,8 +33,8 @@ LAYERS = 37724  # Photoshop's
 # What only says how a file's pixels lie, or has a chunk of its own; 50255 are Photoshop's notes
 LAYOUT = frozenset((
     *range(254, 260), PHOTOMETRIC, *range(263, 267), OFFSETS, *range(277, 282), PLANAR, *range(288, 294), PREDICTOR,
-    *range(320, 331), 332, 334, EXTRA_SAMPLES, SAMPLE_FORMAT, *range(340, 348), *range(512, 522), *range(529, 533), 400, 559,
-    XMP, IPTC, RESOURCES, ICC, LAYERS, 50255,
+    *range(320, 331), 332, 334, EXTRA_SAMPLES, SAMPLE_FORMAT, *range(340, 348), *range(512, 522), *range(529, 533), 400,
+    559, XMP, IPTC, RESOURCES, ICC, LAYERS, 50255,
 ))  # fmt: skip
 _COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3, 9: 3, 10: 3}  # samples of a colour, by PHOTOMETRIC
 _CFA, _LINEAR_RAW = 32803, 34892

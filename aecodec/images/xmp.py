@@ -67,8 +67,10 @@ def _declared(packet: bytes, rdf: re.Match[bytes]) -> dict[bytes, bytes]:
 
 
 def _children(packet: bytes) -> list[int] | None:
-    """Return where the descriptions in a packet begin, and where the last one ends; None for XML that is none, or has
-    a document type."""
+    """Return where the descriptions in a packet begin, and where the last one ends.
+
+    None stands for what is no XML, or has a document type.
+    """
     parser = expat.ParserCreate()
     depth, inside, starts = 0, 0, []
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 import aecodec
 import aecodec.pillow
 from aecodec.container import metadata
 from aecodec.container.bitstream import EXIF
-from aecodec.images import formats, tiff
+from aecodec.images import formats, icc, jpeg, tiff, xmp
 
 ARTIST = "Jürgen Müller, 写真".encode() + b"\0"
 
@@ -181,3 +182,199 @@ def test_exif_that_is_none_is_told(photo, block):
 def test_strip_drops_it(photo):
     """The one who asks for it does not want the name in the file."""
     assert EXIF not in chunks_of(saved(photo(20, 10), "JPEG", exif=camera_exif()), strip=True)
+
+
+IPTC = b"".join(b"\x1c\2" + bytes([kind]) + struct.pack(">H", len(text)) + text
+                for kind, text in ((120, b"A caption"), (25, b"keyword"), (116, b"(c) Jane")))  # fmt: skip
+OTHER = b"8BIM" + struct.pack(">HHI", 0x040A, 0, 1) + b"\1\0"  # a copyright flag
+RESOURCES = OTHER + jpeg.resources_with(IPTC)
+
+
+def description(name: str, text: str) -> str:
+    return f'<rdf:Description xmlns:{name}="http://{name}/" {name}:note="{text}"/>'
+
+
+def packet(*descriptions: str) -> bytes:
+    start = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    return (start + "".join(descriptions) + "</rdf:RDF></x:xmpmeta>").encode()
+
+
+def with_extended_xmp(data: bytes, extended: bytes) -> bytes:
+    """A JPEG with a packet that refers to another, as Adobe's specification has it."""
+    note = description("xmpNote", "").replace(
+        'xmpNote:note=""', f'xmpNote:HasExtendedXMP="{jpeg.identity_of(extended)}" xmpNote:rating="5"'
+    )
+    return jpeg.with_segments(data, xmp=packet(note), extended=extended)
+
+
+def in_and_out(data: bytes, kind: str) -> tuple[Image.Image, bytes, str]:
+    """A file's chunks as a decoder hands them on, written as another format; and what was said on the way."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        chunks = chunks_of(data)
+        image = Image.new("RGB", (20, 10))
+        image.info.update(metadata.from_chunks(chunks))
+        written = formats.save(image, kind)
+    return image, written, "; ".join(str(warning.message) for warning in caught)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("source", ["JPEG", "PNG", "TIFF"])
+def test_iptc_is_kept_or_told(photo, source, kind):
+    """A press picture's caption and copyright stand in nothing else."""
+    image = photo(20, 10)
+    image.info["image_resources"] = RESOURCES
+    decoded, data, said = in_and_out(formats.save(image, source), kind)
+    assert decoded.info["image_resources"] == RESOURCES
+    if kind == "WEBP":
+        assert said == "not kept in WEBP: IPTC"
+    else:
+        assert said == ""
+        assert in_and_out(data, "JPEG")[0].info["image_resources"] == RESOURCES
+        assert jpeg.iptc_of(RESOURCES) == IPTC
+
+
+def test_iptc_of_a_tiff_without_resources_is_kept():
+    """Scanners' programs write the record alone."""
+    data = tiff.write(np.zeros((4, 4, 3), np.uint8), iptc=IPTC)
+    assert jpeg.iptc_of(in_and_out(data, "JPEG")[0].info["image_resources"]) == IPTC
+
+
+def test_iptc_of_a_decoded_picture_is_saved_again(photo, reopened):
+    """Through Pillow's plugin, of a picture that is loaded and closed."""
+    data = jpeg.with_segments(saved(photo(20, 10), "JPEG"), resources=RESOURCES)
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    assert reopened(image, "AEC").info["image_resources"] == RESOURCES
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_extended_xmp_is_kept(photo, kind):
+    """Over 64 kB a JPEG has XMP in pieces; all of it is one packet elsewhere, and nothing refers to what is not there."""
+    extended = packet(description("dc", "x" * 70_000), description("more", "y" * 300))
+    source = with_extended_xmp(saved(photo(20, 10), "JPEG"), extended)
+    decoded, data, said = in_and_out(source, kind)
+    assert said == ""
+    assert b"HasExtendedXMP" not in decoded.info["xmp"]
+    for part in (b'rating="5"', b"x" * 70_000, b"y" * 300):
+        assert part in decoded.info["xmp"]
+    again, _, said = in_and_out(data, "PNG")
+    assert said == ""
+    for part in (b'rating="5"', b"x" * 70_000, b"y" * 300):
+        assert part in again.info["xmp"]
+
+
+def test_extended_xmp_that_is_damaged_is_told(photo):
+    """And the note that there is more goes with it."""
+    source = with_extended_xmp(saved(photo(20, 10), "JPEG"), packet(description("dc", "x" * 70_000)))
+    place = source.rindex(jpeg.EXTENDED) + len(jpeg.EXTENDED)
+    broken = source[:place] + b"0" * 32 + source[place + 32 :]
+    decoded, _, said = in_and_out(broken, "JPEG")
+    assert "extended XMP" in said
+    assert b"HasExtendedXMP" not in decoded.info["xmp"]
+    assert b'rating="5"' in decoded.info["xmp"]
+
+
+@pytest.mark.parametrize("bad", [b"<a", b"<!DOCTYPE a [<!ENTITY b 'c'>]>" + packet(description("dc", "&b;")), b""])
+def test_xmp_that_is_no_xml_is_not_put_together(bad):
+    """A document type may hold entities that unfold to gigabytes."""
+    good = packet(description("dc", "a"))
+    assert xmp.merge(good, bad) is None
+    assert xmp.merge(bad, good) is None
+    assert xmp.split(bad, 100) is None
+    assert xmp.split(packet(description("dc", "a" * 999)), 100) is None
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "BMP", "WEBP"])
+@pytest.mark.parametrize("source", ["JPEG", "PNG", "TIFF", "BMP"])
+@pytest.mark.parametrize("exif", [b"", camera_exif()])
+def test_a_resolution_is_kept(photo, source, kind, exif):
+    """A page that was scanned at 300 dots an inch is printed at its size because of that number."""
+    options = {"exif": exif} if exif and source != "BMP" else {}
+    decoded, data, said = in_and_out(saved(photo(20, 10), source, dpi=(300, 150), **options), kind)
+    assert decoded.info["dpi"] == pytest.approx((300, 150), abs=0.02)
+    if kind == "WEBP":
+        own = metadata.resolution(Image.open(io.BytesIO(data)).info["exif"])
+        assert own == pytest.approx((300, 150), abs=0.02) or "the resolution" in said
+    else:
+        assert Image.open(io.BytesIO(data)).info["dpi"] == pytest.approx((300, 150), abs=0.02)
+    if options and source != "TIFF":
+        assert decoded.info["exif"] == exif
+
+
+def test_what_lies_behind_a_jpeg_is_told(photo):
+    """The video of a motion picture is often the better half."""
+    plain = saved(photo(20, 10), "JPEG")
+    assert in_and_out(plain + bytes(40), "PNG")[2] == ""
+    assert "a motion video" in in_and_out(plain + b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(999), "PNG")[2]
+    assert "another picture" in in_and_out(plain + plain, "PNG")[2]
+    assert "7 bytes behind" in in_and_out(plain + b"trailer", "PNG")[2]
+    note = packet('<rdf:Description xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0"/>')
+    assert "gain map" in in_and_out(jpeg.with_segments(plain, xmp=note) + plain, "PNG")[2]
+
+
+def test_segments_that_nobody_knows_are_told(photo):
+    """Content credentials, and whatever a maker thought of."""
+    plain = saved(photo(20, 10), "JPEG")
+    for code, body, name in ((0xEB, b"JP\0\1jumb", "content credentials"), (0xE3, b"Meta\0\0", "APP3 Meta")):
+        segment = bytes([0xFF, code]) + struct.pack(">H", len(body) + 2) + body
+        assert name in in_and_out(plain[:2] + segment + plain[2:], "PNG")[2]
+
+
+ADOBE_RGB = (0.3127, 0.3290, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
+
+
+def to_srgb(pixel: tuple[int, ...], points: tuple[float, ...], gamma: float) -> np.ndarray:
+    """What a pixel is in sRGB where both whites are the same: by the definition, in double precision."""
+
+    def matrix(values: tuple[float, ...]) -> np.ndarray:
+        columns = np.array([[x / y, 1, (1 - x - y) / y] for x, y in zip(values[2::2], values[3::2], strict=True)]).T
+        x, y = values[:2]
+        return columns * np.linalg.solve(columns, [x / y, 1, (1 - x - y) / y])
+
+    srgb = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
+    light = np.linalg.solve(matrix(srgb), matrix(points) @ (np.array(pixel) / 255) ** gamma).clip(0, 1)
+    return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
+@pytest.mark.parametrize("pixel", [(150, 160, 140), (90, 100, 95), (255, 255, 255), (180, 120, 130)])
+def test_chromaticities_become_a_profile(photo, pixel):
+    """Adobe RGB without one is shown as sRGB, which is pale."""
+    points, gamma = ADOBE_RGB, 2.19921875
+    image = Image.new("RGB", (20, 10), pixel)
+    data = saved(image, "PNG")
+    more = struct.pack(">8I", *(round(value * 100_000) for value in points))
+    parts = ((b"cHRM", more), (b"gAMA", struct.pack(">I", round(100_000 / gamma))))
+    chunks = b"".join(struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+                      for kind, body in parts)  # fmt: skip
+    decoded, _, said = in_and_out(data[:33] + chunks + data[33:], "PNG")
+    assert said == ""
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(decoded.info["icc_profile"]))
+    shown = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB")).getpixel((0, 0))
+    assert np.abs(np.array(shown) - to_srgb(pixel, points, gamma)).max() <= 1
+
+
+def test_profiles_of_gray_and_of_nothing():
+    """What is sRGB needs no profile, and what is no triangle of primaries gets none."""
+    assert icc.of_chromaticities((0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06), 0.45455, False) == b""
+    assert icc.of_chromaticities((), None, False) == b""
+    assert icc.of_chromaticities((0.3,) * 8, 0.45455, False) == b""
+    assert icc.of_chromaticities((0.0,) * 8, 0.45455, False) == b""
+    linear = ImageCms.ImageCmsProfile(io.BytesIO(icc.of_chromaticities((), 1.0, True)))
+    shown = ImageCms.profileToProfile(Image.new("L", (1, 1), 55), linear, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    assert shown.getpixel((0, 0)) == pytest.approx((128, 128, 128), abs=1)
+
+
+@pytest.mark.parametrize(
+    ("signal", "has_profile", "said"),
+    [((9, 16), False, "PQ"), ((9, 18), False, "HLG"), ((1, 13), False, ""), ((2, 2), False, ""), ((12, 13), True, ""),
+     ((250, 13), False, "CICP 250/13")],
+)  # fmt: skip
+def test_colours_by_cicp_become_a_profile_or_are_told(photo, signal, has_profile, said):
+    """A P3 photograph keeps its red; an HDR one looks dull, which somebody should know."""
+    data = saved(photo(20, 10), "PNG")
+    body = b"cICP" + bytes([*signal, 0, 1])
+    data = data[:33] + struct.pack(">I", 4) + body + struct.pack(">I", zlib.crc32(body)) + data[33:]
+    decoded, _, message = in_and_out(data, "PNG")
+    assert ("icc_profile" in decoded.info) == has_profile
+    assert (said in message) if said else message == ""

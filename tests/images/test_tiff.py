@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aecodec.errors import FramesError, PictureError
+from aecodec.errors import FramesError, LimitError, PictureError
 from aecodec.images import formats, samples, tiff
 
 tifffile = pytest.importorskip("tifffile")
@@ -40,7 +40,8 @@ def colour_of(data: bytes, frame: int | None = None) -> tuple[Image.Image, Image
 @pytest.mark.parametrize(
     "options",
     [{}, {"rowsperstrip": 8}, {"tile": (16, 32)}, {"compression": "zlib", "rowsperstrip": 8},
-     {"compression": "zlib", "predictor": True, "rowsperstrip": 8}, {"compression": "zlib", "predictor": True, "tile": (16, 16)},
+     {"compression": "zlib", "predictor": True, "rowsperstrip": 8},
+     {"compression": "zlib", "predictor": True, "tile": (16, 16)},
      {"planarconfig": "separate"}, {"planarconfig": "separate", "rowsperstrip": 5, "compression": "zlib"},
      {"bigtiff": True, "rowsperstrip": 8}],
 )  # fmt: skip
@@ -171,7 +172,5 @@ def test_damaged_directories_end():
         try:
             image = formats.open_picture(bytes(data), 2**16)
             formats.load(image, None, 2**16)
-        except PictureError:
+        except (PictureError, LimitError):
             pass
-        except ValueError as error:
-            assert "limit" in str(error)

@@ -92,9 +92,9 @@ def test_a_checksum_that_pixels_need_counts():
     place = data.index(b"IDAT") + 10
     with pytest.raises(PictureError):
         opened(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    data = png(damaged(chunk(b"tEXt", b"Comment\0hello")))
+    place = data.index(b"IDAT") + 10
     with pytest.raises(PictureError):  # and beside a trifle
-        data = png(damaged(chunk(b"tEXt", b"Comment\0hello")))
-        place = data.index(b"IDAT") + 10
         opened(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
 
 
