@@ -33,6 +33,7 @@ class AecImageFile(ImageFile.ImageFile):
     format = FORMAT
     format_description = "aecodec"
     _loaded = False
+    fp: IO[bytes] | None = None  # also of one that comes out of a pickle
 
     def _open(self) -> None:
         try:

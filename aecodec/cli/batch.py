@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,7 @@ def run(
         outcomes = (attempt(work, job) for job in tasks)
     else:
         outcomes = (_thread if gpu else _spread)(tasks, work, workers)
-    progress = Progress(len(tasks), verb)
+    progress = Progress(len(tasks), verb, getattr(tasks, "left_out", {}))
     failures: list[bool] = []  # whether each is damage
     try:
         with terminated_as_exit(), _listening(), contextlib.closing(outcomes):
@@ -118,6 +119,8 @@ def attempt(work: Work, job: Job) -> Outcome:
     outcome = Outcome(job)
     _heard.messages = {}
     try:
+        if job.problem:
+            raise AecodecError(job.problem)
         outcome.done = work(job)
     except AecodecError as error:
         outcome.error, outcome.damaged = explain(error), isinstance(error, (BitstreamError, LimitError))
@@ -127,10 +130,22 @@ def attempt(work: Work, job: Job) -> Outcome:
         outcome.error = files.reason(error)
     except MemoryError:
         outcome.error = "out of memory"
+    except RuntimeError as error:
+        outcome.error = "out of memory" if _is_of_memory(error) else _fault(error)
     except Exception as error:  # noqa: BLE001  a fault of ours: it must not cost the pictures that wait
-        outcome.error = f"unexpected {type(error).__name__}: {error}; please report this"
+        outcome.error = _fault(error)
     outcome.warnings = list(_heard.messages)
     return outcome
+
+
+def _fault(error: Exception) -> str:
+    return f"unexpected {type(error).__name__}: {error}; please report this"
+
+
+def _is_of_memory(error: RuntimeError) -> bool:
+    """Return whether a library's error says that it got no memory, or no thread, from the system."""
+    text = str(error).lower()
+    return any(sign in text for sign in ("bad_alloc", "out of memory", "allocate", "start new thread", "unavailable"))
 
 
 _heard = threading.local()  # messages: of the warnings in the attempt that this thread is at, as keys
@@ -141,7 +156,8 @@ def _listening() -> Iterator[None]:
     """Send warnings for users to the attempt, in the thread where they arise, and drop all others."""
 
     def hear(message: Warning, category: type[Warning], *place: object) -> None:
-        if category is UserWarning and hasattr(_heard, "messages"):
+        of_pillow = f"{os.sep}PIL{os.sep}" in str(place[0])  # about tags and such, and to programmers
+        if category is UserWarning and hasattr(_heard, "messages") and not of_pillow:
             _heard.messages[str(message)] = True
 
     with warnings.catch_warnings():
@@ -278,7 +294,8 @@ class Progress:
     It uses no colours and no cursor movements but a carriage return, so any terminal shows it.
     """
 
-    def __init__(self, total: int, verb: str) -> None:
+    def __init__(self, total: int, verb: str, left_out: Mapping[str, int] | None = None) -> None:
+        self._left_out = left_out or {}
         self._total, self._verb = total, verb
         self._several = bool(verb) and total > 1
         self._bar = self._several and files.is_terminal(sys.stderr)
@@ -317,7 +334,14 @@ class Progress:
             self._width = 0
 
     def summary(self) -> None:
+        left_out = [
+            f"{count} {name}{'' if count == 1 or name == 'hidden' else 's'}"
+            for name, count in sorted(self._left_out.items())
+            if count
+        ]
         if not self._several:
+            if left_out:
+                click.echo(f"aecodec: left out: {', '.join(left_out)}", err=True)
             return
         parts = [f"{self._done} {self._verb}"]
         parts += [f"{self._skipped} up to date"] if self._skipped else []
@@ -325,7 +349,8 @@ class Progress:
         missing = self._total - self._done - self._skipped - self._failed
         parts += [f"{missing} not done"] if missing else []
         sizes = f"; {_size(self._read)} to {_size(self._written)}" if self._done else ""
-        click.echo(f"aecodec: {', '.join(parts)}{sizes}, in {_clock(time.monotonic() - self._start)}", err=True)
+        end = f"; left out: {', '.join(left_out)}" if left_out else ""
+        click.echo(f"aecodec: {', '.join(parts)}{sizes}, in {_clock(time.monotonic() - self._start)}{end}", err=True)
 
 
 def _size(count: int) -> str:

@@ -49,6 +49,7 @@ def decode(paths, output_dir, recursive, threads, as_json, **settings):
     IN may be "-" for standard input, OUT for standard output. With --output-dir and for standard output, --format selects
     the format. An IN with --output-dir may be a folder, which stands for the .aec files in it.
     """
+    options.check_format(paths, output_dir)
     tasks = files.jobs(paths, output_dir, settings["extension"], {files.EXTENSION}, recursive)
     work = functools.partial(_work, **settings)
     batch.run(tasks, work, show=json.dumps if as_json else None, verb="decoded", threads=threads, device=settings["device"])

@@ -43,6 +43,7 @@ def denoise(paths, output_dir, recursive, threads, as_json, **settings):
     standard input, OUT for standard output. An IN with --output-dir may be a folder, which stands for the pictures in it.
     To write a clean picture straight into a small file, use aecodec encode --restore denoise.
     """
+    options.check_format(paths, output_dir)
     tasks = files.jobs(paths, output_dir, settings["extension"], files.PICTURE_EXTENSIONS, recursive)
     work = functools.partial(_work, **settings)
     show = json.dumps if as_json else None

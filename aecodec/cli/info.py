@@ -23,7 +23,9 @@ def info(paths, recursive, as_json):
 
     A folder stands for the .aec files in it.
     """
-    tasks = [files.Job(path, "") for path, _ in files.expand(paths, {files.EXTENSION}, recursive)]
+    tasks = [
+        files.Job(found.path, "", problem=found.problem) for found in files.expand(paths, {files.EXTENSION}, recursive)
+    ]
     batch.run(tasks, _work, show=json.dumps if as_json else _prose)
 
 

@@ -56,6 +56,7 @@ def inpaint(paths, output_dir, recursive, threads, as_json, **settings):
     inputs, mask = (paths[:-1], paths[-1]) if output_dir is not None else ((paths[0], paths[2]), paths[1])
     if mask == paths[0] == files.STANDARD:
         raise click.UsageError("IN and MASK cannot both come from standard input")
+    options.check_format(paths, output_dir)
     tasks = files.jobs(inputs, output_dir, settings["extension"], files.PICTURE_EXTENSIONS, recursive)
     if mask == files.STANDARD and len(tasks) > 1:
         raise click.UsageError("a MASK from standard input is for one IN")

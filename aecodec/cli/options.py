@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from aecodec.cli import files
 from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS
@@ -44,6 +47,16 @@ def _extension(ctx, param, value: str) -> str:
         except AecodecError as error:
             raise click.BadParameter(str(error)) from None
     return extension
+
+
+def check_format(paths: Sequence[str], output_dir: str | None) -> None:
+    """Raise click.UsageError where --format is given and OUT's extension stands for another format."""
+    context = click.get_current_context()
+    if output_dir is not None or context.get_parameter_source("extension") is not ParameterSource.COMMANDLINE:
+        return
+    own, given = Path(paths[-1]).suffix.lower(), context.params["extension"]
+    if paths[-1] != files.STANDARD and files.format_of(files.STANDARD, given) != files.format_of(paths[-1]):
+        raise click.UsageError(f"OUT has the extension {own!r} and --format says {given[1:]!r}; give one of the two")
 
 
 # click.Path only so that shells complete the names of files; what is there is looked at when its turn comes

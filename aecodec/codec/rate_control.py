@@ -222,5 +222,5 @@ def search(target: Target, attempt: Callable[[int], tuple[Result, float]], pixel
             rate += math.copysign(step, (met if missed in values else missed) - rate)
     if best is None:
         end = "the highest quality gives" if target.at_least else "the lowest quality takes"
-        raise TargetError(f"{target} cannot be reached: {end} {value:.6g}")
+        raise TargetError(f"{target} cannot be reached: {end} {target.words.format(value)}")
     return best

@@ -125,7 +125,31 @@ def _open_unknown(data: bytes, max_pixels: int | None) -> Image.Image:
             image.info["bit_depth"] = pages.number(page, tiff.BITS, 8)
             embedded.complete_tiff(image, data, index)
             return image
-    raise PictureError("not a picture that Pillow can read" if data else "the file is empty")
+    raise PictureError(_why(data))
+
+
+def _why(data: bytes) -> str:
+    """Return why nothing here can read a file."""
+    if not data:
+        return "the file is empty"
+    if data.startswith(b"\x8faec"):
+        return "this is an .aec file already"
+    if data.startswith(tiff.MARKS):
+        pages = tiff.Tiff(data)
+        page = next(pages.pages(), {})
+        bits, kind = pages.number(page, tiff.BITS, 1), pages.number(page, tiff.SAMPLE_FORMAT, 1)
+        if kind == 3:
+            return f"samples of {bits}-bit floating point have no fixed range; convert them to 8 or 16 bits first"
+        if bits > 16:
+            return f"samples of {bits} bits are not supported; convert them to 8 or 16 bits first"
+    for kind_of_file in Image.ID:
+        factory, accept = Image.OPEN[kind_of_file]
+        try:
+            if accept is not None and accept(data[:16]) is True:
+                factory(io.BytesIO(data), "")
+        except Exception as error:  # noqa: BLE001  plugins raise whatever they meet
+            return f"not a picture that Pillow can read ({kind_of_file}: {error})"
+    return "not a picture that Pillow can read"
 
 
 def _refuse(data: bytes) -> None:
@@ -300,6 +324,10 @@ def save(image: Image.Image, kind: str) -> bytes:
         image = _on_white(image, kind)
     if "exif" not in kept:
         image = metadata.upright(image)
+    if image.mode in ("L", "LA") and image.info.get("icc_profile", b"")[16:20] == b"RGB ":  # gray that was stored as colour
+        info = image.info
+        image = image.convert("RGB" if image.mode == "L" else "RGBA")
+        image.info = info
     values = {name: image.info[name] for name in _METADATA if image.info.get(name)}
     if "exif" not in kept and metadata.is_empty(image):
         values.pop("exif", None)
@@ -349,7 +377,7 @@ def _write(image: Image.Image, kind: str, values: dict[str, Any]) -> bytes:
         samples = np.asarray(image).reshape(image.height, image.width, -1)
         return tiff.write(
             samples, exif=values.get("exif", b""), icc=values.get("icc_profile", b""), xmp=packet, resources=resources,
-            iptc=jpeg.iptc_of(resources), dpi=values.get("dpi"),
+            dpi=values.get("dpi"),
         )  # fmt: skip
     options = {name: value for name, value in values.items() if name not in ("xmp", "image_resources")}
     if kind == "PNG" and (packet or resources):

@@ -6,7 +6,7 @@ import io
 import warnings
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops
 
 from aecodec.container.bitstream import MAX_SIDE
 from aecodec.container.tiles import Box
@@ -48,6 +48,15 @@ def separate(image: Image.Image, bits: int = 8) -> tuple[Image.Image, Image.Imag
         warnings.warn(f"colours are converted from {image.mode} to sRGB", stacklevel=3)
         colour = _managed(image)
     return colour, alpha
+
+
+def gray_if_equal(colour: Image.Image) -> Image.Image:
+    """Return a picture of equal red, green and blue as gray, which cannot come out tinted, and any other as it is."""
+    if colour.mode != "RGB":
+        return colour
+    red, green, blue = colour.split()
+    different = ImageChops.difference(red, green).getbbox() or ImageChops.difference(red, blue).getbbox()
+    return colour if different else red
 
 
 def fill(colour: Image.Image, alpha: Image.Image) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal, get_args
 
 import numpy as np
@@ -64,7 +65,9 @@ def inpaint(
     colour, alpha = samples.separate(image, bits)
     missing = _laid_on(missing, colour.size, chunks.get(EXIF, b""))
     array = samples.to_array(colour)
-    if missing.any():
+    if not missing.any():
+        warnings.warn("the mask marks nothing: no pixel of it is white (128 or more) and opaque", stacklevel=2)
+    else:
         array = fill.smooth(array, missing)
         if opened is not None:
             filled = samples.from_array(array, colour.mode)
