@@ -476,3 +476,30 @@ def test_threads_do_what_processes_do(tmp_path, monkeypatch, capsys):
         assert said.count(f"aecodec: {i}: warning: of {i}\n") == 1, said
     assert "5: broken" in said
     assert "12 encoded, 1 up to date, 1 failed" in said
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(RuntimeError("std::bad_alloc"), "out of memory"), (RuntimeError("can't start new thread"), "out of memory"),
+     (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out of memory"), (MemoryError(), "out of memory"),
+     (RuntimeError("assertion"), "unexpected RuntimeError: assertion; please report this")],
+)  # fmt: skip
+def test_memory_that_is_not_there_is_no_fault_of_ours(error, said):
+    """A limit of the shell (ulimit -v) asked to be reported."""
+
+    def work(job: files.Job) -> batch.Done:
+        raise error
+
+    assert batch.attempt(work, files.Job("a", "b")).error == said
+
+
+def test_warnings_of_pillow_stay_with_programmers(capsys):
+    """ "Metadata Warning, tag 33723 had too many entries" helps nobody who wants a picture."""
+
+    def work(job: files.Job) -> batch.Done:
+        warnings.warn_explicit("tag 33723 had too many entries", UserWarning, Image.__file__, 1)
+        warnings.warn("not kept: comments", stacklevel=1)
+        return batch.Done({})
+
+    batch.run([files.Job("a", "b")], work)
+    assert capsys.readouterr().err == "aecodec: a: warning: not kept: comments\n"

@@ -222,3 +222,14 @@ def test_a_region_is_decoded(cli, fails, file, tmp_path):
     assert "96 x 64" in fails(1, "decode", "--crop", "90,20,30,40", "a.aec", "out.png")
     assert cli("decode", "--crop", "1,2,3", "a.aec", "out.png").exit_code == 2
     assert not (tmp_path / "out.png").exists()
+
+
+def test_two_formats_for_one_output_are_refused(cli, tmp_path, file):
+    """--format jpg with out.png gave a PNG."""
+    (tmp_path / "a.aec").write_bytes(file)
+    result = cli("decode", "--format", "jpg", "a.aec", "out.png")
+    assert result.exit_code == 2
+    assert "OUT has the extension '.png' and --format says 'jpg'" in result.stderr
+    assert not (tmp_path / "out.png").exists()
+    assert cli("decode", "--format", "jpeg", "a.aec", "out.jpg").exit_code == 0
+    assert Image.open("out.jpg").format == "JPEG"

@@ -258,3 +258,17 @@ def test_folders(cli, pictures, photo):
     result = cli(*command[:4], "-f", *command[5:])
     assert result.exit_code == 1
     assert "the mask masks/a.png: no such file" in result.stderr
+
+
+@pytest.mark.parametrize("kind", ["ones", "transparent"])
+def test_a_mask_that_marks_nothing_is_told(cli, pictures, kind):
+    """A mask of 0 and 1, or with a hole cut into it: nothing was filled, and nothing was said."""
+    mask = Image.new("L", (75, 50))
+    mask.paste(1, (5, 5, 20, 20))
+    if kind == "transparent":
+        mask = Image.new("RGBA", (75, 50), "white")
+        mask.putalpha(Image.new("L", (75, 50), 0))
+    mask.save("mask.png")
+    result = cli("inpaint", "--method", "classical", "hurt.png", "mask.png", "out.png")
+    assert result.exit_code == 0
+    assert "warning: the mask marks nothing" in result.stderr

@@ -120,8 +120,8 @@ def test_a_usual_picture_takes_few_attempts(target, curve):
 def test_unreachable_targets_are_refused_with_what_can_be_had():
     """Without the number, a user can only guess what to ask for next."""
     for target, line in (
-        (Size(49.9), "50 bytes cannot be reached: the lowest quality takes 50"),
-        (BitsPerPixel(0.25), "0.25 bits per pixel cannot be reached: the lowest quality takes 50"),
+        (Size(49.9), "50 bytes cannot be reached: the lowest quality takes 50 bytes"),
+        (BitsPerPixel(0.25), "0.25 bits per pixel cannot be reached: the lowest quality takes 50 bits per pixel"),
     ):
         with pytest.raises(TargetError, match=line):
             search(target, Counted(lambda rate: 50 + rate), PIXELS)
