@@ -34,14 +34,19 @@ MAX_WORKERS = 16  # each holds a picture at a time, and a process the model
 
 @dataclass(frozen=True)
 class Done:
-    """The result of a job: the fields that --json prints after input and output, and the bytes read and written."""
+    """The result of a job: the fields that --json prints after input and output, and the bytes read and written.
+
+    ``record`` is what a manifest says of it.
+    """
 
     report: dict
     read: int = 0
     written: int = 0
+    record: dict | None = None
 
 
 SKIPPED = Done({"skipped": True})
+LARGER = Done({"skipped": True, "larger": True})  # what would not be smaller than its source
 Work = Callable[[Job], Done]
 
 
@@ -64,12 +69,13 @@ def run(
     verb: str = "",
     threads: int | None = None,
     device: str = "cpu",
+    tell: Callable[[Job, Done], None] | None = None,
 ) -> None:
     """Do every job, report on one line each failure or loss, and end the process with the right exit code.
 
     ``show`` makes the line that is printed for a report. With a ``verb`` ("encoded") several jobs may share ``threads`` CPU
     threads among processes, or run in one process at a GPU, and get a progress bar on a terminal and a summary; ``work``
-    must be picklable then.
+    must be picklable then. ``tell`` gets each job that is done, in this process.
     """
     gpu = bool(verb) and len(tasks) > 1 and _on_gpu(device, threads)
     # a GPU gains nothing from several models in its memory, but from several pictures at a time
@@ -89,6 +95,8 @@ def run(
                 _tell(outcome, show)
                 if outcome.done is None:
                     failures.append(outcome.damaged)
+                elif tell is not None:
+                    tell(outcome.job, outcome.done)
                 progress.add(outcome)
     finally:
         progress.clear()
@@ -299,7 +307,7 @@ class Progress:
         self._total, self._verb = total, verb
         self._several = bool(verb) and total > 1
         self._bar = self._several and files.is_terminal(sys.stderr)
-        self._done = self._skipped = self._failed = self._read = self._written = 0
+        self._done = self._skipped = self._larger = self._failed = self._read = self._written = 0
         self._start, self._drawn, self._width = time.monotonic(), 0.0, 0
 
     def add(self, outcome: Outcome) -> None:
@@ -307,6 +315,8 @@ class Progress:
             self._failed += 1
         elif outcome.done == SKIPPED:
             self._skipped += 1
+        elif outcome.done == LARGER:
+            self._larger += 1
         else:
             self._done += 1
             self._read += outcome.done.read
@@ -315,8 +325,8 @@ class Progress:
             self._draw()
 
     def _draw(self) -> None:
-        ended = self._done + self._skipped + self._failed
-        worked = self._done + self._failed
+        ended = self._done + self._skipped + self._larger + self._failed
+        worked = ended - self._skipped
         seconds = time.monotonic() - self._start
         left = seconds / worked * (self._total - ended) if worked else 0
         filled = 20 * ended // self._total
@@ -345,8 +355,9 @@ class Progress:
             return
         parts = [f"{self._done} {self._verb}"]
         parts += [f"{self._skipped} up to date"] if self._skipped else []
+        parts += [f"{self._larger} left out, which would not be smaller"] if self._larger else []
         parts += [f"{self._failed} failed"] if self._failed else []
-        missing = self._total - self._done - self._skipped - self._failed
+        missing = self._total - self._done - self._skipped - self._larger - self._failed
         parts += [f"{missing} not done"] if missing else []
         sizes = f"; {_size(self._read)} to {_size(self._written)}" if self._done else ""
         end = f"; left out: {', '.join(left_out)}" if left_out else ""

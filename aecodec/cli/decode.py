@@ -55,13 +55,14 @@ def decode(paths, output_dir, recursive, threads, as_json, **settings):
     batch.run(tasks, work, show=json.dumps if as_json else None, verb="decoded", threads=threads, device=settings["device"])
 
 
-def _work(job: files.Job, weights, crop, extension, update, device, max_pixels, force) -> batch.Done:
+def _work(job: files.Job, weights, crop, extension, update, preserve, device, max_pixels, force) -> batch.Done:
     if update and files.up_to_date(job):
         return batch.SKIPPED
     kind = files.format_of(job.output, extension)
     files.check_output(job, force or update)
     from aecodec.container.bitstream import read_header
 
+    like = files.status(job) if preserve else None
     data = files.read_input(job.input, max_pixels, lambda start: read_header(start, max_pixels))
     import aecodec
 
@@ -72,7 +73,7 @@ def _work(job: files.Job, weights, crop, extension, update, device, max_pixels, 
     from aecodec.images import formats
 
     written = formats.save(image, kind)
-    files.write_output(job, written)
+    files.write_output(job, written, like=like)
     width, height = metadata.shown_size(image.size, image.info.get("exif", b""))
     report = {"width": width, "height": height, "decode_seconds": round(seconds, 4)}
     return batch.Done(report, len(data), len(written))

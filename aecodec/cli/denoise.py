@@ -50,11 +50,14 @@ def denoise(paths, output_dir, recursive, threads, as_json, **settings):
     batch.run(tasks, work, show=show, verb="denoised", threads=threads, device=settings["device"])
 
 
-def _work(job: files.Job, sigma, weights, decoder, frame, extension, update, device, max_pixels, force) -> batch.Done:
+def _work(
+    job: files.Job, sigma, weights, decoder, frame, extension, update, preserve, device, max_pixels, force
+) -> batch.Done:
     if update and files.up_to_date(job):
         return batch.SKIPPED
     kind = files.format_of(job.output, extension)
     files.check_output(job, force or update)
+    like = files.status(job) if preserve else None
     data = files.read_input(job.input, max_pixels)
     from aecodec.container import metadata
     from aecodec.images import formats
@@ -67,6 +70,6 @@ def _work(job: files.Job, sigma, weights, decoder, frame, extension, update, dev
     )
     seconds = time.perf_counter() - start
     written = formats.save(image, kind)
-    files.write_output(job, written)
+    files.write_output(job, written, like=like)
     width, height = metadata.shown_size(image.size, image.info.get("exif", b""))
     return batch.Done({"width": width, "height": height, "seconds": round(seconds, 4)}, len(data), len(written))

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import sys
 import time
+import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from aecodec.cli import batch, files, options
+from aecodec.cli import batch, files, manifest, options
 from aecodec.cli.advice import explain
 from aecodec.codec import rate_control
 from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS
 from aecodec.errors import AecodecError
 from aecodec.quality import index_of_quality, quality_of_index
+
+if TYPE_CHECKING:
+    from aecodec.codec.encoder import Encoder
 
 TARGETS = {
     "bpp": rate_control.BitsPerPixel, "size": rate_control.Size, "psnr": rate_control.Psnr,
@@ -68,8 +74,22 @@ class ByteSize(click.ParamType):
 )
 @click.option("--strip", is_flag=True, help="Drop EXIF and XMP; an EXIF orientation is applied.")
 @options.frame
+@click.option("--skip-larger", is_flag=True, help="Write no .aec file that is not smaller than its IN.")
+@click.option(
+    "--verify",
+    "check",
+    is_flag=True,
+    help="Read back and decode what is written, compare it with what was meant, and measure its PSNR.",
+)
+@click.option(
+    "--manifest",
+    "manifest_file",
+    metavar="FILE",
+    type=options.file_names,
+    help="Write a line of JSON for each picture: source and output with their SHA-256, bytes, quality and metric.",
+)
 @options.files_to_files
-def encode(paths, quality, output_dir, recursive, threads, as_json, **settings):
+def encode(paths, quality, output_dir, recursive, threads, as_json, manifest_file, **settings):
     """Encode pictures.
 
     \b
@@ -97,8 +117,12 @@ def encode(paths, quality, output_dir, recursive, threads, as_json, **settings):
     tasks = files.jobs(paths, output_dir, files.EXTENSION, files.PICTURE_EXTENSIONS, recursive)
     if compares:
         _need_package(target)
-    work = functools.partial(_work, quality=quality, target=target, **settings)
-    batch.run(tasks, work, show=json.dumps if as_json else None, verb="encoded", threads=threads, device=settings["device"])
+    writer = None
+    if manifest_file:
+        writer = manifest.Writer(manifest_file, replace=settings["force"], extend=settings["update"])
+    work = functools.partial(_work, quality=quality, target=target, keeps_record=writer is not None, **settings)
+    show, tell = json.dumps if as_json else None, writer and writer.add
+    batch.run(tasks, work, show=show, verb="encoded", threads=threads, device=settings["device"], tell=tell)
 
 
 def _need_package(target: rate_control.Fidelity) -> None:
@@ -110,12 +134,16 @@ def _need_package(target: rate_control.Fidelity) -> None:
         sys.exit(files.FAILED)
 
 
-def _work(job: files.Job, quality, target, weights, restore, strip, frame, update, device, max_pixels, force) -> batch.Done:
+def _work(
+    job: files.Job, quality, target, weights, restore, strip, frame, skip_larger, check, keeps_record, update, preserve,
+    device, max_pixels, force
+) -> batch.Done:  # fmt: skip
     if Path(job.output).suffix.lower() in files.PICTURE_EXTENSIONS and not force:
         raise AecodecError(f"the output {job.output} has a picture's extension; --force writes it anyway")
     if update and files.up_to_date(job):
         return batch.SKIPPED
     files.check_output(job, force or update)
+    like = files.status(job) if preserve else None
     data = files.read_input(job.input, max_pixels)
     from aecodec.codec.encoder import Encoder
     from aecodec.images import formats
@@ -135,7 +163,10 @@ def _work(job: files.Job, quality, target, weights, restore, strip, frame, updat
     else:
         encoded, reached = rate_control.meet(encoder, target)
     seconds = time.perf_counter() - start
-    files.write_output(job, encoded.data)
+    if len(encoded.data) >= len(data):
+        if skip_larger:
+            return batch.LARGER
+        warnings.warn(f"the result is not smaller: {len(data)} bytes become {len(encoded.data)}", stacklevel=2)
     width, height = encoder.shown_size
     report = {
         "bytes": len(encoded.data), "width": width, "height": height,
@@ -144,4 +175,35 @@ def _work(job: files.Job, quality, target, weights, restore, strip, frame, updat
     }  # fmt: skip
     if isinstance(target, rate_control.Fidelity):
         report[next(name for name, kind in TARGETS.items() if type(target) is kind)] = round(reached, 4)
-    return batch.Done(report, len(data), len(encoded.data))
+    if check:
+        files.write_output(
+            job,
+            encoded.data,
+            like=like,
+            check=lambda written: report.update(_verify(encoder, encoded.rate, written, device)),
+        )
+    else:
+        files.write_output(job, encoded.data, like=like)
+    record = manifest.record(data, encoded.data, report) if keeps_record else None
+    return batch.Done(report, len(data), len(encoded.data), record)
+
+
+def _verify(encoder: Encoder, rate: int, written: bytes, device: str) -> dict[str, float | None]:
+    """Return the PSNR of a file's picture.
+
+    Raises AecodecError where the file does not decode to the picture that the encoder meant, but for a level of rounding.
+    """
+    import numpy as np
+
+    from aecodec.codec import decoder
+    from aecodec.images import samples
+    from aecodec.metrics import psnr
+
+    meant = encoder.show(encoder.quantise(rate))
+    decoded = decoder.decode(written, weights=encoder.weights, device=device, max_pixels=None)
+    alike = (decoded.mode, decoded.size, decoded.info) == (meant.mode, meant.size, meant.info)
+    if not alike or np.abs(np.asarray(decoded, np.int16) - np.asarray(meant)).max() > 1:
+        raise AecodecError("what was written does not decode to the picture that was meant")
+    colour = decoded.convert(decoded.mode.removesuffix("A")) if decoded.mode.endswith("A") else decoded
+    value = psnr(encoder.array, samples.to_array(colour))
+    return {"psnr": round(value, 4) if math.isfinite(value) else None}

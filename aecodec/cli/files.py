@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import sys
 import tempfile
 import time
@@ -273,12 +274,28 @@ def format_of(output: str, extension: str = PNG) -> str:
     return kind
 
 
-def write_output(job: Job, data: bytes) -> None:
+def status(job: Job) -> os.stat_result | None:
+    """Return the permissions and times of an input, before it is read; None for standard input, with a warning."""
+    if job.input == STANDARD:
+        warnings.warn("standard input has no times and permissions to preserve", stacklevel=2)
+        return None
+    try:
+        return os.stat(job.input)
+    except OSError as error:
+        raise AecodecError(reason(error)) from None
+
+
+def write_output(
+    job: Job, data: bytes, *, like: os.stat_result | None = None, check: Callable[[bytes], object] | None = None
+) -> None:
     """Write a whole file or none: a temporary file in the same folder, then a rename.
 
-    Raises AecodecError where it cannot be written.
+    It gets the permissions and times ``like`` says. ``check`` gets what was written, read back, before any file is replaced
+    by it. Raises AecodecError where it cannot be written, and what ``check`` raises.
     """
     if job.output == STANDARD:
+        if check is not None:
+            check(data)
         if sys.stdout is None:
             raise AecodecError("standard output is closed")
         sys.stdout.buffer.write(data)
@@ -296,8 +313,12 @@ def write_output(job: Job, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if check is not None:
+            check(Path(temporary).read_bytes())
         with contextlib.suppress(OSError):  # on a mount that has no permissions of its own
-            Path(temporary).chmod(_mode_for(target))
+            Path(temporary).chmod(_mode_for(target) if like is None else stat.S_IMODE(like.st_mode) & 0o777)
+        if like is not None:
+            os.utime(temporary, ns=(like.st_atime_ns, like.st_mtime_ns))
         Path(temporary).replace(target)
         temporary = None
     except OSError as error:

@@ -67,7 +67,7 @@ def inpaint(paths, output_dir, recursive, threads, as_json, **settings):
 
 
 def _work(
-    job: files.Job, mask, method, weights, decoder, frame, extension, update, device, max_pixels, force
+    job: files.Job, mask, method, weights, decoder, frame, extension, update, preserve, device, max_pixels, force
 ) -> batch.Done:
     if os.path.isdir(mask) and job.folder is not None:
         mask = str(Path(mask, Path(job.output).relative_to(job.folder)).with_suffix(files.PNG))
@@ -76,6 +76,7 @@ def _work(
     kind = files.format_of(job.output, extension)
     for source in (job.input, mask):
         files.check_output(files.Job(source, job.output, job.folder), force or update)
+    like = files.status(job) if preserve else None
     data = files.read_input(job.input, max_pixels)
     from aecodec.container import metadata
     from aecodec.images import formats
@@ -90,7 +91,7 @@ def _work(
     seconds = time.perf_counter() - start
     untouched = not missing and image.format == kind and frame is None
     written = data if untouched else formats.save(whole, kind)
-    files.write_output(job, written)
+    files.write_output(job, written, like=like)
     width, height = metadata.shown_size(whole.size, whole.info.get("exif", b""))
     report = {"width": width, "height": height, "missing": missing, "seconds": round(seconds, 4)}
     return batch.Done(report, len(data), len(written))

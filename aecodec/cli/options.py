@@ -111,6 +111,9 @@ update = click.option(
     help="Skip an IN whose OUT is not empty and newer than the last change of IN, be it content, name "
     "or rights. Replace all others. Settings are not compared.",
 )
+preserve = click.option(
+    "--preserve", is_flag=True, help="Give OUT the permissions and the times of access and modification of IN."
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file, as they finish.")
 max_pixels = click.option(
     "--max-pixels",
@@ -123,6 +126,6 @@ max_pixels = click.option(
 
 def files_to_files(command):
     """Add the options of a command that turns each of many files into one."""
-    for option in reversed((output_dir, recursive, update, device, threads, max_pixels, force, as_json)):
+    for option in reversed((output_dir, recursive, update, preserve, device, threads, max_pixels, force, as_json)):
         command = option(command)
     return command

@@ -494,7 +494,7 @@ def test_memory_that_is_not_there_is_no_fault_of_ours(error, said):
 
 
 def test_warnings_of_pillow_stay_with_programmers(capsys):
-    """ "Metadata Warning, tag 33723 had too many entries" helps nobody who wants a picture."""
+    """Tags with too many entries are no concern of whoever wants a picture."""
 
     def work(job: files.Job) -> batch.Done:
         warnings.warn_explicit("tag 33723 had too many entries", UserWarning, Image.__file__, 1)

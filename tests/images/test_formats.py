@@ -306,6 +306,6 @@ def twelve_bit_jpeg() -> bytes:
     ],
 )
 def test_a_reason_is_given(data, reason):
-    """ "Not a picture" of a picture sends people to look in the wrong place."""
+    """Without one, people look for the fault in the wrong place."""
     with pytest.raises(PictureError, match=reason):
         formats.open_picture(data, None)
