@@ -101,7 +101,7 @@ def packed(data: bytes) -> None:
         chunks = bitstream.unpack(body)
     except AecodecError:
         return
-    assert bitstream.unpack(bitstream.pack(chunks).get(PACKED, body)) == chunks
+    assert bitstream._unpacked(bitstream.pack(chunks)) == chunks
 
 
 def metadata(data: bytes) -> None:

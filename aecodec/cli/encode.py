@@ -175,15 +175,10 @@ def _work(
     }  # fmt: skip
     if isinstance(target, rate_control.Fidelity):
         report[next(name for name, kind in TARGETS.items() if type(target) is kind)] = round(reached, 4)
+    more = {} if like is None else {"like": like}
     if check:
-        files.write_output(
-            job,
-            encoded.data,
-            like=like,
-            check=lambda written: report.update(_verify(encoder, encoded.rate, written, device)),
-        )
-    else:
-        files.write_output(job, encoded.data, like=like)
+        more["check"] = lambda written: report.update(_verify(encoder, encoded.rate, written, device))
+    files.write_output(job, encoded.data, **more)
     record = manifest.record(data, encoded.data, report) if keeps_record else None
     return batch.Done(report, len(data), len(encoded.data), record)
 

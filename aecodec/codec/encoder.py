@@ -70,8 +70,7 @@ class Encoder:
         self._chunks = metadata.read(image, strip)
         if strip:
             image = metadata.upright(image)
-        colour, plane = samples.split(image, bits)
-        self.image = samples.gray_if_equal(colour)
+        self.image, plane = samples.split(image, bits)
         if plane:
             self._chunks[ALPHA] = alpha.encode(np.asarray(plane))
         self.array = samples.to_array(self.image)

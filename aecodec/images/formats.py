@@ -88,7 +88,7 @@ def open_picture(data: bytes, max_pixels: int | None) -> Image.Image:
     Nothing is decoded yet where the format's plugin allows it. Raises LimitError, PictureError where this is no picture,
     MissingPackageError where its plugin is not installed.
     """
-    with _damage(), _pixel_limit(max_pixels):
+    with _damage(), _pixel_limit(None):  # the size is checked next
         _refuse(data)
         if _recognise(data) == "JPEG XL":  # whose plugin decodes when it opens
             header = jxl.read_header(data)

@@ -15,8 +15,12 @@ from aecodec.errors import LimitError, PictureError
 
 
 def split(image: Image.Image, bits: int = 8) -> tuple[Image.Image, Image.Image | None]:
-    """Separate colour and alpha as ``separate`` does, and replace colour that nobody sees (``fill``)."""
+    """Separate colour and alpha as ``separate`` does, and replace colour that nobody sees (``fill``).
+
+    Colour that is gray everywhere comes as "L".
+    """
     colour, alpha = separate(image, bits)
+    colour = gray_if_equal(colour)
     return (colour if alpha is None else fill(colour, alpha)), alpha
 
 

@@ -166,14 +166,14 @@ def test_many_files(cli, stored, tmp_path):
     assert cli("decode", "-f", "--output-dir", "out", "bad.aec", "missing.aec", "good.aec").exit_code == 1
 
 
-def test_two_inputs_of_one_name_are_refused(cli, stored, tmp_path):
-    """The second would silently replace the first."""
+def test_the_second_of_one_name_is_refused(cli, stored, tmp_path):
+    """It would silently replace the first."""
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "good.aec").write_bytes(stored)
     result = cli("decode", "--output-dir", ".", "good.aec", "sub/good.aec")
-    assert result.exit_code == 2
-    assert "would both become good.png" in result.stderr
-    assert not (tmp_path / "good.png").exists()
+    assert result.exit_code == 1
+    assert "sub/good.aec: would become good.aec.png, as good.aec does" in result.stderr
+    assert (tmp_path / "good.aec.png").exists()
 
 
 def test_limit_of_pixels(cli, fails, stored):
