@@ -72,7 +72,7 @@ class ByteSize(click.ParamType):
     shell_complete=options.installed_encoders,
     help="Remove noise and artefacts on the way, by installed weights such as denoise or by those in a folder.",
 )
-@click.option("--strip", is_flag=True, help="Drop EXIF and XMP; an EXIF orientation is applied.")
+@click.option("--strip", is_flag=True, help="Drop EXIF, XMP and IPTC; an EXIF orientation is applied.")
 @options.frame
 @click.option("--skip-larger", is_flag=True, help="Write no .aec file that is not smaller than its IN.")
 @click.option(

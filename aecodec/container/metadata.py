@@ -25,6 +25,7 @@ _TIFF_LAYOUT = (
 )  # fmt: skip
 _ORIENTATION = 0x0112
 _EXIF_DIRECTORY, _GPS_DIRECTORY, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005
+_THUMBNAIL, _THUMBNAIL_SIZE = 0x0201, 0x0202
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
 _UNITS = {1: 0.0, 2: 1.0, 3: 2.54}  # inches in what _RESOLUTION_UNIT stands for; 1 is no unit
 _SCREEN_DPI = (0, 1, 72, 96)  # what files say that mean nothing by it
@@ -90,6 +91,26 @@ def with_orientation(exif: bytes, value: int) -> bytes:
     if not position:
         return exif
     return exif[:position] + struct.pack(f"{order}H", value) + exif[position + 2 :]
+
+
+def without_thumbnail(exif: bytes) -> bytes:
+    """Return EXIF whose second directory, which holds a thumbnail, is unlinked, and whose thumbnail is blank."""
+    base = len(_PREFIX) if exif.startswith(_PREFIX) else 0
+    order = "<" if exif.startswith(b"II", base) else ">"
+    block = bytearray(exif)
+    with contextlib.suppress(struct.error):
+        start = base + struct.unpack_from(f"{order}I", block, base + 4)[0]
+        link = start + 2 + 12 * struct.unpack_from(f"{order}H", block, start)[0]
+        second = base + struct.unpack_from(f"{order}I", block, link)[0]
+        if second > base:
+            struct.pack_into(f"{order}I", block, link, 0)
+            place = size = 0
+            for position in range(second + 2, second + 2 + 12 * struct.unpack_from(f"{order}H", block, second)[0], 12):
+                tag, _, _, value = struct.unpack_from(f"{order}HHII", block, position)
+                place, size = (value if tag == _THUMBNAIL else place), (value if tag == _THUMBNAIL_SIZE else size)
+            size = min(size, max(len(block) - base - place, 0))
+            block[base + place : base + place + size] = bytes(size)
+    return bytes(block)
 
 
 def resolution(exif: bytes) -> tuple[float, float] | None:

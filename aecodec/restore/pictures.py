@@ -77,6 +77,8 @@ def inpaint(
     result = samples.from_array(array, colour.mode)
     if alpha is not None:
         result.putalpha(alpha)
+    if missing.any() and EXIF in chunks:  # the thumbnail may show what was to go
+        chunks[EXIF] = metadata.without_thumbnail(chunks[EXIF])
     result.info.update(metadata.from_chunks(chunks))
     return result, int(missing.sum())
 

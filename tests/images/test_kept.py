@@ -378,3 +378,19 @@ def test_colours_by_cicp_become_a_profile_or_are_told(photo, signal, has_profile
     decoded, _, message = in_and_out(data, "PNG")
     assert ("icc_profile" in decoded.info) == has_profile
     assert (said in message) if said else message == ""
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_thumbnail_is_blanked_where_the_picture_was_repaired(order):
+    """Whoever paints a face out of a picture does not want it in the thumbnail."""
+    exif = camera_exif(order)
+    assert b"JFIF" in exif
+    blank = metadata.without_thumbnail(exif)
+    assert b"JFIF" not in blank
+    assert len(blank) == len(exif)
+    kept = Image.Exif()
+    kept.load(blank)
+    assert not kept.get_ifd(1)
+    assert ARTIST in blank
+    for cut in range(0, len(exif), 37):  # damaged: no error
+        metadata.without_thumbnail(exif[:cut])
