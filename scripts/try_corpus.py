@@ -45,7 +45,8 @@ STRUCTURE = (
     "PlanarConfiguration", "SamplesPerPixel", "SubfileType", "ImageWidth", "ImageHeight", "Tile", "Predictor", "Digest",
     "ExtraSamples", "SampleFormat", "FillOrder", "ColorMap", "Orientation", "YCbCr", "JPEG", "XMPToolkit", "Resolution",
     "MinSampleValue", "MaxSampleValue", "FreeOffsets", "FreeByteCounts", "PageNumber", "T4Options", "T6Options", "InkSet",
-    "HasExtendedXMP", "Threshholding", "GrayResponse", "DotRange", "TransferRange", "NumberOfInks", "Bytes", "SMin", "SMax",
+    "HasExtendedXMP", "PreviewImage", "ReferenceBlackWhite", "Threshholding",
+    "GrayResponse", "DotRange", "TransferRange", "NumberOfInks", "Bytes", "SMin", "SMax",
 )  # fmt: skip
 MAKERS = frozenset((
     "Apple", "Canon", "CanonCustom", "Casio", "DJI", "FujiFilm", "GE", "Google", "HP", "Kodak", "Leica", "Minolta", "Nikon",
@@ -91,7 +92,7 @@ def shown(data: bytes) -> Image.Image:
     """Return a picture as Pillow shows it, turned, RGBA; of several frames the first."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        image = Image.open(io.BytesIO(data))
+        image: Image.Image = Image.open(io.BytesIO(data))
         image.load()
         if image.mode.startswith(("I", "F")):
             return Image.new("RGBA", image.size)
@@ -106,7 +107,11 @@ def compare(result: Result, source: bytes, written: bytes) -> None:
         before = shown(source)
     except Exception:  # noqa: BLE001  what Pillow cannot show is taken by us alone
         return
-    after = shown(written)
+    try:
+        after = shown(written)
+    except Exception as error:  # noqa: BLE001  as above
+        result.differs.append(f"output: cannot be read ({error})")
+        return
     deep = before.getextrema() == ((0, 0),) * 4
     if before.size != after.size:
         result.differs.append(f"size: {before.size} to {after.size}")

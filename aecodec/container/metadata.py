@@ -194,8 +194,9 @@ def _raw_profile(image: Image) -> bytes:
     """Return EXIF as ImageMagick writes it into the text of a PNG."""
     for name in ("exif", "APP1"):
         text = image.info.get(f"Raw profile type {name}")
-        with contextlib.suppress(AttributeError, ValueError):
-            block = bytes.fromhex("".join((text.decode() if isinstance(text, bytes) else text).split("\n")[3:]))
+        text = text.decode("latin-1") if isinstance(text, bytes) else text
+        with contextlib.suppress(ValueError):
+            block = bytes.fromhex("".join(text.split("\n")[3:])) if isinstance(text, str) else b""
             if block.startswith((_PREFIX, b"II*\0", b"MM\0*")):
                 return block
     return b""

@@ -25,10 +25,14 @@ def complete(image: Image.Image, file: bytes | None) -> None:
     elif image.format == "TIFF":
         if file is not None:
             lost += _tiff(image, file, image.tell())
-        elif isinstance(block := image.tag_v2.get(tiff.RESOURCES), bytes):
+        elif isinstance(block := getattr(image, "tag_v2", {}).get(tiff.RESOURCES), bytes):
             image.info["image_resources"] = block
     elif image.format in ("HEIF", "AVIF") and file is not None:
         lost += _heif(image, file)
+    elif image.format == "BMP" and file is not None:
+        lost += _bmp(image, file)
+    elif image.format == "GIF" and file is not None:
+        _gif(image, file)
     elif image.format == "ICO" and len(sizes := image.info.get("sizes", ())) > 1:
         lost.append(f"{len(sizes) - 1} more size{_s(len(sizes) - 1)} of the icon")
     if lost:
@@ -137,6 +141,33 @@ def _tiff(image: Image.Image, file: bytes, index: int) -> list[str]:
         image.info.setdefault("xmp", opaque[tiff.XMP])
     lost = ["the layers of Photoshop"] if tiff.LAYERS in page and len(page[tiff.LAYERS].value) > 64 else []
     return lost + tiff.spare_channels(pages, page)
+
+
+def _bmp(image: Image.Image, file: bytes) -> list[str]:
+    """Keep the profile in a file of version 5; return one that lies in another file."""
+    if len(file) < 14 + 124 or struct.unpack_from("<I", file, 14)[0] < 124:
+        return []
+    kind = file[14 + 56 : 14 + 60]
+    start, size = struct.unpack_from("<II", file, 14 + 112)
+    if kind == b"DEBM" and 128 <= size <= len(file) - 14 - start:
+        image.info.setdefault("icc_profile", file[14 + start : 14 + start + size])
+    return ["a link to an ICC profile"] if kind == b"KNIL" else []
+
+
+def _gif(image: Image.Image, file: bytes) -> None:
+    """Keep XMP and the profile, which are application extensions of the file."""
+    start = file.find(b"\x21\xff\x0bXMP DataXMP")
+    end = file.find(b"\x01\xff\xfe\xfd", start)
+    if 0 <= start < end:
+        image.info.setdefault("xmp", file[start + 14 : end])
+    position = file.find(b"\x21\xff\x0bICCRGBG1012")
+    if position >= 0:
+        position += 14
+        parts = []
+        while position < len(file) and (size := file[position]):
+            parts.append(file[position + 1 : position + 1 + size])
+            position += 1 + size
+        image.info.setdefault("icc_profile", b"".join(parts))
 
 
 def _heif(image: Image.Image, file: bytes) -> list[str]:

@@ -95,6 +95,7 @@ def open_picture(data: bytes, max_pixels: int | None) -> Image.Image:
             check_size(header.width, header.height, max_pixels)
         cleaned = png.clean(data) if data.startswith(png.MAGIC) and png.needs_cleaning(data) else None
         readable = data if cleaned is None else cleaned.data
+        image: Image.Image
         try:
             image = Image.open(io.BytesIO(readable))
         except UnidentifiedImageError:

@@ -6,10 +6,12 @@ ICC.1:2001-04 (version 2): matrix and gray profiles.  ITU-T H.273 for the number
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import numpy as np
 
 Point = tuple[float, float]
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
 _D65: Point = (0.3127, 0.3290)
 _PRIMARIES: dict[int, tuple[Point, Point, Point, Point]] = {  # white, red, green, blue
     1: (_D65, (0.64, 0.33), (0.30, 0.60), (0.15, 0.06)),
@@ -97,12 +99,12 @@ def _profile(white: Point, red: Point, green: Point, blue: Point, curve: float, 
     return head.ljust(128, b"\0") + table + body
 
 
-def _xyz(point: Point) -> np.ndarray:
+def _xyz(point: Point) -> Numbers:
     x, y = point
     return np.array([x / y, 1.0, (1 - x - y) / y])
 
 
-def _xyz_tag(value: np.ndarray) -> bytes:
+def _xyz_tag(value: Numbers) -> bytes:
     return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(float(number) * 65536) for number in value))
 
 

@@ -9,6 +9,7 @@ import io
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -16,6 +17,7 @@ from PIL import Image
 from aecodec.errors import PictureError
 
 Number = int | float
+Samples = np.ndarray[Any, np.dtype[Any]]
 _BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # by kind
 _CODES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _MAX_PAGES = 65536
@@ -116,7 +118,8 @@ class Tiff:
 
     def pages(self) -> Iterator[Directory]:
         """Yield the directories of the pages."""
-        position, seen = self._start, set()
+        position = self._start
+        seen: set[int] = set()
         while position and position not in seen and len(seen) < _MAX_PAGES:
             seen.add(position)
             found, position = self.directory(position)
@@ -215,7 +218,7 @@ def is_misread(tiff: Tiff, directory: Directory) -> bool:
     return bits == {16} and formats <= {1, 2} and special
 
 
-def read_samples(tiff: Tiff, directory: Directory, wanted: int) -> np.ndarray:
+def read_samples(tiff: Tiff, directory: Directory, wanted: int) -> Samples:
     """Return the first ``wanted`` samples (H, W, C) of a page of integers of 8 or 16 bits, as ``is_misread`` names them.
 
     Pillow decodes each strip or tile as 16-bit gray without a predictor, which it reads rightly; the rest is done here.
@@ -255,7 +258,7 @@ def read_samples(tiff: Tiff, directory: Directory, wanted: int) -> np.ndarray:
     return result
 
 
-def _block(tiff: Tiff, directory: Directory, data: bytes, columns: int, rows: int) -> np.ndarray:
+def _block(tiff: Tiff, directory: Directory, data: bytes, columns: int, rows: int) -> Samples:
     """Return a strip or tile (rows, columns), decompressed; neither predictor nor meaning is applied."""
     bits = tiff.number(directory, BITS, 8)
     dtype = np.dtype(f"{'<' if tiff.order == '<' else '>'}u{bits // 8}")
@@ -312,7 +315,7 @@ def picture_of(tiff: Tiff, directory: Directory) -> Image.Image:
     else:
         scaled = ((values.astype(np.uint32) * 510 + peak) // (2 * peak)).astype(np.uint8)
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "CMYK" if colours == 4 else "RGBA"}[scaled.shape[2]]
-    image = Image.frombytes(mode, scaled.shape[1::-1], np.ascontiguousarray(scaled).tobytes())
+    image = Image.frombytes(mode, (scaled.shape[1], scaled.shape[0]), np.ascontiguousarray(scaled).tobytes())
     return _turned(image, tiff, directory)
 
 
@@ -321,15 +324,16 @@ def _turned(image: Image.Image, tiff: Tiff, directory: Directory) -> Image.Image
     return image if turn is None else image.transpose(turn)
 
 
-def _unassociated(values: np.ndarray, peak: int) -> np.ndarray:
+def _unassociated(values: Samples, peak: int) -> Samples:
     """Return samples (H, W, C) of which the last is alpha that the others were multiplied by, as uint8 that were not."""
     alpha = values[..., -1:].astype(np.float64)
     colour = np.divide(values[..., :-1] * 255.0, alpha, out=np.zeros(values[..., :-1].shape), where=alpha > 0)
-    return np.rint(np.concatenate([colour, alpha * (255 / peak)], -1)).clip(0, 255).astype(np.uint8)
+    result: Samples = np.rint(np.concatenate([colour, alpha * (255 / peak)], -1)).clip(0, 255).astype(np.uint8)
+    return result
 
 
 def write(
-    samples: np.ndarray,
+    samples: Samples,
     *,
     exif: bytes = b"",
     icc: bytes = b"",

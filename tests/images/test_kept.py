@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 import aecodec
 import aecodec.pillow
 from aecodec.container import metadata
-from aecodec.container.bitstream import EXIF
+from aecodec.container.bitstream import EXIF, ICC, XMP
 from aecodec.images import formats, icc, jpeg, tiff, xmp
 
 ARTIST = "Jürgen Müller, 写真".encode() + b"\0"
@@ -394,3 +394,26 @@ def test_a_thumbnail_is_blanked_where_the_picture_was_repaired(order):
     assert ARTIST in blank
     for cut in range(0, len(exif), 37):  # damaged: no error
         metadata.without_thumbnail(exif[:cut])
+
+
+def test_metadata_of_gif_and_bmp_is_kept(photo):
+    """Pillow looks for none there: XMP and profiles are extensions of a GIF, and a BMP of version 5 has a profile."""
+    profile = bytes(range(256)) * 2
+    extensions = b"\x21\xff\x0bXMP DataXMP<x/>" + b"\x01" + bytes(range(255, -1, -1)) + b"\0"
+    extensions += (
+        b"\x21\xff\x0bICCRGBG1012"
+        + b"".join(bytes([len(part)]) + part for part in (profile[:255], profile[255:510], profile[510:]))
+        + b"\0"
+    )
+    data = saved(photo(20, 10).quantize(16), "GIF")
+    place = 13 + 3 * 2 ** ((data[10] & 7) + 1)
+    chunks = chunks_of(data[:place] + extensions + data[place:])
+    assert chunks[XMP] == b"<x/>"
+    assert chunks[ICC] == profile
+    data = saved(photo(20, 10), "BMP")
+    header = struct.pack("<I", 124) + data[18:54] + bytes(16) + b"DEBM" + bytes(36 + 12 + 4)
+    header += struct.pack("<III", 124 + len(data) - 54, len(profile), 0)
+    start = 14 + len(header)
+    chunks = chunks_of(data[:10] + struct.pack("<I", start) + header + data[54:] + profile)
+    assert len(header) == 124
+    assert chunks[ICC] == profile
