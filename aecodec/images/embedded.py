@@ -14,6 +14,8 @@ from PIL import Image
 
 from aecodec.images import icc, jpeg, png, tiff, xmp
 
+_PSD_RESOLUTION, _PSD_PROFILE, _PSD_EXIF, _PSD_XMP = 1005, 1039, 1058, 1060  # numbers of image resources
+
 
 def complete(image: Image.Image, file: bytes | None) -> None:
     """Add to the ``info`` of an opened picture what its file says; ``file`` is None where it is closed already."""
@@ -29,6 +31,8 @@ def complete(image: Image.Image, file: bytes | None) -> None:
             image.info["image_resources"] = block
     elif image.format in ("HEIF", "AVIF") and file is not None:
         lost += _heif(image, file)
+    elif image.format == "PSD":
+        lost += _psd(image)
     elif image.format == "BMP" and file is not None:
         lost += _bmp(image, file)
     elif image.format == "GIF" and file is not None:
@@ -140,7 +144,27 @@ def _tiff(image: Image.Image, file: bytes, index: int) -> list[str]:
     if tiff.XMP in opaque:
         image.info.setdefault("xmp", opaque[tiff.XMP])
     lost = ["the layers of Photoshop"] if tiff.LAYERS in page and len(page[tiff.LAYERS].value) > 64 else []
+    if below := len(list(pages.children(page))):
+        lost.append(f"{below} more picture{_s(below)} below the page")
     return lost + tiff.spare_channels(pages, page)
+
+
+def _psd(image: Image.Image) -> list[str]:
+    """Keep the image resources, of which some are EXIF, XMP and the resolution; return the layers."""
+    kept = []
+    for kind, name, body in getattr(image, "resources", []):
+        if kind == _PSD_EXIF and body.startswith((b"II*\0", b"MM\0*")):
+            image.info["exif"] = b"Exif\0\0" + body
+        elif kind == _PSD_XMP:
+            image.info["xmp"] = body
+        elif kind != _PSD_PROFILE:
+            kept.append(jpeg.resource(kind, body, name if isinstance(name, bytes) else b""))
+        if kind == _PSD_RESOLUTION and len(body) >= 16:
+            across, down = (struct.unpack_from(">I", body, place)[0] / 65536 for place in (0, 8))
+            image.info.setdefault("dpi", (across, down))
+    if kept:
+        image.info["image_resources"] = b"".join(kept)
+    return ["the layers of Photoshop"] if getattr(image, "n_frames", 1) > 1 else []
 
 
 def _bmp(image: Image.Image, file: bytes) -> list[str]:

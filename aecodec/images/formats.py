@@ -362,6 +362,10 @@ def save(image: Image.Image, kind: str) -> bytes:
             return data
     finally:
         image.info = info
+    if image.mode in ("L", "LA"):  # a format without gray
+        colour = image.convert("RGB" if image.mode == "L" else "RGBA")
+        colour.info = info
+        return save(colour, kind)
     raise AecodecError(f"Pillow cannot write the picture as {kind}: {reason}")
 
 

@@ -68,7 +68,14 @@ def iptc_of(resources: bytes) -> bytes:
 
 def resources_with(iptc: bytes) -> bytes:
     """Return image resources that hold an IPTC record."""
-    return b"8BIM" + struct.pack(">HHI", _IPTC, 0, len(iptc)) + iptc + bytes(len(iptc) & 1)
+    return resource(_IPTC, iptc)
+
+
+def resource(kind: int, body: bytes, name: bytes = b"") -> bytes:
+    """Return one of Photoshop's image resources."""
+    label = bytes([len(name)]) + name
+    label += bytes(len(label) & 1)
+    return b"8BIM" + struct.pack(">H", kind) + label + struct.pack(">I", len(body)) + body + bytes(len(body) & 1)
 
 
 def _resources(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 import aecodec
 import aecodec.pillow
 from aecodec.container import metadata
-from aecodec.container.bitstream import EXIF, ICC, XMP
+from aecodec.container.bitstream import EXIF, ICC, RESOURCES as RESOURCES_CHUNK, XMP
 from aecodec.images import formats, icc, jpeg, tiff, xmp
 
 ARTIST = "Jürgen Müller, 写真".encode() + b"\0"
@@ -417,3 +417,28 @@ def test_metadata_of_gif_and_bmp_is_kept(photo):
     chunks = chunks_of(data[:10] + struct.pack("<I", start) + header + data[54:] + profile)
     assert len(header) == 124
     assert chunks[ICC] == profile
+
+
+def test_a_format_without_gray_gets_colour(photo):
+    """A gray picture is no reason to refuse QOI."""
+    Image.init()
+    if "QOI" not in Image.SAVE:
+        pytest.skip("this Pillow writes no QOI")
+    image = photo(20, 10, "L")
+    written = Image.open(io.BytesIO(formats.save(image, "QOI")))
+    assert np.array_equal(np.asarray(written.convert("L")), np.asarray(image))
+
+
+def test_metadata_of_a_psd_is_kept():
+    """Photoshop's own files have the same resources as its JPEGs, and EXIF and XMP among them."""
+    exif = camera_exif()
+    resolution = struct.pack(">IHHIHH", 300 << 16, 1, 1, 150 << 16, 1, 1)
+    parts = ((0x0404, IPTC), (1058, exif[6:]), (1060, b"<x/>"), (1005, resolution))
+    resources = b"".join(jpeg.resource(kind, body) for kind, body in parts)
+    data = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 4, 5, 8, 3) + bytes(4)
+    data += struct.pack(">I", len(resources)) + resources + bytes(4) + bytes(2) + bytes(3 * 4 * 5)
+    chunks = chunks_of(data)
+    assert chunks[EXIF] == exif
+    assert chunks[XMP] == b"<x/>"
+    assert jpeg.iptc_of(chunks[RESOURCES_CHUNK]) == IPTC
+    assert metadata.from_chunks(chunks)["dpi"] == (300, 150)
