@@ -98,11 +98,16 @@ def open_picture(data: bytes, max_pixels: int | None) -> Image.Image:
         image: Image.Image
         try:
             image = Image.open(io.BytesIO(readable))
-        except UnidentifiedImageError:
+        except Exception as error:
+            is_known = not isinstance(error, UnidentifiedImageError) and not data.startswith(tiff.MARKS)
+            if is_known or isinstance(error, MemoryError):
+                raise
             _find_plugin(data)
             try:
                 image = Image.open(io.BytesIO(readable))
-            except UnidentifiedImageError:
+            except MemoryError:
+                raise
+            except Exception:  # noqa: BLE001  Pillow 11 raises others for a BigTIFF
                 image = _open_unknown(data, max_pixels)
         check_size(*image.size, max_pixels)
         if image.format == "EPS":  # Pillow would have Ghostscript run it, whatever the file's name says

@@ -15,7 +15,7 @@ import aecodec
 import aecodec.pillow
 from aecodec.container import metadata
 from aecodec.container.bitstream import EXIF, ICC, RESOURCES as RESOURCES_CHUNK, XMP
-from aecodec.images import formats, icc, jpeg, tiff, xmp
+from aecodec.images import embedded, formats, icc, jpeg, tiff, xmp
 
 ARTIST = "Jürgen Müller, 写真".encode() + b"\0"
 
@@ -442,3 +442,27 @@ def test_metadata_of_a_psd_is_kept():
     assert chunks[XMP] == b"<x/>"
     assert jpeg.iptc_of(chunks[RESOURCES_CHUNK]) == IPTC
     assert metadata.from_chunks(chunks)["dpi"] == (300, 150)
+
+
+@pytest.mark.parametrize(
+    ("signal", "has_profile", "said"), [((12, 13), True, ""), ((9, 16), False, "PQ"), ((1, 13), False, "")]
+)
+def test_colours_of_an_avif_become_a_profile_or_are_told(photo, signal, has_profile, said):
+    """Telephones write P3, and HDR, without a profile."""
+    Image.init()
+    if "AVIF" not in Image.SAVE:
+        pytest.skip("this Pillow writes no AVIF")
+    data = saved(photo(20, 10), "AVIF")
+    place = data.index(b"colrnclx") + 8
+    decoded, _, message = in_and_out(data[:place] + struct.pack(">HH", *signal) + data[place + 4 :], "PNG")
+    assert ("icc_profile" in decoded.info) == has_profile
+    assert (said in message) if said else message == ""
+
+
+def test_pictures_beside_the_picture_of_a_heic_are_told(photo):
+    """A depth map and a gain map were bought with the telephone."""
+    image = photo(20, 10)
+    image.format = "HEIF"
+    image.info |= {"aux": {"urn:com:apple:photo:2020:aux:hdrgainmap": [7]}, "depth_images": [object()]}
+    with pytest.warns(UserWarning, match=r"not kept: a depth map, auxiliary picture \(hdrgainmap\), a motion video"):
+        embedded.complete(image, b"\0\0\0\x18ftypheic" + bytes(99) + b"mpvd")
