@@ -32,7 +32,7 @@ def complete(image: Image.Image, file: bytes | None) -> None:
     elif image.format in ("HEIF", "AVIF") and file is not None:
         lost += _heif(image, file)
     elif image.format == "PSD":
-        lost += _psd(image)
+        lost += _psd(image, file)
     elif image.format == "BMP" and file is not None:
         lost += _bmp(image, file)
     elif image.format == "GIF" and file is not None:
@@ -149,7 +149,7 @@ def _tiff(image: Image.Image, file: bytes, index: int) -> list[str]:
     return lost + tiff.spare_channels(pages, page)
 
 
-def _psd(image: Image.Image) -> list[str]:
+def _psd(image: Image.Image, file: bytes | None) -> list[str]:
     """Keep the image resources, of which some are EXIF, XMP and the resolution; return the layers."""
     kept = []
     for kind, name, body in getattr(image, "resources", []):
@@ -164,7 +164,9 @@ def _psd(image: Image.Image) -> list[str]:
             image.info.setdefault("dpi", (across, down))
     if kept:
         image.info["image_resources"] = b"".join(kept)
-    return ["the layers of Photoshop"] if getattr(image, "n_frames", 1) > 1 else []
+    lost = ["the layers of Photoshop"] if getattr(image, "n_frames", 1) > 1 else []
+    spare = 0 if file is None else int.from_bytes(file[12:14], "big") - len(image.getbands())
+    return lost + ([f"{spare} more channel{_s(spare)}"] if spare > 0 else [])
 
 
 def _bmp(image: Image.Image, file: bytes) -> list[str]:

@@ -430,14 +430,15 @@ def test_a_format_without_gray_gets_colour(photo):
 
 
 def test_metadata_of_a_psd_is_kept():
-    """Photoshop's own files have the same resources as its JPEGs, and EXIF and XMP among them."""
+    """Photoshop's own files have the same resources as its JPEGs, and EXIF and XMP among them; a spot colour is told."""
     exif = camera_exif()
     resolution = struct.pack(">IHHIHH", 300 << 16, 1, 1, 150 << 16, 1, 1)
     parts = ((0x0404, IPTC), (1058, exif[6:]), (1060, b"<x/>"), (1005, resolution))
     resources = b"".join(jpeg.resource(kind, body) for kind, body in parts)
-    data = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 4, 5, 8, 3) + bytes(4)
-    data += struct.pack(">I", len(resources)) + resources + bytes(4) + bytes(2) + bytes(3 * 4 * 5)
-    chunks = chunks_of(data)
+    data = b"8BPS" + struct.pack(">H6xHIIHH", 1, 5, 4, 5, 8, 3) + bytes(4)
+    data += struct.pack(">I", len(resources)) + resources + bytes(4) + bytes(2) + bytes(5 * 4 * 5)
+    with pytest.warns(UserWarning, match="not kept: . more channel"):
+        chunks = chunks_of(data)
     assert chunks[EXIF] == exif
     assert chunks[XMP] == b"<x/>"
     assert jpeg.iptc_of(chunks[RESOURCES_CHUNK]) == IPTC
