@@ -7,7 +7,7 @@ can depend on.  Tiles are part of the format; blocks are only how memory stays f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -80,6 +80,9 @@ class Grid:
         row, column = divmod(index, self._columns)
         top, left = self.area.top + row * self.side, self.area.left + column * self.side
         return Box(top, left, top + self.side, left + self.side) & self.area
+
+    def __iter__(self) -> Iterator[Box]:
+        return map(self.__getitem__, range(len(self)))
 
     @property
     def _rows(self) -> int:
