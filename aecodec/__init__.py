@@ -86,6 +86,7 @@ def encode(
     quality: float | None = None,
     *,
     target: Target | None = None,
+    lossless: bool = False,
     weights: store.Source = DEFAULT_WEIGHTS,
     restore: store.Source | None = None,
     device: str = "auto",
@@ -96,7 +97,8 @@ def encode(
     """Return a picture as the bytes of an .aec file.
 
     ``quality`` is 0..100, and 60 where nothing is given.  A ``target`` stands in its place: ``Size(40_000)`` bytes or
-    ``BitsPerPixel(0.5)`` at most, ``Psnr(34)`` dB or ``Ssimulacra2(80)`` at least.
+    ``BitsPerPixel(0.5)`` at most, ``Psnr(34)`` dB or ``Ssimulacra2(80)`` at least.  ``lossless`` keeps every pixel as it
+    is, and needs no weights; colour under an alpha of 0 is not kept.
 
     ``restore`` are weights, such as "denoise", that take noise out on the way.  ``device`` is "auto", "cpu" or "cuda",
     ``frame`` one of an animation, from 0.  ICC, EXIF and XMP that Pillow found in the picture are kept, and alpha without
@@ -105,12 +107,12 @@ def encode(
 
     Raises PictureError for what is no picture, LimitError over ``max_pixels`` (None: no limit), WeightsError, DeviceError,
     TargetError where no quality meets the target, MissingPackageError where the package that measures it is not installed,
-    ValueError for a quality out of range or for both a quality and a target.
+    ValueError for a quality out of range or for two of quality, target and lossless.
     """
     from aecodec import codec
 
     return codec.encode(
-        image, quality, target=target, weights=weights, restore=restore, device=device, strip=strip,
+        image, quality, target=target, lossless=lossless, weights=weights, restore=restore, device=device, strip=strip,
         max_pixels=max_pixels, frame=frame,
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -13,8 +14,8 @@ import click
 from aecodec.cli import batch, files, options
 from aecodec.cli.advice import explain
 from aecodec.codec import rate_control
-from aecodec.errors import AecodecError
 from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS
+from aecodec.errors import AecodecError
 from aecodec.quality import index_of_quality, quality_of_index
 
 TARGETS = {
@@ -58,6 +59,7 @@ class ByteSize(click.ParamType):
     help="At least this SSIMULACRA2, a metric that models an eye: 90 is visually lossless, 80 very high, 70 high "
     "and 50 medium quality. Needs pip install 'aecodec[eval]'.",
 )
+@click.option("--lossless", is_flag=True, help="Keep every pixel as it is; colour under an alpha of 0 is not kept.")
 @options.weights
 @click.option(
     "--restore",
@@ -78,6 +80,7 @@ def encode(paths, quality, output_dir, recursive, threads, as_json, **settings):
     aecodec encode --ssimulacra2 80 photo.png photo.aec
     aecodec encode --output-dir small *.png
     aecodec encode -r --update --output-dir small photos
+    aecodec encode --lossless drawing.png drawing.aec
     aecodec encode --restore denoise noisy.png clean.aec
 
     OUT may be "-" for standard output, IN for standard input.  An OUT with a picture's extension is refused without
@@ -86,8 +89,10 @@ def encode(paths, quality, output_dir, recursive, threads, as_json, **settings):
     """
     values = {name: settings.pop(name) for name in TARGETS}
     targets = [TARGETS[name](value) for name, value in values.items() if value is not None]
-    if len(targets) + (quality is not None) > 1:
-        raise click.UsageError("--quality, --bpp, --size, --psnr and --ssimulacra2 exclude each other")
+    if len(targets) + (quality is not None) + settings["lossless"] > 1:
+        raise click.UsageError("--quality, --bpp, --size, --psnr, --ssimulacra2 and --lossless exclude each other")
+    if settings["lossless"] and settings["restore"] is not None:
+        raise click.UsageError("--lossless keeps the picture as it is, and --restore does not")
     target = targets[0] if targets else None
     compares = isinstance(target, rate_control.Fidelity)
     if compares and settings["restore"] is not None:
@@ -110,38 +115,48 @@ def _need_package(target: rate_control.Fidelity) -> None:
         sys.exit(files.FAILED)
 
 
-def _work(job: files.Job, quality, target, weights, restore, strip, frame, update, device, max_pixels, force) -> batch.Done:
+def _work(
+    job: files.Job, quality, target, lossless, weights, restore, strip, frame, update, device, max_pixels, force
+) -> batch.Done:
     if Path(job.output).suffix.lower() in files.PICTURE_EXTENSIONS and not force:
         raise AecodecError(f"the output {job.output} has a picture's extension; --force writes it all the same")
     if update and files.up_to_date(job):
         return batch.SKIPPED
     files.check_output(job, force or update)
     data = files.read_input(job.input, max_pixels)
-    from aecodec.codec.encoder import Encoder
+    from aecodec.codec.encoder import NO_WEIGHTS, Encoder, Original
     from aecodec.images import formats
 
     image = formats.open_picture(data, max_pixels)
 
     start = time.perf_counter()
-    if restore is not None:
-        from aecodec.weights.store import restoring
-
-        weights = restoring(restore, weights, "denoise")  # without a name, the decoder that it was trained for
-    elif weights is None:
-        weights = DEFAULT_WEIGHTS
-    encoder = Encoder(image, weights=weights, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
-    if target is None:
-        encoded, reached = encoder.encode(index_of_quality(DEFAULT_QUALITY if quality is None else quality)), None
+    encoder, reached = None, None
+    if lossless:
+        original = Original.open(image, strip=strip, max_pixels=max_pixels, frame=frame)
+        encoded = original.encode()
     else:
-        encoded, reached = rate_control.meet(encoder, target)
+        if restore is not None:
+            from aecodec.weights.store import restoring
+
+            weights = restoring(restore, weights, "denoise")  # without a name, the decoder that it was trained for
+        elif weights is None:
+            weights = DEFAULT_WEIGHTS
+        encoder = Encoder(image, weights=weights, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
+        original = encoder.original
+        if target is None:
+            encoded = encoder.encode(index_of_quality(DEFAULT_QUALITY if quality is None else quality))
+        else:
+            encoded, reached = rate_control.meet(encoder, target)
     seconds = time.perf_counter() - start
     files.write_output(job, encoded.data)
-    width, height = encoder.shown_size
+    width, height = original.shown_size
+    weights_id = NO_WEIGHTS if encoded.exact == 1 else encoder.weights.id
     report = {
         "bytes": len(encoded.data), "width": width, "height": height,
         "bpp": round(len(encoded.data) * 8 / (width * height), 6), "quality": quality_of_index(encoded.rate),
-        "weights": encoder.weights.id, "encode_seconds": round(seconds, 4),
+        "exact": files.share(encoded.exact), "weights": weights_id, "encode_seconds": round(seconds, 4),
     }  # fmt: skip
     if isinstance(target, rate_control.Fidelity):
-        report[next(name for name, kind in TARGETS.items() if type(target) is kind)] = round(reached, 4)
+        name = next(name for name, kind in TARGETS.items() if type(target) is kind)
+        report[name] = round(reached, 4) if math.isfinite(reached) else None  # JSON has no infinity
     return batch.Done(report, len(data), len(encoded.data))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,13 +26,15 @@ class CodedLatents:
     """What coding one picture's latents gives.
 
     latents: (h, w, M) int32 in units of 2**-MEAN_FRAC, exactly what a decoder rebuilds; payload: the entropy-coded
-    bytes; symbols and rows: what they code, (n,) int32, and by which of the coder's tables, (n,) uint8.
+    bytes; symbols and rows: what they code, (n,) int32, and by which of the coder's tables, (n,) uint8; coded: which
+    latents of each step have a symbol, as ``_gather`` gives them.
     """
 
     latents: np.ndarray
     payload: bytes
     symbols: np.ndarray
     rows: np.ndarray
+    coded: Sequence[np.ndarray] = ()
 
 
 def _phases(x: np.ndarray) -> list[np.ndarray]:
@@ -66,6 +69,7 @@ def encode(model: EntropyModel, y: np.ndarray, z: np.ndarray, rate: int, distort
     context = np.zeros(y.shape, np.float32)
     all_symbols = [z.ravel()]
     all_rows = [model.hyper_levels(z.shape[:2], rate).ravel()]
+    all_coded = []
     for step in range(CONTEXT_STEPS):
         mean, level = model.predict(step, features, context, rate)
         residual = _gather(y, step) - mean * np.float32(2.0**-MEAN_FRAC)
@@ -79,8 +83,9 @@ def encode(model: EntropyModel, y: np.ndarray, z: np.ndarray, rate: int, distort
         _scatter(context, step, compand(value))
         all_symbols.append(symbols)
         all_rows.append(levels + LEVELS * (1 + quantisers))
+        all_coded.append(coded)
     symbols, rows = np.concatenate(all_symbols), np.concatenate(all_rows)
-    return CodedLatents(latents, rans.encode(symbols, rows, model.tables), symbols, rows)
+    return CodedLatents(latents, rans.encode(symbols, rows, model.tables), symbols, rows, all_coded)
 
 
 def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int], rate: int) -> np.ndarray:
@@ -114,12 +119,33 @@ def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int], rate: in
 
 def estimate_bits(model: EntropyModel, coded: CodedLatents) -> float:
     """Bits that the model's probabilities say the payload should take, the digits after an escape included."""
+    return float(_symbol_bits(model, coded).sum())
+
+
+def position_bits(model: EntropyModel, coded: CodedLatents) -> np.ndarray:
+    """Return the same bits by position (h, w), float32; those of hyper-latents are spread over what they stand for."""
+    h, w = coded.latents.shape[:2]
+    bits = _symbol_bits(model, coded)
+    start = len(bits) - sum(int(part.sum()) for part in coded.coded)
+    hyper = bits[:start].reshape(h // HYPER_STRIDE, w // HYPER_STRIDE, -1).sum(-1) / HYPER_STRIDE**2
+    result = np.repeat(np.repeat(hyper, HYPER_STRIDE, 0), HYPER_STRIDE, 1).astype(np.float32)
+    for part in coded.coded:
+        values = np.zeros(part.shape, np.float32)
+        values[part] = bits[start : start + int(part.sum())]
+        start += int(part.sum())
+        for own, of_phase in zip(_phases(result), values.sum(-1)):
+            own += of_phase
+    return result
+
+
+def _symbol_bits(model: EntropyModel, coded: CodedLatents) -> np.ndarray:
+    """Return the bits of each symbol, (n,)."""
     tables = model.tables
     radius = tables.radius[coded.rows]
     beyond = np.abs(coded.symbols) - radius - 1
     index = np.where(beyond < 0, coded.symbols + radius, 2 * radius + 1) + tables.start[coded.rows]
-    bits = -np.log2((tables.cdf[index + 1] - tables.cdf[index]) / 65536).sum()
+    bits = -np.log2((tables.cdf[index + 1] - tables.cdf[index]) / 65536)
     escaped = beyond >= 0
     rest = 2 * beyond[escaped] + (coded.symbols[escaped] < 0)
-    digits = np.floor(np.log2(np.maximum(rest, 1)) / 3) + 1  # in base 8, and 4 bits each
-    return float(bits + 4 * digits.sum())
+    bits[escaped] += 4 * (np.floor(np.log2(np.maximum(rest, 1)) / 3) + 1)  # digits in base 8, of 4 bits each
+    return bits
