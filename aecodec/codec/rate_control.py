@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from aecodec.container import exact
 from aecodec.errors import MissingPackageError, TargetError
 from aecodec.quality import MAX_INDEX
 
@@ -200,6 +199,8 @@ def meet(encoder: Encoder, target: Target) -> tuple[Encoded, float]:
     there is the file without loss.  Raises TargetError where no quality meets the target, MissingPackageError where the
     package that measures it is missing.
     """
+    from aecodec.container import exact  # here, because the command line imports this module for its targets alone
+
     restores = encoder.weights.arch.restores
     if isinstance(target, Fidelity):
         target.check_installed()

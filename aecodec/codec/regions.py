@@ -18,7 +18,8 @@ ROWS = 64  # of a picture are looked at, at least, to find out whether it may ha
 STRIDE = 8
 RUN, EDGE = 3, 16  # equal pixels in a row, and the levels by which the next one differs: an edge of a drawing
 FLAT = 0.03  # share of rows of SIDE pixels that are equal, at least, and
-EDGES = 1e-4  # share of pixels with such an edge, at least, or nothing is tried
+EDGES = 1e-4  # share of pixels with such an edge, at least, or nothing is tried;
+MOSTLY = 0.3  # but from this share of equal rows on it is
 BORDER = 50.0  # bits that a border between two blocks costs; 12 and 300 were worse by bits and error
 SWEEPS = 24
 GROWTH = 15  # pixels by which exact ones go on beyond their block in the same colour
@@ -41,8 +42,8 @@ def may_have_exact(array: npt.NDArray[np.uint8]) -> bool:
     colours = rows.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
     equal = colours[:, 1:] == colours[:, :-1]
     flat = equal[:, : equal.shape[1] // SIDE * SIDE].reshape(len(rows), -1, SIDE).all(-1).mean()
-    if flat < FLAT:
-        return False
+    if not FLAT <= flat < MOSTLY:
+        return bool(flat >= MOSTLY)
     runs = equal[:, :-RUN] & equal[:, 1 : 1 - RUN] & equal[:, 2 : 2 - RUN]
     green = rows[..., 1].astype(np.int16)
     return bool((runs & (np.abs(green[:, RUN + 1 :] - green[:, RUN:-1]) >= EDGE)).mean() >= EDGES)
