@@ -2,9 +2,9 @@
 
     python benchmarks/screens.py FOLDER [--every 4] [--speed 6] [--crop 448x336] [--kept screens]
 
-AVIF is 4:4:4 with ``tune=iq``, quality 60 in the first table.  "all learned" is aecodec without exact pixels.  BD-rates are on
-mean curves, pchip, against AVIF; equal pictures score 100.  Measurements are kept in a folder (one JSON file a codec), and only
-what is not there is measured; those of aecodec go by the weights' id, so another code needs another folder.
+AVIF is 4:4:4 with ``tune=iq``, quality 60 in the first table. "all learned" is aecodec without exact pixels. BD-rates are
+on mean curves, pchip, against AVIF; equal pictures score 100. Measurements are kept in a folder (one JSON file a codec), and
+only what is not there is measured; those of aecodec go by the weights' id, so another code needs another folder.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def aecodec_rows(image: Image.Image, with_exact: bool) -> dict[str, Row]:
 
 
 def webp_rows(image: Image.Image) -> dict[str, Row]:
-    """The smaller one of two efforts: for some drawings more effort makes larger files."""
+    """Return the smaller one of two efforts: for some drawings more effort makes larger files."""
     sizes = []
     for method, effort in ((4, 75), (6, 100)):
         buffer = io.BytesIO()
@@ -69,10 +69,10 @@ def avif_rows(image: Image.Image, speed: int) -> dict[str, Row]:
 
 
 def part(image: Image.Image, crop: str | None) -> Image.Image:
-    """The middle of a picture, "WIDTHxHEIGHT"."""
+    """Return the middle of a picture, ``crop`` is "WIDTHxHEIGHT"."""
     if crop is None:
         return image
-    width, height = (min(wanted, given) for wanted, given in zip(map(int, crop.split("x")), image.size))
+    width, height = (min(wanted, given) for wanted, given in zip(map(int, crop.split("x")), image.size, strict=True))
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))
 
@@ -124,7 +124,7 @@ def main() -> None:
 
 def cell(row: Row) -> str:
     size, value, exact = row
-    return f"{size} B, {value:.0f}" + (f", {exact:.0%} exact" if 0 < exact else "")
+    return f"{size} B, {value:.0f}" + (f", {exact:.0%} exact" if exact > 0 else "")
 
 
 def curve(rows: dict, images: dict[str, Image.Image]) -> list[tuple[float, float]]:

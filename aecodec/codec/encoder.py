@@ -1,4 +1,4 @@
-"""The way of a picture to a file: analysed in blocks, quantised and coded in tiles, at any number of qualities."""
+"""Turn a picture into a file: analyse it in blocks, quantise and code it in tiles, at any number of qualities."""
 
 from __future__ import annotations
 
@@ -106,9 +106,10 @@ class Encoder:
         encoder = Encoder(Image.open("photo.png"))
         files = [encoder.encode(aecodec.quality.index_of_quality(quality)).data for quality in (30, 60, 90)]
 
-    The attribute ``image`` is its colour.  Raises PictureError where it cannot be encoded as it is (animation without a
-    ``frame``) and LimitError over ``max_pixels``; warns where something of it will be lost.  With ``strip`` EXIF and XMP are dropped and
-    the EXIF orientation is applied.  ``hint`` tells restoring weights about the damage (``restore/hint.py``).
+    The attribute ``image`` is its colour. Raises PictureError where the picture cannot be encoded as it is (an animation
+    without a ``frame``) and LimitError over ``max_pixels``; warns where something will be lost. With ``strip`` EXIF and XMP
+    are dropped and the EXIF orientation is applied. ``hint`` describes the damage to a restoring encoder
+    (``restore/hint.py``).
     """
 
     def __init__(
@@ -138,7 +139,8 @@ class Encoder:
     def encode(self, rate: int, tile: int | None = None) -> Encoded:
         """Return the file at a rate index (``quality.index_of_quality``).
 
-        ``tile`` is as in ``bitstream.Header``, None to choose.  The latents of a large photograph are never there all at once.
+        ``tile`` is as in ``bitstream.Header``, None to choose. The latents of a large photograph are never in memory all at
+        once.
         """
         if self._tries_exact:
             return self.write(self.quantise(rate, tile))
@@ -150,7 +152,7 @@ class Encoder:
         if self._tries_exact:
             return self._quantise_with_exact(rate, tile)
         header, coded = self._code(self._seen, rate, tile, lambda coded: (coded.payload, coded.latents))
-        payloads, values = zip(*coded)
+        payloads, values = zip(*coded, strict=True)
         return Quantised(Stream(header, payloads, self._chunks), values)
 
     def write(self, quantised: Quantised) -> Encoded:
@@ -190,7 +192,7 @@ class Encoder:
             return coded.payload, coded.latents, latents.position_bits(model, coded)
 
         header, coded = self._code(self._seen, rate, tile, keep)
-        payloads, values, bits = zip(*coded)
+        payloads, values, bits = zip(*coded, strict=True)
         plain = Quantised(Stream(header, payloads, self._chunks), values)
         error = self._error(self._synthesise(plain)) * lambda_of_quality(quality_of_index(rate))
         area = latent_area(*error.shape)
@@ -213,7 +215,7 @@ class Encoder:
         seen = np.where(self._visible & ~mask, np.uint8(255), np.uint8(0))
         filled = samples.to_array(samples.fill(self.image, Image.fromarray(seen)))
         header, coded = self._code(filled, rate, tile, lambda coded: (coded.payload, coded.latents))
-        payloads, values = zip(*coded)
+        payloads, values = zip(*coded, strict=True)
         return Quantised(Stream(header, payloads, self._chunks | {EXACT: exact.encode_some(self.array, mask)}), values)
 
     def _error(self, shown: np.ndarray) -> np.ndarray:
@@ -248,7 +250,10 @@ class Encoder:
 
     def _synthesise(self, quantised: Quantised) -> np.ndarray:
         area, arch = whole(*self.array.shape[:2]), self.weights.arch
-        latents_of = lambda index, shape: quantised.latents[index]  # noqa: E731
+
+        def latents_of(index: int, shape: tuple[int, int]) -> np.ndarray:
+            return quantised.latents[index]
+
         shown = synthesise_area(quantised.stream.header, arch, lambda: self._transforms, area, latents_of)
         lay_exact(shown, exact_pixels(quantised.stream), area)
         return shown
@@ -256,7 +261,7 @@ class Encoder:
     def _code(
         self, seen: np.ndarray, rate: int, tile: int | None, keep: Callable[[CodedLatents], Kept]
     ) -> tuple[Header, list[Kept]]:
-        """Analyse, quantise and code ``seen``; ``keep`` takes from each tile's latents what is wanted of them."""
+        """Analyse, quantise and code ``seen``; ``keep`` picks what is wanted of each tile's latents."""
         height, width = self.array.shape[:2]
         model, side = self.weights.entropy_model, tile_side(height, width) if tile is None else tile
         area = latent_area(height, width)
@@ -276,7 +281,7 @@ class Encoder:
         return header, [coded[tile].result() for tile in sorted(coded)]
 
     def _analyse(self, seen: np.ndarray, box: Box, area: Box, rate: int) -> np.ndarray:
-        """Latents (h, w, M) of ``seen``, of a box of the latents' area."""
+        """Return the latents (h, w, M) of ``seen``, of a box of the latents' area."""
         blocks = Grid(box, BLOCK // LATENT_STRIDE)
 
         def analyse(index: int) -> np.ndarray:

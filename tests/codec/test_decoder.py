@@ -112,7 +112,7 @@ def test_hostile_exact_pixels_are_refused(file, kind, body):
     """Right checksums around pixels of another picture must end in the one known way, before any network runs."""
     stream = bitstream.read(file)
     payloads = stream.payloads if kind == bitstream.EXACT else []
-    with pytest.raises(BitstreamError, match="damaged|truncated"):
+    with pytest.raises(BitstreamError, match=r"damaged|truncated"):
         decode(bitstream.write(Stream(stream.header, payloads, {kind: body})))
 
 
