@@ -3,8 +3,8 @@
     python benchmarks/screens.py FOLDER [--every 4] [--speed 6] [--crop 448x336] [--kept screens]
 
 AVIF is 4:4:4 with ``tune=iq``, quality 60 in the first table. "all learned" is aecodec without exact pixels. BD-rates are
-on mean curves, pchip, against AVIF; equal pictures score 100. Measurements are kept in a folder (one JSON file a codec), and
-only what is not there is measured; those of aecodec go by the weights' id, so another code needs another folder.
+on mean curves, pchip, against AVIF; equal pictures score 100. Measurements are kept in a folder (one JSON file a codec),
+and only missing ones are made; those of aecodec go by the weights' id, so a change of the code needs another folder.
 """
 
 from __future__ import annotations

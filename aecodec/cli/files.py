@@ -227,7 +227,7 @@ def reason(error: OSError) -> str:
 
 
 def share(value: float) -> float:
-    """A share with four digits, rounded down: only the whole is 1."""
+    """Return a share with four digits, rounded down: only the whole is 1."""
     return math.floor(value * 10000) / 10000
 
 

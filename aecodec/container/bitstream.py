@@ -87,6 +87,7 @@ class Stream:
 
 
 def varint(value: int) -> bytes:
+    """Return the shortest varint of a number."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

@@ -136,8 +136,8 @@ def position_bits(model: EntropyModel, coded: CodedLatents) -> np.ndarray:
         values = np.zeros(part.shape, np.float32)
         values[part] = bits[start : start + int(part.sum())]
         start += int(part.sum())
-        for own, of_phase in zip(_phases(result), values.sum(-1), strict=True):
-            own += of_phase
+        for place, sums in zip(_phases(result), values.sum(-1), strict=True):
+            np.add(place, sums, out=place)
     return result
 
 
