@@ -93,7 +93,7 @@ def open_codecs(wanted: Sequence[str], weights: Sequence[str] | None = None) -> 
             else:
                 absent[name] = codec
         else:
-            raise AecodecError(f"there is no codec {name!r}; there are {', '.join(names())}")
+            raise AecodecError(f"there is no codec {name!r}; the codecs are {', '.join(names())}")
     return found, absent
 
 
@@ -129,7 +129,9 @@ def _qualities(text: str, default: tuple[float, ...]) -> tuple[float, ...]:
     except ValueError:
         numbers = ()
     if len(numbers) < 2:
-        raise AecodecError(f"qualities {text}: give how many, 2 or more, or two or more rising numbers with commas between")
+        raise AecodecError(
+            f"qualities {text}: give their number, 2 or more, or two or more rising ones with commas between them"
+        )
     return numbers
 
 
@@ -174,7 +176,7 @@ def _aecodecs(weights: Sequence[str] | None) -> list[Codec]:
     asked = store.names() if weights is None else list(weights)
     found = [aecodec(which, f"{AECODEC}-{Path(which).resolve().name}") for which in asked]
     if len({codec.name for codec in found}) < len(found):
-        raise AecodecError("two folders of weights have one name: rename one, the report could not tell them apart")
+        raise AecodecError("two folders of weights have one name, so the report could not distinguish them; rename one")
     return found
 
 

@@ -150,7 +150,7 @@ def measure(picture: Image.Image, codec: Codec, quality: float, metrics: Iterabl
     end = time.process_time()
     a, b = np.asarray(picture), np.asarray(decoded.convert("RGB"))
     if a.shape != b.shape:
-        raise ValueError(f"it came back as {b.shape[1]} x {b.shape[0]}, in another size than it went in")
+        raise ValueError(f"it came back as {b.shape[1]} x {b.shape[0]}, not in its own size")
     bpp = 8 * len(data) / (picture.width * picture.height)
     return Point(quality, len(data), bpp, round(middle - start, 6), round(end - middle, 6), values_of(metrics, a, b))
 

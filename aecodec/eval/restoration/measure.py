@@ -60,7 +60,7 @@ def measure_all(found: Sequence[Picture], task: str, methods: Sequence[Method], 
         try:
             yield from pool.map(measure, work)
         except BrokenProcessPool:
-            raise AecodecError("a measuring process died, perhaps out of memory; fewer at a time take less") from None
+            raise AecodecError("a measuring process died, perhaps out of memory; fewer processes take less") from None
 
 
 def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Measured:
