@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from aecodec import codec
 from aecodec.container import bitstream, metadata
 from aecodec.errors import AecodecError
+
+if TYPE_CHECKING:
+    from PIL import _imaging
 
 FORMAT = "AEC"
 _FIRST_READ = 2**16  # bytes; nearly always all that stands before the payload
@@ -45,8 +48,7 @@ class AecImageFile(ImageFile.ImageFile):
         """As ``bitstream.read_head``, without reading the payload, which may be large."""
         size = _FIRST_READ
         while True:
-            self.fp.seek(0)
-            data = self.fp.read(size)
+            data = self._read_start(size)
             try:
                 return bitstream.read_head(data, max_pixels=None)
             except AecodecError:
@@ -54,12 +56,12 @@ class AecImageFile(ImageFile.ImageFile):
                     raise
                 size *= 8
 
-    def load(self):
+    def load(self) -> _imaging.PixelAccess | None:
         if self.fp is not None and not self._loaded:
             from aecodec.codec import decoder  # here, because opening a picture must stay cheap
 
             with _os_errors():
-                self.im = decoder.decode(self._read_all(), max_pixels=None).im
+                self.im = decoder.decode(self._read_start(), max_pixels=None).im
             self._loaded = True
             if self._exclusive_fp:
                 self.fp.close()
@@ -69,12 +71,16 @@ class AecImageFile(ImageFile.ImageFile):
     def verify(self) -> None:
         """Checks every checksum, and decodes nothing."""
         with _os_errors():
-            bitstream.read(self._read_all(), max_pixels=None)
+            bitstream.read(self._read_start(), max_pixels=None)
         super().verify()
 
-    def _read_all(self) -> bytes:
+    def _read_start(self, size: int = -1) -> bytes:
+        """The first bytes of the file; all where no ``size`` is given."""
+        if self.fp is None:
+            raise OSError("the file is closed")
         self.fp.seek(0)
-        return self.fp.read()
+        data: bytes = self.fp.read(size)
+        return data
 
 
 @contextlib.contextmanager
@@ -93,7 +99,8 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     with contextlib.suppress(Exception):  # damaged EXIF, of which the encoder warns
         still.info["exif"] = image.getexif()  # also what is not in info, as a TIFF's
     if image.format == "TIFF":  # its tags alone tell 12 bits of gray from 16
-        still.format, still.tag_v2 = image.format, image.tag_v2
+        still.format = image.format
+        vars(still)["tag_v2"] = vars(image)["tag_v2"]  # which the base class does not have
     still.info |= given
     if isinstance(still.info.get("exif"), Image.Exif):
         still.info["exif"] = still.info["exif"].tobytes()

@@ -12,6 +12,7 @@ import threading
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec import cuda
 from aecodec.errors import MissingPackageError
@@ -27,17 +28,17 @@ class Transforms(Protocol):
 
     device: str
 
-    def analyse(self, picture: np.ndarray, rate: int) -> np.ndarray:
+    def analyse(self, picture: NDArray[np.uint8], rate: int) -> NDArray[np.float32]:
         """uint8 (H, W, 3), or 4 channels where the architecture has a hint, sides multiples of 16, to float32 latents at
         their gain (h, w, M)."""
 
-    def hyper_analyse(self, y: np.ndarray, rate: int) -> np.ndarray:
+    def hyper_analyse(self, y: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
         """Latents at their gain (h, w, M), h and w multiples of 4, to unrounded hyper-latents (h/4, w/4, Nz), float32."""
 
     def prepare_synthesis(self) -> None:
         """Builds what ``synthesise`` needs, so that its first call takes no longer than others."""
 
-    def synthesise(self, latents: np.ndarray, rate: int) -> np.ndarray:
+    def synthesise(self, latents: NDArray[np.int32], rate: int) -> NDArray[np.uint8]:
         """int32 latents (h, w, M) in units of 2**-MEAN_FRAC to uint8 (H, W, 3)."""
 
 
