@@ -15,8 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aecodec.metrics import MS_SSIM_SIDE, MS_SSIM_WEIGHTS, PEAK, SSIM_C1, SSIM_C2, SSIM_SIGMA, SSIM_WINDOW
-from aecodec.training.cvvdp import LEAST_SIDE as CVVDP_SIDE
-from aecodec.training.cvvdp import pooled_difference
+from aecodec.training.cvvdp import LEAST_SIDE as CVVDP_SIDE, pooled_difference
 from aecodec.training.ssimulacra2 import LEAST_SIDE, weighted_sum
 
 # 1 - MS-SSIM in units of the MSE: 2.4 / 0.0018 and 220 / 0.18 are the ends of the table of Lagrangians of CompressAI's models
@@ -44,7 +43,7 @@ def mse(x: Tensor, y: Tensor) -> Tensor:
 
 def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
     """(B,) 1 - MS-SSIM times MS_SSIM_UNIT; as ``metrics.ms_ssim``, for even sides at every scale, with gradients."""
-    product: Tensor | float = 1.0
+    product = x.new_ones(())
     for scale, weight in enumerate(MS_SSIM_WEIGHTS, 1):
         last = scale == len(MS_SSIM_WEIGHTS)
         product = product * _similarity(x, y, last).clamp_min(_FLOOR) ** weight
@@ -90,7 +89,7 @@ def _similarity(x: Tensor, y: Tensor, whole: bool) -> Tensor:
     """(B, 3) SSIM, or only its contrast-structure factor: means over whole windows of (B, 3, H, W) in 0..1."""
     b, channels, h, w = x.shape
     maps = _blur(torch.cat([x, y, x * y, x * x + y * y]).reshape(-1, h, w)).reshape(4, b, channels, -1)
-    mean_x, mean_y, product, squares = maps
+    mean_x, mean_y, product, squares = maps.unbind()
     both = mean_x * mean_y
     means = mean_x.square() + mean_y.square()
     c1, c2 = SSIM_C1 / PEAK**2, SSIM_C2 / PEAK**2
@@ -110,5 +109,5 @@ def _band(size: int, device: torch.device) -> Tensor:
     channel."""
     at = torch.arange(size, device=device, dtype=torch.float32)
     offset = at[None] - at[: size - SSIM_WINDOW + 1, None] - SSIM_WINDOW // 2
-    taps = torch.exp(-(offset / SSIM_SIGMA).square() / 2) * (offset.abs() <= SSIM_WINDOW // 2)
+    taps: Tensor = torch.exp(-(offset / SSIM_SIGMA).square() / 2) * (offset.abs() <= SSIM_WINDOW // 2)
     return taps / taps.sum(1, keepdim=True)
