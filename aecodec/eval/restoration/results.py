@@ -10,10 +10,10 @@ from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
+from aecodec.defaults import DEFAULT_QUALITY
 from aecodec.eval.measure import Failure
 from aecodec.eval.restoration.measure import FILE_QUALITIES, Curve, Measured
 from aecodec.eval.restoration.methods import BOUND, CASES, DAMAGED, OURS, Method
-from aecodec.defaults import DEFAULT_QUALITY
 
 METRICS = {"psnr_missing": "PSNR of the missing pixels, dB", "psnr_rgb": "PSNR-RGB, dB", "ssim": "SSIM"}
 BELOW_BEST = (0.0, 0.1, 0.5)  # dB; at its best the plain curve is flat, and what is saved there is most
@@ -38,7 +38,8 @@ def _bytes_for(curve: Curve, target: float) -> float | None:
         return curve[0][0]
     for (low, below), (high, above) in pairwise(curve):
         if below < target <= above:
-            return low * (high / low) ** ((target - below) / (above - below))
+            size: float = low * (high / low) ** ((target - below) / (above - below))
+            return size
     return None
 
 
@@ -56,7 +57,7 @@ def summarise(
     """
     names = [method.name for method in methods]
     first = "psnr_missing" if task == "inpaint" else "psnr_rgb"
-    cases = {}
+    cases: Results = {}
     for case in CASES[task]:
         images = {each.picture: each.values for each in measured if each.case == case.name}
         whole = [values for values in images.values() if set(values) == set(names)]
