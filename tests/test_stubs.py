@@ -31,7 +31,8 @@ def stubbed(source: Path) -> dict[str, int]:
     for node in ast.parse(source.with_suffix(".pyi").read_text("utf-8")).body:
         if isinstance(node, ast.FunctionDef):
             rest = node.args
-            assert not (rest.args or rest.vararg or rest.kwonlyargs or rest.kwarg or rest.defaults), node.name
+            impossible = [*rest.args, rest.vararg, *rest.kwonlyargs, rest.kwarg, *rest.defaults]
+            assert not any(impossible), f"{node.name}: C takes arguments by position, and all of them"
             found[node.name] = len(rest.posonlyargs)
         else:
             assert isinstance(node, (ast.Import, ast.ImportFrom, ast.Expr)), ast.dump(node)
