@@ -1,4 +1,4 @@
-"""``aecodec encode``."""
+"""Define ``aecodec encode``."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class ByteSize(ParamType):
     metavar="NAME",
     type=options.file_names,
     shell_complete=options.installed_encoders,
-    help="Take noise and artefacts out on the way: installed weights such as denoise, or a folder that holds some.",
+    help="Remove noise and artefacts on the way, by installed weights such as denoise or by those in a folder.",
 )
 @click.option("--strip", is_flag=True, help="Drop EXIF and XMP; an EXIF orientation is applied.")
 @options.frame
@@ -124,7 +124,7 @@ def encode(
     compared = target if isinstance(target, rate_control.Fidelity) else None
     if compared is not None and settings["restore"] is not None:
         raise click.UsageError(
-            "--psnr and --ssimulacra2 compare with IN, from which --restore departs; give a --quality, --bpp or --size"
+            "--psnr and --ssimulacra2 compare with IN, which --restore changes; give a --quality, --bpp or --size"
         )
     tasks = files.jobs(paths, output_dir, files.EXTENSION, files.PICTURE_EXTENSIONS, recursive)
     if compared is not None:
@@ -134,7 +134,7 @@ def encode(
 
 
 def _need_package(target: rate_control.Fidelity) -> None:
-    """Ends the process where what measures is not installed: one line, not one for each picture."""
+    """End the process where the package that measures is not installed, with one line, not one for each picture."""
     try:
         target.check_installed()
     except AecodecError as error:
@@ -156,7 +156,7 @@ def _work(
     force: bool,
 ) -> batch.Done:
     if Path(job.output).suffix.lower() in files.PICTURE_EXTENSIONS and not force:
-        raise AecodecError(f"the output {job.output} has a picture's extension; --force writes it all the same")
+        raise AecodecError(f"the output {job.output} has a picture's extension; --force writes it anyway")
     if update and files.up_to_date(job):
         return batch.SKIPPED
     files.check_output(job, force or update)

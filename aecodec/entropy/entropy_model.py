@@ -1,7 +1,7 @@
-"""The entropy model at work: hyper-latents to features, features and context to means and scale indices.
+"""Run the entropy model: hyper-latents to features, features and context to means and scale indices.
 
-This is the exact twin, in numpy, of ``networks/hyperprior.py`` and ``networks/context.py``; every runtime and device uses
-this one for coding, so there is one set of numbers.
+This is the exact twin, in numpy, of ``networks/hyperprior.py`` and ``networks/context.py``. Every runtime and device codes
+with it, so there is one set of numbers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ HYPER_SCALE_FRAC = 4  # fractional bits of the stored scale indices of z, so tha
 
 
 def layer_names() -> list[str]:
-    """Every integer layer, by the name its tensors have in a weights file."""
+    """Return the names of all integer layers, as their tensors have them in a weights file."""
     steps = [f"context.{k}.{name}" for k in range(CONTEXT_STEPS) for name in ("mix", "gather", "hidden", "out")]
     return ["hyper_synthesis.up_32", "hyper_synthesis.up_16", "hyper_synthesis.out", *steps]
 
@@ -52,8 +52,8 @@ class Arithmetic(Protocol):
 class EntropyModel:
     """All integers of one set of weights.
 
-    mean_gain: (GAIN_ROWS, M) int32 with GAIN_FRAC fractional bits, hyper_scale: (KNOTS, Nz) int32 scale indices with
-    HYPER_SCALE_FRAC fractional bits; symbol_frequency: the coding tables, see ``tables.frequencies``, int32; ``arithmetic``
+    mean_gain: (GAIN_ROWS, M) int32 with GAIN_FRAC fractional bits; hyper_scale: (KNOTS, Nz) int32 scale indices with
+    HYPER_SCALE_FRAC fractional bits; symbol_frequency: the coding tables, see ``tables.frequencies``; arithmetic: the
     the module that computes its layers.
     """
 
@@ -65,17 +65,17 @@ class EntropyModel:
 
     @functools.cached_property
     def tables(self) -> Tables:
-        """The coder's tables.  Raises ValueError where the frequencies make none."""
+        """Return the coder's tables. Raises ValueError where the frequencies make none."""
         return tables.coder_tables(self.symbol_frequency)
 
     @functools.cached_property
     def costs(self) -> NDArray[np.float32]:
-        """What a symbol costs, see ``tables.costs``."""
+        """Return the costs of symbols, see ``tables.costs``."""
         return tables.costs(self.symbol_frequency)
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, NDArray[Any]], arch: Architecture) -> EntropyModel:
-        """From the integer tensors of a weights file.  Raises KeyError when one is missing."""
+        """Build a model from the integer tensors of a weights file. Raises KeyError when one is missing."""
         m = arch.latents
         layers = {}
         for name in layer_names():
@@ -95,13 +95,13 @@ class EntropyModel:
         return cls(layers, tensors["mean_gain"], tensors["hyper_scale"], tensors["symbol_frequency"])
 
     def hyper_levels(self, shape: tuple[int, int], rate: int) -> NDArray[np.uint8]:
-        """(hz, wz, Nz) uint8: the Gaussian level of every hyper-latent, the same at every position."""
+        """Return the Gaussian level of every hyper-latent, (hz, wz, Nz) uint8, the same at every position."""
         fine = integer.interpolate(self.hyper_scale, rate)
         index = np.clip((fine + (1 << HYPER_SCALE_FRAC >> 1)) >> HYPER_SCALE_FRAC, 1, LEVELS - 1).astype(np.uint8)
         return np.broadcast_to(index, (*shape, index.shape[0]))
 
     def features(self, z: NDArray[np.int32], rate: int) -> NDArray[np.float32]:
-        """Hyper-latents (hz, wz, Nz), |z| <= 127, to features (4 hz, 4 wz, F) float32 integers in 0..255."""
+        """Compute features (4 hz, 4 wz, F), float32 integers in 0..255, from hyper-latents (hz, wz, Nz), |z| <= 127."""
         x = self.arithmetic.apply(self.layers["hyper_synthesis.up_32"], z.astype(np.float32), rate)
         x = integer.shuffle(x, HYPER_STRIDE // 2)
         x = self.arithmetic.apply(self.layers["hyper_synthesis.up_16"], x, rate)
@@ -111,11 +111,10 @@ class EntropyModel:
     def predict(
         self, step: int, features: NDArray[np.float32], context: NDArray[np.float32], rate: int
     ) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-        """Means and scale indices of the latents that ``step`` decodes.
+        """Predict means and scale indices of the latents that ``step`` decodes.
 
-        features (h, w, F), context (h, w, M) companded latents of the steps before (ignored in step 0).
-        Returns means (4, h/2, w/2, M/4) int32 in units of 2**-MEAN_FRAC and levels of the same shape, uint8, stacked by
-        phase.
+        features: (h, w, F); context: (h, w, M) companded latents of the previous steps (ignored in step 0). Returns means
+        (4, h/2, w/2, M/4) int32 in units of 2**-MEAN_FRAC and levels of the same shape, uint8, stacked by phase.
         """
         x = features if step == 0 else np.concatenate([features, context], -1)
         for name in ("mix", "gather", "hidden"):

@@ -1,4 +1,4 @@
-"""Latents to bytes and back: quantisation, the four context steps and the entropy coder, in the decoder's integers."""
+"""Turn latents into bytes and back: quantisation, the four context steps and the entropy coder, all in integers."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ MULTIPLE_MAX = 2**16  # of the step, in a valid file
 
 @dataclass(frozen=True)
 class CodedLatents:
-    """What coding one picture's latents gives.
+    """The result of coding one picture's latents.
 
-    latents: (h, w, M) int32 in units of 2**-MEAN_FRAC, exactly what a decoder rebuilds; payload: the entropy-coded
-    bytes; symbols and rows: what they code, (n,) int32, and by which of the coder's tables, (n,) uint8.
+    latents: (h, w, M) int32 in units of 2**-MEAN_FRAC, exactly as a decoder rebuilds them; payload: the entropy-coded
+    bytes; symbols: (n,) int32, the values that it codes; rows: (n,) uint8, the coder's table of each.
     """
 
     latents: NDArray[np.int32]
@@ -41,7 +41,7 @@ def _phases(x: NDArray[Scalar]) -> list[NDArray[Scalar]]:
 
 
 def _gather(x: NDArray[np.float32], step: int) -> NDArray[np.float32]:
-    """The latents (h, w, M) that a step decodes, as (4, h/2, w/2, M/4) stacked by phase."""
+    """Return the latents of (h, w, M) that a step decodes, as (4, h/2, w/2, M/4) stacked by phase."""
     size = x.shape[-1] // CONTEXT_STEPS
     return np.stack(
         [part[..., group_of(step, p) * size : (group_of(step, p) + 1) * size] for p, part in enumerate(_phases(x))]
@@ -49,7 +49,7 @@ def _gather(x: NDArray[np.float32], step: int) -> NDArray[np.float32]:
 
 
 def _scatter(x: NDArray[Scalar], step: int, values: NDArray[Scalar]) -> None:
-    """Writes a step's values, shaped as ``_gather`` gives them, into x (h, w, M)."""
+    """Write a step's values, shaped as ``_gather`` gives them, into x (h, w, M)."""
     size = x.shape[-1] // CONTEXT_STEPS
     for phase, part in enumerate(_phases(x)):
         group = group_of(step, phase)
@@ -59,10 +59,10 @@ def _scatter(x: NDArray[Scalar], step: int, values: NDArray[Scalar]) -> None:
 def encode(
     model: EntropyModel, y: NDArray[np.float32], z: NDArray[np.float32], rate: int, distortion: float = DISTORTION
 ) -> CodedLatents:
-    """Quantises and codes latents.
+    """Quantise and code latents.
 
-    y: (h, w, M) float32 latents at their gain, h and w multiples of 4; z: (h/4, w/4, Nz) float32 hyper-latents;
-    ``distortion``: bits that a squared unit of error is worth, see ``trellis.search``.
+    y: (h, w, M) float32 latents at their gain, h and w multiples of 4; z: (h/4, w/4, Nz) float32 hyper-latents; distortion:
+    bits that a squared unit of error is worth, see ``trellis.search``.
     """
     rounded = np.clip(np.rint(z), -COMPAND_MAX, COMPAND_MAX).astype(np.int32)
     features = model.features(rounded, rate)
@@ -89,7 +89,10 @@ def encode(
 
 
 def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int], rate: int) -> NDArray[np.int32]:
-    """The integer latents (h, w, M) of ``encode``, ``shape`` is (h, w).  Raises BitstreamError for a damaged payload."""
+    """Return the integer latents (h, w, M) that ``encode`` coded; ``shape`` is (h, w).
+
+    Raises BitstreamError for a damaged payload.
+    """
     h, w = shape
     whole = (h, w, model.mean_gain.shape[1])
     try:
@@ -118,7 +121,7 @@ def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int], rate: in
 
 
 def estimate_bits(model: EntropyModel, coded: CodedLatents) -> float:
-    """Bits that the model's probabilities say the payload should take, the digits after an escape included."""
+    """Return the bits that the payload should take by the model's probabilities, digits after an escape included."""
     tables = model.tables
     radius = tables.radius[coded.rows]
     beyond = np.abs(coded.symbols) - radius - 1
