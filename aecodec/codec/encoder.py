@@ -112,7 +112,7 @@ class Encoder:
     def _synthesise(self, quantised: Quantised) -> NDArray[np.uint8]:
         area, arch = whole(*self.array.shape[:2]), self.weights.arch
 
-        def latents_of(index: int, shape: tuple[int, int]) -> np.ndarray:
+        def latents_of(index: int, shape: tuple[int, int]) -> NDArray[np.int32]:
             return quantised.latents[index]
 
         return synthesise_area(quantised.stream.header, arch, lambda: self._transforms, area, latents_of)

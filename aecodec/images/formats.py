@@ -8,7 +8,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ _PLUGINS = {
 }
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 _METADATA = {"icc_profile": "ICC profile", "exif": "EXIF", "xmp": "XMP"}
-_KEPT = {  # all that a format keeps as Pillow writes it; those not named keep nothing
+_KEPT: dict[str, Collection[str]] = {  # all that a format keeps as Pillow writes it; those not named keep nothing
     **dict.fromkeys(("PNG", "WEBP", "TIFF", "AVIF"), frozenset({"alpha", *_METADATA})),
     "JPEG": frozenset(_METADATA),
     **dict.fromkeys(("JPEG2000", "TGA"), frozenset({"alpha"})),
@@ -186,7 +186,7 @@ def save(image: Image.Image, kind: str) -> bytes:
     Where the format has no alpha, the picture is laid on white; where it has no EXIF, it is turned upright. Raises
     AecodecError where Pillow cannot write it.
     """
-    kept = _KEPT.get(kind, set())
+    kept = _KEPT.get(kind, ())
     if image.mode in ("LA", "RGBA") and "alpha" not in kept:
         image = _on_white(image, kind)
     if "exif" not in kept:
