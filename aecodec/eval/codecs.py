@@ -159,7 +159,9 @@ def aecodec(weights: str | None = None, name: str = AECODEC) -> Codec:
 def _encode_aecodec(image: Image.Image, quality: float, weights: str | None) -> bytes:
     import aecodec as package
 
-    return package.encode(image, quality=quality, device="cpu", weights=DEFAULT_WEIGHTS if weights is None else weights)
+    if weights is None:
+        return package.encode(image, quality=quality, device="cpu")
+    return package.encode(image, quality=quality, device="cpu", weights=weights)
 
 
 def _decode_aecodec(data: bytes, weights: str | None) -> Image.Image:
