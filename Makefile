@@ -31,9 +31,10 @@ test: install  ## run the whole suite
 test-fast: install  ## run the tests that are not marked slow
 	$(BIN)/python -m pytest -m "not slow"
 
-lint: install  ## check style and which module may import which; change nothing
+lint: install  ## check style, types, and which module may import which; change nothing
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
+	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest tests/test_layers.py
 
 format: install  ## sort imports and format the code

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.entropy.architecture import ENCODER_ONLY, Architecture
 from aecodec.errors import SettingsError, WeightsError
-from aecodec.weights.cards import folder_of, read_card, tomllib
+from aecodec.weights.cards import folder_of, read_card, read_toml
 
 DISTORTION_TERMS = ("mse", "ms-ssim", "ssimulacra2", "cvvdp")  # ``distortion.py`` has them; this module imports no torch
 
@@ -80,10 +80,10 @@ def read(path: Path, **overrides: Any) -> Settings:
     Raises SettingsError where the file cannot be read, or a key is missing, unknown or of the wrong type.
     """
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        content = read_toml(path)
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:
         raise SettingsError(f"{path} is not TOML: {error}") from None
     return make({**content, **{key: value for key, value in overrides.items() if value not in (None, ())}})
 
