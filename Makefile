@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test bench install clean
+.PHONY: demo test bench dist install clean
 
 # A virtual environment with the pinned set.  EXTRAS picks the package's extras; PIP_ARGS reaches pip, say with the index
 # of a CPU build of torch.
@@ -30,5 +30,9 @@ bench:
 	$(MAKE) install EXTRAS=
 	$(BIN)/python benchmarks/bench.py
 
+# An sdist and a wheel in dist/, their contents checked, and the wheel tried in a clean environment.
+dist:
+	$(PYTHON) scripts/make_dist.py
+
 clean:
-	rm -rf $(VENV) build demo-output *.egg-info
+	rm -rf $(VENV) build dist demo-output *.egg-info
