@@ -2,7 +2,7 @@
 
 torch's launcher starts them, on one host or on many, and says in the environment who is who:
 
-    torchrun --nproc-per-node 8 -m aecodec train photo.toml -o runs/photo
+    torchrun --nproc-per-node 8 -m aecodec train photo --data pictures -o runs/photo
 
 All begin with the same weights and get the same gradients; what rounding still lets drift apart is put together at every
 checkpoint.  The first of them writes the logs and checkpoints, and decides when a step is left out and when it is time to
