@@ -91,7 +91,9 @@ def locate(name: str | os.PathLike) -> Path:
     if name in configurations():
         return CONFIGS / f"{name}.toml"
     if not os.path.exists(name):
-        raise SettingsError(f"no configuration {name!r}; there is no such file, and aecodec has {', '.join(configurations())}")
+        raise SettingsError(
+            f"no configuration {name!r}; there is no such file, and aecodec has {', '.join(configurations())}"
+        )
     return Path(name)
 
 
