@@ -17,7 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, Literal
 
 from aecodec.codec.rate_control import BitsPerPixel, Psnr, Size, Ssimulacra2, Target
-from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS
+from aecodec.defaults import MAX_PIXELS
 from aecodec.errors import (
     AecodecError,
     BitstreamError,
@@ -86,7 +86,7 @@ def encode(
     quality: float | None = None,
     *,
     target: Target | None = None,
-    weights: store.Source = DEFAULT_WEIGHTS,
+    weights: store.Source | None = None,
     restore: store.Source | None = None,
     device: str = "auto",
     strip: bool = False,
@@ -98,10 +98,10 @@ def encode(
     ``quality`` is 0..100, and 60 where nothing is given.  A ``target`` stands in its place: ``Size(40_000)`` bytes or
     ``BitsPerPixel(0.5)`` at most, ``Psnr(34)`` dB or ``Ssimulacra2(80)`` at least.
 
-    ``restore`` are weights, such as "denoise", that take noise out on the way.  ``device`` is "auto", "cpu" or "cuda",
-    ``frame`` one of an animation, from 0.  ICC, EXIF and XMP that Pillow found in the picture are kept, and alpha without
-    loss; a UserWarning says what is not.  With ``strip`` EXIF and XMP are dropped, and the picture is turned as its EXIF
-    says.
+    ``restore`` are weights, such as "denoise", that take noise out on the way.  Without ``weights`` these are the default
+    ones, or those that ``restore`` was trained for.  ``device`` is "auto", "cpu" or "cuda", ``frame`` one of an animation,
+    from 0.  ICC, EXIF and XMP that Pillow found in the picture are kept, and alpha without loss; a UserWarning says what is
+    not.  With ``strip`` EXIF and XMP are dropped, and the picture is turned as its EXIF says.
 
     Raises PictureError for what is no picture, LimitError over ``max_pixels`` (None: no limit), WeightsError, DeviceError,
     TargetError where no quality meets the target, MissingPackageError where the package that measures it is not installed,
