@@ -13,14 +13,13 @@ import tarfile
 import tempfile
 import venv
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DIST = CHECKOUT / "dist"
 NOT_IN_SDIST = (".ci/", ".git", ".pre-commit")  # files that begin so serve the repository alone
 MADE_FOR_SDIST = ("PKG-INFO", "setup.cfg", "aecodec.egg-info/")
-COMPILED = ("entropy/_rans", "entropy/_integer", "entropy/_trellis", "images/_edge_filter")
 
 
 def run(*arguments: str | Path, **options) -> str:
@@ -45,7 +44,7 @@ def compare(what: Path, found: Iterable[str], wanted: Iterable[str]) -> None:
     print(f"{what.name}: {what.stat().st_size / 1e6:.1f} MB, {len(found)} files, all of them wanted")
 
 
-def check_sdist(path: Path, tracked: Iterable[str]) -> None:
+def check_sdist(path: Path, tracked: Sequence[str]) -> None:
     """Compare with the files of the repository."""
     with tarfile.open(path) as archive:
         names = [member.name.partition("/")[2] for member in archive if member.isfile()]
@@ -53,13 +52,13 @@ def check_sdist(path: Path, tracked: Iterable[str]) -> None:
     compare(path, (name for name in names if not name.startswith(MADE_FOR_SDIST)), wanted)
 
 
-def check_wheel(path: Path, tracked: Iterable[str]) -> None:
+def check_wheel(path: Path, tracked: Sequence[str]) -> None:
     """Compare with the package's files; compiled modules stand there in place of their sources."""
     names = [name for name in zipfile.ZipFile(path).namelist() if ".dist-info/" not in name]
     wanted = [name for name in tracked if name.startswith("aecodec/") and not name.endswith((".c", ".h"))]
-    for module in COMPILED:
-        built = [name for name in names if name.startswith(f"aecodec/{module}.") and name.endswith((".so", ".pyd"))]
-        wanted += built[:1] or [f"aecodec/{module} (compiled)"]
+    for module in (name[:-1] for name in tracked if name.startswith("aecodec/") and name.endswith(".c")):  # with the dot
+        built = [name for name in names if name.startswith(module) and name.endswith((".so", ".pyd"))]
+        wanted += built[:1] or [f"{module}so"]
     compare(path, names, wanted)
     if sys.version_info >= (3, 11) and "-cp311-abi3-" not in path.name:
         sys.exit(f"{path.name} is for one version of Python")

@@ -19,7 +19,6 @@ import aecodec
 from aecodec.metrics import psnr
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-COMPILED = ("entropy._rans", "entropy._integer", "entropy._trellis", "images._edge_filter")
 LEAST = 30  # dB at the default quality, for a photograph
 ALIKE = 50  # dB between two ways to decode one file, which may differ in the last bit
 
@@ -35,8 +34,8 @@ def main(source: str) -> None:
     package = Path(aecodec.__file__).resolve()
     if CHECKOUT in package.parents:
         sys.exit(f"{package} is the checkout and no installed package; run python -I")
-    for module in COMPILED:
-        importlib.import_module(f"aecodec.{module}")
+    for path in sorted(CHECKOUT.glob("aecodec/*/_*.c")):
+        importlib.import_module(f"aecodec.{path.parent.name}.{path.stem}")
     version = command("--version")
     if version != f"aecodec {aecodec.__version__}":
         sys.exit(f"the command is {version}, the library is {aecodec.__version__}")
