@@ -1,4 +1,4 @@
-"""The compiled modules, and the readme as an index of packages shows it; all else is in pyproject.toml."""
+"""Build the compiled modules and the readme of an index page; everything else about the package is in pyproject.toml."""
 
 from __future__ import annotations
 

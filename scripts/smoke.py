@@ -1,4 +1,4 @@
-"""Try an installed aecodec: ``python scripts/smoke.py samples/astronaut.png`` encodes and decodes, by command and by library.
+"""Encode and decode with an installed aecodec, by command and by library: ``smoke.py samples/astronaut.png``.
 
 The package must come from outside this checkout, with its compiled modules.  No extra is needed.
 """

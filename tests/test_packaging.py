@@ -27,4 +27,5 @@ def test_an_index_page_has_no_dead_link(readme):
     )
     for source in (None, "https://f.example/g"):
         shown = readme((ROOT / "README.md").read_text("utf-8"), source)
-        assert "](docs/" not in shown and "](SECURITY.md" not in shown
+        assert "](docs/" not in shown
+        assert "](SECURITY.md" not in shown

@@ -44,7 +44,8 @@ def test_configurations_that_come_along_can_be_seen(cli, fails):
     """Messages name them, and an installed package has no folder that a user would look into."""
     for name in cli("train", "--list-configs").stdout.split("\n")[:-1]:
         shown = cli("train", "--show-config", name.split()[0])
-        assert shown.exit_code == 0 and 'data = ["pictures"]' in shown.stdout
+        assert shown.exit_code == 0
+        assert 'data = ["pictures"]' in shown.stdout
     assert "no configuration 'phto'" in cli("train", "--show-config", "phto").stderr
     assert "no configuration 'phto'" in fails(1, "train", "phto", "-o", "runs/x")
 
