@@ -23,8 +23,30 @@ if TYPE_CHECKING:
     from aecodec.training.settings import Settings
 
 
+def _list_configs(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from aecodec.training import settings as keys
+
+    for name, purpose in keys.configurations().items():
+        click.echo(f"{name:12} {purpose}")
+    ctx.exit()
+
+
+def _show_config(ctx: click.Context, _: click.Parameter, name: str | None) -> None:
+    if name is None or ctx.resilient_parsing:
+        return
+    from aecodec.training import settings as keys
+
+    try:
+        click.echo(keys.locate(name).read_text("utf-8").rstrip())
+    except AecodecError as error:
+        raise click.BadParameter(str(error)) from None
+    ctx.exit()
+
+
 @click.command()
-@click.argument("config", required=False, type=click.Path(dir_okay=False))
+@click.argument("config", required=False)
 @click.option(
     "-o",
     "--output",
@@ -39,6 +61,22 @@ if TYPE_CHECKING:
 @click.option("--minutes", type=float, help="Train this long.")
 @click.option("--steps", type=int, help="Train this many steps.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train.")
+@click.option(
+    "--list-configs",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_configs,
+    help="List the configurations that come with aecodec.",
+)
+@click.option(
+    "--show-config",
+    metavar="NAME",
+    is_eager=True,
+    expose_value=False,
+    callback=_show_config,
+    help="Print one of them, to make your own from it.",
+)
 def train(
     config: str | None,
     folder: str,
@@ -51,13 +89,13 @@ def train(
     """Train weights, or fine-tune them on your own pictures.
 
     \b
-    aecodec train photo.toml -o runs/photo
     aecodec train --init photo --data scans --minutes 30 -o runs/scans
     aecodec encode --weights runs/scans/weights scan.png scan.aec
-    torchrun --nproc-per-node 8 -m aecodec train photo.toml -o runs/photo
+    aecodec train photo --data pictures -o runs/photo
+    torchrun --nproc-per-node 8 -m aecodec train mine.toml -o runs/mine
 
-    CONFIG is a TOML file. docs/training.md describes its keys; options override them. Ctrl-C and SIGTERM write a
-    checkpoint.
+    CONFIG is the path of a TOML file, or the name of one that comes with aecodec. docs/training.md describes its keys;
+    options override them. Ctrl-C and SIGTERM write a checkpoint.
     """
     try:
         from aecodec.training import settings as keys
@@ -65,7 +103,7 @@ def train(
         given = {"data": list(data), "init": init, "minutes": minutes, "steps": steps, "device": device}
         overrides = {key: value for key, value in given.items() if value not in (None, [])}
         _need_packages()
-        settings = keys.read(Path(config), **overrides) if config else keys.make(_with_init(overrides, Path(folder)))
+        settings = keys.read(keys.locate(config), **overrides) if config else keys.make(_with_init(overrides, Path(folder)))
         _train(settings, Path(folder))
     except AecodecError as error:
         click.echo(f"aecodec: {explain(error)}", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import UnionType
@@ -12,6 +13,7 @@ from aecodec.entropy.architecture import ENCODER_ONLY, Architecture
 from aecodec.errors import SettingsError, WeightsError
 from aecodec.weights.cards import folder_of, read_card, read_toml
 
+CONFIGS = Path(__file__).parent / "configs"  # of the installed weights; NAME.toml makes the weights NAME
 DISTORTION_TERMS = ("mse", "ms-ssim", "ssimulacra2", "cvvdp")  # ``distortion.py`` has them; this module imports no torch
 
 
@@ -72,6 +74,27 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as TOML can hold them: without the keys that are not set."""
         return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+def configurations() -> dict[str, str]:
+    """Return the names of the configurations that come with aecodec, each with the first line of its file."""
+    texts = {path.stem: path.read_text("utf-8") for path in CONFIGS.glob("*.toml")}
+    return {name: texts[name].partition("\n")[0].lstrip("# ") for name in sorted(texts)}
+
+
+def locate(name: str | os.PathLike) -> Path:
+    """Return the file of a configuration that comes with aecodec, or of a path.
+
+    Raises SettingsError where there is neither.
+    """
+    name = os.fspath(name)
+    if name in configurations():
+        return CONFIGS / f"{name}.toml"
+    if not os.path.exists(name):
+        raise SettingsError(
+            f"no configuration {name!r}; there is no such file, and aecodec has {', '.join(configurations())}"
+        )
+    return Path(name)
 
 
 def read(path: Path, **overrides: Any) -> Settings:
