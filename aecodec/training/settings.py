@@ -82,7 +82,7 @@ def configurations() -> dict[str, str]:
     return {name: texts[name].partition("\n")[0].lstrip("# ") for name in sorted(texts)}
 
 
-def locate(name: str | os.PathLike) -> Path:
+def locate(name: str | os.PathLike[str]) -> Path:
     """Return the file of a configuration that comes with aecodec, or of a path.
 
     Raises SettingsError where there is neither.
