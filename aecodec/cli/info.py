@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=options.file_names)
 @options.recursive
 @options.as_json
-def info(paths, recursive, as_json):
+def info(paths: tuple[str, ...], recursive: bool, as_json: bool) -> None:
     """Show what .aec files contain, without decoding them. All checksums are verified.
 
     \b
@@ -58,7 +58,7 @@ def _exact_share(stream: Stream) -> float:
     return files.share(exact.read_some(stream.chunks[bitstream.EXACT], head.height, head.width).share())
 
 
-def _prose(report: dict) -> str:
+def _prose(report: batch.Report) -> str:
     text = "{input}: {width} x {height} {mode}, "
     if report["exact"] == 1:
         text += "without loss, {bytes} bytes, {bpp:.3f} bits per pixel"

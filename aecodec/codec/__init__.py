@@ -21,7 +21,7 @@ def encode(
     *,
     target: Target | None = None,
     lossless: bool = False,
-    weights: store.Source = DEFAULT_WEIGHTS,
+    weights: store.Source | None = None,
     restore: store.Source | None = None,
     device: str = "auto",
     strip: bool = False,
@@ -43,7 +43,10 @@ def encode(
             raise ValueError("a picture without loss has no quality, no target and nothing to restore")
         return Original.open(image, strip=strip, max_pixels=max_pixels, frame=frame).encode().data
     index = index_of_quality(DEFAULT_QUALITY if quality is None else quality)
-    opened = weights if restore is None else restoring(restore, weights, "denoise")
+    if restore is None:
+        opened = DEFAULT_WEIGHTS if weights is None else weights
+    else:
+        opened = restoring(restore, weights, "denoise")
     encoder = Encoder(image, weights=opened, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
     encoded = encoder.encode(index) if target is None else rate_control.meet(encoder, target)[0]
     return encoded.data

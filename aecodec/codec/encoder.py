@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec.codec import regions
@@ -44,7 +45,7 @@ class Quantised:
     """What a file will hold, and the latents (h, w, M) int32 that each of its payloads stands for: 8 bytes a pixel."""
 
     stream: Stream
-    latents: Sequence[np.ndarray]
+    latents: Sequence[NDArray[np.int32]]
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,12 @@ class Original:
         else:
             plane = np.asarray(self.alpha)
             array = array * (plane > 0)[..., None]
-            apart = {ALPHA: alpha.encode(plane), LOSSLESS: exact.encode_whole(array, effort)}
-            together = {ALPHA: alpha.ELSEWHERE, LOSSLESS: exact.encode_whole(np.dstack([array, plane]), effort)}
-            chunks |= min(apart, together, key=lambda bodies: sum(map(len, bodies.values())))
+            apart: dict[bytes, bytes] = {ALPHA: alpha.encode(plane), LOSSLESS: exact.encode_whole(array, effort)}
+            together: dict[bytes, bytes] = {
+                ALPHA: alpha.ELSEWHERE,
+                LOSSLESS: exact.encode_whole(np.dstack([array, plane]), effort),
+            }
+            chunks |= apart if _size(apart) < _size(together) else together
         header = Header(*self.image.size, self.image.mode, NO_WEIGHTS, MAX_INDEX)
         return Stream(header, [], chunks)
 
@@ -117,7 +121,7 @@ class Encoder:
         image: formats.Source,
         *,
         weights: Source = DEFAULT_WEIGHTS,
-        hint: np.ndarray | int = 0,
+        hint: NDArray[np.uint8] | int = 0,
         device: str = "auto",
         strip: bool = False,
         max_pixels: int | None = MAX_PIXELS,
@@ -172,7 +176,7 @@ class Encoder:
             return lossless_picture(quantised.stream, area)
         return picture_of(self._synthesise(quantised), quantised.stream, area)
 
-    def reconstruct(self, quantised: Quantised) -> np.ndarray:
+    def reconstruct(self, quantised: Quantised) -> NDArray[np.uint8]:
         """Return the colour of that picture, (H, W, 3) uint8; gray is repeated in the three channels.
 
         With exact pixels the colour that alpha hides is as in ``array``, so that it counts as no error.
@@ -188,7 +192,7 @@ class Encoder:
         """``quantise`` with blocks without loss, or all of the picture: of these the one of least bits + lambda * error."""
         model = self.weights.entropy_model
 
-        def keep(coded: CodedLatents) -> tuple[bytes, np.ndarray, np.ndarray]:
+        def keep(coded: CodedLatents) -> tuple[bytes, NDArray[np.int32], regions.Floats]:
             return coded.payload, coded.latents, latents.position_bits(model, coded)
 
         header, coded = self._code(self._seen, rate, tile, keep)
@@ -210,7 +214,7 @@ class Encoder:
             best = Quantised(self._lossless, ())
         return best
 
-    def _quantise_around(self, mask: np.ndarray, rate: int, tile: int | None) -> Quantised:
+    def _quantise_around(self, mask: regions.Mask, rate: int, tile: int | None) -> Quantised:
         """Return the picture with exact pixels; the networks see a smooth continuation of the others in their place."""
         seen = np.where(self._visible & ~mask, np.uint8(255), np.uint8(0))
         filled = samples.to_array(samples.fill(self.image, Image.fromarray(seen)))
@@ -218,19 +222,19 @@ class Encoder:
         payloads, values = zip(*coded, strict=True)
         return Quantised(Stream(header, payloads, self._chunks | {EXACT: exact.encode_some(self.array, mask)}), values)
 
-    def _error(self, shown: np.ndarray) -> np.ndarray:
+    def _error(self, shown: NDArray[np.uint8]) -> regions.Floats:
         """Return the squared error of each pixel (H, W), the mean over its channels; hidden colour has none."""
-        error = np.square(np.subtract(self.array, shown, dtype=np.float32)).mean(-1)
+        error: regions.Floats = np.square(np.subtract(self.array, shown, dtype=np.float32)).mean(-1)
         return error if self.original.alpha is None else error * self._visible
 
     @functools.cached_property
-    def _visible(self) -> np.ndarray:
+    def _visible(self) -> regions.Mask:
         """Which pixels (H, W) are seen."""
         plane = self.original.alpha
         return np.ones(self.array.shape[:2], bool) if plane is None else np.asarray(plane) > 0
 
     @functools.cached_property
-    def _estimate(self) -> np.ndarray:
+    def _estimate(self) -> regions.Floats:
         """About what each block costs without loss, in bits of no certain size."""
         return regions.block_sums(regions.bits_without_loss(self.array))
 
@@ -243,15 +247,15 @@ class Encoder:
         """About the bytes of the picture without loss."""
         return len(bitstream.write(self.original.lossless(exact.FAST)))
 
-    def _size_of_blocks(self, blocks: np.ndarray) -> float:
+    def _size_of_blocks(self, blocks: regions.Mask) -> float:
         """About the bits that the pixels of these blocks take without loss."""
         mask = regions.pixels_of(blocks, *self.array.shape[:2])
         return 8 * len(exact.encode_some(self.array, mask, exact.FAST))
 
-    def _synthesise(self, quantised: Quantised) -> np.ndarray:
+    def _synthesise(self, quantised: Quantised) -> NDArray[np.uint8]:
         area, arch = whole(*self.array.shape[:2]), self.weights.arch
 
-        def latents_of(index: int, shape: tuple[int, int]) -> np.ndarray:
+        def latents_of(index: int, shape: tuple[int, int]) -> NDArray[np.int32]:
             return quantised.latents[index]
 
         shown = synthesise_area(quantised.stream.header, arch, lambda: self._transforms, area, latents_of)
@@ -259,32 +263,32 @@ class Encoder:
         return shown
 
     def _code(
-        self, seen: np.ndarray, rate: int, tile: int | None, keep: Callable[[CodedLatents], Kept]
+        self, seen: NDArray[np.uint8], rate: int, tile: int | None, keep: Callable[[CodedLatents], Kept]
     ) -> tuple[Header, list[Kept]]:
         """Analyse, quantise and code ``seen``; ``keep`` picks what is wanted of each tile's latents."""
         height, width = self.array.shape[:2]
         model, side = self.weights.entropy_model, tile_side(height, width) if tile is None else tile
         area = latent_area(height, width)
 
-        def code(y: np.ndarray, z: np.ndarray) -> Kept:
+        def code(y: NDArray[np.float32], z: NDArray[np.float32]) -> Kept:
             return keep(latents.encode(model, y, z, rate))
 
-        coded: dict[Box, Future] = {}
+        coded: dict[Box, Future[Kept]] = {}
         with open_workers(side > 0) as workers:
             for group in Grid(area, max(side, BLOCK // side * side) // LATENT_STRIDE if side else 0):
                 y = self._analyse(seen, group, area, rate)
                 wait(coded.values())  # or latents would pile up where coding is the slower part
-                for tile in Grid(group, side // LATENT_STRIDE):
-                    part = np.ascontiguousarray(y[tile.relative(group).slices])
-                    coded[tile] = workers.submit(code, part, self._transforms.hyper_analyse(part, rate))
+                for box in Grid(group, side // LATENT_STRIDE):
+                    part = np.ascontiguousarray(y[box.relative(group).slices])
+                    coded[box] = workers.submit(code, part, self._transforms.hyper_analyse(part, rate))
         header = Header(width, height, self.image.mode, self.weights.id, rate, side)
-        return header, [coded[tile].result() for tile in sorted(coded)]
+        return header, [coded[box].result() for box in sorted(coded)]
 
-    def _analyse(self, seen: np.ndarray, box: Box, area: Box, rate: int) -> np.ndarray:
+    def _analyse(self, seen: NDArray[np.uint8], box: Box, area: Box, rate: int) -> NDArray[np.float32]:
         """Return the latents (h, w, M) of ``seen``, of a box of the latents' area."""
         blocks = Grid(box, BLOCK // LATENT_STRIDE)
 
-        def analyse(index: int) -> np.ndarray:
+        def analyse(index: int) -> NDArray[np.float32]:
             wide = blocks[index].grown(self.weights.arch.analysis_halo, area)
             pixels = samples.window(seen, wide.scaled(LATENT_STRIDE))
             return self._transforms.analyse(pixels, rate)[blocks[index].relative(wide).slices]
@@ -294,3 +298,8 @@ class Encoder:
     @property
     def pixels(self) -> int:
         return self.image.width * self.image.height
+
+
+def _size(chunks: Mapping[bytes, bytes]) -> int:
+    """Return the bytes of the bodies of chunks."""
+    return sum(map(len, chunks.values()))

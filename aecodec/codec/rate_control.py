@@ -21,6 +21,7 @@ from aecodec.quality import MAX_INDEX
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
     from aecodec.codec.encoder import Encoded, Encoder
 
@@ -154,7 +155,7 @@ class Fidelity(Target):
         value = self._measure(encoder.array, encoder.array)
         return encoder.original.encode(), value
 
-    def _measure(self, given: np.ndarray, shown: np.ndarray) -> float:
+    def _measure(self, given: NDArray[np.uint8], shown: NDArray[np.uint8]) -> float:
         from aecodec.metrics import METRICS
 
         try:
