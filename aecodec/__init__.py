@@ -17,7 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, Literal
 
 from aecodec.codec.rate_control import BitsPerPixel, Psnr, Size, Ssimulacra2, Target
-from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS
+from aecodec.defaults import MAX_PIXELS
 from aecodec.errors import (
     AecodecError,
     BitstreamError,
@@ -86,7 +86,8 @@ def encode(
     quality: float | None = None,
     *,
     target: Target | None = None,
-    weights: store.Source = DEFAULT_WEIGHTS,
+    lossless: bool = False,
+    weights: store.Source | None = None,
     restore: store.Source | None = None,
     device: str = "auto",
     strip: bool = False,
@@ -96,21 +97,23 @@ def encode(
     """Return a picture as the bytes of an .aec file.
 
     ``quality`` is 0..100; the default is 60. ``target`` can replace it: ``Size(40_000)`` bytes or ``BitsPerPixel(0.5)`` at
-    most, ``Psnr(34)`` dB or ``Ssimulacra2(80)`` at least.
+    most, ``Psnr(34)`` dB or ``Ssimulacra2(80)`` at least. ``lossless`` keeps every pixel as it is and needs no weights;
+    colour under an alpha of 0 is not kept.
 
-    ``restore`` names a restoring encoder, such as "denoise", that removes noise on the way. ``device`` is "auto", "cpu" or
-    "cuda"; ``frame`` selects one frame of an animation, from 0. ICC profile, EXIF, XMP, IPTC and resolution are kept,
-    and alpha is kept without loss. A UserWarning names all that is lost. With ``strip`` EXIF, XMP and IPTC are dropped, and
-    the picture is turned as its EXIF says.
+    ``restore`` names a restoring encoder, such as "denoise", that removes noise on the way. Without ``weights`` the file is
+    for the default ones, or for those that ``restore`` was trained for. ``device`` is "auto", "cpu" or "cuda"; ``frame``
+    selects one frame of an animation, from 0. ICC profile, EXIF, XMP, IPTC and resolution are kept, and alpha is kept
+    without loss. A UserWarning names all that is lost. With ``strip`` EXIF, XMP and IPTC are dropped, and the picture is
+    turned as its EXIF says.
 
     Raises PictureError for input that is no picture, LimitError over ``max_pixels`` (None: no limit), WeightsError,
     DeviceError, TargetError where no quality meets the target, MissingPackageError where the package that measures it is
-    not installed, and ValueError for a quality out of range or for both a quality and a target.
+    not installed, and ValueError for a quality out of range or for two of quality, target and lossless.
     """
     from aecodec import codec
 
     return codec.encode(
-        image, quality, target=target, weights=weights, restore=restore, device=device, strip=strip,
+        image, quality, target=target, lossless=lossless, weights=weights, restore=restore, device=device, strip=strip,
         max_pixels=max_pixels, frame=frame,
     )  # fmt: skip
 

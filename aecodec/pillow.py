@@ -1,8 +1,8 @@
 """Teach .aec files to Pillow: importing this is enough for ``Image.open``, ``Image.save`` and all that builds on them.
 
     Image.open("photo.aec")                                  reads the header and the metadata; the first use decodes
-    image.save("photo.aec", quality=70, exif=b"", ...)       with ``quality``, ``target``, ``weights`` and ``device`` of
-                                                             aecodec.encode
+    image.save("photo.aec", quality=70, exif=b"", ...)       with ``quality``, ``target``, ``lossless``, ``weights`` and
+                                                             ``device`` of aecodec.encode
 
 ``icc_profile``, ``exif`` and ``xmp`` replace what the picture brings along; empty ones drop it.  What aecodec raises comes
 out as OSError, as from Pillow's own formats.  Pillow's limit of pixels holds, and no other.
@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from aecodec import codec
 from aecodec.container import bitstream, metadata
 from aecodec.errors import AecodecError
+
+if TYPE_CHECKING:
+    from PIL import _imaging
 
 FORMAT = "AEC"
 _FIRST_READ = 2**16  # bytes; nearly always all that stands before the payload
@@ -49,8 +52,7 @@ class AecImageFile(ImageFile.ImageFile):
         """Read the head as ``bitstream.read_head`` does, without the payload, which may be large."""
         size = _FIRST_READ
         while True:
-            self.fp.seek(0)
-            data = self.fp.read(size)
+            data = self._read_start(size)
             try:
                 return bitstream.read_head(data, max_pixels=None)
             except AecodecError:
@@ -58,12 +60,12 @@ class AecImageFile(ImageFile.ImageFile):
                     raise
                 size *= 8
 
-    def load(self):
+    def load(self) -> _imaging.PixelAccess | None:
         if self.fp is not None and not self._loaded:
             from aecodec.codec import decoder  # here, because opening a picture must stay cheap
 
             with _os_errors():
-                self.im = decoder.decode(self._read_all(), max_pixels=None).im
+                self.im = decoder.decode(self._read_start(), max_pixels=None).im
             self._loaded = True
             if self._exclusive_fp:
                 self.fp.close()
@@ -73,12 +75,16 @@ class AecImageFile(ImageFile.ImageFile):
     def verify(self) -> None:
         """Check every checksum, and decode nothing."""
         with _os_errors():
-            bitstream.read(self._read_all(), max_pixels=None)
+            bitstream.read(self._read_start(), max_pixels=None)
         super().verify()
 
-    def _read_all(self) -> bytes:
+    def _read_start(self, size: int = -1) -> bytes:
+        """Return the first bytes of the file; all where no ``size`` is given."""
+        if self.fp is None:
+            raise OSError("the file is closed")
         self.fp.seek(0)
-        return self.fp.read()
+        data: bytes = self.fp.read(size)
+        return data
 
 
 @contextlib.contextmanager
@@ -90,7 +96,7 @@ def _os_errors() -> Iterator[None]:
 
 
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    settings = ("quality", "target", "weights", "device")
+    settings = ("quality", "target", "lossless", "weights", "device")
     options = {name: value for name, value in image.encoderinfo.items() if name in settings}
     given = {name: value for name, value in image.encoderinfo.items() if name in ("icc_profile", "exif", "xmp", "dpi")}
     still = image.copy()  # of the current frame, which is what Pillow saves
@@ -99,7 +105,7 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
         still.format = image.format
     for name in ("applist", "tag_v2", "text"):  # segments; tags, which alone distinguish 12 bits of gray from 16; comments
         if hasattr(image, name):
-            setattr(still, name, getattr(image, name))
+            vars(still)[name] = getattr(image, name)  # which the base class does not have
     still.info |= given
     if isinstance(xmp := still.info.get("xmp"), str):
         still.info["xmp"] = xmp.encode()

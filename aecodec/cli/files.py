@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import stat
 import sys
@@ -198,7 +199,8 @@ def read_input(path: str, max_pixels: int, check: Callable[[bytes], object] = le
     if path == STANDARD and sys.stdin is None:
         raise AecodecError("standard input is closed")
     limit = 8 * max_pixels + 2**26  # RGBA of 16 bits, and room for metadata
-    blocks, size = [], 0
+    blocks: list[bytes] = []
+    size = 0
     try:
         with contextlib.nullcontext(sys.stdin.buffer) if path == STANDARD else open(path, "rb") as file:
             while block := file.read(BLOCK):
@@ -338,6 +340,11 @@ def _mode_for(target: Path) -> int:
 def reason(error: OSError) -> str:
     """Return the system's message, as the end of a line."""
     return (error.strerror or str(error)).lower()
+
+
+def share(value: float) -> float:
+    """Return a share with four digits, rounded down: only the whole is 1."""
+    return math.floor(value * 10000) / 10000
 
 
 def printable(text: object) -> str:

@@ -35,7 +35,16 @@ from aecodec.errors import BitstreamError
 @options.threads
 @options.max_pixels
 @options.as_json
-def verify(paths, manifest_file, weights, recursive, device, threads, max_pixels, as_json):
+def verify(
+    paths: tuple[str, ...],
+    manifest_file: str | None,
+    weights: str | None,
+    recursive: bool,
+    device: str,
+    threads: int | None,
+    max_pixels: int,
+    as_json: bool,
+) -> None:
     """Prove that .aec files are whole, without writing pictures.
 
     \b
@@ -61,7 +70,7 @@ def verify(paths, manifest_file, weights, recursive, device, threads, max_pixels
     batch.run(tasks, work, show=show, verb="verified", threads=threads, device=device)
 
 
-def _decode(job: files.Job, weights, device, max_pixels) -> batch.Done:
+def _decode(job: files.Job, weights: str | None, device: str, max_pixels: int) -> batch.Done:
     from aecodec.container import bitstream
 
     data = files.read_input(job.input, max_pixels, lambda start: bitstream.read_header(start, max_pixels))

@@ -6,6 +6,7 @@ would mean nothing, and says which range a number was averaged over.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,6 +14,7 @@ from types import ModuleType
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec.errors import MissingPackageError
 
@@ -83,17 +85,16 @@ def load_bjontegaard() -> ModuleType:
     It is imported on demand, since it brings scipy and matplotlib and takes more than a second.
     """
     try:
-        import bjontegaard
+        return importlib.import_module("bjontegaard")
     except ImportError as error:
         raise MissingPackageError("BD-rate", "bjontegaard", "'aecodec[eval]'") from error
-    return bjontegaard
 
 
-def _columns(curve: Curve, name: str, least: int) -> tuple[np.ndarray, np.ndarray]:
+def _columns(curve: Curve, name: str, least: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return rates and dB of a curve, (N,) each, by rising rate. Raises ValueError as ``bd_rate`` says."""
     if len(curve) < least:
         raise ValueError(f"the {name} has {len(curve)} points and needs at least {least}")
-    points = np.array(sorted(curve), np.float64)
+    points = np.unique(np.array(curve, np.float64), axis=0)  # sorted; a picture without loss is one point at many qualities
     rate, db = points[:, 0], points[:, 1]
     if not np.isfinite(points).all() or rate[0] <= 0:
         raise ValueError(f"the {name} has a point that is infinite, NaN or of no rate")

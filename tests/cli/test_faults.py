@@ -246,7 +246,7 @@ def test_a_closed_standard_output_is_no_place_to_write(folder):
 def test_a_mount_without_permissions(cli, folder, monkeypatch):
     """FAT: what the file would be allowed is not worth losing it for."""
 
-    def denied(*_):
+    def denied(*_, **__):
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "chmod", denied)

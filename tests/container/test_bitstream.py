@@ -220,7 +220,7 @@ def test_metadata_is_compressed_where_that_is_smaller():
 
 
 def packed(data: bytes, size: int | None = None) -> bytes:
-    return bitstream._varint(len(data) if size is None else size) + zlib.compress(data)
+    return bitstream.varint(len(data) if size is None else size) + zlib.compress(data)
 
 
 @pytest.mark.parametrize(
@@ -243,9 +243,9 @@ def test_compressed_metadata_claims_no_more_than_it_declares():
     tracemalloc.start()
     for size in (100, 2**26, 2**27, 2**34):
         with pytest.raises(BitstreamError):
-            bitstream.unpack(bitstream._varint(size) + bomb)
+            bitstream.unpack(bitstream.varint(size) + bomb)
     with pytest.raises(BitstreamError):
-        bitstream.unpack(bitstream._varint(2**26) + zlib.compress(b"short"))
+        bitstream.unpack(bitstream.varint(2**26) + zlib.compress(b"short"))
     assert tracemalloc.get_traced_memory()[1] < 2**28
     tracemalloc.stop()
 
@@ -256,3 +256,23 @@ def test_one_kind_of_metadata_stands_in_one_place():
     header = Header(20, 10, "RGB", "00000000", 0)
     with pytest.raises(BitstreamError, match="two chunks"):
         bitstream.read(bitstream.write(Stream(header, [b""], {bitstream.PACKED: body, XMP: b"a"})))
+
+
+def test_a_picture_without_loss_ends_with_its_pixels():
+    """What is cut off, and pixels that could be decoded in two ways, are noticed as in any other file."""
+    exif, pixels = chunk(b"e", b"exif"), chunk(b"L", b"pixels")
+    stream = bitstream.read(header() + exif + pixels)
+    assert (stream.payloads, stream.chunks) == ([], {b"e": b"exif", b"L": b"pixels"})
+    assert bitstream.write(stream) == header() + exif + pixels
+    assert bitstream.read_head(header() + exif + pixels)[1] == {b"e": b"exif"}
+    for data in (
+        exif + pixels[:-1],
+        exif,
+        pixels + exif,
+        pixels + END,
+        END + pixels,
+        pixels + pixels,
+        chunk(b"X", b"some") + pixels,
+    ):
+        with pytest.raises(BitstreamError):
+            bitstream.read(header() + data)
