@@ -164,7 +164,7 @@ def _psd(image: Image.Image, file: bytes | None) -> list[str]:
             image.info.setdefault("dpi", (across, down))
     if kept:
         image.info["image_resources"] = b"".join(kept)
-    lost = ["the layers of Photoshop"] if getattr(image, "n_frames", 1) > 1 else []
+    lost = ["the layers of Photoshop"] if getattr(image, "layers", None) else []
     spare = 0 if file is None else int.from_bytes(file[12:14], "big") - len(image.getbands())
     return lost + ([f"{spare} more channel{_s(spare)}"] if spare > 0 else [])
 
