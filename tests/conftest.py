@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,8 +18,15 @@ from aecodec.cli.main import main
 from aecodec.codec.encoder import Encoder
 from aecodec.quality import index_of_quality
 
-os.environ["AECODEC_CACHE"] = ""  # tests leave nothing in the user's folders
 os.environ["TRITON_INTERPRET"] = "1"  # kernels run on the CPU; read when triton is first imported, which torch may do
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep compiled graphs in one folder for all processes of this run, and none in the user's folders."""
+    if hasattr(config, "workerinput"):  # a worker of pytest-xdist, which has the folder of the process that started it
+        return
+    os.environ["AECODEC_CACHE"] = folder = tempfile.mkdtemp(prefix="aecodec-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def _photo(width: int = 96, height: int = 64, mode: str = "RGB", seed: int = 0) -> Image.Image:

@@ -64,6 +64,16 @@ def test_a_folder_that_cannot_be_made_is_left_alone(tmp_path, synthesise, monkey
     assert synthesise().any()
 
 
+def test_nothing_is_kept_where_nobody_wants_it(cache, synthesise, monkeypatch):
+    """An empty AECODEC_CACHE must cost time and nothing else."""
+    kept = synthesise()
+    files = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
+    monkeypatch.chdir(cache)  # where an empty path leads
+    monkeypatch.setenv("AECODEC_CACHE", "")
+    assert np.array_equal(synthesise(), kept)
+    assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == files
+
+
 def test_old_files_go(cache, synthesise, monkeypatch):
     """The folder would grow with every set of weights and every release."""
     monkeypatch.setattr(graph_cache, "MAX_FILES", 2)
