@@ -3,32 +3,47 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test bench install clean
-
 # A virtual environment with the pinned set.  EXTRAS picks the package's extras; PIP_ARGS reaches pip, say with the index
 # of a CPU build of torch.
-EXTRAS ?= test
+EXTRAS ?= test,lint
 PIP_ARGS ?=
 STAMP = $(VENV)/.installed-$(EXTRAS)
+
+.PHONY: help install demo test test-fast lint format bench clean
+
+help:  ## list all targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml constraints.txt setup.py $(wildcard aecodec/*/*.c)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.$(if $(EXTRAS),[$(EXTRAS)])'
 	touch $@
 
-install: $(STAMP)
+install: $(STAMP)  ## make .venv, with the package and everything that is tested together
 
-demo:
+demo:  ## encode and decode a photograph, compare it with JPEG
 	$(MAKE) install EXTRAS=
 	$(BIN)/python scripts/demo.py samples/astronaut.png demo-output
 
-test: install
+test: install  ## run the whole suite
 	$(BIN)/python -m pytest
 
-# Beside cjxl, avifenc and cwebp, as far as they are installed (Debian: libjxl-tools, libavif-bin, webp).
-bench:
+test-fast: install  ## run the tests that are not marked slow
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: install  ## check style and which module may import which; change nothing
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+	$(BIN)/python -m pytest tests/test_layers.py
+
+format: install  ## sort imports and format the code
+	$(BIN)/python -m ruff check --select I --fix
+	$(BIN)/python -m ruff format
+
+# As far as cjxl, avifenc and cwebp are installed (Debian: libjxl-tools, libavif-bin, webp).
+bench:  ## measure against cjxl, avifenc and cwebp
 	$(MAKE) install EXTRAS=
 	$(BIN)/python benchmarks/bench.py
 
-clean:
+clean:  ## remove the virtual environment and everything that was built
 	rm -rf $(VENV) build demo-output *.egg-info

@@ -1,4 +1,4 @@
-"""The compiled modules; everything else about the package is in pyproject.toml."""
+"""Build the compiled modules; everything else about the package is in pyproject.toml."""
 
 import os
 

@@ -1,9 +1,9 @@
-"""Import packages that aecodec is compared by, where their own import would fail or leave traces.
+"""Import compressai and cvvdp where their own import would fail or leave traces.
 
-torchvision, which both of them import, registers kernels for ``torchvision::nms`` and friends.  Where it was built for
-another torch than the installed one (a CPU torch beside the registry's torchvision, say) its compiled operators do not
+torchvision, which both import, registers kernels for ``torchvision::nms`` and friends.  Where it was built for
+another torch than the installed one (say, a CPU torch with the registry's torchvision) its compiled operators do not
 load, and the registration raises ``operator torchvision::nms does not exist``.  Declaring the two operators first is
-enough: nothing here calls them.  Beside a matching build this changes nothing.
+enough: nothing here calls them.  With a matching build this changes nothing.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ def _take_cvvdp_modules() -> dict[str, ModuleType]:
 
 def _import_torchvision() -> None:
     """Import torchvision, with its operators declared where they do not load; ImportError where it is not installed."""
-    global _library
+    global _library  # noqa: PLW0603  operators are declared as long as it lives
     try:
-        import torchvision  # noqa: F401
+        import torchvision  # noqa: F401  only to see whether it is there
     except RuntimeError:
         import torch
 

@@ -1,4 +1,4 @@
-"""A Pillow plugin: importing this makes ``Image.open`` and ``Image.save`` know .aec files, and all that builds on Pillow.
+"""Teach .aec files to Pillow: importing this is enough for ``Image.open``, ``Image.save`` and all that builds on them.
 
     Image.open("photo.aec")                                  reads the header and the metadata; the first use decodes
     image.save("photo.aec", quality=70, exif=b"", ...)       with ``quality``, ``target``, ``weights`` and ``device`` of
@@ -25,7 +25,10 @@ _FIRST_READ = 2**16  # bytes; nearly always all that stands before the payload
 
 
 class AecImageFile(ImageFile.ImageFile):
-    """An .aec file; the size is that of the stored samples and the EXIF orientation is left to the caller, as for JPEG."""
+    """An .aec file.
+
+    Its size is that of the stored samples. The EXIF orientation is left to the caller, as for JPEG.
+    """
 
     format = FORMAT
     format_description = "aecodec"
@@ -42,7 +45,7 @@ class AecImageFile(ImageFile.ImageFile):
         self.tile = []
 
     def _read_head(self) -> tuple[bitstream.Header, dict[bytes, bytes]]:
-        """As ``bitstream.read_head``, without reading the payload, which may be large."""
+        """Read the head as ``bitstream.read_head`` does, without the payload, which may be large."""
         size = _FIRST_READ
         while True:
             self.fp.seek(0)
@@ -67,7 +70,7 @@ class AecImageFile(ImageFile.ImageFile):
         return super().load()
 
     def verify(self) -> None:
-        """Checks every checksum, and decodes nothing."""
+        """Check every checksum, and decode nothing."""
         with _os_errors():
             bitstream.read(self._read_all(), max_pixels=None)
         super().verify()
@@ -92,7 +95,7 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     still = image.copy()  # of the current frame, which is what Pillow saves
     with contextlib.suppress(Exception):  # damaged EXIF, of which the encoder warns
         still.info["exif"] = image.getexif()  # also what is not in info, as a TIFF's
-    if image.format == "TIFF":  # its tags alone tell 12 bits of gray from 16
+    if image.format == "TIFF":  # only its tags distinguish 12 bits of gray from 16
         still.format, still.tag_v2 = image.format, image.tag_v2
     still.info |= given
     if isinstance(still.info.get("exif"), Image.Exif):

@@ -1,11 +1,12 @@
-"""What is fuzzed: functions of bytes that may raise AecodecError and nothing else, and must come back soon.
+"""Define what is fuzzed: functions of bytes that may raise AecodecError and nothing else, and must return soon.
 
-Checksums would keep a fuzzer out of everything behind them, so ``repair`` makes them right again, and the targets
-for the inner layers take their parts without a container around them.
+Checksums would keep a fuzzer out of everything behind them, so ``repair`` makes them right again, and the targets for the
+inner layers take their parts without a container around them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import random
@@ -18,9 +19,7 @@ import numpy as np
 import aecodec
 from aecodec.codec.decoder import decode_latents
 from aecodec.codec.encoder import Encoder
-from aecodec.container import bitstream
-from aecodec.container import alpha as alpha_coder
-from aecodec.container import metadata as metadata_of
+from aecodec.container import alpha as alpha_coder, bitstream, metadata as metadata_of
 from aecodec.container.bitstream import EXIF, ICC, XMP, Header, Stream
 from aecodec.entropy import _rans_python, gaussian, rans
 from aecodec.errors import AecodecError
@@ -33,7 +32,7 @@ MAX_PIXELS = 2**14  # of what is decoded: larger pictures only take longer to do
 
 
 def container(data: bytes) -> None:
-    """Header and chunks, as they are and with right checksums: a valid stream or an error."""
+    """Read header and chunks, as they are and with right checksums: a valid stream or an error."""
     for candidate in (data, repair(data)):
         try:
             header, chunks = bitstream.read_head(candidate, max_pixels=None)
@@ -47,7 +46,7 @@ def container(data: bytes) -> None:
 
 
 def entropy(data: bytes) -> None:
-    """Any levels with any stream: the coder in C and its twin in Python agree on the symbols or on the error."""
+    """Decode any levels with any stream: the coder in C and its twin in Python agree on the symbols or on the error."""
     count = data[0] if data else 0
     levels = np.frombuffer(data[1 : 1 + count], np.uint8) % gaussian.LEVELS
     stream = data[1 + count :]
@@ -71,7 +70,7 @@ def _pop(coder, stream: bytes, levels: np.ndarray, state, stride: int):
 
 
 def payload(data: bytes) -> None:
-    """A small picture with any payload, or any two: hyper-latents, features, the context steps."""
+    """Decode a small picture with any payload, or any two: hyper-latents, features, the context steps."""
     fields = int.from_bytes(data[:4], "little")
     tile = 256 if fields >> 31 else 0
     side, other = 1 + tile + fields % 128, 1 + (fields >> 7) % 128
@@ -85,7 +84,7 @@ def payload(data: bytes) -> None:
 
 
 def alpha(data: bytes) -> None:
-    """Any bytes as the alpha of a small picture, or any samples in its zlib stream."""
+    """Decode any bytes as the alpha of a small picture, or any samples in its zlib stream."""
     height, width = (1 + byte % 128 for byte in (data + bytes(2))[:2])
     body = data[2:3] + zlib.compress(data[3:]) if data[:1] >= b"\x80" else data[2:]
     try:
@@ -96,28 +95,24 @@ def alpha(data: bytes) -> None:
 
 
 def metadata(data: bytes) -> None:
-    """Any ICC, EXIF and XMP on their way into each format that the command line writes."""
+    """Write any ICC, EXIF and XMP into each format that the command line writes."""
     kind = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")[data[0] % 5 if data else 0]
-    chunks = {kind: part for kind, part in zip((ICC, EXIF, XMP), data[1:].split(b"\xff\xfe\xfd", 2)) if part}
+    chunks = {kind: part for kind, part in zip((ICC, EXIF, XMP), data[1:].split(b"\xff\xfe\xfd", 2), strict=False) if part}
     metadata_of.shown(Header(1, 1, "RGB", "00000000", 0), chunks)
     image = _pixel().copy()
     image.info.update(metadata_of.from_chunks(chunks))
-    try:
+    with contextlib.suppress(AecodecError):
         formats.save(image, kind)
-    except AecodecError:
-        pass
 
 
 def picture(data: bytes) -> None:
-    """Any bytes as a picture to encode."""
-    try:
+    """Encode any bytes as a picture."""
+    with contextlib.suppress(AecodecError):
         Encoder(formats.open_picture(data, MAX_PIXELS), max_pixels=MAX_PIXELS)
-    except AecodecError:
-        pass
 
 
 def file(data: bytes) -> None:
-    """A whole file with right checksums, from its first byte to the pixels."""
+    """Decode a whole file with right checksums, from its first byte to the pixels."""
     data = repair(data)
     try:
         image = aecodec.decode(data, max_pixels=MAX_PIXELS)
@@ -136,7 +131,7 @@ def _pixel():
 
 
 def repair(data: bytes) -> bytes:
-    """The same file with right checksums, as far as its structure can be followed."""
+    """Return the same file with right checksums, as far as its structure can be followed."""
     out = bytearray(data)
     try:
         position = _skip_varint(out, _skip_varint(out, 9)) + 6
@@ -160,7 +155,7 @@ def _skip_varint(data: bytes, position: int) -> int:
 
 
 def mutate(data: bytes, dice: random.Random) -> bytes:
-    """``data`` with one kind of accident or malice; never equal to it."""
+    """Return ``data`` with one kind of accident or malice; never equal to it."""
     while True:
         out = bytearray(data)
         a, b = sorted(dice.randrange(len(out) + 1) for _ in range(2))
@@ -187,7 +182,7 @@ def mutate(data: bytes, dice: random.Random) -> bytes:
 
 
 def seeds(target: str) -> list[bytes]:
-    """Where fuzzing a target begins: the conformance streams, or their parts."""
+    """Return the inputs that fuzzing a target begins with: the conformance streams, or their parts."""
     files = [path.read_bytes() for path in sorted((ROOT / "tests/conformance").glob("*.aec"))]
     streams = [bitstream.read(data) for data in files]
     image = _pixel().copy()
@@ -205,7 +200,7 @@ def seeds(target: str) -> list[bytes]:
     if target == "payload":
         small = [stream for stream in streams if max(stream.header.width, stream.header.height) <= 128]
         fields = [s.header.width - 1 | s.header.height - 1 << 7 | s.header.rate << 14 for s in small]
-        single = [field.to_bytes(4, "little") + stream.payloads[0] for field, stream in zip(fields, small)]
+        single = [field.to_bytes(4, "little") + stream.payloads[0] for field, stream in zip(fields, small, strict=True)]
         return [*single, (fields[0] | 1 << 31).to_bytes(4, "little") + 2 * small[0].payloads[0]]
     if target == "alpha":
         dice = np.random.default_rng(0)

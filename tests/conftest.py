@@ -34,7 +34,7 @@ def _photo(width: int = 96, height: int = 64, mode: str = "RGB", seed: int = 0) 
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width] / 48
     slopes, phases = random.uniform(0.5, 2, (3, 2)), random.uniform(0, 6, 3)
-    colours = [np.sin(a * x + b * y + phase) for (a, b), phase in zip(slopes, phases)]
+    colours = [np.sin(a * x + b * y + phase) for (a, b), phase in zip(slopes, phases, strict=True)]
     edge = 30.0 * (x + 0.4 * y > 1)
     texture = random.normal(0, 5, (height, width))
     array = 128 + 60 * np.stack(colours, -1) + (edge + texture)[..., None]
@@ -111,8 +111,10 @@ def tiny(tmp_path_factory) -> tuple:
 
 @pytest.fixture(scope="session")
 def restorers(tiny, tmp_path_factory) -> dict[str, str]:
-    """Folders of restoring weights by task, for the decoder of ``tiny``: its own encoder, but for a hint that it heeds and
-    a gate that shuts a little."""
+    """Folders of restoring encoders by task, for the decoder of ``tiny``.
+
+    Each is that decoder's own encoder, except for a hint that it heeds and a gate that shuts a little.
+    """
     import torch
 
     from aecodec.entropy.architecture import Architecture

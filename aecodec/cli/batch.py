@@ -1,4 +1,4 @@
-"""Jobs at work: one after another, in processes or in threads, reported as they finish, with one exit code for all."""
+"""Do jobs one after another, in processes or in threads, report them as they finish, and end with one exit code for all."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MAX_WORKERS = 16  # each holds a picture at a time, and a process the model
 
 @dataclass(frozen=True)
 class Done:
-    """What a job gives: what --json prints beside input and output, and the bytes read and written."""
+    """The result of a job: the fields that --json prints after input and output, and the bytes read and written."""
 
     report: dict
     read: int = 0
@@ -46,7 +46,7 @@ Work = Callable[[Job], Done]
 
 @dataclass
 class Outcome:
-    """How a job ended: ``done``, or what was wrong; ``damaged`` where the fault is the file's own."""
+    """How a job ended: ``done``, or the ``error``; ``damaged`` where the fault is in the file itself."""
 
     job: Job
     done: Done | None = None
@@ -64,11 +64,11 @@ def run(
     threads: int | None = None,
     device: str = "cpu",
 ) -> None:
-    """Does every job, says in one line what fails or is lost, and ends the process with the right exit code.
+    """Do every job, report on one line each failure or loss, and end the process with the right exit code.
 
-    ``show`` makes the line that is printed for a report.  With a ``verb`` ("encoded") several jobs may share ``threads``
-    CPU threads among processes, or at a GPU in one, and get a progress bar on a terminal and a summary; ``work`` must be
-    picklable then.
+    ``show`` makes the line that is printed for a report. With a ``verb`` ("encoded") several jobs may share ``threads`` CPU
+    threads among processes, or run in one process at a GPU, and get a progress bar on a terminal and a summary; ``work``
+    must be picklable then.
     """
     gpu = bool(verb) and len(tasks) > 1 and _on_gpu(device, threads)
     # a GPU gains nothing from several models in its memory, but from several pictures at a time
@@ -97,8 +97,10 @@ def run(
 
 
 def share(jobs: int, threads: int | None, pictures: int = PICTURES_PER_PROCESS) -> tuple[int, int | None]:
-    """(workers, threads of each): one picture uses all threads, many are spread over workers of few threads, each of which
-    gets ``pictures`` or more."""
+    """Return (workers, threads of each).
+
+    One picture uses all threads. Many are spread over workers of few threads, each of which gets ``pictures`` or more.
+    """
     total = threads or thread_count()
     workers = min(total, jobs // pictures, MAX_WORKERS)
     return (workers, total // workers) if workers > 1 else (1, threads)
@@ -112,7 +114,7 @@ def _on_gpu(device: str, threads: int | None) -> bool:
 
 
 def attempt(work: Work, job: Job) -> Outcome:
-    """Does a job and catches what may go wrong with one picture."""
+    """Do a job, and catch what may go wrong with one picture."""
     outcome = Outcome(job)
     _heard.messages = {}
     try:
@@ -125,7 +127,7 @@ def attempt(work: Work, job: Job) -> Outcome:
         outcome.error = files.reason(error)
     except MemoryError:
         outcome.error = "out of memory"
-    except Exception as error:  # a fault of ours: it must not cost the pictures that wait
+    except Exception as error:  # noqa: BLE001  a fault of ours: it must not cost the pictures that wait
         outcome.error = f"unexpected {type(error).__name__}: {error}; please report this"
     outcome.warnings = list(_heard.messages)
     return outcome
@@ -136,7 +138,7 @@ _heard = threading.local()  # messages: of the warnings in the attempt that this
 
 @contextlib.contextmanager
 def _listening() -> Iterator[None]:
-    """Warnings for users go to the attempt, in the thread where they arise; all others nowhere."""
+    """Send warnings for users to the attempt, in the thread where they arise, and drop all others."""
 
     def hear(message: Warning, category: type[Warning], *place: object) -> None:
         if category is UserWarning and hasattr(_heard, "messages"):
@@ -156,13 +158,13 @@ def _tell(outcome: Outcome, show: Callable[[dict], str] | None) -> None:
     for message in outcome.warnings:
         files.complain(job.input, f"warning: {message}")
     report = {"error": outcome.error} if outcome.done is None else outcome.done.report
-    if show is json.dumps or show and outcome.done is not None:
+    if show is json.dumps or (show and outcome.done is not None):
         names = {"input": job.input, "output": job.output} if job.output else {"input": job.input}
         click.echo(show({**names, **report}), err=job.output == files.STANDARD)
 
 
 def _thread(tasks: Sequence[Job], work: Work, threads: int) -> Iterator[Outcome]:
-    """Outcomes as they come from threads.  These start when one job has been done: it opens the model for all."""
+    """Yield outcomes as they come from threads. These start when one job is done, which opens the model for all."""
     from concurrent.futures import ThreadPoolExecutor, as_completed
 
     waiting = iter(tasks)
@@ -180,7 +182,7 @@ def _thread(tasks: Sequence[Job], work: Work, threads: int) -> Iterator[Outcome]
 
 
 def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Iterator[Outcome]:
-    """Outcomes as they come from worker processes.  A worker that is killed costs the picture that it had."""
+    """Yield outcomes as they come from worker processes. A worker that is killed costs only the picture that it had."""
     import multiprocessing.connection
 
     context = multiprocessing.get_context("spawn")  # a fork would copy the locks of threads that it does not copy
@@ -233,7 +235,7 @@ def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Iterator[Outcom
 
 
 def _serve(connection: Connection, work: Work) -> None:
-    """A worker: jobs in, outcomes out, until the other end is closed."""
+    """Run a worker: jobs in, outcomes out, until the other end is closed."""
     with terminated_as_exit(), _listening():
         try:
             while True:
@@ -244,7 +246,7 @@ def _serve(connection: Connection, work: Work) -> None:
 
 @contextlib.contextmanager
 def terminated_as_exit() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the process in order, so that temporary files are removed."""
+    """Let SIGTERM and SIGHUP end the process in order, so that temporary files are removed."""
     names = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     names = [name for name in names if signal.getsignal(name) is signal.SIG_DFL]  # not under nohup
 
@@ -262,7 +264,7 @@ def terminated_as_exit() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes that start now ignore Ctrl-C, which a terminal sends to all; their parent ends them."""
+    """Start processes that ignore Ctrl-C, which a terminal sends to all; their parent ends them."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -271,9 +273,9 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 
 class Progress:
-    """Counts outcomes: a bar on a terminal's standard error while they come, one line at the end.
+    """Count outcomes: a bar on a terminal's standard error while they come, one line at the end.
 
-    No colours and no cursor movements but a carriage return, so any terminal shows it.
+    It uses no colours and no cursor movements but a carriage return, so any terminal shows it.
     """
 
     def __init__(self, total: int, verb: str) -> None:

@@ -1,4 +1,4 @@
-"""``aecodec decode``."""
+"""Define ``aecodec decode``."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Crop(click.ParamType):
     "--weights",
     metavar="FOLDER",
     type=options.file_names,
-    help="Take the weights from this folder.  [default: those installed]",
+    help="Take the weights from this folder.  [default: installed weights]",
 )
 @click.option("--crop", type=Crop(), help="Decode this part only, in pixels as they are stored.")
 @options.picture_format
 @options.files_to_files
 def decode(paths, output_dir, recursive, threads, as_json, **settings):
-    """Decode .aec files into any format that Pillow writes; OUT's extension picks it.
+    """Decode .aec files into any format that Pillow writes. The extension of OUT selects it.
 
     \b
     aecodec decode photo.aec photo.png
@@ -46,8 +46,8 @@ def decode(paths, output_dir, recursive, threads, as_json, **settings):
     aecodec decode --output-dir pictures *.aec
     aecodec decode -r --output-dir pictures archive
 
-    IN may be "-" for standard input, OUT for standard output.  There, and with --output-dir, --format picks the format.
-    An IN with --output-dir may be a folder, which stands for the .aec files in it.
+    IN may be "-" for standard input, OUT for standard output. With --output-dir and for standard output, --format selects
+    the format. An IN with --output-dir may be a folder, which stands for the .aec files in it.
     """
     tasks = files.jobs(paths, output_dir, settings["extension"], {files.EXTENSION}, recursive)
     work = functools.partial(_work, **settings)

@@ -1,4 +1,4 @@
-"""``aecodec denoise``."""
+"""Define ``aecodec denoise``."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from aecodec.restore.hint import MAX_SIGMA
     default="denoise",
     show_default=True,
     type=options.file_names,
-    help="Installed weights that take noise away, or a folder that holds some.",
+    help="Installed weights that remove noise, or a folder with such weights.",
 )
 @options.decoder
 @options.frame
 @options.picture_format
 @options.files_to_files
 def denoise(paths, output_dir, recursive, threads, as_json, **settings):
-    """Take noise and JPEG artefacts out of pictures.
+    """Remove noise and JPEG artefacts from pictures.
 
     \b
     aecodec denoise noisy.png clean.png
     aecodec denoise --sigma 25 noisy.png clean.png
     aecodec denoise -r --output-dir clean scans
 
-    OUT's extension picks its format.  IN may be "-" for standard input, OUT for standard output.  There, and with
-    --output-dir, --format picks it.  An IN with --output-dir may be a folder, which stands for the pictures in
-    it.  A clean picture in a small file at once: aecodec encode --restore denoise.
+    The extension of OUT selects its format; with --output-dir and for standard output, --format does. IN may be "-" for
+    standard input, OUT for standard output. An IN with --output-dir may be a folder, which stands for the pictures in it.
+    To write a clean picture straight into a small file, use aecodec encode --restore denoise.
     """
     tasks = files.jobs(paths, output_dir, settings["extension"], files.PICTURE_EXTENSIONS, recursive)
     work = functools.partial(_work, **settings)

@@ -1,4 +1,4 @@
-"""``aecodec encode``."""
+"""Define ``aecodec encode``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import click
 from aecodec.cli import batch, files, options
 from aecodec.cli.advice import explain
 from aecodec.codec import rate_control
-from aecodec.errors import AecodecError
 from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS
+from aecodec.errors import AecodecError
 from aecodec.quality import index_of_quality, quality_of_index
 
 TARGETS = {
@@ -64,7 +64,7 @@ class ByteSize(click.ParamType):
     metavar="NAME",
     type=options.file_names,
     shell_complete=options.installed_encoders,
-    help="Take noise and artefacts out on the way: installed weights such as denoise, or a folder that holds some.",
+    help="Remove noise and artefacts on the way, by installed weights such as denoise or by those in a folder.",
 )
 @click.option("--strip", is_flag=True, help="Drop EXIF and XMP; an EXIF orientation is applied.")
 @options.frame
@@ -92,7 +92,7 @@ def encode(paths, quality, output_dir, recursive, threads, as_json, **settings):
     compares = isinstance(target, rate_control.Fidelity)
     if compares and settings["restore"] is not None:
         raise click.UsageError(
-            "--psnr and --ssimulacra2 compare with IN, from which --restore departs; give a --quality, --bpp or --size"
+            "--psnr and --ssimulacra2 compare with IN, which --restore changes; give a --quality, --bpp or --size"
         )
     tasks = files.jobs(paths, output_dir, files.EXTENSION, files.PICTURE_EXTENSIONS, recursive)
     if compares:
@@ -102,7 +102,7 @@ def encode(paths, quality, output_dir, recursive, threads, as_json, **settings):
 
 
 def _need_package(target: rate_control.Fidelity) -> None:
-    """Ends the process where what measures is not installed: one line, not one for each picture."""
+    """End the process where the package that measures is not installed, with one line, not one for each picture."""
     try:
         target.check_installed()
     except AecodecError as error:
@@ -112,7 +112,7 @@ def _need_package(target: rate_control.Fidelity) -> None:
 
 def _work(job: files.Job, quality, target, weights, restore, strip, frame, update, device, max_pixels, force) -> batch.Done:
     if Path(job.output).suffix.lower() in files.PICTURE_EXTENSIONS and not force:
-        raise AecodecError(f"the output {job.output} has a picture's extension; --force writes it all the same")
+        raise AecodecError(f"the output {job.output} has a picture's extension; --force writes it anyway")
     if update and files.up_to_date(job):
         return batch.SKIPPED
     files.check_output(job, force or update)

@@ -1,4 +1,4 @@
-"""Inputs and outputs of commands that work on files."""
+"""Find, read, check and write the inputs and outputs of commands that work on files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ STANDARD = "-"
 EXTENSION, PNG = ".aec", ".png"
 FAILED, DAMAGED, INTERRUPTED = 1, 3, 130
 PICTURE_EXTENSIONS = frozenset(
-    ".apng .avif .bmp .gif .heic .heif .j2k .jfif .jp2 .jpe .jpeg .jpg .jxl .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
+    f".{name}"
+    for name in (
+        *("apng", "avif", "bmp", "gif", "heic", "heif", "j2k", "jfif", "jp2", "jpe", "jpeg", "jpg", "jxl"),
+        *("pbm", "pgm", "png", "pnm", "ppm", "tga", "tif", "tiff", "webp"),
+    )
 )
 _UMASK = os.umask(0o077)  # read before there are threads: to read it is to change it
 os.umask(_UMASK)
@@ -28,7 +32,7 @@ BLOCK = 2**20  # bytes read at a time, and at most before an input is looked at
 
 @dataclass(frozen=True)
 class Job:
-    """One input and where its result goes; either may be "-".  ``folder`` is the --output-dir that OUT lies below."""
+    """One input and the place of its result; either may be "-". ``folder`` is the --output-dir that OUT lies below."""
 
     input: str
     output: str
@@ -38,11 +42,11 @@ class Job:
 def jobs(
     paths: Sequence[str], output_dir: str | None, extension: str, wanted: Collection[str] = (), recursive: bool = False
 ) -> list[Job]:
-    """IN OUT, or any number of files and folders with an output folder; ``wanted`` as in ``expand``.
+    """Return the jobs of IN OUT, or of any number of files and folders with an output folder; ``wanted`` as in ``expand``.
 
-    Raises click.UsageError for anything else, and where two inputs would become one output or an output replace an
-    input: nothing has been written then.  An output folder that is not there comes with the first file; where the folder
-    that it would lie in is missing, too, the process ends.
+    Raises click.UsageError for anything else, and where two inputs would become one output or an output would replace an
+    input; nothing has been written then. A missing output folder is made with the first file. Where the folder around it is
+    missing, too, the process ends.
     """
     if output_dir is None:
         if len(paths) != 2 or recursive:
@@ -52,7 +56,7 @@ def jobs(
         raise click.UsageError("nothing to do: give at least one IN")
     if STANDARD in paths:
         raise click.UsageError("standard input has no name to use in --output-dir")
-    above = output_dir if os.path.lexists(output_dir) else os.path.dirname(os.path.abspath(output_dir))
+    above = output_dir if os.path.lexists(output_dir) else Path(os.path.abspath(output_dir)).parent
     if not os.path.isdir(above):
         complain(output_dir, f"there is no folder {above}")
         sys.exit(FAILED)
@@ -73,10 +77,10 @@ def jobs(
 
 
 def expand(paths: Sequence[str], wanted: Collection[str], recursive: bool) -> Iterator[tuple[str, Path]]:
-    """Files, each with its path below the argument that it came from, folders sorted.
+    """Yield files, each with its path below the argument that it came from, folders sorted.
 
-    A folder gives its files with the extensions ``wanted``, and with ``recursive`` those of the folders in it; hidden
-    ones and links to folders are left out.  Raises click.UsageError where a folder gives none or cannot be read.
+    A folder gives its files with the extensions ``wanted``, and with ``recursive`` those of the folders in it; hidden ones
+    and links to folders are left out. Raises click.UsageError where a folder gives none or cannot be read.
     """
 
     def unreadable(error: OSError) -> None:
@@ -95,15 +99,15 @@ def expand(paths: Sequence[str], wanted: Collection[str], recursive: bool) -> It
                     found = True
                     yield file, Path(os.path.relpath(file, path))
         if not found:
-            hint = "" if recursive else "; -r looks into the folders in it"
+            hint = "" if recursive else "; -r descends into its subfolders"
             raise click.UsageError(f"no {'/'.join(wanted) if len(wanted) == 1 else 'pictures'} in the folder {path}{hint}")
 
 
 def read_input(path: str, max_pixels: int, check: Callable[[bytes], object] = len) -> bytes:
-    """The bytes of a file or of standard input.
+    """Return the bytes of a file or of standard input.
 
-    ``check`` is given the first block before more is read, and raises what is wrong with it.  Raises LimitError for
-    more bytes than a picture of ``max_pixels`` can need (an endless pipe), AecodecError where it cannot be read.
+    ``check`` gets the first block before more is read, and raises an error if something is wrong with it. Raises LimitError
+    for more bytes than a picture of ``max_pixels`` can need (an endless pipe), AecodecError where it cannot be read.
     """
     if path == STANDARD and sys.stdin is None:
         raise AecodecError("standard input is closed")
@@ -126,10 +130,10 @@ def read_input(path: str, max_pixels: int, check: Callable[[bytes], object] = le
 
 
 def up_to_date(job: Job) -> bool:
-    """Whether the output is whole and newer than the last change of the input, of its contents or of what has its name.
+    """Return whether the output is whole and newer than the last change of the input's content or name.
 
-    Outputs appear whole or not at all, so one that is not empty is whole.  Where a file is replaced by an older one
-    its modification time goes back, but not the time of its last change of status, so both count.
+    Outputs appear whole or not at all, so one that is not empty is whole. If a file is replaced by an older one, its
+    modification time goes back, but the time of its last change of status does not, so both count.
     """
     if STANDARD in (job.input, job.output):
         return False
@@ -142,7 +146,7 @@ def up_to_date(job: Job) -> bool:
 
 
 def check_output(job: Job, force: bool) -> None:
-    """Raises AecodecError where writing would replace the input, or a file without ``force``, or cannot work at all."""
+    """Raise AecodecError where writing would replace the input, or a file without ``force``, or cannot work at all."""
     path = job.output
     if path == STANDARD:
         return
@@ -155,16 +159,16 @@ def check_output(job: Job, force: bool) -> None:
         return
     if not os.path.isfile(target):
         raise AecodecError(f'{path} is a device or a pipe; "-" writes to standard output')
-    if job.input != STANDARD and os.path.exists(job.input) and os.path.samefile(job.input, target):
+    if job.input != STANDARD and os.path.exists(job.input) and target.samefile(job.input):
         raise AecodecError(f"{path} is the input itself")
     if not force:
         raise AecodecError(f"{path} exists; --force replaces it")
 
 
 def format_of(output: str, extension: str = PNG) -> str:
-    """Pillow's name of the format that an output's extension stands for; ``extension`` is that of standard output.
+    """Return Pillow's name of the format that an output's extension stands for.
 
-    Raises AecodecError where Pillow writes none.
+    ``extension`` is that of standard output. Raises AecodecError where Pillow cannot write the format.
     """
     from PIL import Image
 
@@ -178,7 +182,7 @@ def format_of(output: str, extension: str = PNG) -> str:
 
 
 def write_output(job: Job, data: bytes) -> None:
-    """Writes a whole file or none: a temporary file beside it, then a rename.
+    """Write a whole file or none: a temporary file in the same folder, then a rename.
 
     Raises AecodecError where it cannot be written.
     """
@@ -199,39 +203,42 @@ def write_output(job: Job, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         with contextlib.suppress(OSError):  # on a mount that has no permissions of its own
-            os.chmod(temporary, _mode_for(target))
-        os.replace(temporary, target)
+            Path(temporary).chmod(_mode_for(target))
+        Path(temporary).replace(target)
         temporary = None
     except OSError as error:
         raise AecodecError(f"cannot write {job.output}: {reason(error)}") from None
     finally:
         if temporary is not None:
-            os.unlink(temporary)
+            Path(temporary).unlink()
 
 
 def _mode_for(target: Path) -> int:
-    """The permissions of the file that is replaced, or what a new file would get."""
+    """Return the permissions of the file that is replaced, or those of a new file."""
     if target.exists():
         return target.stat().st_mode & 0o777
     return 0o666 & ~_UMASK
 
 
 def reason(error: OSError) -> str:
-    """What the system says, as the end of a line."""
+    """Return the system's message, as the end of a line."""
     return (error.strerror or str(error)).lower()
 
 
 def printable(text: object) -> str:
-    """One line without control characters: names and messages from elsewhere could move the cursor, or not be encodable."""
+    """Return a text on one line without control characters.
+
+    Names and messages from elsewhere could move the cursor, or have characters that cannot be encoded.
+    """
     return "".join(c if c.isprintable() else "?" for c in " ".join(str(text).split()))
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether a standard stream, None where it is closed, is a terminal."""
+    """Return whether a standard stream, None where it is closed, is a terminal."""
     return stream is not None and stream.isatty()
 
 
 def complain(path: str, message: object) -> None:
-    """One line on standard error."""
+    """Print one line on standard error."""
     name = "standard input" if path == STANDARD else path
     click.echo("aecodec: " + printable(f"{name}: {message}"), err=True)

@@ -1,4 +1,4 @@
-"""``aecodec info``."""
+"""Define ``aecodec info``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aecodec.defaults import MAX_PIXELS
 @options.recursive
 @options.as_json
 def info(paths, recursive, as_json):
-    """Say what .aec files hold, without decoding them.  All checksums are verified.
+    """Show what .aec files contain, without decoding them. All checksums are verified.
 
     \b
     aecodec info photo.aec

@@ -1,4 +1,4 @@
-"""``aecodec inpaint``."""
+"""Define ``aecodec inpaint``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from aecodec.errors import AecodecError, LimitError
     type=click.Choice(["learned", "classical"]),
     default="learned",
     show_default=True,
-    help="Fill holes with the codec's decoder, or with the smoothest surface over what is around them, which "
+    help="Fill holes with the codec's decoder, or with the smoothest surface over their surroundings, which "
     "needs no weights.",
 )
 @click.option(
@@ -30,28 +30,28 @@ from aecodec.errors import AecodecError, LimitError
     default="inpaint",
     show_default=True,
     type=options.file_names,
-    help="Installed weights that fill holes, or a folder that holds some.",
+    help="Installed weights that fill holes, or a folder with such weights.",
 )
 @options.decoder
 @options.frame
 @options.picture_format
 @options.files_to_files
 def inpaint(paths, output_dir, recursive, threads, as_json, **settings):
-    """Fill in what is missing from pictures: scratches, text, holes.
+    """Fill in missing parts of pictures: scratches, text, holes.
 
     \b
     aecodec inpaint scratched.png mask.png whole.png
     aecodec inpaint --method classical scratched.png mask.png whole.png
     aecodec inpaint -r --output-dir whole scans masks
 
-    MASK is a picture of the same size as IN is shown in, white (128 or more) where IN is missing.  All other pixels come
-    out as they went in, bit for bit in a format without loss.  OUT's extension picks its format.  IN or MASK may be "-"
-    for standard input, OUT for standard output.  There, and with --output-dir, --format picks it.
+    MASK is a picture of the size in which IN is shown. It is white (128 or more) where IN is missing. All other pixels stay
+    unchanged, bit for bit if the output format is lossless. The extension of OUT selects its format; with --output-dir and
+    for standard output, --format does. IN or MASK may be "-" for standard input, OUT for standard output.
 
-    With --output-dir there is no OUT, and an IN may be a folder, which stands for the pictures in it.  MASK is then one
-    picture for all, or a folder with a PNG for each, at the place of its output in DIR and of the same name.
+    With --output-dir there is no OUT, and an IN may be a folder, which stands for the pictures in it. MASK is then one
+    picture for all, or a folder with one PNG for each picture, under the same name and subfolder as its output in DIR.
     """
-    if len(paths) < 2 or output_dir is None and len(paths) != 3:
+    if len(paths) < 2 or (output_dir is None and len(paths) != 3):
         raise click.UsageError("give one IN, one MASK and one OUT, or any number of INs and one MASK with --output-dir")
     inputs, mask = (paths[:-1], paths[-1]) if output_dir is not None else ((paths[0], paths[2]), paths[1])
     if mask == paths[0] == files.STANDARD:
@@ -96,7 +96,7 @@ def _work(
 
 
 def _open_mask(path: str, max_pixels: int):
-    """The mask, decoded as far as ``formats.open_picture`` goes.  What is wrong with it names it."""
+    """Return the mask, decoded as far as ``formats.open_picture`` does. Errors name the mask."""
     from aecodec.images import formats
 
     try:

@@ -1,4 +1,4 @@
-"""``aecodec train``."""
+"""Define ``aecodec train``."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from aecodec.errors import AecodecError, MissingPackageError
     required=True,
     type=click.Path(file_okay=False),
     metavar="FOLDER",
-    help="Checkpoints, logs and the weights go here; a run that was cut goes on from here.",
+    help="Folder for checkpoints, logs and weights. An interrupted run continues from its checkpoint there.",
 )
 @click.option("--data", multiple=True, metavar="FOLDER", help="Pictures to train on; may be given several times.")
-@click.option("--init", metavar="WEIGHTS", help="Start from these: an installed name, a folder or a checkpoint.")
+@click.option("--init", metavar="WEIGHTS", help="Start from these weights: an installed name, a folder or a checkpoint.")
 @click.option("--minutes", type=float, help="Train this long.")
 @click.option("--steps", type=int, help="Train this many steps.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train.")
 def train(config, folder, data, init, minutes, steps, device):
-    """Train weights, or fine-tune them on pictures of your own.
+    """Train weights, or fine-tune them on your own pictures.
 
     \b
     aecodec train photo.toml -o runs/photo
@@ -41,8 +41,8 @@ def train(config, folder, data, init, minutes, steps, device):
     aecodec encode --weights runs/scans/weights scan.png scan.aec
     torchrun --nproc-per-node 8 -m aecodec train photo.toml -o runs/photo
 
-    CONFIG is a TOML file; docs/training.md has its keys, and options replace what it says.  Ctrl-C and SIGTERM write
-    a checkpoint.
+    CONFIG is a TOML file. docs/training.md describes its keys; options override them. Ctrl-C and SIGTERM write a
+    checkpoint.
     """
     try:
         from aecodec.training import settings as keys
@@ -61,8 +61,10 @@ def train(config, folder, data, init, minutes, steps, device):
 
 
 def _with_init(content: dict, folder: Path) -> dict:
-    """Without a configuration the architecture is that of the weights to start from, the learning rate is gentle, and the
-    name is the run's folder's."""
+    """Return a configuration for a start from weights, where the user gave none.
+
+    The architecture is that of the weights, the learning rate is gentle, and the name is that of the run's folder.
+    """
     if "init" not in content:
         return content
     from aecodec.training.checkpoint import checkpoint_of
@@ -74,7 +76,7 @@ def _with_init(content: dict, folder: Path) -> dict:
 
 
 def _need_packages() -> None:
-    """Raise MissingPackageError where the extra is not installed; what writes the card is better missed now."""
+    """Raise MissingPackageError where the extra is not installed: better now than when the card is written."""
     for package in ("torch", "tomli_w"):
         if importlib.util.find_spec(package) is None:
             raise MissingPackageError("training", package, "'aecodec[train]'")
@@ -87,23 +89,25 @@ def _train(settings, folder: Path) -> None:
     run = Run(settings, folder, lambda message: click.echo(f"aecodec: {message}", err=True))
     bar_file = sys.stderr if run.workers.first else io.StringIO()
     click.echo(f"{len(run.pictures.arrays)} pictures to train on, {run.device}", bar_file)
-    with click.progressbar(length=1000, file=bar_file, label="training", show_eta=True) as bar:
-        with _stopped_by_signals(run) as received:
-            for report in run.progress():
-                bar.label = f"step {report.step}  loss {report.loss:.4f}  {report.rate:.3f} bpp"
-                bar.update(int(1000 * report.share) - bar.pos)
+    progress = click.progressbar(length=1000, file=bar_file, label="training", show_eta=True)
+    with progress as bar, _stopped_by_signals(run) as received:
+        for report in run.progress():
+            bar.label = f"step {report.step}  loss {report.loss:.4f}  {report.rate:.3f} bpp"
+            bar.update(int(1000 * report.share) - bar.pos)
     if run.workers.first and not run.stopped:
         _save(run, folder)
     run.workers.leave()
     if run.stopped:
-        click.echo(f"aecodec: stopped after {run.step} steps; the same command goes on from there", bar_file)
+        click.echo(f"aecodec: stopped after {run.step} steps; the same command continues from there", bar_file)
         sys.exit(128 + (received or [signal.SIGINT])[0])
 
 
 @contextlib.contextmanager
 def _stopped_by_signals(run) -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM end the run after the step that it is at; the numbers of those that came.  A second one ends it at
-    once."""
+    """Let Ctrl-C and SIGTERM end the run after the current step, and yield the numbers of those that came.
+
+    A second one ends the run at once.
+    """
     received: list[int] = []
 
     def stop(number, frame) -> None:

@@ -1,4 +1,4 @@
-"""``aecodec weights``."""
+"""Define ``aecodec weights``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aecodec.errors import AecodecError
 
 @click.group()
 def weights():
-    """Say which models are installed and what they are.
+    """List, show and verify installed weights.
 
     \b
     aecodec weights list
@@ -25,7 +25,7 @@ def weights():
 @weights.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per model.")
 def list_(as_json):
-    """List installed weights, the default first and encoders for restoration last.
+    """List installed weights: the default first, restoring encoders last.
 
     \b
     aecodec weights list
@@ -41,7 +41,7 @@ def list_(as_json):
 @weights.command()
 @options.weights_argument
 def show(name):
-    """Print the card of installed weights, or of a folder, and what the networks cost per pixel.
+    """Print the card of installed weights or of a folder, and the cost per pixel.
 
     \b
     aecodec weights show photo

@@ -27,7 +27,7 @@ def encode(
     max_pixels: int | None = MAX_PIXELS,
     frame: int | None = None,
 ) -> bytes:
-    """See ``aecodec.encode``."""
+    """Return a picture as the bytes of an .aec file; see ``aecodec.encode``."""
     from aecodec.codec import rate_control
     from aecodec.codec.encoder import Encoder
     from aecodec.quality import index_of_quality

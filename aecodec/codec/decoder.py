@@ -1,4 +1,4 @@
-"""The way from a file to a picture: tiles are decoded in threads, the area that is asked for is synthesised in blocks."""
+"""Turn a file into a picture: decode tiles in threads, and synthesise the wanted area in blocks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def decode(
     crop: tuple[int, int, int, int] | None = None,
     max_pixels: int | None = MAX_PIXELS,
 ) -> Image.Image:
-    """See ``aecodec.decode``."""
+    """Return the picture in an .aec file; see ``aecodec.decode``."""
     stream = bitstream.read(bitstream.bytes_of(data), max_pixels)
     head = stream.header
     area = whole(head.height, head.width)
@@ -66,7 +66,10 @@ def picture_of(array: np.ndarray, stream: Stream, area: Box) -> Image.Image:
 
 
 def _weights_of(head: Header, given: Source | None) -> Source:
-    """Return the weights that a file needs: ``given``, or those installed.  Raises WeightsError where they are others."""
+    """Return the weights that a file needs: ``given``, or installed ones.
+
+    Raises WeightsError where ``given`` are not those of the file.
+    """
     if not isinstance(given, Weights):
         return locate(head.weights, given)
     if given.id != head.weights:
@@ -87,10 +90,10 @@ def synthesise_area(
     area: Box,
     latents_of: Callable[[int, tuple[int, int]], np.ndarray],
 ) -> np.ndarray:
-    """Return an area, in pixels, of the decoded picture: (h, w, 3) uint8.  Only the tiles that it needs are asked for.
+    """Return an area, in pixels, of the decoded picture: (h, w, 3) uint8. It asks only for the tiles that it needs.
 
-    ``latents_of`` gives the latents (h, w, M) of a tile by its number and its shape (h, w), in a thread of its own where
-    there are several.  ``transforms`` gives the runtime, and is not asked before there are latents.
+    ``latents_of`` returns the latents (h, w, M) of a tile by its number and its shape (h, w); it runs in threads of its own
+    where there are several tiles. ``transforms`` returns the runtime, and is called only once there are latents.
     """
     whole_area = latent_area(head.height, head.width)
     tiles = Grid(whole_area, head.tile // LATENT_STRIDE)
@@ -100,7 +103,7 @@ def synthesise_area(
     result = np.empty((*area.shape, 3), np.uint8)
     with open_workers(len(last_use) > 1) as workers:
         decoded: dict[int, Future] = {}
-        for index, (block, window) in enumerate(zip(blocks, windows)):
+        for index, (block, window) in enumerate(zip(blocks, windows, strict=True)):
             for ahead in windows[index : index + 2]:  # the workers go on while a block is synthesised
                 for tile in tiles.touching(ahead):
                     if tile not in decoded:

@@ -1,4 +1,4 @@
-"""The way of a picture to a file: analysed in blocks, quantised and coded in tiles, at any number of qualities."""
+"""Turn a picture into a file: analyse it in blocks, quantise and code it in tiles, at any number of qualities."""
 
 from __future__ import annotations
 
@@ -48,9 +48,10 @@ class Encoder:
         encoder = Encoder(Image.open("photo.png"))
         files = [encoder.encode(aecodec.quality.index_of_quality(quality)).data for quality in (30, 60, 90)]
 
-    The attribute ``image`` is its colour.  Raises PictureError where it cannot be encoded as it is (animation without a
-    ``frame``) and LimitError over ``max_pixels``; warns where something of it will be lost.  With ``strip`` EXIF and XMP are dropped and
-    the EXIF orientation is applied.  ``hint`` tells restoring weights about the damage (``restore/hint.py``).
+    The attribute ``image`` is its colour. Raises PictureError where the picture cannot be encoded as it is (an animation
+    without a ``frame``) and LimitError over ``max_pixels``; warns where something will be lost. With ``strip`` EXIF and XMP
+    are dropped and the EXIF orientation is applied. ``hint`` describes the damage to a restoring encoder
+    (``restore/hint.py``).
     """
 
     def __init__(
@@ -82,7 +83,8 @@ class Encoder:
     def encode(self, rate: int, tile: int | None = None) -> Encoded:
         """Return the file at a rate index (``quality.index_of_quality``).
 
-        ``tile`` is as in ``bitstream.Header``, None to choose.  The latents of a large picture are never there all at once.
+        ``tile`` is as in ``bitstream.Header``, None to choose. The latents of a large picture are never in memory all at
+        once.
         """
         header, payloads = self._code(rate, tile, lambda coded: coded.payload)
         return Encoded(bitstream.write(Stream(header, payloads, self._chunks)), rate)
@@ -90,7 +92,7 @@ class Encoder:
     def quantise(self, rate: int, tile: int | None = None) -> Quantised:
         """Return what ``encode`` would write, with its latents, so that it can be shown without decoding them."""
         header, coded = self._code(rate, tile, lambda coded: (coded.payload, coded.latents))
-        payloads, values = zip(*coded)
+        payloads, values = zip(*coded, strict=True)
         return Quantised(Stream(header, payloads, self._chunks), values)
 
     def write(self, quantised: Quantised) -> Encoded:
@@ -108,11 +110,14 @@ class Encoder:
 
     def _synthesise(self, quantised: Quantised) -> np.ndarray:
         area, arch = whole(*self.array.shape[:2]), self.weights.arch
-        latents_of = lambda index, shape: quantised.latents[index]  # noqa: E731
+
+        def latents_of(index: int, shape: tuple[int, int]) -> np.ndarray:
+            return quantised.latents[index]
+
         return synthesise_area(quantised.stream.header, arch, lambda: self._transforms, area, latents_of)
 
     def _code(self, rate: int, tile: int | None, keep: Callable[[CodedLatents], Kept]) -> tuple[Header, list[Kept]]:
-        """Analyse, quantise and code the picture; ``keep`` takes from each tile's latents what is wanted of them."""
+        """Analyse, quantise and code the picture; ``keep`` picks what is wanted of each tile's latents."""
         height, width = self.array.shape[:2]
         model, side = self.weights.entropy_model, tile_side(height, width) if tile is None else tile
         area = latent_area(height, width)
@@ -132,7 +137,7 @@ class Encoder:
         return header, [coded[tile].result() for tile in sorted(coded)]
 
     def _analyse(self, box: Box, area: Box, rate: int) -> np.ndarray:
-        """Latents (h, w, M) of a box of the latents' area."""
+        """Return the latents (h, w, M) of a box of the latents' area."""
         blocks = Grid(box, BLOCK // LATENT_STRIDE)
 
         def analyse(index: int) -> np.ndarray:
@@ -148,5 +153,5 @@ class Encoder:
 
     @property
     def shown_size(self) -> tuple[int, int]:
-        """Width and height as a viewer shows the picture, turned as its EXIF says."""
+        """Return width and height as a viewer shows the picture, turned as its EXIF says."""
         return metadata.shown_size(self.image.size, self._chunks.get(EXIF, b""))

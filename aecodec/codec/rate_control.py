@@ -1,9 +1,9 @@
-"""Targets: what a file must meet, and the search for the quality that meets it.
+"""Define targets for a file, and search for the quality that meets one.
 
     encoded, reached = meet(Encoder(image), Ssimulacra2(80))
 
-A target limits one value of the file: at most so many bytes, at least so many decibels.  Another metric of
-``metrics.py`` becomes a target with a class of its own; the search is the same for all.
+A target limits one value of the file: at most so many bytes, at least so many decibels. Another metric of ``metrics.py``
+becomes a target with a class of its own; the search is the same for all.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Target(ABC):
     @property
     @abstractmethod
     def tolerance(self) -> float:
-        """How far from the limit a search may end, in the unit of ``value``."""
+        """Return how far from the limit a search may end, in the unit of ``value``."""
 
     @abstractmethod
     def straighten(self, value: float) -> float:
@@ -180,7 +180,7 @@ def meet(encoder: Encoder, target: Target) -> tuple[Encoded, float]:
     if isinstance(target, Fidelity):
         target.check_installed()
         if encoder.weights.arch.restores:
-            raise TargetError(f"{target} cannot be asked of a restored picture, which departs from the given one")
+            raise TargetError(f"{target} cannot be a target for a restored picture, which differs from the given one")
     return search(target, functools.partial(target.attempt, encoder), encoder.pixels)
 
 

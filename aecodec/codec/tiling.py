@@ -1,4 +1,4 @@
-"""What encoder and decoder share of a picture in tiles: the area of its latents, and the threads that code the tiles."""
+"""Give encoder and decoder what they share of tiles: the area of latents, and the threads that code the tiles."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def latent_area(height: int, width: int) -> Box:
 
 
 def open_workers(parallel: bool) -> Executor:
-    """Return threads for several tiles, or what does the work of one where it is submitted."""
+    """Return threads for several tiles, or for one tile an executor that does the work where it is submitted."""
     return ThreadPoolExecutor(thread_count()) if parallel else _Inline()
 
 
 class _Inline(Executor):
-    """Do the work when it is submitted: one tile needs no thread."""
+    """An executor that does the work when it is submitted: one tile needs no thread."""
 
     def submit(self, function, /, *args) -> Future:
         future: Future = Future()

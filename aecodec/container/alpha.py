@@ -1,4 +1,4 @@
-"""Alpha, without loss: each sample minus its neighbour, and zlib.  The body of chunk 'A'.
+"""Code alpha without loss: each sample minus its neighbour, and zlib.  This is the body of chunk 'A'.
 
     form (1) | zlib stream of the differences, row by row
 
@@ -20,7 +20,7 @@ _EXPANSION = 1032  # bytes that one byte of a zlib stream can become at most (zl
 
 
 def encode(plane: np.ndarray) -> bytes:
-    """The chunk's body for a plane (H, W) uint8, in the form that is likely the smallest."""
+    """Return the chunk's body for a plane (H, W) uint8, in the form that is likely the smallest."""
     bits = BITS if np.isin(plane, (0, 255)).all() else 0
     samples = np.packbits(plane, axis=1) if bits else plane
 
@@ -38,7 +38,7 @@ def encode(plane: np.ndarray) -> bytes:
 
 
 def decode(body: bytes, height: int, width: int) -> np.ndarray:
-    """The plane (H, W) uint8.  Raises BitstreamError where the body holds anything else; it inflates no more than that."""
+    """Return the plane (H, W) uint8. Raises BitstreamError for any other body; no more than that is inflated."""
     form = body[0] if body else None
     if form not in _FORMS:
         raise BitstreamError("the file is damaged (form of the alpha)")

@@ -1,11 +1,10 @@
-"""The file: header and chunks, read, written and checked from one description.  docs/format.md is its prose.
+"""Read, write and check a file's header and chunks, from one description. docs/format.md describes them in words.
 
     magic (7) | version (1) | layout (1) | width, height (varint) | weights id (4) | rate index (2) | CRC-32 (4) | chunks
 
-A chunk is type (1), length (varint), body, CRC-32 of type and body (4).  A reader skips lowercase types
-that it does not know and refuses the file for any other.  The payloads, one a tile, are the last chunks, and the file
-ends with them, so that nothing can be cut off unnoticed.  Integers are little-endian, varints base 128, least
-significant first.
+A chunk is type (1), length (varint), body, CRC-32 of type and body (4). A reader skips lowercase types that it does not
+know and refuses the file for any other. The payloads, one a tile, are the last chunks, and the file ends with them, so that
+nothing can be cut off unnoticed. Integers are little-endian, varints base 128, least significant first.
 """
 
 from __future__ import annotations
@@ -50,8 +49,8 @@ def bytes_of(source: Source) -> bytes:
 class Header:
     """What a reader knows before it decodes anything.
 
-    ``mode`` is "L" or "RGB" (alpha is a chunk of its own); ``weights`` the 32-bit weights id as 8 hexadecimal digits;
-    ``rate`` the rate index; ``tile`` the side of the tiles in pixels, 0 for one tile.
+    mode: "L" or "RGB" (alpha is a chunk of its own); weights: the 32-bit weights id as 8 hexadecimal digits; rate: the rate
+    index; tile: the side of the tiles in pixels, 0 for one tile.
     """
 
     width: int
@@ -67,13 +66,13 @@ class Header:
 
     @property
     def tiles(self) -> int:
-        """Number of tiles, and of payloads."""
+        """Return the number of tiles, which is that of payloads."""
         return tile_count(self.height, self.width, self.tile)
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A parsed file: its header, the entropy-coded payload of each tile in raster order, the other chunks by type."""
+    """A parsed file: its header, the entropy-coded payload of each tile in raster order, and the other chunks by type."""
 
     header: Header
     payloads: Sequence[bytes]
@@ -115,7 +114,7 @@ class _Reader:
 
 
 def write(stream: Stream) -> bytes:
-    """The file's bytes."""
+    """Return the bytes of a file."""
     head = stream.header
     layout = MODES.index(head.mode) | _tile_code(head.tile) << 4
     fixed = MAGIC + bytes([VERSION, layout]) + _varint(head.width) + _varint(head.height)
@@ -135,9 +134,9 @@ def _tile_side(code: int) -> int:
 
 
 def read_header(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Header:
-    """The header at the start of ``data``.
+    """Return the header at the start of ``data``.
 
-    Raises BitstreamError where it is none, LimitError where width * height > max_pixels (None: no limit).
+    Raises BitstreamError where there is none, LimitError where width * height > max_pixels (None: no limit).
     """
     return _read_header(_Reader(data), max_pixels)
 
@@ -171,7 +170,7 @@ def _read_header(reader: _Reader, max_pixels: int | None) -> Header:
 
 
 def read_head(data: bytes, max_pixels: int | None = MAX_PIXELS) -> tuple[Header, dict[bytes, bytes]]:
-    """The header and the chunks before the payload, their checksums verified; the payload need not be there.
+    """Return the header and the chunks before the payload, with verified checksums; the payload may be missing.
 
     Raises as ``read`` does.
     """
@@ -180,7 +179,7 @@ def read_head(data: bytes, max_pixels: int | None = MAX_PIXELS) -> tuple[Header,
 
 
 def _chunks(reader: _Reader, end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
-    """Types and bodies up to the payload, or up to before a chunk of type ``end``."""
+    """Yield types and bodies up to and including the payload, or up to the first chunk of type ``end``."""
     seen = set()
     while True:
         kind = reader.take(1)
@@ -199,7 +198,7 @@ def _chunks(reader: _Reader, end: bytes | None = None) -> Iterator[tuple[bytes, 
 
 
 def read(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Stream:
-    """Header and chunks, all checksums verified.  Raises BitstreamError and LimitError as ``read_header`` does."""
+    """Return header and chunks, all checksums verified. Raises BitstreamError and LimitError as ``read_header`` does."""
     reader = _Reader(data)
     header = _read_header(reader, max_pixels)
     chunks: dict[bytes, bytes] = {}

@@ -1,6 +1,6 @@
-"""A picture's ICC profile, EXIF and XMP: out of Pillow's hands into a file's chunks, and back.
+"""Move a picture's ICC profile, EXIF and XMP from Pillow into a file's chunks, and back.
 
-Pillow is imported by the functions that need it, so that ``aecodec info`` does not.
+Pillow is imported by the functions that need it, so that ``aecodec info`` does not load it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _PLAIN_GAMMA = 0.45455  # what a PNG without colour management says, and what ev
 
 
 def read(image: Image, strip: bool) -> dict[bytes, bytes]:
-    """The chunks that keep a picture's ICC profile and, without ``strip``, its EXIF and XMP.
+    """Return the chunks that keep a picture's ICC profile and, without ``strip``, its EXIF and XMP.
 
-    Warns of what else the picture says and no chunk holds.
+    Warns of other metadata in the picture, for which there is no chunk.
     """
     chunks = {}
     profile = image.info.get("icc_profile")
@@ -46,25 +46,26 @@ def read(image: Image, strip: bool) -> dict[bytes, bytes]:
 
 
 def from_chunks(chunks: dict[bytes, bytes]) -> dict[str, bytes]:
-    """What Pillow calls the metadata in a file's chunks, for ``Image.info``."""
+    """Return the metadata in a file's chunks under Pillow's names, for ``Image.info``."""
     return {name: chunks[kind] for kind, name in _NAMES.items() if kind in chunks}
 
 
 def shown(header: Header, chunks: dict[bytes, bytes]) -> Header:
-    """The header as a viewer shows the picture: turned as its EXIF says, and with alpha in its mode."""
+    """Return the header as a viewer shows the picture: turned as its EXIF says, and with alpha in its mode."""
     width, height = shown_size((header.width, header.height), chunks.get(EXIF, b""))
     return replace(header, width=width, height=height, mode=header.mode + "A" if ALPHA in chunks else header.mode)
 
 
 def shown_size(size: tuple[int, int], exif: bytes) -> tuple[int, int]:
-    """Width and height of a picture of this size after it is turned as its EXIF says."""
+    """Return width and height of a picture of this size after it is turned as its EXIF says."""
     return size[::-1] if orientation(exif) > 4 else size
 
 
 def orientation(exif: bytes) -> int:
-    """The EXIF orientation, 1..8; above 4 width and height change places.  1 where there is none or EXIF is damaged.
+    """Return the EXIF orientation, 1..8; above 4 width and height are exchanged.
 
-    CIPA DC-008 (EXIF 2.3), 4.6.2 and 4.6.4: the tag stands in the first directory of a TIFF structure.
+    It is 1 where there is none or EXIF is damaged. CIPA DC-008 (EXIF 2.3), 4.6.2 and 4.6.4: the tag is in the first
+    directory of a TIFF structure.
     """
     tiff = exif.removeprefix(b"Exif\0\0")
     order = "<" if tiff.startswith(b"II") else ">"
@@ -81,25 +82,25 @@ def orientation(exif: bytes) -> int:
 
 
 def upright(image: Image) -> Image:
-    """The picture turned as its EXIF says, and EXIF that says so no more."""
+    """Return the picture turned as its EXIF says, without the orientation in its EXIF."""
     from PIL import ImageOps
 
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # as in _exif
+    except Exception:  # noqa: BLE001  as in _exif
         return image
 
 
 def is_empty(image: Image) -> bool:
-    """Whether a picture's EXIF says nothing.  What is damaged may say something."""
+    """Return whether a picture's EXIF has no tags. Damaged EXIF counts as not empty."""
     try:
         return not image.getexif()
-    except Exception:  # as in _exif
+    except Exception:  # noqa: BLE001  as in _exif
         return False
 
 
 def _exif(image: Image) -> bytes:
-    """EXIF as bytes, b"" where there is none; what only describes the file that it came from is left out."""
+    """Return EXIF as bytes, b"" where there is none, without the tags that only describe the original file."""
     from PIL.Image import Exif
 
     try:
@@ -109,13 +110,13 @@ def _exif(image: Image) -> bytes:
             exif.pop(tag, None)
         _keep_resolution(image, exif)
         return exif.tobytes() if exif else b""
-    except Exception:  # Pillow's parser raises whatever it meets in damaged EXIF
+    except Exception:  # noqa: BLE001  Pillow's parser raises whatever it meets in damaged EXIF
         warnings.warn("EXIF is damaged and dropped", stacklevel=4)
         return b""
 
 
 def _keep_resolution(image: Image, exif: Exif) -> None:
-    """Puts the dots per inch that PNG, JPEG and TIFF have outside EXIF into it: a scan is printed by them."""
+    """Write the dots per inch that PNG, JPEG and TIFF hold outside EXIF into EXIF, since a scan is printed by them."""
     dpi = image.info.get("dpi")
     if dpi and _X_RESOLUTION not in exif and any(round(value) not in _SCREEN_DPI for value in dpi):
         exif[_X_RESOLUTION], exif[_Y_RESOLUTION] = (round(float(value), 2) for value in dpi)
@@ -123,7 +124,7 @@ def _keep_resolution(image: Image, exif: Exif) -> None:
 
 
 def _without_a_chunk(image: Image) -> list[str]:
-    """What a picture says that is neither ICC nor EXIF nor XMP, and that a user may miss."""
+    """Return the names of metadata other than ICC, EXIF and XMP in a picture that a user may miss."""
     lost = []
     dull = ("XML:com.adobe.xmp", "Software", "date:create", "date:modify", "date:timestamp")
     if "comment" in image.info or set(getattr(image, "text", ())) - set(dull):

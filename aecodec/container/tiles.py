@@ -1,8 +1,8 @@
-"""How a large picture is cut: tiles, which are coded on their own, and blocks, which the transforms work on.
+"""Cut a large picture into tiles, which are coded on their own, and blocks, which the transforms work on.
 
-A tile is a square of the latents with a payload of its own; the entropy model sees nothing beyond its border.  The
-transforms do see beyond it, so there is no seam: they run on blocks, with a halo around each as wide as what one output
-can depend on.  Tiles are part of the format; blocks are only how memory stays flat.
+A tile is a square of the latents with a payload of its own; the entropy model sees nothing beyond its border. The
+transforms do see beyond it, so there is no seam: they run on blocks with a halo around each, as wide as the reach of one
+output. Tiles are part of the format; blocks only keep memory flat.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ class Box(NamedTuple):
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def scaled(self, numerator: int, denominator: int = 1) -> Box:
-        """In other units; sides grow outward to whole ones."""
+        """Return the box in other units; sides grow outward to whole ones."""
         low = (self.top * numerator // denominator, self.left * numerator // denominator)
         high = (-(-self.bottom * numerator // denominator), -(-self.right * numerator // denominator))
         return Box(*low, *high)
 
     def grown(self, margin: int, within: Box) -> Box:
-        """Wider by ``margin`` on each side, but not beyond ``within``."""
+        """Return the box, wider by ``margin`` on each side, but not beyond ``within``."""
         return Box(self.top - margin, self.left - margin, self.bottom + margin, self.right + margin) & within
 
     def relative(self, origin: Box) -> Box:
-        """Counted from the corner of ``origin``."""
+        """Return the box with coordinates counted from the corner of ``origin``."""
         return Box(self.top - origin.top, self.left - origin.left, self.bottom - origin.top, self.right - origin.left)
 
     def __and__(self, other: Box) -> Box:
@@ -59,6 +59,7 @@ class Box(NamedTuple):
 
 
 def whole(height: int, width: int) -> Box:
+    """Return the box of a whole picture."""
     return Box(0, 0, height, width)
 
 
@@ -90,7 +91,7 @@ class Grid:
         return -(-self.area.shape[1] // self.side) if self.side else 1
 
     def touching(self, box: Box) -> list[int]:
-        """Numbers of the squares that share something with a box inside the area."""
+        """Return the numbers of the squares that share something with a box inside the area."""
         if not self.side:
             return [0]
         part = box.relative(self.area).scaled(1, self.side)
@@ -99,7 +100,7 @@ class Grid:
         ]
 
     def assemble(self, box: Box, contents: Callable[[int], np.ndarray]) -> np.ndarray:
-        """A box (h, w, C) put together from the squares that it touches; ``contents`` gives a square's by its number."""
+        """Return a box (h, w, C) put together from the squares that it touches; ``contents`` gives one by its number."""
         import numpy as np  # here, because a header needs the geometry only
 
         touched = self.touching(box)
@@ -116,10 +117,10 @@ class Grid:
 
 
 def tile_side(height: int, width: int) -> int:
-    """The side of the tiles, in pixels, that a picture of this size is written with; 0 for one tile."""
+    """Return the side of the tiles, in pixels, that a picture of this size is written with; 0 for one tile."""
     return TILE if max(height, width) > TILE else 0
 
 
 def tile_count(height: int, width: int, side: int) -> int:
-    """Number of tiles of ``side`` pixels, 0 for one tile, in a picture of this size."""
+    """Return the number of tiles of ``side`` pixels, 0 for one tile, in a picture of this size."""
     return len(Grid(whole(height, width), side))

@@ -127,8 +127,8 @@ static const char *pop_escape(Stream *stream, int32_t radius, int32_t *value)
 }
 
 /* Decodes count symbols. Where stride is not 0 they are dependent, as trellis.py says: the table is the one of the level
-   plus stride in quantiser 0 and plus 2 stride in quantiser 1, and multiples take the place of symbols. Returns NULL or what
-   is wrong. */
+   plus stride in quantiser 0 and plus 2 stride in quantiser 1, and multiples take the place of symbols. Returns NULL, or a
+   message. */
 static const char *pop_all(const Tables *tables, Stream *shared, const uint8_t *levels, Py_ssize_t count, int stride,
                            int32_t *symbols)
 {

@@ -1,4 +1,4 @@
-"""The loops of ``_rans.c`` in Python, for machines without the extension: same bytes, same errors, much slower."""
+"""Run the loops of ``_rans.c`` in Python, for machines without the extension: same bytes, same errors, much slower."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ State = tuple[int, int, int]  # state of the next operation, state of the one af
 
 
 def encode(symbols: np.ndarray, levels: np.ndarray, radius: np.ndarray, cdf: np.ndarray, start: np.ndarray) -> bytes:
-    """Symbols (n,) int32 and levels (n,) uint8 to a stream. Raises ValueError for a value that no escape can hold."""
+    """Encode symbols (n,) int32 with levels (n,) uint8. Raises ValueError for a value that no escape can hold."""
     cdfs = _lists(levels, radius, cdf, start)
     operations = []
-    for value, level in zip(symbols.tolist(), levels.tolist()):
+    for value, level in zip(symbols.tolist(), levels.tolist(), strict=True):
         table = cdfs[level]
         r = len(table) // 2 - 1
         beyond = abs(value) - r - 1
@@ -61,10 +61,10 @@ def decode(
     lookup: np.ndarray,
     stride: int,
 ) -> State:
-    """Fills symbols (n,) int32 and returns the state after them. Raises ValueError for a damaged stream.
+    """Fill symbols (n,) int32 and return the state after them. Raises ValueError for a damaged stream.
 
-    Where ``stride`` is not 0 they are dependent: the table is the one of the level plus stride in quantiser 0 and plus 2
-    stride in quantiser 1, and multiples take the place of symbols.
+    Where ``stride`` is not 0 the symbols are dependent: the table is the one of the level plus stride in quantiser 0 and
+    plus 2 stride in quantiser 1, and multiples are stored in the place of symbols.
     """
     del lookup  # bisection is faster here
     cdfs = _lists(np.concatenate([np.unique(levels).astype(int) + q * stride for q in (1, 2)]), radius, cdf, start)
@@ -109,7 +109,7 @@ def decode(
 
 
 def _lists(levels: np.ndarray, radius: np.ndarray, cdf: np.ndarray, start: np.ndarray) -> dict[int, list[int]]:
-    """The cdfs of the levels that occur, as lists: their items are Python integers, which cannot overflow."""
+    """Return the cdfs of the levels that occur, as lists: their items are Python integers, which cannot overflow."""
     return {
         level: cdf[start[level] : start[level] + 2 * radius[level] + 3].tolist() for level in np.unique(levels).tolist()
     }

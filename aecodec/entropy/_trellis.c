@@ -1,5 +1,5 @@
 /* The search of trellis.py, which says what it computes; _trellis_python.py is the same in Python.  Additions and
-   comparisons of floats in the same order give the same decisions in both: build without contraction to fused operations. */
+   comparisons of floats in the same order give the same decisions in both: build without fused operations. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -8,7 +8,7 @@
 
 #define STATES 256
 #define HALF (STATES / 2)
-#define ODD_STATE 104   /* what an odd state adds to the lower half of the next one, beside its highest bit */
+#define ODD_STATE 104   /* what an odd state adds to the next one's lower half, besides its highest bit */
 #define ODD_SYMBOL 120 /* what an odd symbol adds to it */
 #define LANES (STATES / 32)
 #define BLOCKS (HALF / LANES)

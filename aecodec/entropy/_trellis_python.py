@@ -1,4 +1,4 @@
-"""The search of ``_trellis.c`` in numpy, for machines without the extension: same symbols, much slower."""
+"""Run the search of ``_trellis.c`` in numpy, for machines without the extension: same symbols, much slower."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ def search(
     symbols: np.ndarray,
     quantisers: np.ndarray,
 ) -> None:
-    """Fills symbols (n,) int32 and quantisers (n,) uint8; everything else as in ``trellis.search``, distortion in bits per
-    squared step."""
+    """Fill symbols (n,) int32 and quantisers (n,) uint8.
+
+    The arguments are those of ``trellis.search``, with the distortion in bits per squared step.
+    """
     if levels.size and (levels.max() >= level_count or not np.abs(residuals).max() < 1e8):
         raise TypeError("arrays have the wrong item size or do not fit each other")
     magnitudes, costs = _branches(residuals, levels, bits, np.float32(step), np.float32(distortion))
@@ -54,7 +56,7 @@ def search(
 def _branches(
     residuals: np.ndarray, levels: np.ndarray, bits: np.ndarray, step: np.float32, distortion: np.float32
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Best magnitudes int32 and their costs float32, (n, 2, 2) by quantiser and parity."""
+    """Return the best magnitudes int32 and their costs float32, (n, 2, 2) by quantiser and parity."""
     top = bits.shape[2] - 1
     size = (np.abs(residuals) / step)[:, None, None]
     point = 4 * np.maximum(np.rint((size - _FIRST) * np.float32(0.25)), 0) + _FIRST

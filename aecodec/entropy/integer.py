@@ -1,4 +1,4 @@
-"""Integer arithmetic carried by float32: the layers that decide what the entropy decoder sees.
+"""Compute the layers that decide what the entropy decoder sees, in integer arithmetic carried by float32.
 
 The decoder must rebuild exactly the tables that the encoder used, on any machine.  So every network between the
 hyper-latents and the scale indices computes with integers: 8-bit activations, int8 weights, sums below 2**24.  A float32
@@ -47,7 +47,7 @@ SCALE_FRAC = 3  # scale indices are steps of 1/8 in the natural logarithm
 
 
 def interpolate(table: np.ndarray, rate: int) -> np.ndarray:
-    """Integer interpolation of a table at a rate index 0..MAX_INDEX, ties upward.
+    """Interpolate a table at a rate index 0..MAX_INDEX in integers, ties upward.
 
     The rows (n, ...) are evenly spaced over the rate indices; n - 1 divides MAX_INDEX.
     """
@@ -64,8 +64,8 @@ def interpolate(table: np.ndarray, rate: int) -> np.ndarray:
 class IntegerLayer:
     """One convolution as it is stored.
 
-    weight: (O, I / groups, k, k) int8; bias: (KNOTS, O) int32, in units of 2**-(exponent + input_frac);
-    exponent: (O,) int8; ``out_frac`` (O,) the output's fractional bits; ``relu`` clamps the output to 0..255.
+    weight: (O, I / groups, k, k) int8; bias: (KNOTS, O) int32, in units of 2**-(exponent + input_frac); exponent: (O,)
+    int8; out_frac: (O,) fractional bits of the output; relu: whether the output is clamped to 0..255.
     """
 
     weight: np.ndarray
@@ -78,12 +78,12 @@ class IntegerLayer:
 
     @property
     def shift(self) -> np.ndarray:
-        """(O,) right shift of the requantisation; negative shifts are exact multiplications."""
+        """Return the right shift of the requantisation, (O,); negative shifts are exact multiplications."""
         return self.exponent.astype(np.int64) + self.input_frac - self.out_frac
 
     @functools.cached_property
     def matrix(self) -> np.ndarray:
-        """Weights in float32 as the sums use them: (k * k * I, O), or (k * k, O) where depthwise."""
+        """Return the weights in float32 as the sums use them: (k * k * I, O), or (k * k, O) where depthwise."""
         if self.depthwise:
             return np.ascontiguousarray(self.weight.reshape(self.weight.shape[0], -1).T, np.float32)
         return self.weight.transpose(2, 3, 1, 0).reshape(-1, self.weight.shape[0]).astype(np.float32)
@@ -93,19 +93,25 @@ class IntegerLayer:
         return self.weight.shape[1] == 1
 
     def bound(self) -> np.ndarray:
-        """(O,) largest magnitude that any sum of this layer can reach, rounding term included."""
+        """Return the largest magnitude that any sum of this layer can reach, (O,), rounding term included."""
         weights = np.abs(self.weight.astype(np.int64)).sum((1, 2, 3))
         bias = np.abs(self.bias.astype(np.int64)).max(0)
         return weights * self.input_max + bias + (1 << np.maximum(self.shift - 1, 0))
 
     @functools.cached_property
     def rounding(self) -> tuple[np.ndarray, np.ndarray]:
-        """(O,) float32 factor and offset of the rounding shift; above 2**23 float32 has no halves to add."""
+        """Return the factor and the offset of the rounding shift, (O,) float32 each.
+
+        Above 2**23 float32 has no halves to add.
+        """
         half = np.where(self.shift > 0, np.float32(0.5), np.float32(0))
         return np.exp2(-self.shift).astype(np.float32), half
 
     def requantise(self, sums: np.ndarray, bias: np.ndarray, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
-        """Bias, rounding shift and ReLU on exact sums (..., O), in place; ``rows`` are the output channels they are of."""
+        """Apply bias, rounding shift and ReLU to exact sums (..., O), in place, and return them.
+
+        ``rows`` are the output channels that the sums belong to.
+        """
         scale, half = (part[rows] for part in self.rounding)
         low, high = (0, ACTIVATION_MAX) if self.relu else (-np.inf, np.inf)
         if _compiled:
@@ -119,7 +125,7 @@ class IntegerLayer:
 
 
 def _neighbourhood(x: np.ndarray, kernel: int) -> list[np.ndarray]:
-    """kernel**2 views (h, w, C) of x (h, w, C) in row-major kernel order, zero-padded."""
+    """Return kernel**2 views (h, w, C) of x (h, w, C) in row-major kernel order, zero-padded."""
     pad = kernel // 2
     h, w, _ = x.shape
     padded = np.pad(x, ((pad, pad), (pad, pad), (0, 0)))
@@ -127,7 +133,7 @@ def _neighbourhood(x: np.ndarray, kernel: int) -> list[np.ndarray]:
 
 
 def apply(layer: IntegerLayer, x: np.ndarray, rate: int) -> np.ndarray:
-    """Same-size convolution of integers x (h, w, I), held in float32, to (h, w, O) float32 integers."""
+    """Convolve integers x (h, w, I), held in float32, to float32 integers (h, w, O) of the same size."""
     kernel = layer.weight.shape[-1]
     if layer.depthwise and _compiled and kernel == 3:
         sums = np.empty(x.shape, np.float32)
@@ -135,7 +141,7 @@ def apply(layer: IntegerLayer, x: np.ndarray, rate: int) -> np.ndarray:
     elif layer.depthwise:
         views = _neighbourhood(x, kernel)
         sums = views[0] * layer.matrix[0]
-        for view, tap in zip(views[1:], layer.matrix[1:]):
+        for view, tap in zip(views[1:], layer.matrix[1:], strict=True):
             sums += view * tap
     else:
         h, w, _ = x.shape
@@ -145,7 +151,7 @@ def apply(layer: IntegerLayer, x: np.ndarray, rate: int) -> np.ndarray:
 
 
 def apply_rows(layer: IntegerLayer, x: np.ndarray, rate: int, rows: np.ndarray) -> np.ndarray:
-    """A 1x1 layer at positions x (n, I), for the output channels ``rows`` only: (n, len(rows))."""
+    """Apply a 1x1 layer at positions x (n, I), for the output channels ``rows`` only; returns (n, len(rows))."""
     return layer.requantise(x @ layer.matrix[:, rows], _bias(layer, rate)[rows], rows)
 
 
@@ -154,7 +160,7 @@ def _bias(layer: IntegerLayer, rate: int) -> np.ndarray:
 
 
 def shuffle(x: np.ndarray, factor: int) -> np.ndarray:
-    """Pixel shuffle: (h, w, C * factor**2) to (h * factor, w * factor, C), channels ordered as torch orders them."""
+    """Shuffle pixels: (h, w, C * factor**2) to (h * factor, w * factor, C), channels ordered as torch orders them."""
     h, w, c = x.shape
     c //= factor**2
     return x.reshape(h, w, c, factor, factor).transpose(0, 3, 1, 4, 2).reshape(h * factor, w * factor, c)
@@ -172,5 +178,5 @@ _COMPAND = _compand_table()
 
 
 def compand(y: np.ndarray) -> np.ndarray:
-    """Latents in units of 2**-MEAN_FRAC to the signed 8-bit logarithm that the context networks read, in float32."""
+    """Map latents in units of 2**-MEAN_FRAC to the signed 8-bit logarithm that the context networks read, in float32."""
     return np.copysign(_COMPAND[np.minimum(np.abs(y), len(_COMPAND) - 1)], y.astype(np.float32))

@@ -1,4 +1,4 @@
-"""Latents to bytes and back: quantisation, the four context steps and the entropy coder, in the decoder's integers."""
+"""Turn latents into bytes and back: quantisation, the four context steps and the entropy coder, all in integers."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ MULTIPLE_MAX = 2**16  # of the step, in a valid file
 
 @dataclass(frozen=True)
 class CodedLatents:
-    """What coding one picture's latents gives.
+    """The result of coding one picture's latents.
 
-    latents: (h, w, M) int32 in units of 2**-MEAN_FRAC, exactly what a decoder rebuilds; payload: the entropy-coded
-    bytes; symbols and rows: what they code, (n,) int32, and by which of the coder's tables, (n,) uint8.
+    latents: (h, w, M) int32 in units of 2**-MEAN_FRAC, exactly as a decoder rebuilds them; payload: the entropy-coded
+    bytes; symbols: (n,) int32, the values that it codes; rows: (n,) uint8, the coder's table of each.
     """
 
     latents: np.ndarray
@@ -39,7 +39,7 @@ def _phases(x: np.ndarray) -> list[np.ndarray]:
 
 
 def _gather(x: np.ndarray, step: int) -> np.ndarray:
-    """The latents (h, w, M) that a step decodes, as (4, h/2, w/2, M/4) stacked by phase."""
+    """Return the latents of (h, w, M) that a step decodes, as (4, h/2, w/2, M/4) stacked by phase."""
     size = x.shape[-1] // CONTEXT_STEPS
     return np.stack(
         [part[..., group_of(step, p) * size : (group_of(step, p) + 1) * size] for p, part in enumerate(_phases(x))]
@@ -47,7 +47,7 @@ def _gather(x: np.ndarray, step: int) -> np.ndarray:
 
 
 def _scatter(x: np.ndarray, step: int, values: np.ndarray) -> None:
-    """Writes a step's values, shaped as ``_gather`` gives them, into x (h, w, M)."""
+    """Write a step's values, shaped as ``_gather`` gives them, into x (h, w, M)."""
     size = x.shape[-1] // CONTEXT_STEPS
     for phase, part in enumerate(_phases(x)):
         group = group_of(step, phase)
@@ -55,10 +55,10 @@ def _scatter(x: np.ndarray, step: int, values: np.ndarray) -> None:
 
 
 def encode(model: EntropyModel, y: np.ndarray, z: np.ndarray, rate: int, distortion: float = DISTORTION) -> CodedLatents:
-    """Quantises and codes latents.
+    """Quantise and code latents.
 
-    y: (h, w, M) float32 latents at their gain, h and w multiples of 4; z: (h/4, w/4, Nz) float32 hyper-latents;
-    ``distortion``: bits that a squared unit of error is worth, see ``trellis.search``.
+    y: (h, w, M) float32 latents at their gain, h and w multiples of 4; z: (h/4, w/4, Nz) float32 hyper-latents; distortion:
+    bits that a squared unit of error is worth, see ``trellis.search``.
     """
     z = np.clip(np.rint(z), -COMPAND_MAX, COMPAND_MAX).astype(np.int32)
     features = model.features(z, rate)
@@ -84,7 +84,10 @@ def encode(model: EntropyModel, y: np.ndarray, z: np.ndarray, rate: int, distort
 
 
 def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int], rate: int) -> np.ndarray:
-    """The integer latents (h, w, M) of ``encode``, ``shape`` is (h, w).  Raises BitstreamError for a damaged payload."""
+    """Return the integer latents (h, w, M) that ``encode`` coded; ``shape`` is (h, w).
+
+    Raises BitstreamError for a damaged payload.
+    """
     h, w = shape
     shape = (h, w, model.mean_gain.shape[1])
     try:
@@ -113,7 +116,7 @@ def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int], rate: in
 
 
 def estimate_bits(model: EntropyModel, coded: CodedLatents) -> float:
-    """Bits that the model's probabilities say the payload should take, the digits after an escape included."""
+    """Return the bits that the payload should take by the model's probabilities, digits after an escape included."""
     tables = model.tables
     radius = tables.radius[coded.rows]
     beyond = np.abs(coded.symbols) - radius - 1

@@ -1,4 +1,4 @@
-"""The entropy coder: signed integers, each with a table of probabilities, to bytes and back.
+"""Turn signed integers, each with a table of probabilities, into bytes and back: the entropy coder.
 
 An interleaved range asymmetric numeral system (rANS; Duda 2013, "Asymmetric numeral systems"; Giesen 2014, "Interleaved
 entropy coders").  What follows defines the stream; all its integers are little-endian.
@@ -72,9 +72,9 @@ class Tables:
 
     @classmethod
     def from_cdfs(cls, cdfs: Sequence[np.ndarray]) -> Tables:
-        """Tables of 1..256 integer arrays (2R + 3,), each strictly increasing from 0 to 65536.
+        """Make tables of 1..256 integer arrays (2R + 3,), each strictly increasing from 0 to 65536.
 
-        Raises ValueError for any other.
+        Raises ValueError for any other arrays.
         """
         if not 1 <= len(cdfs) <= MAX_TABLES:
             raise ValueError(f"need 1 to {MAX_TABLES} tables, not {len(cdfs)}")
@@ -93,10 +93,10 @@ class Tables:
 
 
 def encode(symbols: np.ndarray, levels: np.ndarray, tables: Tables) -> bytes:
-    """Symbols (n,) int32 with levels (n,) uint8 to a stream; b"" if there are none.
+    """Encode symbols (n,) int32 with levels (n,) uint8 to a stream; b"" if there are none.
 
     Raises ValueError for a value beyond its table's radius + 2**20, a level without a table or unequal lengths, and
-    TypeError for other arrays than these.
+    TypeError for arrays of another kind.
     """
     symbols = _flat("symbols", symbols, np.int32)
     levels = _checked_levels(levels, tables)
@@ -108,13 +108,13 @@ def encode(symbols: np.ndarray, levels: np.ndarray, tables: Tables) -> bytes:
 
 
 class Decoder:
-    """Reads a stream of ``encode`` in as many pieces as the caller likes.
+    """Read a stream of ``encode`` in as many pieces as the caller likes.
 
-    ``decode`` takes up where its last call ended; a call that raises leaves the decoder as it was.
+    ``decode`` continues where its last call ended. A call that raises leaves the decoder unchanged.
     """
 
     def __init__(self, data: bytes, tables: Tables) -> None:
-        """Raises RansError if the stream cannot begin like this."""
+        """Raise RansError if the stream cannot begin like this."""
         states = (LOWER, LOWER)
         if data:
             if len(data) < _HEADER.size or len(data) % 4:
@@ -127,12 +127,12 @@ class Decoder:
         self._state = (*states, _HEADER.size if data else 0)
 
     def decode(self, levels: np.ndarray, stride: int = 0) -> np.ndarray:
-        """The next n symbols, (n,) int32, from their levels (n,) uint8.
+        """Return the next n symbols, (n,) int32, for their levels (n,) uint8.
 
-        With a ``stride`` they are dependent (``trellis.py``), from state 0 on: a symbol has the table level + stride in
-        quantiser 0 and level + 2 * stride in quantiser 1, and the multiples that they stand for are returned.
-        Raises RansError if the stream is damaged, ValueError for a level without a table and TypeError for other
-        arrays than uint8.
+        With a ``stride`` they are dependent (``trellis.py``), starting in state 0: a symbol has the table level + stride in
+        quantiser 0 and level + 2 * stride in quantiser 1, and the multiples that symbols stand for are returned. Raises
+        RansError if the stream is damaged, ValueError for a level without a table and TypeError for other arrays than
+        uint8.
         """
         tables = self._tables
         levels = _checked_levels(levels, tables, stride)
@@ -146,7 +146,7 @@ class Decoder:
         return symbols
 
     def finish(self) -> None:
-        """Raises RansError unless the stream ends here.
+        """Raise RansError unless the stream ends here.
 
         Most damage shows here, but a byte that turns one symbol into another of the same frequency does not.
         """
@@ -155,7 +155,7 @@ class Decoder:
 
 
 def _flat(name: str, array: np.ndarray, dtype: type[np.generic]) -> np.ndarray:
-    """The array as C can read it. No casting: a level of 256 must not become 0."""
+    """Return the array as C can read it. Nothing is cast: a level of 256 must not become 0."""
     array = np.asarray(array)
     if array.dtype != dtype or array.ndim != 1:
         raise TypeError(f"{name} must be (n,) {np.dtype(dtype)}, not {array.shape} {array.dtype}")

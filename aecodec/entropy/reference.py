@@ -1,7 +1,7 @@
-"""The integer layers in plain int64, by shifts and sums: slow, and right wherever integers are.
+"""Compute the integer layers in plain int64, by shifts and sums: slow, and right wherever integers are.
 
-``entropy/integer.py`` is held against this in the tests, and ``certificate.exact`` falls back to it, with a warning, on a
-machine whose float32 matrix product fails the known-answer test.
+The tests compare ``entropy/integer.py`` with this, and ``certificate.exact`` falls back to it, with a warning, on a machine
+whose float32 matrix product fails the known-answer test.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from aecodec.entropy.integer import ACTIVATION_MAX, IntegerLayer, interpolate
 
 
 def _requantise(layer: IntegerLayer, sums: np.ndarray, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
-    """(sum + 2**(shift - 1)) >> shift, an arithmetic shift; a negative shift multiplies."""
+    """Return (sum + 2**(shift - 1)) >> shift, an arithmetic shift; a negative shift multiplies."""
     shift = layer.shift[rows]
     right, left = np.maximum(shift, 0), np.maximum(-shift, 0)
     sums = ((sums << left) + ((1 << right) >> 1)) >> right
@@ -22,7 +22,7 @@ def _requantise(layer: IntegerLayer, sums: np.ndarray, rows: slice | np.ndarray 
 
 
 def apply(layer: IntegerLayer, x: np.ndarray, rate: int) -> np.ndarray:
-    """As ``integer.apply``: (h, w, I) to (h, w, O)."""
+    """Compute ``integer.apply``: (h, w, I) to (h, w, O)."""
     h, w, _ = x.shape
     kernel = layer.weight.shape[-1]
     pad = kernel // 2
@@ -37,6 +37,6 @@ def apply(layer: IntegerLayer, x: np.ndarray, rate: int) -> np.ndarray:
 
 
 def apply_rows(layer: IntegerLayer, x: np.ndarray, rate: int, rows: np.ndarray) -> np.ndarray:
-    """As ``integer.apply_rows``: (n, I) to (n, len(rows))."""
+    """Compute ``integer.apply_rows``: (n, I) to (n, len(rows))."""
     sums = x.astype(np.int64) @ layer.weight[rows, :, 0, 0].T.astype(np.int64) + interpolate(layer.bias, rate)[rows]
     return _requantise(layer, sums, rows)

@@ -1,8 +1,8 @@
-"""The coding tables of the latents' symbols: what a model's weights hold, and how it is made from counts.
+"""Make the coding tables of the latents' symbols: what weights store, and how it is made from counts.
 
-A table belongs to a quantiser (0 or 1, ``trellis.py``) and a level (``gaussian.py``).  It holds the frequencies, in
-1/65536, of the magnitudes 0..R (from 1 on: of either sign) and of the escape.  They are counted, not derived from a
-density: a search for cheap symbols prefers some, as no density says, and tables that know it save 2 % of the bits.
+A table belongs to a quantiser (0 or 1, ``trellis.py``) and a level (``gaussian.py``). It holds the frequencies, in 1/65536,
+of the magnitudes 0..R (from 1 on: of either sign) and of the escape. They are counted, not derived from a density: the
+search for cheap symbols prefers some symbols in a way that no density describes, and counted tables save 2 % of the bits.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ TOTAL = 65536
 
 
 def radius_of_level(level: int) -> int:
-    """The largest magnitude with a frequency of its own: some four standard deviations."""
+    """Return the largest magnitude with a frequency of its own: some four standard deviations."""
     return max(3, math.ceil(2.5 * scale_of_level(level)))
 
 
 def gaussian_magnitudes(quantiser: int, level: int, count: int) -> np.ndarray:
-    """(count + 1,) probabilities of the magnitudes 0..count - 1 and of all others: a Gaussian in cells around points."""
+    """Return (count + 1,) probabilities of the magnitudes 0..count - 1 and of all others.
+
+    They are those of a Gaussian in cells around points.
+    """
     k = np.arange(count)
     edge = np.where(k > 0, 2 * k, 0.5) if quantiser else 2 * k + 1.0
     scale = STEP_SIZE / (scale_of_level(level) * math.sqrt(2))
@@ -36,7 +39,10 @@ def gaussian_magnitudes(quantiser: int, level: int, count: int) -> np.ndarray:
 
 
 def probabilities(counts: np.ndarray, quantiser: int, level: int) -> np.ndarray:
-    """(R + 2,) probabilities of magnitudes and escape, from counts (COUNTED + 1,) whose last is of all from COUNTED on."""
+    """Return (R + 2,) probabilities of magnitudes and escape, from counts (COUNTED + 1,).
+
+    The last count is that of all magnitudes from COUNTED on.
+    """
     radius = radius_of_level(level)
     gauss = gaussian_magnitudes(quantiser, level, max(radius + 1, COUNTED))
     own, shared = gauss[:COUNTED], gauss[COUNTED:]
@@ -47,8 +53,11 @@ def probabilities(counts: np.ndarray, quantiser: int, level: int) -> np.ndarray:
 
 
 def frequencies(counts: np.ndarray) -> np.ndarray:
-    """The integers that weights hold, from counts (2, LEVELS, COUNTED + 1): for quantiser 0, then 1, for every level the
-    frequencies of the magnitudes and the escape, one after another."""
+    """Return the integers that weights hold, from counts (2, LEVELS, COUNTED + 1).
+
+    For quantiser 0, then 1, and for every level they are the frequencies of the magnitudes and of the escape, one after
+    another.
+    """
     tables = []
     for quantiser in range(QUANTISERS):
         for level in range(LEVELS):
@@ -63,7 +72,10 @@ def frequencies(counts: np.ndarray) -> np.ndarray:
 
 
 def split(frequency: np.ndarray) -> list[np.ndarray]:
-    """The tables in an array of ``frequencies``, [quantiser * LEVELS + level].  Raises ValueError for another length."""
+    """Return the tables in an array of ``frequencies``, [quantiser * LEVELS + level].
+
+    Raises ValueError for an array of another length.
+    """
     sizes = [radius_of_level(level) + 2 for level in range(LEVELS)] * QUANTISERS
     if frequency.shape != (sum(sizes),):
         raise ValueError(f"the coding tables must be ({sum(sizes)},) integers, not {frequency.shape}")
@@ -71,7 +83,7 @@ def split(frequency: np.ndarray) -> list[np.ndarray]:
 
 
 def coder_tables(frequency: np.ndarray) -> Tables:
-    """The coder's 192 tables: those of hyper-latents, ``gaussian.py``, then those of quantiser 0 and of quantiser 1.
+    """Return the coder's 192 tables: those of hyper-latents, ``gaussian.py``, then those of quantisers 0 and 1.
 
     Raises ValueError where the frequencies of a table do not add up to 65536.
     """
@@ -80,19 +92,21 @@ def coder_tables(frequency: np.ndarray) -> Tables:
 
 
 def costs(frequency: np.ndarray) -> np.ndarray:
-    """(2, LEVELS, COUNTED + 1) float32 bits of the magnitudes 0..COUNTED, as ``trellis.search`` wants them; beyond a
-    table's radius the escape's."""
+    """Return the bits of the magnitudes 0..COUNTED as ``trellis.search`` takes them, (2, LEVELS, COUNTED + 1) float32.
+
+    Beyond a table's radius they are those of the escape.
+    """
     result = np.empty((QUANTISERS * LEVELS, COUNTED + 1), np.float32)
-    for row, f in zip(result, split(frequency)):
+    for row, f in zip(result, split(frequency), strict=True):
         bits = -np.log2(f / TOTAL)
         row[:] = bits[np.minimum(np.arange(COUNTED + 1), len(f) - 1)]
     return result.reshape(QUANTISERS, LEVELS, -1)
 
 
 def counts_of(frequency: np.ndarray, weight: float) -> np.ndarray:
-    """Counts (2, LEVELS, COUNTED + 1) that stand for tables as if ``weight`` symbols had been counted in each."""
+    """Return counts (2, LEVELS, COUNTED + 1) that give tables as if ``weight`` symbols had been counted in each."""
     counts = np.zeros((QUANTISERS * LEVELS, COUNTED + 1))
-    for row, f in zip(counts, split(frequency)):
+    for row, f in zip(counts, split(frequency), strict=True):
         p = np.concatenate([f[:1], 2 * f[1:-1], f[-1:]]) * (weight / TOTAL)
         row[: min(len(p), COUNTED)] = p[:COUNTED]
         row[COUNTED] = p[COUNTED:].sum()

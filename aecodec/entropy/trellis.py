@@ -1,4 +1,4 @@
-"""Dependent quantisation: two quantisers that take turns, as the symbols before say, and the search for the best symbols.
+"""Quantise with two quantisers that take turns, as the previous symbols say, and search for the best symbols.
 
 (Marcellin and Fischer, "Trellis coded quantization of memoryless and Gauss-Markov sources", IEEE Trans. Commun. 1990; in
 the form of Schwarz et al., "Hybrid video coding with trellis-coded quantization", DCC 2019, with more states.)
@@ -38,11 +38,11 @@ STEP_SIZE = STEP * 2.0**-MEAN_FRAC
 
 
 def search(residual: np.ndarray, level: np.ndarray, bits: np.ndarray, distortion: float) -> tuple[np.ndarray, np.ndarray]:
-    """The symbols of least bits + distortion * error**2 over a whole sequence that starts in state 0.
+    """Return the symbols of least bits + distortion * error**2 over a whole sequence that starts in state 0.
 
-    residual: (n,) float32 in units of the latents, below 1e8; level: (n,) uint8; bits: (2, levels, K + 1) float32, what
-    the magnitudes 0..K cost in either quantiser (larger ones as K).  Returns (n,) int32 symbols and the quantiser of each,
-    (n,) uint8.  Among the points of one quantiser and parity it considers the nearest and zero.
+    residual: (n,) float32 in units of the latents, below 1e8; level: (n,) uint8; bits: (2, levels, K + 1) float32, the
+    costs of the magnitudes 0..K in either quantiser (larger ones cost as much as K). Returns (n,) int32 symbols and the
+    quantiser of each, (n,) uint8. Among the points of one quantiser and parity it considers the nearest and zero.
     """
     symbols, quantisers = np.empty(residual.size, np.int32), np.empty(residual.size, np.uint8)
     residual = np.ascontiguousarray(residual, np.float32)
@@ -54,5 +54,5 @@ def search(residual: np.ndarray, level: np.ndarray, bits: np.ndarray, distortion
 
 
 def multiples(symbols: np.ndarray, quantisers: np.ndarray) -> np.ndarray:
-    """The multiples of the step, int32, that symbols stand for."""
+    """Return the multiples of the step, int32, that symbols stand for."""
     return 2 * symbols - quantisers * np.sign(symbols)

@@ -1,9 +1,9 @@
-"""The decoder's last stage in integers: a filter that smooths ripples and keeps edges.
+"""Smooth ripples and keep edges: the decoder's last stage, in integers.
 
-A picture comes in at 1/8 of a level.  Every two pixels that are a pair exchange an amount of light: a function of the
-difference of their luma, odd, piecewise linear between KNOTS, one for each distance (ring) and quality.  What a pixel gets
-is multiplied by the strength of its block and added to R, G and B alike.  ``networks/edge_filter.py`` is what training sees
-of it, docs/format.md what another decoder needs.
+A picture comes in at 1/8 of a level. Every two pixels that are a pair exchange an amount of light: a function of the
+difference of their luma, odd, piecewise linear between KNOTS, one for each distance (ring) and quality. The sum that a
+pixel gets is multiplied by the strength of its block and added to R, G and B alike. Training sees
+``networks/edge_filter.py``; docs/format.md has what another decoder needs.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def apply(picture: np.ndarray, strength: np.ndarray, amounts: np.ndarray) -> np.
 
 
 def _apply(picture: np.ndarray, strength: np.ndarray, amounts: np.ndarray) -> np.ndarray:
-    """``apply`` in numpy, for machines without the extension."""
+    """Compute ``apply`` in numpy, for machines without the extension."""
     wide = picture.astype(np.int32)
     luma = (wide @ np.int32(LUMA) + 128) >> 8
     h, w = luma.shape

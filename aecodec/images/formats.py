@@ -1,4 +1,4 @@
-"""Pictures in other formats, through Pillow: how their files are opened and written, and what they cannot hold."""
+"""Open and write pictures in other formats, through Pillow, and say what a format cannot hold."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _PLUGINS = {
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 _METADATA = {"icc_profile": "ICC profile", "exif": "EXIF", "xmp": "XMP"}
 _KEPT = {  # all that a format keeps as Pillow writes it; those not named keep nothing
-    **dict.fromkeys(("PNG", "WEBP", "TIFF", "AVIF"), {"alpha", *_METADATA}),
-    "JPEG": {*_METADATA},
-    **dict.fromkeys(("JPEG2000", "TGA"), {"alpha"}),
+    **dict.fromkeys(("PNG", "WEBP", "TIFF", "AVIF"), frozenset({"alpha", *_METADATA})),
+    "JPEG": frozenset(_METADATA),
+    **dict.fromkeys(("JPEG2000", "TGA"), frozenset({"alpha"})),
 }
 _OPTIONS = {  # as little loss as the format allows
     "PNG": {"compress_level": 2},  # photographs become hardly larger than at level 6, in a third of the time
@@ -44,11 +44,11 @@ Source = Image.Image | np.ndarray | str | os.PathLike
 
 
 def as_picture(source: Source, max_pixels: int | None) -> Image.Image:
-    """Return a Pillow image of what a caller has: an image, an array of samples, or the path of a file.
+    """Return a caller's picture as a Pillow image: from an image, an array of samples, or the path of a file.
 
-    An array is uint8 (H, W) gray, (H, W, 2) gray with alpha, (H, W, 3) RGB or (H, W, 4) RGBA; or uint16 (H, W) gray.
-    Raises PictureError for another array or a file that is no picture, LimitError, OSError where there is no file,
-    TypeError for anything else.
+    An array is uint8 (H, W) gray, (H, W, 2) gray with alpha, (H, W, 3) RGB or (H, W, 4) RGBA; or uint16 (H, W) gray. Raises
+    PictureError for another array or a file that is no picture, LimitError, OSError where there is no file, TypeError for
+    anything else.
     """
     if isinstance(source, Image.Image):
         return source
@@ -70,9 +70,10 @@ def _of_array(array: np.ndarray) -> Image.Image:
 
 
 def open_picture(data: bytes, max_pixels: int | None) -> Image.Image:
-    """A Pillow image whose size is within the limit; nothing is decoded yet where the format's plugin allows it.
+    """Return a Pillow image whose size is within the limit.
 
-    Raises LimitError, PictureError where this is no picture, MissingPackageError where its plugin is not installed.
+    Nothing is decoded yet where the format's plugin allows it. Raises LimitError, PictureError where this is no picture,
+    MissingPackageError where its plugin is not installed.
     """
     Image.MAX_IMAGE_PIXELS = None  # the limit is max_pixels, checked next
     with _damage():
@@ -94,7 +95,7 @@ def open_picture(data: bytes, max_pixels: int | None) -> Image.Image:
 
 
 def load(image: Image.Image, frame: int | None, max_pixels: int | None) -> int:
-    """Decodes an opened picture, or one ``frame`` of it, in place; returns the bits that a sample has in its file.
+    """Decode an opened picture, or one ``frame`` of it, in place, and return the bits of a sample in its file.
 
     Raises FramesError where there are several frames and none is chosen, PictureError where the file is damaged,
     LimitError.
@@ -104,7 +105,7 @@ def load(image: Image.Image, frame: int | None, max_pixels: int | None) -> int:
         what = "pages" if image.format in ("TIFF", "DCX") else "frames"
         if frame is not None:
             if not 0 <= frame < count:
-                raise PictureError(f"there is no frame {frame} among the {count} of the picture, counted from 0")
+                raise PictureError(f"there is no frame {frame}; the picture has {count}, counted from 0")
             if count > 1:
                 image.seek(frame)
         elif count > 1 and image.format == "MPO":  # as many phones write their photographs
@@ -124,24 +125,25 @@ def load(image: Image.Image, frame: int | None, max_pixels: int | None) -> int:
 
 
 def _complete_jxl(image: Image.Image) -> None:
-    """What the JPEG XL plugin leaves out: frames, XMP, and that it turned the picture as told."""
+    """Add what the JPEG XL plugin leaves out: frames, XMP, and that it turned the picture as EXIF says."""
     data = getattr(image, "fc", b"")  # the whole file, which the plugin keeps
     if jxl.read_header(data).animated:
-        raise PictureError("the picture is animated, and Pillow's plugin for JPEG XL takes no frame of it")
+        raise PictureError("the picture is animated, and Pillow's plugin for JPEG XL cannot take one frame of it")
     found = dict(jxl.boxes(data))
     if b"xml " in found:
         image.info["xmp"] = found[b"xml "]
     if b"brob" in found:
         warnings.warn("not kept: compressed metadata of JPEG XL", stacklevel=4)
-    if not getattr(image, "jpeg", False):  # those it leaves as they lie
+    if not getattr(image, "jpeg", False):  # the plugin does not turn JPEGs that it restores
         with contextlib.suppress(Exception):  # damaged EXIF, of which metadata.read warns
             image.getexif().pop(0x0112, None)
 
 
 def _low_bytes(image: Image.Image) -> np.ndarray | None:
-    """The low bytes (H, W, C) of 16-bit colour in a PNG or TIFF, of which Pillow keeps the high ones.
+    """Return the low bytes (H, W, C) of 16-bit colour in a PNG or TIFF, of which Pillow keeps the high ones.
 
-    They are what it reads where it is told that the file's bytes are swapped.  None where that cannot be told.
+    Pillow reads the low bytes if it is made to believe that the file's bytes are swapped. Returns None where that does not
+    work.
     """
     orders = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
     swapped = {f"{mode};16{order}": f"{mode};16{orders[order]}" for mode in ("RGB", "RGBA") for order in orders}
@@ -166,7 +168,7 @@ def _low_bytes(image: Image.Image) -> np.ndarray | None:
 
 
 def _round(image: Image.Image, low: np.ndarray) -> None:
-    """Puts 16-bit samples, rounded to 8 bits, in place of their high bytes; gray with alpha becomes "LA"."""
+    """Replace the high bytes of 16-bit samples by the samples rounded to 8 bits; gray with alpha becomes "LA"."""
     high = np.asarray(image)[..., -low.shape[-1] :].astype(np.uint32)
     rounded = ((high << 8 | low) * 255 + 32895) >> 16  # the nearest to 255/65535 of it
     image.im = Image.fromarray(rounded.astype(np.uint8)).im
@@ -174,10 +176,10 @@ def _round(image: Image.Image, low: np.ndarray) -> None:
 
 
 def save(image: Image.Image, kind: str) -> bytes:
-    """A decoded picture as a file of a format that Pillow writes; a warning says what of it the format does not keep.
+    """Return a decoded picture as a file of a format that Pillow writes; a warning names what the format does not keep.
 
-    Without alpha the picture is laid on white, without EXIF it is turned upright.  Raises AecodecError where Pillow
-    cannot write it.
+    Where the format has no alpha, the picture is laid on white; where it has no EXIF, it is turned upright. Raises
+    AecodecError where Pillow cannot write it.
     """
     kept = _KEPT.get(kind, set())
     if image.mode in ("LA", "RGBA") and "alpha" not in kept:
@@ -187,7 +189,9 @@ def save(image: Image.Image, kind: str) -> bytes:
     values = {name: image.info[name] for name in _METADATA if image.info.get(name)}
     if metadata.is_empty(image):
         values.pop("exif", None)
-    lost = {name for name in values if name not in kept or kind == "JPEG" and len(values[name]) > _SEGMENT.get(name, 2**24)}
+    lost = {
+        name for name in values if name not in kept or (kind == "JPEG" and len(values[name]) > _SEGMENT.get(name, 2**24))
+    }
     if lost:
         warnings.warn(f"not kept in {kind}: {', '.join(_METADATA[name] for name in sorted(lost))}", stacklevel=2)
     if kind == "GIF" and image.getcolors() is None:
@@ -202,18 +206,18 @@ def save(image: Image.Image, kind: str) -> bytes:
                 data = _write(image, kind, {name: value for name, value in values.items() if name not in dropped})
             except MemoryError:
                 raise
-            except Exception as error:  # the writers raise whatever they meet
+            except Exception as error:  # noqa: BLE001  the writers raise whatever they meet
                 reason = reason or error
                 continue
             if dropped:
                 names = " and ".join(_METADATA[name] for name in dropped)
                 warnings.warn(f"{names} cannot be kept in {kind}: {reason}", stacklevel=2)
             if kind == "ICO" and (size := Image.open(io.BytesIO(data)).size) != image.size:
-                warnings.warn(f"icons have few sizes; this one is {size[0]} x {size[1]}", stacklevel=2)
+                warnings.warn(f"icons have fixed sizes; this one is {size[0]} x {size[1]}", stacklevel=2)
             return data
     finally:
         image.info = info
-    raise AecodecError(f"Pillow cannot write it as {kind}: {reason}")
+    raise AecodecError(f"Pillow cannot write the picture as {kind}: {reason}")
 
 
 def _write(image: Image.Image, kind: str, values: dict[str, bytes]) -> bytes:
@@ -244,17 +248,20 @@ def _on_white(image: Image.Image, kind: str) -> Image.Image:
 
 @contextlib.contextmanager
 def _damage() -> Iterator[None]:
-    """Turns what Pillow's plugins raise, which is whatever they meet in a damaged file, into PictureError."""
+    """Turn the exceptions of Pillow's plugins into PictureError; on a damaged file they raise all kinds."""
     try:
         yield
     except (AecodecError, MemoryError):
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  plugins raise whatever they meet
         raise PictureError(f"the picture cannot be read: {error}") from None
 
 
 def _find_plugin(data: bytes) -> None:
-    """Import the plugin of a format that Pillow may not know by itself; MissingPackageError where it is not installed."""
+    """Import the plugin of a format that Pillow may not know by itself.
+
+    Raises MissingPackageError where it is not installed.
+    """
     kind = _recognise(data)
     if kind is None:
         return
@@ -270,7 +277,7 @@ def _find_plugin(data: bytes) -> None:
 
 
 def _recognise(data: bytes) -> str | None:
-    """The key of _PLUGINS that the first bytes of a file stand for (ISO/IEC 14496-12, 23008-12, 18181-2)."""
+    """Return the key of _PLUGINS that the first bytes of a file stand for (ISO/IEC 14496-12, 23008-12, 18181-2)."""
     if data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")):
         return "JPEG XL"
     if data[4:8] != b"ftyp":
@@ -281,9 +288,9 @@ def _recognise(data: bytes) -> str | None:
 
 
 def _bits(image: Image.Image) -> int:
-    """Bits of a sample in the file of an opened picture; those of Pillow's mode where the file does not say.
+    """Return the bits of a sample in the file of an opened picture; those of Pillow's mode where the file does not say.
 
-    Pillow reads more than 8 bits of colour as 8 in silence.
+    Pillow silently reads more than 8 bits of colour as 8.
     """
     deep = image.mode.startswith("I")
     if image.format == "TIFF":

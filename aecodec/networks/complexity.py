@@ -1,4 +1,4 @@
-"""What a model costs: multiply-accumulates per pixel, part by part."""
+"""Count the cost of a model: multiply-accumulates per pixel, part by part."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aecodec.networks.transforms import Lapping
 
 
 def kmac_per_pixel(arch: Architecture) -> dict[str, float]:
-    """Thousands of multiply-accumulates per pixel of each part, counted on the shapes that really flow.
+    """Return thousands of multiply-accumulates per pixel of each part, counted on the shapes that really flow.
 
     Training evaluates the context model's last layer as inference does, one channel group per phase, so the counts are
     those of inference.

@@ -1,10 +1,11 @@
-"""The decoder's last stage while it is trained: a filter that smooths ripples and keeps edges.
+"""Smooth ripples and keep edges: the decoder's last stage while it is trained.
 
-Quantisation cuts basis functions off, and what is left of them shows as faint copies of an edge, a block away.  A linear
-filter cannot tell a ripple from texture; a function of the difference of two pixels can, because a ripple's is small beside
-an edge's.  Each pair of near pixels exchanges an amount of light that depends on the difference of their luma, by a learned
-function for each distance and quality (a step of trained nonlinear diffusion: Y. Chen and T. Pock, "Trainable nonlinear
-reaction diffusion", IEEE Trans. PAMI 2017).  A strength for each block of 8x8 pixels comes from the network.
+Quantisation cuts basis functions off, and the rest of them shows as faint copies of an edge, a block away. A linear filter
+cannot tell a ripple from texture. A function of the difference of two pixels can, because the difference of a ripple is
+small compared with that of an edge. Each pair of near pixels exchanges an amount of light that depends on the difference of
+their luma, by a learned function for each distance and quality (a step of trained nonlinear diffusion: Y. Chen and T. Pock,
+"Trainable nonlinear reaction diffusion", IEEE Trans. PAMI 2017). A strength for each block of 8x8 pixels comes from the
+network.
 
 ``images/edge_filter.py`` computes the same in integers.
 """
@@ -23,11 +24,11 @@ PEAK = 255
 
 
 class _Exchange(torch.autograd.Function):
-    """The piecewise linear, odd function of differences; a gather forward and a sum by index backward."""
+    """Apply the piecewise linear, odd function of differences: a gather forward and a sum by index backward."""
 
     @staticmethod
     def forward(ctx, difference: Tensor, table: Tensor) -> Tensor:
-        """difference (B, H, W) in levels, table (B, len(DIFFERENCES)) in levels, to (B, H, W) in levels."""
+        """Map differences (B, H, W) through a table (B, len(DIFFERENCES)), all in levels."""
         ends = torch.tensor((0, *DIFFERENCES), dtype=torch.float32, device=table.device)
         values = F.pad(table, (1, 1))  # 0 at 0; the last one holds beyond its end
         values[:, -1] = table[:, -1]
@@ -54,7 +55,7 @@ class _Exchange(torch.autograd.Function):
 
 
 class EdgeFilter(nn.Module):
-    """See above.  A table of zeros, with which training starts from weights that have none, changes nothing."""
+    """The filter at the top of this page. A table of zeros, as new weights have it, changes nothing."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -64,11 +65,11 @@ class EdgeFilter(nn.Module):
         nn.init.ones_(self.strength.bias)
 
     def strengths(self, features: Tensor) -> Tensor:
-        """Return what amounts are multiplied by, (B, 1, H/8, W/8) in 0..STRENGTH_MAX, of features (B, C, H/8, W/8)."""
+        """Return the factors of amounts, (B, 1, H/8, W/8) in 0..STRENGTH_MAX, from features (B, C, H/8, W/8)."""
         return self.strength(features).float().clamp(0, STRENGTH_MAX)
 
     def forward(self, picture: Tensor, features: Tensor, position: Tensor) -> Tensor:
-        """Return the filtered picture (B, 3, H, W), of one in 0..1 and the features (B, C, H/8, W/8) that it came from."""
+        """Return the filtered picture (B, 3, H, W), of one in 0..1 and the features (B, C, H/8, W/8) behind it."""
         luma = PEAK * torch.einsum("c,bchw->bhw", picture.new_tensor(LUMA) / sum(LUMA), picture)
         tables = interpolate(self.table, position).view(len(picture), RINGS, len(DIFFERENCES)).unbind(1)
         h, w = luma.shape[1:]

@@ -1,13 +1,12 @@
-"""A trained model to the tensors of a weights file, and the float half of it back.
+"""Turn a trained model into the tensors of a weights file, and its float half back.
 
-The transforms' networks are stored in int8, their linear paths, which the picture itself goes through, in float16.  The
-entropy path is stored as the integers that it computes with, and nothing else of it is kept: the file cannot disagree with
-what is coded.
+The transforms' networks are stored in int8, their linear paths, which the picture itself goes through, in float16. The
+entropy path is stored as the integers that it computes with, and in no other form: the file cannot disagree with what is
+coded.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ def _integer_tensors(layer: IntegerConv2d) -> dict[str, Tensor]:
 
 
 def _float_tensors(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What a weights file holds of float layers: float16, or int8 and a scale where ``store.expand`` takes it back."""
+    """Return float layers as a weights file holds them: float16, or int8 and a scale that ``store.expand`` takes back."""
     tensors = {}
     for name, value in state.items():
         if value.ndim == 4 and name not in LINEAR:
@@ -58,7 +57,7 @@ def _float_tensors(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def export_tensors(model: Model) -> dict[str, np.ndarray]:
-    """The tensors of a weights file.
+    """Return the tensors of a weights file.
 
     Raises WeightsError where an integer layer's sums could leave the range that float32 holds exactly.
     """
@@ -79,7 +78,7 @@ def export_tensors(model: Model) -> dict[str, np.ndarray]:
 
 
 def load_float_model(weights: Weights) -> FloatModel:
-    """The float half of a model, in float32 and evaluation mode, on the CPU.
+    """Return the float half of a model, in float32 and evaluation mode, on the CPU.
 
     Raises WeightsError where the tensors do not fit the architecture.
     """
@@ -94,7 +93,7 @@ def load_float_model(weights: Weights) -> FloatModel:
 
 
 def import_tensors(weights: Weights) -> dict[str, Tensor]:
-    """A whole model's state from its weights: the inverse of ``export_tensors``, on the grids of what was stored."""
+    """Return a whole model's state from its weights: the inverse of ``export_tensors``, on the stored grids."""
     tensors = {name: torch.from_numpy(array) for name, array in weights.tensors.items()}
     state = {name: value.float() for name, value in tensors.items() if value.is_floating_point()}
     for name in layer_names():
@@ -109,7 +108,7 @@ def import_tensors(weights: Weights) -> dict[str, Tensor]:
 
 
 def save_weights(model: Model, folder: Path, name: str, card: dict[str, Any]) -> str:
-    """Writes ``folder`` with the model's tensors and its card, and returns the weights id.
+    """Write ``folder`` with the model's tensors and its card, and return the weights id.
 
     ``card`` adds to name, sha256 and architecture what only the caller knows: data, steps, results.
     """
@@ -135,10 +134,10 @@ def save_weights(model: Model, folder: Path, name: str, card: dict[str, Any]) ->
 def save_encoder(
     model: FloatModel, folder: Path, name: str, card: dict[str, Any], own: dict[str, Tensor] | None = None
 ) -> str:
-    """Writes ``folder`` with a restoring encoder, the two analyses of a model, and returns its id.
+    """Write ``folder`` with a restoring encoder, the two analyses of a model, and return its id.
 
-    ``card`` has what only the caller knows: the ``task`` and the hash of the ``decoder`` among it.  ``own`` are tensors of
-    the decoder's weights; what is the same there is left out.
+    ``card`` has what only the caller knows, such as the ``task`` and the hash of the ``decoder``. ``own`` are tensors of
+    the decoder's weights; tensors that are equal to them are left out.
     """
     from safetensors.numpy import save
 
@@ -158,7 +157,7 @@ def save_encoder(
 
 
 def _write(folder: Path, tensors: bytes, card: dict[str, Any]) -> None:
-    """Both files of a folder of weights, which may replace others: first beside them, so that neither is ever half there."""
+    """Write both files of a folder of weights, which may replace others, so that neither is ever half written."""
     import tomli_w
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -166,4 +165,4 @@ def _write(folder: Path, tensors: bytes, card: dict[str, Any]) -> None:
     for name, content in contents.items():
         (folder / f"{name}.new").write_bytes(content)
     for name in contents:
-        os.replace(folder / f"{name}.new", folder / name)
+        (folder / f"{name}.new").replace(folder / name)

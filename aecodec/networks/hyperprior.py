@@ -1,4 +1,4 @@
-"""The hyperprior: a coarse side signal z that says where latents are large.
+"""Compute the hyperprior: a coarse side signal z that says where latents are large.
 
     y * gain -> compand -> analysis -> round -> z (B, Nz, H/64, W/64) -> IntegerConv2d -> features (B, F, H/16, W/16)
 
@@ -19,7 +19,7 @@ from aecodec.quality import KNOTS
 
 
 class HyperAnalysis(nn.Module):
-    """Latents at their gain (B, M, H/16, W/16) to unrounded hyper-latents (B, Nz, H/64, W/64)."""
+    """Map latents at their gain (B, M, H/16, W/16) to unrounded hyper-latents (B, Nz, H/64, W/64)."""
 
     def __init__(self, arch: Architecture) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class HyperAnalysis(nn.Module):
 
 
 class HyperSynthesis(nn.Module):
-    """Integer hyper-latents (B, Nz, H/64, W/64) to features (B, F, H/16, W/16) on the activation grid."""
+    """Map integer hyper-latents (B, Nz, H/64, W/64) to features (B, F, H/16, W/16) on the activation grid."""
 
     def __init__(self, arch: Architecture) -> None:
         super().__init__()

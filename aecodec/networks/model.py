@@ -1,4 +1,4 @@
-"""The whole model as it is trained: every network, the quantisers and the two rates."""
+"""Hold the whole model as it is trained: every network, the quantisers and the two rates."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LOG_SCALE_FLOOR = -1.5  # training lets a scale fall this far (in nats) below th
 
 
 class _GaussianBits(torch.autograd.Function):
-    """Value and both derivatives in one pass: autograd's own chain costs three times as much on a CPU."""
+    """Compute value and both derivatives in one pass: autograd's own chain costs three times as much on a CPU."""
 
     @staticmethod
     def forward(ctx, x: Tensor, log_scale: Tensor) -> Tensor:
@@ -65,20 +65,21 @@ class _GaussianBits(torch.autograd.Function):
 
 
 def gaussian_bits(x: Tensor, log_scale: Tensor) -> Tensor:
-    """Bits of x under N(0, (SCALE_MIN e^log_scale)^2) integrated over a unit bin around it; same shape as x."""
+    """Return bits of x under N(0, (SCALE_MIN e^log_scale)^2) integrated over a unit bin around it, in the shape of x."""
     return _GaussianBits.apply(x, log_scale)
 
 
 def with_noise(x: Tensor) -> Tensor:
-    """x and uniform noise as wide as a unit bin."""
+    """Return x plus uniform noise as wide as a unit bin."""
     return x + torch.rand_like(x) - 0.5
 
 
 def training_bits(y: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-    """Bits of latents y, of the shape of all three, with noise in place of quantisation; the gradients are of two kinds.
+    """Return bits of latents y, in the shape of all three, with noise in place of quantisation.
 
-    That of y is of the noisy bits, those of mean and scale are of y without noise, which the coder does not see either.
-    That saves rate at low qualities (docs/research-log.md, "Means and scales without noise").
+    The gradients are of two kinds. That of y is the gradient of the noisy bits. Those of mean and scale are taken for y
+    without noise, which the coder does not see either. This saves rate at low qualities (docs/research-log.md, "Means and
+    scales without noise").
     """
     noisy = with_noise((y - mean.detach()) / BIN)
     log_scale = log_scale.clamp(LOG_SCALE_FLOOR, LOG_SCALE_TOP) - math.log(BIN)
@@ -97,7 +98,7 @@ class Output:
 
 
 class FloatModel(nn.Module):
-    """The float half: all that a runtime needs beside the integer entropy model."""
+    """The float half: all that a runtime needs in addition to the integer entropy model."""
 
     def __init__(self, arch: Architecture) -> None:
         super().__init__()
@@ -125,13 +126,13 @@ class Model(FloatModel):
 
     @torch.no_grad()
     def set_scales(self, deviation: Tensor) -> None:
-        """Starts the predicted scales at the latents' own: ``deviation`` (M,), standard deviations at gain 1."""
+        """Set the predicted scales to the latents' own: ``deviation`` (M,), standard deviations at gain 1."""
         log = (deviation * torch.exp(self.gain.log) / SCALE_MIN).clamp_min(1).log()
         for step in self.context:
             step.out.bias[:, self.arch.latents :] = log
 
     def quantise(self, on: bool) -> None:
-        """Integer arithmetic (True) or its float twin (False) on the entropy path."""
+        """Switch the entropy path to integer arithmetic (True) or its float twin (False)."""
         for module in self.modules():
             if isinstance(module, IntegerConv2d):
                 module.quantise = on
@@ -150,7 +151,7 @@ class Model(FloatModel):
         contexts: list[Tensor] = []
         bits = 0
         gains = split_steps(gain.expand(-1, -1, 2, 2))
-        for step, y_part, gain_part in zip(self.context, split_steps(y), gains):
+        for step, y_part, gain_part in zip(self.context, split_steps(y), gains, strict=True):
             context = join_steps(contexts).to(memory_format=torch.channels_last) if contexts else None
             mean, log_scale = step(features, context, position)
             mean = mean * gain_part

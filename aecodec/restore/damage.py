@@ -1,10 +1,10 @@
-"""Damage, made on the fly and made again from its seed: noises on pictures, masks over them.
+"""Damage pictures on the fly, and again in the same way from a seed: noises on pictures, masks over them.
 
     rng = np.random.default_rng(7)
     noisy = Chain((Gaussian(25), Jpeg(40)))(picture, rng)       # (H, W, C) uint8, clipped and rounded
     missing = Union((Scratches(8), Text(4)))(512, 768, rng)     # (H, W) bool, True where nothing is known
 
-A noise or a mask is a small object that holds its strength; whatever is random comes from the generator that it is given.
+A noise or a mask is a small object that holds its strength; all randomness comes from the generator in its call.
 ``draw_noise`` and ``draw_mask`` are the mixes that restoration is trained on.
 """
 
@@ -24,22 +24,25 @@ JPEG_QUALITIES = (10, 60)
 
 
 class Noise(Protocol):
-    """What happens to every sample of a picture."""
+    """A change of every sample of a picture."""
 
     def __call__(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """uint8 (H, W, C) to the same shape; C is 3, or 1 for a gray picture, of which one noise is seen in all colours."""
+        """Return uint8 (H, W, C) in the same shape.
+
+        C is 3, or 1 for a gray picture, whose noise is the same in all colours.
+        """
 
 
 class Mask(Protocol):
-    """What of a picture is lost."""
+    """A choice of the pixels of a picture that are lost."""
 
     def __call__(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-        """(H, W) bool, True where a pixel is missing."""
+        """Return (H, W) bool, True where a pixel is missing."""
 
 
 @dataclass(frozen=True)
 class Chain:
-    """One noise after another; none at all leaves the picture as it is."""
+    """One noise after another; without any, the picture stays as it is."""
 
     parts: tuple[Noise, ...] = ()
 
@@ -85,7 +88,7 @@ class SaltPepper:
 
 @dataclass(frozen=True)
 class Jpeg:
-    """Written and read as JPEG, 4:2:0, at Pillow's ``quality``."""
+    """A picture written and read as JPEG, 4:2:0, at Pillow's ``quality``."""
 
     quality: int
 
@@ -172,10 +175,10 @@ class Hole:
 
 
 def draw_noise(rng: np.random.Generator, strength: float = 1.0) -> Noise:
-    """One of the noises that ``denoise`` is trained on; ``strength`` in 0..1 is how far the heaviest goes.
+    """Return one of the noises that ``denoise`` is trained on; ``strength`` in 0..1 scales the heaviest.
 
-    15 % nothing, or clean pictures would suffer; 45 % Gaussian, sigma to HEAVIEST_SIGMA; 10 % Poisson-Gaussian, of 1000
-    to 20 photons; 10 % salt and pepper on up to a fifth; 20 % JPEG, the quality uniform in JPEG_QUALITIES.
+    15 % nothing, or clean pictures would suffer; 45 % Gaussian, sigma to HEAVIEST_SIGMA; 10 % Poisson-Gaussian, of 1000 to
+    20 photons; 10 % salt and pepper on up to a fifth; 20 % JPEG, the quality uniform in JPEG_QUALITIES.
     """
     kind = rng.choice(5, p=(0.15, 0.45, 0.1, 0.1, 0.2))
     if kind == 0:
@@ -191,10 +194,10 @@ def draw_noise(rng: np.random.Generator, strength: float = 1.0) -> Noise:
 
 
 def draw_mask(rng: np.random.Generator, height: int, width: int, strength: float = 1.0) -> Mask:
-    """One of the masks that ``inpaint`` is trained on, for a picture of this size; ``strength`` as in ``draw_noise``.
+    """Return one of the masks that ``inpaint`` is trained on, for a picture of this size.
 
-    In equal parts: scratches to 6 pixels thick, text of 8 to 40 pixels, 5 to 50 % random pixels, holes with sides of 8 to
-    MAX_HOLE, and scratches with text.
+    ``strength`` is as in ``draw_noise``. In equal parts: scratches to 6 pixels thick, text of 8 to 40 pixels, 5 to 50 %
+    random pixels, holes with sides of 8 to MAX_HOLE, and scratches with text.
     """
     areas = height * width / 128**2
     scratches = Scratches(1 + int(rng.uniform(1, 4) * areas**0.5), 2 + round(4 * strength * rng.random()))

@@ -1,4 +1,4 @@
-"""A damaged picture to a whole one: through a restoring encoder and the codec's own decoder, at its top quality."""
+"""Repair a damaged picture: through a restoring encoder and the codec's own decoder, at its top quality."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def denoise(
     max_pixels: int | None = MAX_PIXELS,
     frame: int | None = None,
 ) -> Image.Image:
-    """See ``aecodec.denoise``."""
+    """Return a picture without noise; see ``aecodec.denoise``."""
     opened = restoring(weights, decoder, "denoise")
     encoder = Encoder(image, weights=opened, hint=hint.of_sigma(sigma), device=device, max_pixels=max_pixels, frame=frame)
     return encoder.show(encoder.quantise(MAX_INDEX))
@@ -53,7 +53,7 @@ def inpaint(
     max_pixels: int | None = MAX_PIXELS,
     frame: int | None = None,
 ) -> tuple[Image.Image, int]:
-    """See ``aecodec.inpaint``; also the number of pixels that were missing."""
+    """Return a picture without holes, see ``aecodec.inpaint``, and the number of pixels that were missing."""
     if method not in get_args(Method):
         raise ValueError(f"method must be one of {', '.join(get_args(Method))}, not {method!r}")
     opened = restoring(weights, decoder, "inpaint") if method == "learned" else None
@@ -79,8 +79,10 @@ def inpaint(
 
 
 def read_mask(mask: formats.Source, max_pixels: int | None = MAX_PIXELS) -> np.ndarray:
-    """Return (H, W) bool as the mask is shown, True where it is white and, if it has alpha, opaque; of an array of bool,
-    where it is True."""
+    """Return a mask as it is shown, (H, W) bool: True where it is white and, if it has alpha, opaque.
+
+    An array of bool is True where it is True.
+    """
     if isinstance(mask, np.ndarray) and mask.dtype == bool:
         mask = np.where(mask, np.uint8(255), np.uint8(0))
     mask = formats.as_picture(mask, max_pixels)
@@ -91,7 +93,7 @@ def read_mask(mask: formats.Source, max_pixels: int | None = MAX_PIXELS) -> np.n
 
 
 def _laid_on(missing: np.ndarray, size: tuple[int, int], exif: bytes) -> np.ndarray:
-    """A mask that fits a picture as it is shown, for the picture as it is stored, ``size`` wide and high.
+    """Return a mask that fits a picture as it is shown, for the picture as it is stored, ``size`` wide and high.
 
     Raises PictureError where it has another size or leaves nothing of the picture.
     """
@@ -100,6 +102,6 @@ def _laid_on(missing: np.ndarray, size: tuple[int, int], exif: bytes) -> np.ndar
         rows, columns = missing.shape
         raise PictureError(f"the mask is {columns} x {rows} and the picture {width} x {height}; they must be of one size")
     if missing.all():
-        raise PictureError("the mask is white all over: nothing of the picture is left to go by")
+        raise PictureError("the mask is white everywhere: no pixel of the picture is known")
     turn = _TURN_BACK.get(metadata.orientation(exif))
     return missing if turn is None else np.asarray(Image.fromarray(missing).transpose(turn))

@@ -1,7 +1,7 @@
-"""Compute the float networks at the two ends of the codec, where nobody trains.  This room knows nothing of files.
+"""Compute the float networks at the two ends of the codec outside training. This room knows nothing of files.
 
-A runtime is opened for one set of weights and offers functions on numpy arrays (``Transforms``).  The entropy model
-is not among them: it is integer arithmetic in ``entropy/entropy_model.py``, the same for every runtime.
+A runtime is opened for one set of weights and offers functions on numpy arrays (``Transforms``). The entropy model is not
+among them: it is integer arithmetic in ``entropy/entropy_model.py``, the same for every runtime.
 """
 
 from __future__ import annotations
@@ -23,30 +23,35 @@ MAX_OPEN = 4  # runtimes that are kept; each holds a model
 
 
 class Transforms(Protocol):
-    """What a runtime offers.  ``rate`` is the rate index; h = H / 16, w = W / 16.  Any thread may call."""
+    """The functions of a runtime. ``rate`` is the rate index; h = H / 16, w = W / 16. Any thread may call them."""
 
     device: str
 
     def analyse(self, picture: np.ndarray, rate: int) -> np.ndarray:
-        """uint8 (H, W, 3), or 4 channels where the architecture has a hint, sides multiples of 16, to float32 latents at
-        their gain (h, w, M)."""
+        """Return float32 latents at their gain (h, w, M) of a picture (H, W, 3) uint8, sides multiples of 16.
+
+        Where the architecture has a hint, the picture has 4 channels.
+        """
 
     def hyper_analyse(self, y: np.ndarray, rate: int) -> np.ndarray:
-        """Latents at their gain (h, w, M), h and w multiples of 4, to unrounded hyper-latents (h/4, w/4, Nz), float32."""
+        """Return unrounded hyper-latents (h/4, w/4, Nz) float32.
+
+        The latents (h, w, M) are at their gain, h and w multiples of 4.
+        """
 
     def prepare_synthesis(self) -> None:
-        """Builds what ``synthesise`` needs, so that its first call takes no longer than others."""
+        """Build what ``synthesise`` needs, so that its first call takes no longer than others."""
 
     def synthesise(self, latents: np.ndarray, rate: int) -> np.ndarray:
-        """int32 latents (h, w, M) in units of 2**-MEAN_FRAC to uint8 (H, W, 3)."""
+        """Return the picture (H, W, 3) uint8 of int32 latents (h, w, M) in units of 2**-MEAN_FRAC."""
 
 
 def open_transforms(weights: Weights, device: str = "auto") -> Transforms:
-    """The runtime for a device; opened once and kept.
+    """Return the runtime for a device; it is opened once and kept.
 
     "cpu" is OpenVINO, or torch where OpenVINO is not installed or the architecture needs it; "cuda" is torch; "auto" is
-    "cuda" where there is an NVIDIA driver and a torch that can use it, else "cpu".  Raises DeviceError where the device
-    is not there, MissingPackageError where a library for it is not, ValueError for another name.
+    "cuda" where there is an NVIDIA driver and a torch that can use it, else "cpu". Raises DeviceError where the device is
+    missing, MissingPackageError where its library is missing, ValueError for another name.
     """
     if device not in DEVICES:
         raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
@@ -66,7 +71,7 @@ _opening = threading.Lock()
 
 
 def preload(device: str) -> None:
-    """Imports what ``open_transforms`` will most likely need, for a thread that has nothing else to do."""
+    """Import what ``open_transforms`` will most likely need; meant for a thread that has nothing else to do."""
     if device != "cuda" and _installed("openvino"):
         importlib.import_module("aecodec.runtime.openvino_runtime")
 

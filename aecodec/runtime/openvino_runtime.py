@@ -1,7 +1,7 @@
-"""The transforms in OpenVINO: a CPU needs no torch, and starts in a fraction of its time.
+"""Compute the transforms in OpenVINO: on a CPU it needs no torch, and starts in a fraction of torch's time.
 
 The graphs are built from the tensors of a weights file, layer by layer as ``networks/transforms.py`` and
-``networks/hyperprior.py`` compute; the tests hold one against the other.
+``networks/hyperprior.py`` compute; the tests compare the two.
 """
 
 from __future__ import annotations
@@ -41,21 +41,23 @@ PATCH = 8  # pixels each way
 
 
 def _patch_order(channels: int) -> np.ndarray:
-    """The channels of a patch in a picture's own order (row, column, channel), by their place in torch's (channel, row,
-    column)."""
+    """Return the channels of a patch in a picture's own order (row, column, channel).
+
+    They are given by their place in torch's order (channel, row, column).
+    """
     return np.arange(channels * PATCH**2).reshape(channels, PATCH, PATCH).transpose(1, 2, 0).ravel()
 
 
 class OpenVinoTransforms:
-    """See ``runtime.Transforms``.
+    """Run ``runtime.Transforms`` in OpenVINO.
 
-    Each transform is two graphs.  The linear path and the sum are float32, as latents and pictures need more than
-    bfloat16's 8 bits; the network beside it, where nearly all the work is, uses bfloat16 on CPUs that compute with it.
-    A call waits for that of another thread: each uses all cores, and memory that the graphs share.
+    Each transform is two graphs. The linear path and the sum are float32, since latents and pictures need more than
+    bfloat16's 8 bits. The network, where nearly all the work is, uses bfloat16 on CPUs that compute with it. A call waits
+    for that of another thread: each uses all cores, and memory that the graphs share.
     """
 
     def __init__(self, weights: Weights, threads: int | None = None, *, bfloat16: bool | None = None) -> None:
-        """``bfloat16`` None: where the CPU has it."""
+        """Open the weights. ``bfloat16`` None: where the CPU has it."""
         self.device = "cpu"
         self._id = weights.id + weights.encoder_id
         self._tensors = weights.tensors
@@ -99,11 +101,11 @@ class OpenVinoTransforms:
         return edge_filter.apply(picture, blocks, edge_filter.tables(self._tensors[edge_filter.TABLE], rate))
 
     def _run(self, build: Callable[[], openvino.Model], *inputs: np.ndarray, share: bool = False) -> np.ndarray:
-        """The output of a graph; with ``share`` it lies in the runtime's memory, until the graph runs again."""
+        """Return the output of a graph; with ``share`` it lies in the runtime's memory until the graph runs again."""
         return self._compile(build)(inputs, share_inputs=True, share_outputs=share)[0]
 
     def _all(self, build: Callable[[], openvino.Model], *inputs: np.ndarray) -> list[np.ndarray]:
-        """All outputs of a graph, in the runtime's memory, until the graph runs again."""
+        """Return all outputs of a graph, in the runtime's memory until the graph runs again."""
         found = self._compile(build)(inputs, share_inputs=True, share_outputs=True)
         return [found[i] for i in range(len(found))]
 
@@ -116,7 +118,7 @@ class OpenVinoTransforms:
         return self._compiled[name]
 
     def _lerp(self, name: str, rate: int) -> np.ndarray:
-        """A quality table (KNOTS, C) at a rate index, as (1, C, 1, 1)."""
+        """Return a quality table (KNOTS, C) at a rate index, as (1, C, 1, 1)."""
         low = min(rate // INDICES_PER_INTERVAL, INTERVALS - 1)
         part = np.float32((rate - low * INDICES_PER_INTERVAL) / INDICES_PER_INTERVAL)
         table = self._tensors[name].astype(np.float32)
@@ -143,7 +145,10 @@ class OpenVinoTransforms:
         return openvino.Model([correction], [picture, gain_8, gain_16])
 
     def _analysis_lapping(self) -> openvino.Model:
-        """A graph of its own: what comes after it could not be compiled with it (OpenVINO 2026.4: "overflow while multiplying")."""
+        """Build the lapping as a graph of its own.
+
+        The layers after it could not be compiled with it (OpenVINO 2026.4: "overflow while multiplying").
+        """
         picture = ops.parameter([1, -1, -1, 3], np.uint8)
         lapped = self._lap("analysis.lap", _centred(picture, 3, 1))
         return openvino.Model([ops.space_to_depth(lapped, "depth_first", PATCH)], [picture])
@@ -155,7 +160,7 @@ class OpenVinoTransforms:
         gain = _vector(latents)
 
         def by_patches(weight: np.ndarray) -> np.ndarray:
-            """A convolution of 16x16 pixels (M, 3, 16, 16) as one of 2x2 patches (M, 192, 2, 2)."""
+            """Return a convolution of 16x16 pixels (M, 3, 16, 16) as one of 2x2 patches (M, 192, 2, 2)."""
             parts = weight.reshape(-1, 3, 2, PATCH, 2, PATCH).transpose(0, 1, 3, 5, 2, 4)
             return parts.reshape(-1, 3 * PATCH**2, 2, 2)
 
@@ -210,13 +215,13 @@ class OpenVinoTransforms:
         return openvino.Model([ops.convert(_to_nhwc(x), kind)], [latents, inverse, correction])
 
     def _latents(self) -> tuple[Node, Node, Node]:
-        """The two inputs of the synthesis, and the latents at gain 1 that they make."""
+        """Return the two inputs of the synthesis, and the latents at gain 1 that they make."""
         latents, inverse = ops.parameter([1, -1, -1, self._arch.latents], np.int32), _vector(self._arch.latents)
         y = ops.multiply(ops.convert(_to_nchw(latents), "f32"), _scalar(2.0**-MEAN_FRAC))
         return latents, inverse, ops.multiply(y, inverse)
 
     def _lap(self, name: str, x: Node) -> Node:
-        """Windows of 16 pixels of (1, 3, H, W) astride the borders of blocks through their matrix, along rows and columns."""
+        """Multiply windows of 16 pixels astride the borders of blocks by their matrix, along rows and columns."""
         matrix = ops.constant(np.ascontiguousarray(self._tensors[f"{name}.weight"][:, :, 0, 0].T.astype(np.float32)))
         half = LATENT_STRIDE // 2
         for _ in range(2):
@@ -234,7 +239,7 @@ class OpenVinoTransforms:
         stride: int = 1,
         pad: int | None = None,
     ) -> Node:
-        """A layer; ``order`` rearranges its weights (O, I, k, k)."""
+        """Build a layer; ``order`` rearranges its weights (O, I, k, k)."""
         weight = order(self._tensors[f"{name}.weight"].astype(np.float32))
         pad = weight.shape[-1] // 2 if pad is None else pad
         y = ops.convolution(x, ops.constant(np.ascontiguousarray(weight)), [stride] * 2, [pad] * 2, [pad] * 2, [1, 1])
@@ -250,7 +255,7 @@ class OpenVinoTransforms:
 
 
 def _to_patches(picture: np.ndarray) -> np.ndarray:
-    """(H, W, C) to (H / 8, W / 8, 64 C)."""
+    """Reshape (H, W, C) to (H / 8, W / 8, 64 C)."""
     h, w, channels = picture.shape
     parts = picture.reshape(h // PATCH, PATCH, w // PATCH, channels * PATCH).transpose(0, 2, 1, 3)
     return parts.reshape(h // PATCH, w // PATCH, -1)
@@ -269,12 +274,12 @@ def _leaky(x: Node) -> Node:
 
 
 def _reshape(x: Node, shape: list[int]) -> Node:
-    """To a shape in which 0 is what the dimension was, and -1 what is left."""
+    """Reshape; 0 keeps a dimension, and -1 takes what is left."""
     return ops.reshape(x, ops.constant(shape), True)
 
 
 def _centred(picture: Node, channels: int, pixels_each: int) -> Node:
-    """Pixels of uint8, so many at each position, as floats: colour in -0.5..0.5, a hint in 0..1."""
+    """Convert uint8 pixels, so many at each position, to floats: colour in -0.5..0.5, a hint in 0..1."""
     pixels = ops.convert(_to_nchw(picture), "f32")
     middle = np.tile(np.float32([0.5, 0.5, 0.5, 0][:channels]), pixels_each)[None, :, None, None]
     return ops.subtract(ops.multiply(pixels, _scalar(1 / 255)), ops.constant(middle))

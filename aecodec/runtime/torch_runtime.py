@@ -1,4 +1,4 @@
-"""The transforms in torch, on a CPU or a CUDA device."""
+"""Compute the transforms in torch, on a CPU or a CUDA device."""
 
 from __future__ import annotations
 
@@ -22,11 +22,16 @@ BATCH_PIXELS = 1 << 24  # that go through a network at once: three blocks of a l
 
 
 class TorchTransforms:
-    """See ``runtime.Transforms``.  Several threads may call it: what they ask for at one time, of one size, is computed as
-    one batch."""
+    """Run ``runtime.Transforms`` in torch.
+
+    Several threads may call it. Calls that wait at the same time, for pictures of one size, are computed as one batch.
+    """
 
     def __init__(self, weights: Weights, device: str, *, bfloat16: bool | None = None) -> None:
-        """``bfloat16``: the networks' precision, beside a linear path in float32; None: on a GPU that computes with it."""
+        """Open the weights. The linear path is float32.
+
+        ``bfloat16`` is the precision of the networks; None uses it on a GPU that computes with it.
+        """
         if device == "cuda" and not torch.cuda.is_available():
             raise DeviceError("no CUDA device is available to torch")
         self.device = device
@@ -74,7 +79,7 @@ class TorchTransforms:
         return np.stack(
             [
                 edge_filter.apply(picture, strength, edge_filter.tables(self._table, rate))
-                for picture, strength, rate in zip(pictures, strengths, rates)
+                for picture, strength, rate in zip(pictures, strengths, rates, strict=True)
             ]
         )
 
@@ -82,12 +87,12 @@ class TorchTransforms:
         return torch.tensor([rate / INDICES_PER_INTERVAL for rate in rates], device=self.device)
 
     def _to_device(self, batch: np.ndarray) -> Tensor:
-        """(B, H, W, C) to (B, C, H, W), channels last in memory."""
+        """Move (B, H, W, C) to the device as (B, C, H, W), channels last in memory."""
         return torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2)
 
 
 def _to_numpy(x: Tensor) -> np.ndarray:
-    """(B, C, H, W) to (B, H, W, C)."""
+    """Return (B, C, H, W) as (B, H, W, C) in numpy."""
     return x.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
@@ -100,9 +105,9 @@ class _Call:
 
 
 class _Batched:
-    """A function of one array and its rate, by a function of batches (B, ...) and their rates.
+    """A function of one array and its rate, made of a function of batches (B, ...) and their rates.
 
-    There is no thread that gathers: a caller that finds the device free computes for all that wait by then.
+    No extra thread gathers the calls: a caller that finds the device free computes for all that wait by then.
     """
 
     def __init__(self, compute: Callable[[np.ndarray, list[int]], np.ndarray], pixels: Callable[[np.ndarray], int]) -> None:
@@ -122,7 +127,7 @@ class _Batched:
         return own.result
 
     def _take(self, own: _Call) -> list[_Call]:
-        """A call, and those that wait and fit into one batch with it, taken out of the queue."""
+        """Take a call, and those that wait and fit into one batch with it, out of the queue."""
         limit = max(1, BATCH_PIXELS // self._pixels(own.array))
         with self._queue:
             alike = [call for call in self._waiting if call.array.shape == own.array.shape and call is not own]
@@ -133,12 +138,12 @@ class _Batched:
     def _run(self, batch: list[_Call]) -> None:
         try:
             results = self._compute(np.stack([call.array for call in batch]), [call.rate for call in batch])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  raised again in the thread that called
             if len(batch) == 1:
                 batch[0].error = error
                 return
             for call in batch:  # one of them is at fault, or together they take too much memory
                 self._run([call])
         else:
-            for call, result in zip(batch, results):
+            for call, result in zip(batch, results, strict=True):
                 call.result = result

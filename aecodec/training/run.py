@@ -1,4 +1,4 @@
-"""The training run: steps, averaged weights, logs, validation, checkpoints.  What it trains is a task (``tasks.py``)."""
+"""Run the training: steps, averaged weights, logs, validation, checkpoints. It trains a task (``tasks.py``)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LOG_EVERY = 100
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run reports every LOG_EVERY steps: means over them; rate in bits per pixel, seconds since the start."""
+    """A report every LOG_EVERY steps: means over them; rate in bits per pixel, seconds since the start."""
 
     step: int
     seconds: float
@@ -58,7 +58,7 @@ class Run:
         if not self.workers.first:
             complain = _ignore_message
         self.device = self.workers.device
-        torch.backends.cudnn.allow_tf32 = False  # what is not under autocast is so because it needs its bits
+        torch.backends.cudnn.allow_tf32 = False  # everything outside autocast needs the bits of float32
         torch.manual_seed(settings.seed)
         self.rng = np.random.default_rng(settings.seed)
         self.task = open_task(settings, self.device)
@@ -96,7 +96,7 @@ class Run:
 
     @property
     def share(self) -> float:
-        """How much of the run is done, 0..1."""
+        """Return how much of the run is done, 0..1."""
         done = [self.step / self.settings.steps] if self.settings.steps else []
         done += [self.seconds / (60 * self.settings.minutes)] if self.settings.minutes else []
         return min(1.0, max(done))
@@ -132,7 +132,7 @@ class Run:
             self.validate_and_save()
 
     def stop(self) -> None:
-        """End the run after the step that it is at, with a checkpoint; the first worker's word counts for all."""
+        """End the run after the current step, with a checkpoint; the first worker decides for all."""
         self._stop_asked = True
 
     def validate_and_save(self) -> None:
@@ -171,7 +171,7 @@ class Run:
         return rising * (self.guard.damping * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * falling))))
 
     def _plain_step(self, factor: float, decay: float) -> Tensor:
-        """Take a step kernel by kernel; ``factor`` is of the learning rates, ``decay`` of the averaged weights."""
+        """Take a step kernel by kernel; ``factor`` is for the learning rates, ``decay`` for the averaged weights."""
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * factor
         drawn, self._next = self._next.result(), self._reader.submit(self._draw_batch, self.share)
@@ -206,20 +206,20 @@ class Run:
         self.model.quantiser.refresh()
 
     def _positions(self, device: str | torch.device) -> Tensor:
-        """Return knot positions (B,) of a batch, drawn evenly over what ``low_quality_bias`` makes of 0..1."""
+        """Return knot positions (B,) of a batch, drawn evenly over the image of 0..1 under ``low_quality_bias``."""
         count = self.settings.batch
         uniform = (torch.arange(count, device=device) + torch.rand(count, device=device)) / count
         return INTERVALS * uniform**self.settings.low_quality_bias
 
     @property
     def _can_capture(self) -> bool:
-        """Whether steps from now on can be one CUDA graph: on one GPU, once the loss is what it stays."""
+        """Return whether steps from now on can be one CUDA graph: on one GPU, once the loss no longer changes."""
         settings = self.settings
         alone = is_fused(self.model.gain.log) and self.workers.size == 1 and settings.optimiser == "soap"
         return alone and self.step >= settings.hyper_warm_up
 
     def _place_batch_on_device(self) -> None:
-        """Put the next batch where ``_loss_on_device`` finds it, or the pictures, which it can draw crops of itself."""
+        """Put the next batch where ``_loss_on_device`` finds it, or the pictures, if it can draw crops of them itself."""
         if self.task.of_crops:
             self._crops = self._crops or data.DeviceCrops(self.pictures, self.settings.crop, self.device)
             return
@@ -238,14 +238,16 @@ class Run:
         self._captured = None
 
     def _draw_batch(self, share: float) -> np.ndarray:
-        """Return a batch; it is made while the step before it is computed, and nothing else draws from ``rng`` by then."""
+        """Return a batch. It is made while the step before it is computed; nothing else draws from ``rng`` meanwhile."""
         crops = data.batch(self.pictures, self.settings.batch, self.settings.crop, self.rng)
         return self.task.batch(crops, share, self.rng)
 
     def _synchronise_workers(self) -> None:
         """Give all workers the first one's weights, and each crops of its own; a resumed run sees new ones."""
         if self.workers.agree(self.step) != [self.step]:
-            raise TrainingError(f"{self.folder} has another checkpoint here than on the first host; let all hosts see one")
+            raise TrainingError(
+                f"the checkpoint in {self.folder} is not that of the first host; all hosts must see the same one"
+            )
         for model in (self.model, self.average):
             self.workers.follow(model.state_dict().values())
         torch.manual_seed(self.settings.seed + self.workers.rank + (self.step << 16))
@@ -281,15 +283,15 @@ class Run:
             self.optimiser.load_state_dict(state["optimiser"])
         except ValueError:
             raise TrainingError(
-                f"{self.folder} holds a run that trains other parameters; go on from it with init, in another folder"
+                f"{self.folder} holds a run that trains other parameters; continue from it with init, in another folder"
             ) from None
         self.step, self.seconds = state["step"], state["seconds"]
-        if all(own["peak"] == group["peak"] for own, group in zip(asked, self.optimiser.param_groups)):
+        if all(own["peak"] == group["peak"] for own, group in zip(asked, self.optimiser.param_groups, strict=True)):
             self.guard.damping = state["damping"]
-        for group, own in zip(self.optimiser.param_groups, asked):
+        for group, own in zip(self.optimiser.param_groups, asked, strict=True):
             group.update(own)
         self.phase_start = self.step if moved else state.get("phase_start", 0)
 
 
 def _ignore_message(message: str) -> None:
-    """Take the place of ``complain`` in the other workers, whose complaints would be those of the first one again."""
+    """Take the place of ``complain`` in the other workers, which would repeat the first one's messages."""

@@ -23,7 +23,7 @@ from aecodec.errors import AecodecError
 
 @pytest.fixture
 def tree(tmp_path, photo):
-    """photos/ with pictures on three levels, a text file, a hidden picture and a link that leads back; out/ beside it."""
+    """photos/ with pictures on three levels, a text file, a hidden picture and a link that leads back; out/ next to it."""
     for i, name in enumerate(("b.png", "a.PNG", "sub/c.png", "sub/deep/d.png", ".hidden/e.png", ".f.png")):
         path = tmp_path / "photos" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def test_a_tree_keeps_its_shape(cli, tree):
 
 
 def test_nothing_is_written_where_names_meet(cli, tree, photo):
-    """The second would replace the first: better told before the first hour than after it."""
+    """The second would replace the first: better reported before the first hour than after it."""
     photo(8, 8).save(tree / "photos" / "sub" / "c.jpg")
     result = cli("encode", "-r", "--output-dir", "out", "photos")
     assert result.exit_code == 2
@@ -81,7 +81,7 @@ def test_an_output_is_never_another_input(cli, tree, photo):
 
 @pytest.mark.parametrize("args", ["-r photos out", "--output-dir out out", "--output-dir out - photos", "photos/b.png"])
 def test_usage_errors(cli, tree, args):
-    """A wrong command line is told with exit code 2 and does nothing at all."""
+    """A wrong command line is reported with exit code 2 and does nothing at all."""
     result = cli("encode", *args.split())
     assert result.exit_code == 2
     assert "Error: " in result.stderr

@@ -139,7 +139,7 @@ def test_unknown_extensions_are_refused(fails, stored, tmp_path, output):
 
 
 def test_pipes(cli, stored):
-    """ "-" gives PNG and nothing else on standard output."""
+    """The output "-" gives PNG and nothing else on standard output."""
     result = cli("decode", "--json", "-", "-", stdin=stored)
     assert result.exit_code == 0
     with Image.open(io.BytesIO(result.stdout_bytes)) as image:
@@ -156,7 +156,7 @@ def test_json(cli, stored):
 
 
 def test_many_files(cli, stored, tmp_path):
-    """One damaged file among many: the rest is decoded.  3 says damage; with another failure beside it, 1."""
+    """One damaged file among many: the rest is decoded.  3 says damage; with another failure too, 1."""
     (tmp_path / "out").mkdir()
     (tmp_path / "bad.aec").write_bytes(stored[:-1])
     result = cli("decode", "--output-dir", "out", "bad.aec", "good.aec")
@@ -205,7 +205,7 @@ def test_a_format_that_cannot_be_written_is_one_line(cli, stored):
 
 @pytest.mark.parametrize("args", ["good.aec", "a b c", "- --output-dir .", "--device tpu a b", ""])
 def test_usage_errors(cli, stored, tmp_path, args):
-    """A wrong command line is told with exit code 2 and does nothing at all."""
+    """A wrong command line is reported with exit code 2 and does nothing at all."""
     result = cli("decode", *args.split())
     assert result.exit_code == 2
     assert "Error: " in result.stderr

@@ -95,7 +95,7 @@ def test_a_write_that_fails_leaves_what_was(fails, pictures, tmp_path, monkeypat
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 @pytest.mark.parametrize("force", [[], ["--force"]])
 def test_a_pipe_is_not_replaced(fails, pictures, tmp_path, force):
-    """ "--force" for root with /dev/null as output must not cost the machine its /dev/null."""
+    """The output /dev/null with --force must not cost root the machine's /dev/null."""
     os.mkfifo(tmp_path / "pipe")
     fails(1, "encode", *force, "a.png", "pipe")
     assert (tmp_path / "pipe").is_fifo()
@@ -123,7 +123,7 @@ def test_a_full_standard_output_is_told(fails, pictures, monkeypatch):
 
 
 def test_outputs_that_cannot_be(fails, pictures):
-    """A wrong path is told before the work, not after it."""
+    """A wrong path is reported before the work, not after it."""
     assert "no folder" in fails(1, "encode", "a.png", "no/where.aec")
     assert "is a folder" in fails(1, "encode", "a.png", ".")
     assert "no folder" in fails(1, "encode", "--output-dir", "no/where", "a.png")  # a path mistyped, or a disk not there
@@ -240,7 +240,7 @@ def test_a_missing_package_is_told_once(fails, pictures, tmp_path, monkeypatch):
     ],
 )
 def test_usage_errors(cli, pictures, tmp_path, args):
-    """A wrong command line is told with exit code 2 and does nothing at all."""
+    """A wrong command line is reported with exit code 2 and does nothing at all."""
     result = cli("encode", *args.split(), "a.png", "a.aec")
     assert result.exit_code == 2
     assert "Error: " in result.stderr

@@ -45,7 +45,7 @@ def test_alpha_is_in_the_mode(cli, tmp_path, photo):
 
 
 def test_reads_pipes_and_many_files(cli, described, tmp_path):
-    """All files are told about, whatever is wrong with some."""
+    """All files are reported, whatever is wrong with some."""
     data = (tmp_path / "in.aec").read_bytes()
     (tmp_path / "bad.aec").write_bytes(data[:-1])
     result = cli("info", "bad.aec", "-", "in.aec", stdin=data)
@@ -63,7 +63,7 @@ def test_bad_files(fails, tmp_path, content, code):
 
 
 def test_damage_deep_in_the_file_is_found(fails, described, tmp_path):
-    """ "info" is what people use to check an archive, so it reads all checksums and not the header's only."""
+    """People use ``info`` to check an archive, so it reads all checksums and not only the header's."""
     data = bytearray((tmp_path / "in.aec").read_bytes())
     data[-20] ^= 4
     (tmp_path / "in.aec").write_bytes(data)

@@ -45,7 +45,7 @@ SETTINGS = {
 
 @pytest.fixture(params=SETTINGS)
 def setting(request):
-    """torch under one of the settings, and afterwards as it was."""
+    """Run torch under one of the settings, and afterwards as before."""
     get, change, value = SETTINGS[request.param]
     before = get()
     change(value)

@@ -7,8 +7,7 @@ import time
 import zlib
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from aecodec.codec.encoder import Encoder
 from aecodec.container import bitstream

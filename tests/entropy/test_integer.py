@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from aecodec.entropy import integer
-from aecodec.entropy import reference as fallback
+from aecodec.entropy import integer, reference as fallback
 from aecodec.entropy.integer import (
     ACTIVATION_FRAC,
     ACTIVATION_MAX,
@@ -158,7 +157,7 @@ def test_compand_is_the_rounded_logarithm_and_never_near_a_tie():
     latents = np.arange(2**13, dtype=np.int32)
     table = integer.compand(latents)
     assert table[-1] == table[-1000] == COMPAND_MAX
-    for latent, actual in zip(latents.tolist(), table.tolist()):
+    for latent, actual in zip(latents.tolist(), table.tolist(), strict=True):
         exact = (1 + Decimal(latent) / 2**MEAN_FRAC).ln() / Decimal(2).ln() * COMPAND_STEPS
         if actual < COMPAND_MAX:
             assert abs(exact % 1 - Decimal("0.5")) > 1e-6

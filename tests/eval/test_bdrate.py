@@ -146,7 +146,7 @@ def test_mean_curve_needs_the_same_qualities(curves):
 
 
 def test_results_are_plain_numbers():
-    """numpy scalars in a result would break ``json.dumps`` of it."""
+    """Scalars of numpy in a result would break ``json.dumps`` of it."""
     result = bd_rate(ANCHOR, TEST)
     assert isinstance(result, BdRate)
     assert all(type(value) is float for value in vars(result).values())

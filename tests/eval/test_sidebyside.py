@@ -29,7 +29,7 @@ def exponential(calls: list) -> Codec:
 
 @pytest.mark.parametrize("target", [1100, 4000, 15000])
 def test_the_search_meets_the_size_in_few_steps(target):
-    """ "At equal bytes" would not be true, or a report would take as long as the measurements."""
+    """The words "at equal bytes" would not be true, or a report would take as long as the measurements."""
     calls: list[float] = []
     codec = exponential(calls)
     known = [(quality, len(codec.encode(None, quality))) for quality in (0, 100)]
@@ -73,7 +73,7 @@ def test_the_worst_picture_comes_first(measured, monkeypatch):
     """A report that shows only what looks good is not believed."""
     _, _, results = measured
     images = results["codecs"]["webp"]["bd_rate_details"]["psnr_rgb"]["pchip"]["images"]
-    for name, percent in zip(("0.png", "1.png", "2.png"), (-30.0, 5.0, -60.0)):
+    for name, percent in zip(("0.png", "1.png", "2.png"), (-30.0, 5.0, -60.0), strict=True):
         images[name] = {"percent": percent}
     assert choose(results) == ["1.png", "0.png", "2.png"]
     monkeypatch.setattr(sidebyside, "PICTURES", 2)

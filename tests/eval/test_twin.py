@@ -22,7 +22,7 @@ def test_the_twin_is_the_same_model_without_rounding(tiny, photo):
     free = twin.curve(model, array)
     assert len(rounded) == len(twin.POSITIONS)
     assert rounded != free
-    for (rate, db), (free_rate, free_db) in zip(rounded, free):
+    for (rate, db), (free_rate, free_db) in zip(rounded, free, strict=True):
         assert abs(rate / free_rate - 1) < 0.1
         assert abs(db - free_db) < 0.5
 

@@ -161,7 +161,7 @@ def png_of_16_bits(colour_type: int, samples: bytes | None = None) -> bytes:
     ],
 )
 def test_depth_is_that_of_the_file(data, bits):
-    """Pillow reads 16 bits of colour as 8 without a word; the half that is lost must be told."""
+    """Pillow reads 16 bits of colour as 8 without a word; the loss of half of them must be reported."""
     assert load(data)[1] == bits
 
 
@@ -241,7 +241,7 @@ def test_what_is_lost_on_the_way_out_is_told_and_nothing_else(photo, kind, mode)
     if "transparency" not in warned:
         difference = np.asarray(shown.convert("RGBA"), int) - np.asarray(ImageOps.exif_transpose(image).convert("RGBA"))
         assert np.abs(difference[..., 3]).max() == 0 or kind == "AVIF"
-        if kind in ("PNG", "TIFF", "TGA", "BMP", "PPM", "JPEG2000") or kind == "WEBP" and "A" not in mode:
+        if kind in ("PNG", "TIFF", "TGA", "BMP", "PPM", "JPEG2000") or (kind == "WEBP" and "A" not in mode):
             assert np.abs(difference[..., :3]).max() == 0
 
 

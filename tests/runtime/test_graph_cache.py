@@ -22,7 +22,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def synthesise(tiny):
-    """Opens the small weights anew, as a new process does, and decodes with them."""
+    """Open the small weights again, as a new process does, and decode with them."""
     latents = np.random.default_rng(0).integers(-50, 50, (4, 4, 16)).astype(np.int32)
     return lambda: OpenVinoTransforms(weights.load(str(tiny[1]))).synthesise(latents, 1000).copy()
 
@@ -109,7 +109,7 @@ def test_a_restoring_encoder_has_graphs_of_its_own(cache, tiny, restorers):
 
 
 def test_a_graph_of_another_user_is_used(cache, synthesise, monkeypatch):
-    """It was read, thrown away for its time of use could not be written, and compiled anew by every process."""
+    """It was read, thrown away because its time of use could not be written, and compiled again by every process."""
     first = synthesise()
 
     def denied(path):

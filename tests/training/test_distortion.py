@@ -72,7 +72,7 @@ def test_ssimulacra2_is_the_metric(quality):
 
 
 @pytest.mark.parametrize("quality", [5, 30, 90])
-@pytest.mark.parametrize("h, w", [(256, 256), (192, 320), (101, 130), (50, 33)])
+@pytest.mark.parametrize(("h", "w"), [(256, 256), (192, 320), (101, 130), (50, 33)])
 def test_cvvdp_is_the_metric(package, quality, h, w):
     """Otherwise a run is trained for something that no report measures; filters end in another way at odd sides."""
     crop = np.asarray(Image.open(SAMPLE).convert("RGB"))[:h, :w]
@@ -116,7 +116,7 @@ def test_a_mix_is_the_weighted_sum_of_its_terms(two):
 
 def test_settings_know_the_terms():
     """Settings are checked without torch, from a list of their own."""
-    assert settings.DISTORTION_TERMS == tuple(TERMS)
+    assert tuple(TERMS) == settings.DISTORTION_TERMS
 
 
 @pytest.mark.parametrize("name", TERMS)

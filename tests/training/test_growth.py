@@ -110,10 +110,10 @@ def test_scales_are_those_of_the_residuals(grown, x):
     started = [step.out.bias.clone() for step in grown.context]
     fit_scales(grown, 64, x)
     fitted = [step.out.bias.clone() for step in grown.context]
-    assert all((a - b).abs().max() > 0.4 for a, b in zip(started, fitted))
+    assert all((a - b).abs().max() > 0.4 for a, b in zip(started, fitted, strict=True))
     old_biases = [bias.view(KNOTS, 2, 4, 24)[:, 1, :, :8] for bias in fitted]
     fit_scales(grown, 64, x)
-    for step, bias, old_bias in zip(grown.context, fitted, old_biases):
+    for step, bias, old_bias in zip(grown.context, fitted, old_biases, strict=True):
         assert torch.equal(step.out.bias.view(KNOTS, 2, 4, 24)[:, 1, :, :8], old_bias)
         assert torch.allclose(step.out.bias, bias, atol=0.2)  # what is decoded before has changed a little
 
@@ -123,7 +123,7 @@ def test_new_components_are_orthogonal_to_the_old(covariance, grown):
     basis = grown.analysis.klt.weight.flatten(1) * KLT_STEP
     assert torch.allclose(basis @ basis.T, torch.eye(96), atol=1e-4)
     assert torch.allclose(grown.synthesis.klt.weight[:, :, 0, 0], basis.T * KLT_STEP, atol=1e-6)
-    components, variance = further_components(covariance, principal_components(covariance)[0][:32], 64)
+    _, variance = further_components(covariance, principal_components(covariance)[0][:32], 64)
     assert np.allclose(variance, principal_components(covariance)[1][32:96], rtol=1e-6)
 
 
@@ -144,8 +144,10 @@ def test_a_run_starts_from_weights_of_fewer_latents(tmp_path, photo):
     (tmp_path / "first").mkdir()
     first.save()
     run = Run(make({**common, "init": str(tmp_path / "first"), "architecture": NEW.to_dict()}), tmp_path, print)
-    assert run.model.arch == NEW and run.model.training
-    assert sum(1 for _ in run.progress()) == 0 and run.step == 1
+    assert run.model.arch == NEW
+    assert run.model.training
+    assert sum(1 for _ in run.progress()) == 0
+    assert run.step == 1
     assert all(parameter.isfinite().all() for parameter in run.average.parameters())
 
 
@@ -189,7 +191,7 @@ def test_a_restoring_encoder_follows_its_decoder(old, grown, x):
 
 @torch.no_grad()
 def test_a_restoring_encoder_moves_with_its_decoder(old, grown):
-    """A decoder that was trained on has another encoder, and what was learnt beyond the old one's should hold beyond its."""
+    """A decoder that was trained further has another encoder; what was learnt beyond the old one holds beyond the new."""
     small = Model(replace(OLD, inputs=4)).eval()
     learnt = {name: value for name, value in with_more_blocks(old.state_dict(), small).items() if is_of_encoder(name)}
     own = {name: value + 0.1 if value.is_floating_point() else value for name, value in grown.state_dict().items()}

@@ -104,13 +104,15 @@ def test_a_run_is_not_resumed_as_another(pictures, tmp_path):
 
 @pytest.mark.parametrize(("more", "moves"), [({}, True), ({"optimiser": "adam"}, False), ({"linear_rate": 0.0}, False)])
 def test_the_linear_paths_learn_with_the_networks(pictures, tmp_path, more, moves):
-    """Fixed, they hold the codec to a transform of blocks that no network at their side can leave; in the networks' units,
-    which are all that Adam has, they blow the loss up."""
+    """Fixed paths hold the codec to a transform of blocks that no network can leave.
+
+    In the networks' units, which are all that Adam has, they blow the loss up.
+    """
     run = Run(settings(pictures, steps=6, warm_up=0, **more), tmp_path, fail)
     paths = [getattr(part, kind).weight for part in (run.model.analysis, run.model.synthesis) for kind in ("klt", "lap")]
     before = [path.detach().clone() for path in paths]
     list(run.progress())
-    for path, old in zip(paths, before):
+    for path, old in zip(paths, before, strict=True):
         change = ((path - old).norm() / old.norm()).item()
         assert 1e-5 < change < 0.1 if moves else change == 0
     assert not any(path is each for path in paths for each in run.clipped)
@@ -191,7 +193,7 @@ def test_a_gradient_that_is_no_number_is_not_applied(pictures, tmp_path, monkeyp
 
 
 def test_a_run_that_diverges_goes_back(pictures, tmp_path, monkeypatch):
-    """To the weights of before, and to their average: that is what is saved in the end."""
+    """A return to the earlier weights includes their average, which is saved in the end."""
     run = Run(settings(pictures), tmp_path, fail)
     good = {name: value.clone() for name, value in run.average.named_parameters()}
     with torch.no_grad():
@@ -214,11 +216,11 @@ def test_the_coding_tables_are_those_of_the_averaged_model(pictures, tmp_path):
     crops = to_tensor(np.stack([np.asarray(array[:64, :64]) for array in run.pictures.arrays]), run.device)
     recount(run.average, crops)
     _, after = validate(run.average, run.validation)
-    assert all(new[0] < 0.9 * old[0] for new, old in zip(after, before))
+    assert all(new[0] < 0.9 * old[0] for new, old in zip(after, before, strict=True))
 
 
 def test_a_resumed_run_takes_the_learning_rate_that_it_is_told(pictures, tmp_path):
-    """ "lower learning_rate" is the advice of a run that diverges."""
+    """A run that diverges advises to "lower learning_rate"."""
     list(Run(settings(pictures, steps=2), tmp_path, fail).progress())
     for rate in (5e-4, 1e-4):
         run = Run(settings(pictures, steps=4, learning_rate=rate), tmp_path, fail)
@@ -235,7 +237,7 @@ def test_a_resumed_run_has_its_own_groups(pictures, tmp_path):
         group["unit"], group["refresh"] = torch.full_like(torch.as_tensor(group["unit"]), 9), 77
     torch.save(state, tmp_path / "checkpoint.pt")
     again = Run(settings(pictures, steps=4), tmp_path, fail)
-    for own, group in zip(run.optimiser.param_groups, again.optimiser.param_groups):
+    for own, group in zip(run.optimiser.param_groups, again.optimiser.param_groups, strict=True):
         assert group["refresh"] == own["refresh"]
         assert torch.equal(torch.as_tensor(group["unit"]), torch.as_tensor(own["unit"]))
     list(again.progress())
@@ -247,8 +249,10 @@ def test_what_is_held_out_may_be_unreadable(pictures, tmp_path):
     (pictures / held).write_text("not a picture")
     said = []
     run = Run(settings(pictures, steps=1, held_out=0.01), tmp_path, said.append)
-    assert run.validation is None and len(run.pictures.arrays) == 24
-    assert held in said[0] and "nothing is validated" in said[-1]
+    assert run.validation is None
+    assert len(run.pictures.arrays) == 24
+    assert held in said[0]
+    assert "nothing is validated" in said[-1]
     list(run.progress())
     with pytest.raises(AecodecError, match="held out"):
         Run(settings(pictures, held_out=0.9999999), tmp_path / "other", said.append)

@@ -36,7 +36,7 @@ from aecodec.training.settings import SettingsError, make, read
         ({"data": "x", "steps": 1, "distortion": {"mse": 0}}, "distortion must give each of its terms a weight above 0"),
         (
             {"data": "x", "steps": 1, "distortion": {"mae": 1}},
-            "unknown distortion 'mae'; known are mse, ms-ssim, ssimulacra2, cvvdp",
+            "unknown distortion 'mae'; the terms are mse, ms-ssim, ssimulacra2, cvvdp",
         ),
         ({"data": "x", "steps": 1, "architecture": 5}, "architecture must be a table, not 5"),
         ({"data": "x", "steps": 1, "task": "denoise", "architecture": 5}, "architecture must be a table, not 5"),

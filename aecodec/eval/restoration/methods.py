@@ -1,8 +1,8 @@
-"""The damage of each case, made again from its seed for every method, and the methods.
+"""Define the methods, and the damage of each case, which is made again from its seed for every method.
 
-A case is a kind of damage at one strength.  The methods are ours and those that pip can install under a free licence;
-these are given the true standard deviation of the damage, ours is not.  "codec" is the undamaged picture through the codec
-at its top quality, which no encoder for its decoder can be expected to pass.
+A case is a kind of damage at one strength. The methods are ours and those that pip can install under a free licence. These
+get the true standard deviation of the damage, ours does not. "codec" is the undamaged picture through the codec at its top
+quality, which no encoder for its decoder can be expected to surpass.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ CASES = {
 
 @dataclass(frozen=True)
 class Example:
-    """A damaged picture, (H, W, 3) uint8, and what is true of it; only the bound looks at ``clean``."""
+    """A damaged picture, (H, W, 3) uint8, and the truth about it; only the bound looks at ``clean``."""
 
     clean: np.ndarray
     damaged: np.ndarray
@@ -63,13 +63,13 @@ class Example:
 
     @property
     def sigma(self) -> float:
-        """The standard deviation of the damage, in levels."""
+        """Return the standard deviation of the damage, in levels."""
         return mse(self.clean, self.damaged) ** 0.5
 
 
 @dataclass(frozen=True)
 class Method:
-    """``restore`` maps an example to a picture (H, W, 3) uint8; ``weights`` are those that do so for files."""
+    """``restore`` maps an example to a picture (H, W, 3) uint8; ``weights`` are those that do the same for files."""
 
     name: str
     settings: str
@@ -78,9 +78,9 @@ class Method:
 
 
 def example(clean: np.ndarray, case: Case, name: str) -> Example:
-    """A picture (H, W, 3) uint8 with the damage of a case; the seed is made of the names of both.
+    """Return a picture (H, W, 3) uint8 with the damage of a case; the seed is made of the names of both.
 
-    Raises ValueError where the damage leaves it as it is.
+    Raises ValueError where the damage changes nothing.
     """
     rng = np.random.default_rng([zlib.crc32(os.fsencode(text)) for text in (name, case.name)])
     if case.noise is not None:
@@ -92,9 +92,9 @@ def example(clean: np.ndarray, case: Case, name: str) -> Example:
 
 
 def open_methods(task: str, weights: str | None = None) -> tuple[list[Method], dict[str, str]]:
-    """The methods of a task that this machine has, and for each that it has not the reason.
+    """Return the methods of a task that work on this machine, and for each of the others the reason.
 
-    ``weights`` are restoring weights, a name or a folder; None for those installed.
+    ``weights`` are a restoring encoder, by name or folder; None for the installed one.
     """
     name = weights or ("inpaint" if task == "inpaint" else "denoise")
     found = [Method(DAMAGED, "as it is", _damaged)]

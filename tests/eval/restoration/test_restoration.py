@@ -1,4 +1,4 @@
-"""Restoration beside classical methods: the numbers by which weights are judged, and shipped or not."""
+"""Restoration compared with classical methods: the numbers that decide whether weights are shipped."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def test_a_report_of_every_task(cli, folder, installed, tmp_path, task):
     for case in results["cases"].values():
         assert case["pictures"] == 2
         names = list(case["means"])
-        assert names[:2] == ["damaged", "aecodec"] and names[-1] == "codec" and case["best"] in names[2:-1]
+        assert names[:2] == ["damaged", "aecodec"]
+        assert names[-1] == "codec"
+        assert case["best"] in names[2:-1]
         values = [case["images"][name]["damaged"]["psnr_rgb"] for name in ("a.png", "b.png")]
         assert case["means"]["damaged"]["psnr_rgb"] == pytest.approx(np.mean(values))
         assert all(("psnr_missing" in means) == (task == "inpaint") for means in case["means"].values())
