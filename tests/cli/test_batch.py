@@ -356,7 +356,7 @@ def test_threads_do_what_processes_do(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(batch, "_on_gpu", lambda *_: True)
     monkeypatch.setattr(batch, "thread_count", lambda: 4)
     monkeypatch.setattr(batch, "use_threads", lambda count: None)
-    together = threading.Barrier(4, timeout=10)
+    together = threading.Barrier(4, timeout=100)
     seen = []
 
     def work(job):
