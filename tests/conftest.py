@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -18,6 +19,8 @@ from aecodec.cli.main import main
 from aecodec.codec.encoder import Encoder
 from aecodec.quality import index_of_quality
 
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("suite")  # a busy machine is no fault of what is tested
 os.environ["TRITON_INTERPRET"] = "1"  # kernels run on the CPU; read when triton is first imported, which torch may do
 
 

@@ -86,7 +86,7 @@ def test_malice_ends_in_a_picture_or_an_error(path, frugal):
     version=st.integers(0, 255) | st.just(1), layout=st.integers(0, 255) | st.integers(0, 1),
     sides=st.binary(min_size=2, max_size=12), weights=st.binary(min_size=4, max_size=4), rate=st.integers(0, 2**16 - 1),
 )  # fmt: skip
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_any_header_is_valid_or_refused(version, layout, sides, weights, rate):
     """With a right checksum too: a header says one thing, and says it in one way only."""
     fixed = b"\x8faec\r\n\n" + bytes([version, layout]) + sides + weights + struct.pack("<H", rate)

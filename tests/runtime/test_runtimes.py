@@ -125,7 +125,7 @@ def held_up(calls: list, pixels: int) -> tuple[list, list[int]]:
 
     def compute(batch, rates):
         begun.set()
-        go.wait(10)
+        go.wait(100)
         sizes.append(len(batch))
         if -1 in rates:
             raise ValueError("a bad rate")
@@ -134,7 +134,7 @@ def held_up(calls: list, pixels: int) -> tuple[list, list[int]]:
     batched = _Batched(compute, lambda array: pixels)
     with ThreadPoolExecutor(len(calls) + 1) as threads:
         first = threads.submit(batched, np.zeros(1), 0)
-        assert begun.wait(10)
+        assert begun.wait(100)
         others = [threads.submit(batched, *call) for call in calls]
         while len(batched._waiting) < len(calls):
             pass
