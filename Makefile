@@ -9,7 +9,7 @@ EXTRAS ?= test,lint
 PIP_ARGS ?=
 STAMP = $(VENV)/.installed-$(EXTRAS)
 
-.PHONY: help install demo test test-fast lint format bench clean
+.PHONY: help install demo test test-fast lint format bench dist clean
 
 help:  ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,9 +31,10 @@ test: install  ## run the whole suite
 test-fast: install  ## run the tests that are not marked slow
 	$(BIN)/python -m pytest -m "not slow"
 
-lint: install  ## check style and which module may import which; change nothing
+lint: install  ## check style, types, and which module may import which; change nothing
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
+	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest tests/test_layers.py
 
 format: install  ## sort imports and format the code
@@ -45,5 +46,8 @@ bench:  ## measure against cjxl, avifenc and cwebp
 	$(MAKE) install EXTRAS=
 	$(BIN)/python benchmarks/bench.py
 
+dist:  ## build sdist and wheel, check what is in them, try the wheel in a clean environment
+	$(PYTHON) scripts/make_dist.py
+
 clean:  ## remove the virtual environment and everything that was built
-	rm -rf $(VENV) build demo-output *.egg-info
+	rm -rf $(VENV) build dist demo-output *.egg-info

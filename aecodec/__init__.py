@@ -17,7 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, Literal
 
 from aecodec.codec.rate_control import BitsPerPixel, Psnr, Size, Ssimulacra2, Target
-from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS
+from aecodec.defaults import MAX_PIXELS
 from aecodec.errors import (
     AecodecError,
     BitstreamError,
@@ -86,7 +86,7 @@ def encode(
     quality: float | None = None,
     *,
     target: Target | None = None,
-    weights: store.Source = DEFAULT_WEIGHTS,
+    weights: store.Source | None = None,
     restore: store.Source | None = None,
     device: str = "auto",
     strip: bool = False,
@@ -98,10 +98,11 @@ def encode(
     ``quality`` is 0..100; the default is 60. ``target`` can replace it: ``Size(40_000)`` bytes or ``BitsPerPixel(0.5)`` at
     most, ``Psnr(34)`` dB or ``Ssimulacra2(80)`` at least.
 
-    ``restore`` names a restoring encoder, such as "denoise", that removes noise on the way. ``device`` is "auto", "cpu" or
-    "cuda"; ``frame`` selects one frame of an animation, from 0. The ICC profile, EXIF and XMP that Pillow found are kept,
-    and alpha is kept without loss. A UserWarning names all that is lost. With ``strip`` EXIF and XMP are dropped, and the
-    picture is turned as its EXIF says.
+    ``restore`` names a restoring encoder, such as "denoise", that removes noise on the way. Without ``weights`` the file is
+    for the default ones, or for those that ``restore`` was trained for. ``device`` is "auto", "cpu" or "cuda"; ``frame``
+    selects one frame of an animation, from 0. The ICC profile, EXIF and XMP that Pillow found are kept, and alpha is kept
+    without loss. A UserWarning names all that is lost. With ``strip`` EXIF and XMP are dropped, and the picture is turned
+    as its EXIF says.
 
     Raises PictureError for input that is no picture, LimitError over ``max_pixels`` (None: no limit), WeightsError,
     DeviceError, TargetError where no quality meets the target, MissingPackageError where the package that measures it is

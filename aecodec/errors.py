@@ -36,7 +36,7 @@ class LimitError(AecodecError, ValueError):
         self.limit = limit
 
     def __str__(self) -> str:
-        return self.args[0]
+        return str(self.args[0])
 
 
 class PictureError(AecodecError, ValueError):

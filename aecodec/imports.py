@@ -12,20 +12,22 @@ import importlib
 import importlib.util
 import sys
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 _SIGNATURES = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
-_library = None  # the declarations last as long as this object
+_library: torch.library.Library | None = None  # the declarations last as long as this object
 
 
 def import_compressai() -> ModuleType:
     """Return the package compressai.  Raises ImportError where it is not installed."""
     _import_torchvision()
-    import compressai
-
-    return compressai
+    return importlib.import_module("compressai")
 
 
 def import_cvvdp() -> ModuleType:
@@ -37,13 +39,13 @@ def import_cvvdp() -> ModuleType:
     Raises ImportError where one of them is not installed.
     """
     found = importlib.util.find_spec("pycvvdp")
-    if found is None:
+    if found is None or found.submodule_search_locations is None:
         raise ModuleNotFoundError("No module named 'pycvvdp'")
     _import_torchvision()
     path, hidden = list(sys.path), _take_cvvdp_modules()
     package, dump = ModuleType("pycvvdp"), ModuleType("pycvvdp.dump_channels")
     package.__path__ = list(found.submodule_search_locations)
-    dump.DumpChannels = None  # it writes intermediate results as videos, on request
+    vars(dump)["DumpChannels"] = None  # it writes intermediate results as videos, on request
     try:
         sys.modules.update({"pycvvdp": package, "pycvvdp.dump_channels": dump})
         for name in ("interp", "third_party"):  # by these names, too, it imports parts of its own

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 PEAK = 255
 LUMA_PER_MILLE = (299, 587, 114)  # of R, G, B: Rec. ITU-R BT.601-7, section 2.5.1
@@ -30,12 +31,12 @@ CVVDP_SIDE = 13  # below it the package leaves a part of its masking out in the 
 CVVDP_BEST = 10  # JOD
 
 
-def mse(a: np.ndarray, b: np.ndarray) -> float:
+def mse(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     """Return the mean squared error over all pixels and channels, on the 0..255 scale."""
     return float(np.mean(np.square(_difference(a, b)), dtype=np.float64))
 
 
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
+def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     """Return PSNR-RGB in dB: 10 log10(255^2 / MSE) with one MSE over the three channels.
 
     It is infinite for equal pictures.
@@ -43,7 +44,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return _decibels(mse(a, b))
 
 
-def psnr_y(a: np.ndarray, b: np.ndarray) -> float:
+def psnr_y(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     """Return the PSNR in dB of the BT.601 luma, Y = 0.299 R + 0.587 G + 0.114 B; infinite for equal luma.
 
     Y is full range (0..255, as in JFIF, Rec. ITU-T T.871) and unrounded. The studio-range luma (16..235) of MATLAB's
@@ -54,7 +55,7 @@ def psnr_y(a: np.ndarray, b: np.ndarray) -> float:
     return _decibels(float(np.mean(np.square(error))))
 
 
-def ssim(a: np.ndarray, b: np.ndarray) -> float:
+def ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     """Return structural similarity, at most 1: the mean over R, G and B and over every position that holds a whole window.
 
     Z. Wang et al., "Image quality assessment: from error visibility to structural similarity", IEEE Trans. Image Processing
@@ -64,7 +65,7 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
     return float(_similarity(a.astype(np.float64), b.astype(np.float64))[0].mean())
 
 
-def ms_ssim(a: np.ndarray, b: np.ndarray) -> float:
+def ms_ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     """Return multi-scale structural similarity, 0..1: the mean of that of R, G and B.
 
     Z. Wang, E. Simoncelli and A. Bovik, "Multi-scale structural similarity for image quality assessment", Asilomar 2003.
@@ -83,7 +84,7 @@ def ms_ssim(a: np.ndarray, b: np.ndarray) -> float:
     return float(product.mean())
 
 
-def ssimulacra2(a: np.ndarray, b: np.ndarray) -> float:
+def ssimulacra2(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     """Return SSIMULACRA 2.1 from the package ``ssimulacra2``.
 
     100 is equal, at 90 a difference is hardly visible, 30 is poor, and the value may be negative. J. Sneyers, "SSIMULACRA
@@ -99,7 +100,7 @@ def ssimulacra2(a: np.ndarray, b: np.ndarray) -> float:
     return float(compute_ssimulacra2(*files))
 
 
-def cvvdp(a: np.ndarray, b: np.ndarray) -> float:
+def cvvdp(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     """Return ColorVideoVDP from the package ``cvvdp``, in JOD (just objectionable differences) on CVVDP_DISPLAY.
 
     10 is equal. R. Mantiuk et al., "ColorVideoVDP: A visual difference predictor for image, video and display distortions",
@@ -166,7 +167,7 @@ class Metric:
 
     name: str
     title: str
-    measure: Callable[[np.ndarray, np.ndarray], float]
+    measure: Callable[[NDArray[np.uint8], NDArray[np.uint8]], float]
     definition: str
     curve: str = "plain"
     extra: str | None = None
@@ -222,7 +223,7 @@ def open_metrics(wanted: Sequence[str] | None = None) -> tuple[list[str], dict[s
     return found, absent
 
 
-def _similarity(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _similarity(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return SSIM and its contrast-structure factor, (3,) each: means over whole windows of float pictures (H, W, 3)."""
     mean_x, mean_y = _blur(x), _blur(y)
     covariance = 2 * (_blur(x * y) - mean_x * mean_y) + SSIM_C2
@@ -231,7 +232,7 @@ def _similarity(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (luminance * contrast).mean((0, 1)), contrast.mean((0, 1))
 
 
-def _blur(x: np.ndarray) -> np.ndarray:
+def _blur(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return Gaussian means of (H, W, 3) where a whole window fits, (H - 10, W - 10, 3)."""
     from scipy.ndimage import correlate1d
 
@@ -239,24 +240,26 @@ def _blur(x: np.ndarray) -> np.ndarray:
     taps = np.exp(-np.square(np.arange(-radius, radius + 1) / SSIM_SIGMA) / 2)
     taps /= taps.sum()
     rows = correlate1d(x, taps, 0)[radius:-radius]
-    return correlate1d(rows, taps, 1)[:, radius:-radius]
+    means: NDArray[np.float64] = correlate1d(rows, taps, 1)[:, radius:-radius]
+    return means
 
 
-def _halve(x: np.ndarray) -> np.ndarray:
+def _halve(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return means of 2 x 2 blocks of (H, W, 3), after a line of zeros before an odd side."""
     height, width = x.shape[:2]
     x = np.pad(x, ((height % 2, 0), (width % 2, 0), (0, 0)))
-    return (x[::2, ::2] + x[1::2, ::2] + x[::2, 1::2] + x[1::2, 1::2]) / 4
+    means: NDArray[np.float64] = (x[::2, ::2] + x[1::2, ::2] + x[::2, 1::2] + x[1::2, 1::2]) / 4
+    return means
 
 
-def _check_side(a: np.ndarray, b: np.ndarray, least: int, name: str) -> None:
+def _check_side(a: NDArray[np.uint8], b: NDArray[np.uint8], least: int, name: str) -> None:
     """Raise ValueError unless both arrays are pictures of one size with sides of at least ``least`` pixels."""
     _check(a, b)
     if min(a.shape[:2]) < least:
         raise ValueError(f"{name} needs sides of at least {least} pixels, not {a.shape[1]} x {a.shape[0]}")
 
 
-def _check(a: np.ndarray, b: np.ndarray) -> None:
+def _check(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> None:
     for picture in (a, b):
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
             raise ValueError(f"a picture must be uint8 (H, W, 3), not {picture.dtype} {picture.shape}")
@@ -264,7 +267,7 @@ def _check(a: np.ndarray, b: np.ndarray) -> None:
         raise ValueError(f"the pictures differ in size: {a.shape} and {b.shape}")
 
 
-def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _difference(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.int32]:
     """Return a - b as int32 (H, W, 3), in which neither the difference nor its square overflows."""
     _check(a, b)
     return np.subtract(a, b, dtype=np.int32)

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from aecodec import codec
 from aecodec.container import bitstream, metadata
 from aecodec.errors import AecodecError
+
+if TYPE_CHECKING:
+    from PIL import _imaging
 
 FORMAT = "AEC"
 _FIRST_READ = 2**16  # bytes; nearly always all that stands before the payload
@@ -48,8 +51,7 @@ class AecImageFile(ImageFile.ImageFile):
         """Read the head as ``bitstream.read_head`` does, without the payload, which may be large."""
         size = _FIRST_READ
         while True:
-            self.fp.seek(0)
-            data = self.fp.read(size)
+            data = self._read_start(size)
             try:
                 return bitstream.read_head(data, max_pixels=None)
             except AecodecError:
@@ -57,12 +59,12 @@ class AecImageFile(ImageFile.ImageFile):
                     raise
                 size *= 8
 
-    def load(self):
+    def load(self) -> _imaging.PixelAccess | None:
         if self.fp is not None and not self._loaded:
             from aecodec.codec import decoder  # here, because opening a picture must stay cheap
 
             with _os_errors():
-                self.im = decoder.decode(self._read_all(), max_pixels=None).im
+                self.im = decoder.decode(self._read_start(), max_pixels=None).im
             self._loaded = True
             if self._exclusive_fp:
                 self.fp.close()
@@ -72,12 +74,16 @@ class AecImageFile(ImageFile.ImageFile):
     def verify(self) -> None:
         """Check every checksum, and decode nothing."""
         with _os_errors():
-            bitstream.read(self._read_all(), max_pixels=None)
+            bitstream.read(self._read_start(), max_pixels=None)
         super().verify()
 
-    def _read_all(self) -> bytes:
+    def _read_start(self, size: int = -1) -> bytes:
+        """Return the first bytes of the file; all where no ``size`` is given."""
+        if self.fp is None:
+            raise OSError("the file is closed")
         self.fp.seek(0)
-        return self.fp.read()
+        data: bytes = self.fp.read(size)
+        return data
 
 
 @contextlib.contextmanager
@@ -96,7 +102,8 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     with contextlib.suppress(Exception):  # damaged EXIF, of which the encoder warns
         still.info["exif"] = image.getexif()  # also what is not in info, as a TIFF's
     if image.format == "TIFF":  # only its tags distinguish 12 bits of gray from 16
-        still.format, still.tag_v2 = image.format, image.tag_v2
+        still.format = image.format
+        vars(still)["tag_v2"] = vars(image)["tag_v2"]  # which the base class does not have
     still.info |= given
     if isinstance(still.info.get("exif"), Image.Exif):
         still.info["exif"] = still.info["exif"].tobytes()

@@ -95,6 +95,11 @@ def test_weights_are_a_name_a_path_or_open(photo, tiny):
         aecodec.decode(data, weights=weights.load())
 
 
+def test_restoring_weights_bring_their_decoder(photo):
+    """The default weights are another decoder, so that a program would have to know which goes with which."""
+    assert aecodec.info(aecodec.encode(photo(24, 16), restore="denoise")).weights == weights.load("photo-psnr").id
+
+
 def test_restoring_weights_may_be_open_and_masks_arrays(photo, tiny, restorers):
     """They are the slowest to open."""
     picture = photo(24, 16)

@@ -137,7 +137,7 @@ def test_damage_is_an_os_error(file):
             Image.open(io.BytesIO(bad))
     foreign = Stream(Header(9, 9, "L", "0badcafe", 0), [b""])
     for bad in (file[:-1], file[:-9] + b"!" + file[-8:], file + b"!", bitstream.write(foreign)):
-        with pytest.raises(OSError, match=r"aecodec|truncated|weights|checksum"):
+        with pytest.raises(OSError, match=r"truncated|checksum|follow the end|needs the weights"):
             Image.open(io.BytesIO(bad)).load()
     image = Image.open(io.BytesIO(file[:-1]))
     with pytest.raises(OSError, match="truncated"):

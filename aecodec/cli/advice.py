@@ -30,6 +30,6 @@ def _advice(error: AecodecError) -> str:
     if isinstance(error, NoRestoringWeightsError):
         return (
             "give a folder that holds them (denoise --weights FOLDER, encode --restore FOLDER), or train them: "
-            f"aecodec train configs/{error.task}.toml"
+            f"aecodec train {error.task} --data FOLDER -o runs/{error.task}"
         )
     return ""

@@ -10,9 +10,9 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -24,9 +24,11 @@ from aecodec.errors import AecodecError, BitstreamError, LimitError
 from aecodec.threads import thread_count, use_threads
 
 if TYPE_CHECKING:
-    from multiprocessing import Process
     from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnProcess
+    from types import FrameType
 
+Report = dict[str, Any]  # what --json prints of a file
 PICTURES_PER_PROCESS = 4  # fewer are done before another process has started
 MAX_WORKERS = 16  # each holds a picture at a time, and a process the model
 
@@ -35,7 +37,7 @@ MAX_WORKERS = 16  # each holds a picture at a time, and a process the model
 class Done:
     """The result of a job: the fields that --json prints after input and output, and the bytes read and written."""
 
-    report: dict
+    report: Report
     read: int = 0
     written: int = 0
 
@@ -59,7 +61,7 @@ def run(
     tasks: Sequence[Job],
     work: Work,
     *,
-    show: Callable[[dict], str] | None = None,
+    show: Callable[[Report], str] | None = None,
     verb: str = "",
     threads: int | None = None,
     device: str = "cpu",
@@ -75,6 +77,7 @@ def run(
     workers, each = share(len(tasks), threads, 1 if gpu else PICTURES_PER_PROCESS) if verb else (1, threads)
     if each:
         use_threads(each)
+    outcomes: Generator[Outcome, None, None]
     if workers == 1:
         outcomes = (attempt(work, job) for job in tasks)
     else:
@@ -140,7 +143,14 @@ _heard = threading.local()  # messages: of the warnings in the attempt that this
 def _listening() -> Iterator[None]:
     """Send warnings for users to the attempt, in the thread where they arise, and drop all others."""
 
-    def hear(message: Warning, category: type[Warning], *place: object) -> None:
+    def hear(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         if category is UserWarning and hasattr(_heard, "messages"):
             _heard.messages[str(message)] = True
 
@@ -151,7 +161,7 @@ def _listening() -> Iterator[None]:
         yield
 
 
-def _tell(outcome: Outcome, show: Callable[[dict], str] | None) -> None:
+def _tell(outcome: Outcome, show: Callable[[Report], str] | None) -> None:
     job = outcome.job
     if outcome.error:
         files.complain(job.input, outcome.error)
@@ -163,7 +173,7 @@ def _tell(outcome: Outcome, show: Callable[[dict], str] | None) -> None:
         click.echo(show({**names, **report}), err=job.output == files.STANDARD)
 
 
-def _thread(tasks: Sequence[Job], work: Work, threads: int) -> Iterator[Outcome]:
+def _thread(tasks: Sequence[Job], work: Work, threads: int) -> Generator[Outcome, None, None]:
     """Yield outcomes as they come from threads. These start when one job is done, which opens the model for all."""
     from concurrent.futures import ThreadPoolExecutor, as_completed
 
@@ -181,16 +191,16 @@ def _thread(tasks: Sequence[Job], work: Work, threads: int) -> Iterator[Outcome]
         pool.shutdown(cancel_futures=True)
 
 
-def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Iterator[Outcome]:
+def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Generator[Outcome, None, None]:
     """Yield outcomes as they come from worker processes. A worker that is killed costs only the picture that it had."""
     import multiprocessing.connection
 
     context = multiprocessing.get_context("spawn")  # a fork would copy the locks of threads that it does not copy
     waiting = iter(tasks)
-    busy: dict[Connection, tuple[Process, Job]] = {}
-    workers = []
+    busy: dict[Connection, tuple[SpawnProcess, Job]] = {}
+    workers: list[SpawnProcess] = []
 
-    def start() -> tuple[Connection, Process]:
+    def start() -> tuple[Connection, SpawnProcess]:
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, work), daemon=True)
         with _deaf_to_interrupts():
@@ -199,14 +209,13 @@ def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Iterator[Outcom
         workers.append(process)
         return ours, process
 
-    def give(connection: Connection | None = None, process: Process | None = None) -> None:
+    def give(worker: tuple[Connection, SpawnProcess] | None = None) -> None:
         job = next(waiting, None)
         if job is None:
-            if connection is not None:
-                connection.close()  # where the worker ends
+            if worker is not None:
+                worker[0].close()  # where the worker ends
             return
-        if connection is None:
-            connection, process = start()
+        connection, process = worker or start()
         busy[connection] = process, job
         with contextlib.suppress(OSError):  # a worker that has died meanwhile is found at the next wait
             connection.send(job)
@@ -215,17 +224,18 @@ def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Iterator[Outcom
         for _ in range(processes):
             give()
         while busy:
-            for connection in multiprocessing.connection.wait(busy):
+            ready = multiprocessing.connection.wait(busy)
+            for connection in [each for each in busy if each in ready]:
                 process, job = busy.pop(connection)
                 try:
-                    outcome = connection.recv()
+                    outcome: Outcome = connection.recv()
                 except (EOFError, OSError):
                     process.join()
                     outcome = Outcome(job, error=f"the process that worked on it has died ({process.exitcode})")
                     connection.close()
                     give()
                 else:
-                    give(connection, process)
+                    give((connection, process))
                 yield outcome
     finally:
         for process, _ in busy.values():
@@ -250,7 +260,7 @@ def terminated_as_exit() -> Iterator[None]:
     names = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     names = [name for name in names if signal.getsignal(name) is signal.SIG_DFL]  # not under nohup
 
-    def end(number, frame):
+    def end(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
     for name in names:

@@ -5,18 +5,34 @@ from __future__ import annotations
 import functools
 import json
 import time
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aecodec.cli import batch, files, options
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
-class Crop(click.ParamType):
+    ParamType = click.ParamType[tuple[int, int, int, int], Any]
+else:
+    ParamType = click.ParamType  # which older versions of click do not let one subscribe
+
+
+class Settings(options.FileSettings):
+    """What the work on each file needs."""
+
+    weights: str | None
+    crop: tuple[int, int, int, int] | None
+    extension: str
+
+
+class Crop(ParamType):
     """Four integers: the left and top of a region, its width and its height."""
 
     name = "X,Y,W,H"
 
-    def convert(self, value, param, ctx) -> tuple[int, int, int, int]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int, int, int]:
         if isinstance(value, tuple):
             return value
         try:
@@ -37,7 +53,14 @@ class Crop(click.ParamType):
 @click.option("--crop", type=Crop(), help="Decode this part only, in pixels as they are stored.")
 @options.picture_format
 @options.files_to_files
-def decode(paths, output_dir, recursive, threads, as_json, **settings):
+def decode(
+    paths: tuple[str, ...],
+    output_dir: str | None,
+    recursive: bool,
+    threads: int | None,
+    as_json: bool,
+    **settings: Unpack[Settings],
+) -> None:
     """Decode .aec files into any format that Pillow writes. The extension of OUT selects it.
 
     \b
@@ -54,7 +77,16 @@ def decode(paths, output_dir, recursive, threads, as_json, **settings):
     batch.run(tasks, work, show=json.dumps if as_json else None, verb="decoded", threads=threads, device=settings["device"])
 
 
-def _work(job: files.Job, weights, crop, extension, update, device, max_pixels, force) -> batch.Done:
+def _work(
+    job: files.Job,
+    weights: str | None,
+    crop: tuple[int, int, int, int] | None,
+    extension: str,
+    update: bool,
+    device: str,
+    max_pixels: int,
+    force: bool,
+) -> batch.Done:
     if update and files.up_to_date(job):
         return batch.SKIPPED
     kind = files.format_of(job.output, extension)

@@ -5,11 +5,25 @@ from __future__ import annotations
 import functools
 import json
 import time
+from typing import TYPE_CHECKING
 
 import click
 
 from aecodec.cli import batch, files, options
 from aecodec.restore.hint import MAX_SIGMA
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class Settings(options.FileSettings):
+    """What the work on each file needs."""
+
+    sigma: float | None
+    weights: str
+    decoder: str | None
+    frame: int | None
+    extension: str
 
 
 @click.command()
@@ -31,7 +45,14 @@ from aecodec.restore.hint import MAX_SIGMA
 @options.frame
 @options.picture_format
 @options.files_to_files
-def denoise(paths, output_dir, recursive, threads, as_json, **settings):
+def denoise(
+    paths: tuple[str, ...],
+    output_dir: str | None,
+    recursive: bool,
+    threads: int | None,
+    as_json: bool,
+    **settings: Unpack[Settings],
+) -> None:
     """Remove noise and JPEG artefacts from pictures.
 
     \b
@@ -49,7 +70,18 @@ def denoise(paths, output_dir, recursive, threads, as_json, **settings):
     batch.run(tasks, work, show=show, verb="denoised", threads=threads, device=settings["device"])
 
 
-def _work(job: files.Job, sigma, weights, decoder, frame, extension, update, device, max_pixels, force) -> batch.Done:
+def _work(
+    job: files.Job,
+    sigma: float | None,
+    weights: str,
+    decoder: str | None,
+    frame: int | None,
+    extension: str,
+    update: bool,
+    device: str,
+    max_pixels: int,
+    force: bool,
+) -> batch.Done:
     if update and files.up_to_date(job):
         return batch.SKIPPED
     kind = files.format_of(job.output, extension)
@@ -61,11 +93,11 @@ def _work(job: files.Job, sigma, weights, decoder, frame, extension, update, dev
 
     image = formats.open_picture(data, max_pixels)
     start = time.perf_counter()
-    image = pictures.denoise(
+    clean = pictures.denoise(
         image, sigma, weights=weights, decoder=decoder, device=device, max_pixels=max_pixels, frame=frame
     )
     seconds = time.perf_counter() - start
-    written = formats.save(image, kind)
+    written = formats.save(clean, kind)
     files.write_output(job, written)
-    width, height = metadata.shown_size(image.size, image.info.get("exif", b""))
+    width, height = metadata.shown_size(clean.size, clean.info.get("exif", b""))
     return batch.Done({"width": width, "height": height, "seconds": round(seconds, 4)}, len(data), len(written))

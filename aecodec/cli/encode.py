@@ -6,7 +6,9 @@ import functools
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,18 +19,36 @@ from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS
 from aecodec.errors import AecodecError
 from aecodec.quality import index_of_quality, quality_of_index
 
-TARGETS = {
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from aecodec.weights.store import Source
+
+    ParamType = click.ParamType[int, Any]
+else:
+    ParamType = click.ParamType  # which older versions of click do not let one subscribe
+
+TARGETS: dict[str, Callable[[float], rate_control.Target]] = {
     "bpp": rate_control.BitsPerPixel, "size": rate_control.Size, "psnr": rate_control.Psnr,
     "ssimulacra2": rate_control.Ssimulacra2,
 }  # fmt: skip
 
 
-class ByteSize(click.ParamType):
+class Settings(options.FileSettings):
+    """What the work on each file needs."""
+
+    weights: str | None
+    restore: str | None
+    strip: bool
+    frame: int | None
+
+
+class ByteSize(ParamType):
     """A number of bytes with an optional k or M (thousands and millions)."""
 
     name = "N[k,M]"
 
-    def convert(self, value, param, ctx) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         text = str(value).strip()
         factor = {"k": 1000, "K": 1000, "M": 1000_000}.get(text[-1:], 1)
         try:
@@ -69,7 +89,19 @@ class ByteSize(click.ParamType):
 @click.option("--strip", is_flag=True, help="Drop EXIF and XMP; an EXIF orientation is applied.")
 @options.frame
 @options.files_to_files
-def encode(paths, quality, output_dir, recursive, threads, as_json, **settings):
+def encode(
+    paths: tuple[str, ...],
+    quality: float | None,
+    bpp: float | None,
+    size: int | None,
+    psnr: float | None,
+    ssimulacra2: float | None,
+    output_dir: str | None,
+    recursive: bool,
+    threads: int | None,
+    as_json: bool,
+    **settings: Unpack[Settings],
+) -> None:
     """Encode pictures.
 
     \b
@@ -84,19 +116,19 @@ def encode(paths, quality, output_dir, recursive, threads, as_json, **settings):
     --force, so that "aecodec encode *.png" cannot overwrite a picture.  An IN with --output-dir may be a folder, which
     stands for the files in it that have a picture's extension.
     """
-    values = {name: settings.pop(name) for name in TARGETS}
+    values = {"bpp": bpp, "size": size, "psnr": psnr, "ssimulacra2": ssimulacra2}
     targets = [TARGETS[name](value) for name, value in values.items() if value is not None]
     if len(targets) + (quality is not None) > 1:
         raise click.UsageError("--quality, --bpp, --size, --psnr and --ssimulacra2 exclude each other")
     target = targets[0] if targets else None
-    compares = isinstance(target, rate_control.Fidelity)
-    if compares and settings["restore"] is not None:
+    compared = target if isinstance(target, rate_control.Fidelity) else None
+    if compared is not None and settings["restore"] is not None:
         raise click.UsageError(
             "--psnr and --ssimulacra2 compare with IN, which --restore changes; give a --quality, --bpp or --size"
         )
     tasks = files.jobs(paths, output_dir, files.EXTENSION, files.PICTURE_EXTENSIONS, recursive)
-    if compares:
-        _need_package(target)
+    if compared is not None:
+        _need_package(compared)
     work = functools.partial(_work, quality=quality, target=target, **settings)
     batch.run(tasks, work, show=json.dumps if as_json else None, verb="encoded", threads=threads, device=settings["device"])
 
@@ -110,7 +142,19 @@ def _need_package(target: rate_control.Fidelity) -> None:
         sys.exit(files.FAILED)
 
 
-def _work(job: files.Job, quality, target, weights, restore, strip, frame, update, device, max_pixels, force) -> batch.Done:
+def _work(
+    job: files.Job,
+    quality: float | None,
+    target: rate_control.Target | None,
+    weights: str | None,
+    restore: str | None,
+    strip: bool,
+    frame: int | None,
+    update: bool,
+    device: str,
+    max_pixels: int,
+    force: bool,
+) -> batch.Done:
     if Path(job.output).suffix.lower() in files.PICTURE_EXTENSIONS and not force:
         raise AecodecError(f"the output {job.output} has a picture's extension; --force writes it anyway")
     if update and files.up_to_date(job):
@@ -123,25 +167,25 @@ def _work(job: files.Job, quality, target, weights, restore, strip, frame, updat
     image = formats.open_picture(data, max_pixels)
 
     start = time.perf_counter()
+    found: Source = DEFAULT_WEIGHTS if weights is None else weights
     if restore is not None:
         from aecodec.weights.store import restoring
 
-        weights = restoring(restore, weights, "denoise")  # without a name, the decoder that it was trained for
-    elif weights is None:
-        weights = DEFAULT_WEIGHTS
-    encoder = Encoder(image, weights=weights, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
+        found = restoring(restore, weights, "denoise")  # without a name, the decoder that it was trained for
+    encoder = Encoder(image, weights=found, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
+    reached: float | None = None
     if target is None:
-        encoded, reached = encoder.encode(index_of_quality(DEFAULT_QUALITY if quality is None else quality)), None
+        encoded = encoder.encode(index_of_quality(DEFAULT_QUALITY if quality is None else quality))
     else:
         encoded, reached = rate_control.meet(encoder, target)
     seconds = time.perf_counter() - start
     files.write_output(job, encoded.data)
     width, height = encoder.shown_size
-    report = {
+    report: batch.Report = {
         "bytes": len(encoded.data), "width": width, "height": height,
         "bpp": round(len(encoded.data) * 8 / (width * height), 6), "quality": quality_of_index(encoded.rate),
         "weights": encoder.weights.id, "encode_seconds": round(seconds, 4),
     }  # fmt: skip
-    if isinstance(target, rate_control.Fidelity):
+    if isinstance(target, rate_control.Fidelity) and reached is not None:
         report[next(name for name, kind in TARGETS.items() if type(target) is kind)] = round(reached, 4)
     return batch.Done(report, len(data), len(encoded.data))

@@ -7,7 +7,9 @@ import importlib.util
 import json
 import shlex
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -76,7 +78,20 @@ JOURNAL = "measurements.jsonl"
     metavar="A B",
     help="Say what changed from one results.json to another; measure nothing.",
 )
-def eval(inputs, folder, recursive, codecs, weights, qualities, metrics, anchor, references, processes, task, compare):
+def eval(
+    inputs: tuple[str, ...],
+    folder: str | None,
+    recursive: bool,
+    codecs: str | None,
+    weights: str | None,
+    qualities: tuple[str, ...],
+    metrics: str | None,
+    anchor: str | None,
+    references: tuple[str, ...],
+    processes: int,
+    task: str | None,
+    compare: tuple[str, str] | None,
+) -> None:
     """Compare codecs or restoration methods on your own pictures, and write a report.
 
     \b
@@ -129,7 +144,18 @@ def _compare(before: Path, after: Path) -> None:
         click.echo(line)
 
 
-def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anchor, references, processes) -> bool:
+def _report(
+    inputs: Sequence[str],
+    folder: Path,
+    recursive: bool,
+    codecs: Sequence[str] | None,
+    weights: Sequence[str] | None,
+    qualities: Sequence[str],
+    metrics: Sequence[str] | None,
+    anchor: str | None,
+    references: Sequence[str],
+    processes: int,
+) -> bool:
     """Measure what is missing and write the report. Returns True where something could not be measured."""
     use_threads(1)  # here and in the processes, so that CPU seconds are comparable
     _need_packages()
@@ -185,7 +211,9 @@ def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anch
     return bool(failures)
 
 
-def _restoration(inputs, folder: Path, recursive: bool, weights: str | None, task: str, processes: int) -> bool:
+def _restoration(
+    inputs: Sequence[str], folder: Path, recursive: bool, weights: str | None, task: str, processes: int
+) -> bool:
     """Measure restoration methods and write the report. Returns True where something could not be measured."""
     use_threads(1)
     from aecodec.eval import measure, results
@@ -231,7 +259,7 @@ def _reasons(absent: dict[str, str]) -> str:
     return "; ".join(f"{name}: {reason}" for name, reason in absent.items())
 
 
-def _write(folder: Path, summary: dict, tables: dict[str, str], page: str) -> None:
+def _write(folder: Path, summary: dict[str, Any], tables: dict[str, str], page: str) -> None:
     text = json.dumps(summary, indent=1, allow_nan=False) + "\n"
     for name, content in {"results.json": text, **tables, "report.html": page}.items():
         files.write_output(files.Job("", str(folder / name)), content.encode("utf-8", "replace"))  # names may be any bytes
@@ -245,7 +273,7 @@ def _need_packages() -> None:
 
 
 @contextlib.contextmanager
-def _progress(label: str, length: int):
+def _progress(label: str, length: int) -> Iterator[Callable[[], None]]:
     """Return a function to call after each measurement; it moves a bar on a terminal's standard error."""
     if not files.is_terminal(sys.stderr) or not length:
         yield lambda: None

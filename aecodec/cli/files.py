@@ -112,7 +112,8 @@ def read_input(path: str, max_pixels: int, check: Callable[[bytes], object] = le
     if path == STANDARD and sys.stdin is None:
         raise AecodecError("standard input is closed")
     limit = 8 * max_pixels + 2**26  # RGBA of 16 bits, and room for metadata
-    blocks, size = [], 0
+    blocks: list[bytes] = []
+    size = 0
     try:
         with contextlib.nullcontext(sys.stdin.buffer) if path == STANDARD else open(path, "rb") as file:
             while block := file.read(BLOCK):

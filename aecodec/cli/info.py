@@ -14,7 +14,7 @@ from aecodec.defaults import MAX_PIXELS
 @click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=options.file_names)
 @options.recursive
 @options.as_json
-def info(paths, recursive, as_json):
+def info(paths: tuple[str, ...], recursive: bool, as_json: bool) -> None:
     """Show what .aec files contain, without decoding them. All checksums are verified.
 
     \b
@@ -42,7 +42,7 @@ def _work(job: files.Job) -> batch.Done:
     })  # fmt: skip
 
 
-def _prose(report: dict) -> str:
+def _prose(report: batch.Report) -> str:
     text = "{input}: {width} x {height} {mode}, quality {quality:g}, {bytes} bytes, {bpp:.3f} bits per pixel, "
     text += "weights {weights}" + (f", with {' '.join(report['metadata'])}" if report["metadata"] else "")
     return files.printable(text.format(**report))

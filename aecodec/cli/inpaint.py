@@ -7,12 +7,29 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from aecodec.cli import batch, files, options
 from aecodec.cli.advice import explain
 from aecodec.errors import AecodecError, LimitError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from typing_extensions import Unpack
+
+    from aecodec.restore.pictures import Method
+
+
+class Settings(options.FileSettings):
+    """What the work on each file needs."""
+
+    method: Method
+    weights: str
+    decoder: str | None
+    frame: int | None
+    extension: str
 
 
 @click.command()
@@ -36,7 +53,14 @@ from aecodec.errors import AecodecError, LimitError
 @options.frame
 @options.picture_format
 @options.files_to_files
-def inpaint(paths, output_dir, recursive, threads, as_json, **settings):
+def inpaint(
+    paths: tuple[str, ...],
+    output_dir: str | None,
+    recursive: bool,
+    threads: int | None,
+    as_json: bool,
+    **settings: Unpack[Settings],
+) -> None:
     """Fill in missing parts of pictures: scratches, text, holes.
 
     \b
@@ -66,7 +90,17 @@ def inpaint(paths, output_dir, recursive, threads, as_json, **settings):
 
 
 def _work(
-    job: files.Job, mask, method, weights, decoder, frame, extension, update, device, max_pixels, force
+    job: files.Job,
+    mask: str,
+    method: Method,
+    weights: str,
+    decoder: str | None,
+    frame: int | None,
+    extension: str,
+    update: bool,
+    device: str,
+    max_pixels: int,
+    force: bool,
 ) -> batch.Done:
     if os.path.isdir(mask) and job.folder is not None:
         mask = str(Path(mask, Path(job.output).relative_to(job.folder)).with_suffix(files.PNG))
@@ -95,7 +129,7 @@ def _work(
     return batch.Done(report, len(data), len(written))
 
 
-def _open_mask(path: str, max_pixels: int):
+def _open_mask(path: str, max_pixels: int) -> Image:
     """Return the mask, decoded as far as ``formats.open_picture`` does. Errors name the mask."""
     from aecodec.images import formats
 

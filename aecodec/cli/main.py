@@ -27,7 +27,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        return getattr(importlib.import_module(f"aecodec.cli.{COMMANDS[name]}"), name)
+        command: click.Command = getattr(importlib.import_module(f"aecodec.cli.{COMMANDS[name]}"), name)
+        return command
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -68,7 +69,7 @@ def run() -> None:
     # tiles are shared out among threads; those of a small matrix product take longer to start than they save
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # OpenVINO's model converter, which no command needs, is half of the time that importing it takes
-    sys.modules.setdefault("openvino.tools.ovc", None)
+    sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]  # None keeps it from being imported
     code: object = 1
     try:
         main()

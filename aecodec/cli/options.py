@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any, TypedDict, TypeVar
 
 import click
 
@@ -14,17 +16,17 @@ from aecodec.errors import AecodecError
 class Finite(click.FloatRange):
     """A number in a range; click's own type accepts "nan"."""
 
-    def convert(self, value, param, ctx) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number = super().convert(value, param, ctx)
         return number if math.isfinite(number) else self.fail(f"{value} is not a finite number", param, ctx)
 
 
-def _installed(ctx, param, incomplete: str) -> list[str]:
+def _installed(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return the names of installed weights, for shell completion."""
     return _names(incomplete, encoders=False)
 
 
-def installed_encoders(ctx, param, incomplete: str) -> list[str]:
+def installed_encoders(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return the names of installed restoring encoders, for shell completion."""
     return _names(incomplete, encoders=True)
 
@@ -35,7 +37,7 @@ def _names(incomplete: str, encoders: bool) -> list[str]:
     return [name for name in cards.names(encoders) if name.startswith(incomplete)]
 
 
-def _extension(ctx, param, value: str) -> str:
+def _extension(ctx: click.Context, param: click.Parameter, value: str) -> str:
     """Return the extension that --format stands for. The default is not looked up: that would import Pillow."""
     extension = "." + value.lower().lstrip(".")
     if extension != files.PNG:
@@ -108,7 +110,19 @@ max_pixels = click.option(
 )
 
 
-def files_to_files(command):
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+class FileSettings(TypedDict):
+    """Of ``files_to_files``, what the work on each file needs."""
+
+    update: bool
+    device: str
+    max_pixels: int
+    force: bool
+
+
+def files_to_files(command: Command) -> Command:
     """Add the options of a command that turns each of many files into one."""
     for option in reversed((output_dir, recursive, update, device, threads, max_pixels, force, as_json)):
         command = option(command)

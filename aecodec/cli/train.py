@@ -9,15 +9,44 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aecodec.cli.advice import explain
 from aecodec.errors import AecodecError, MissingPackageError
 
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from aecodec.training.run import Run
+    from aecodec.training.settings import Settings
+
+
+def _list_configs(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from aecodec.training import settings as keys
+
+    for name, purpose in keys.configurations().items():
+        click.echo(f"{name:12} {purpose}")
+    ctx.exit()
+
+
+def _show_config(ctx: click.Context, _: click.Parameter, name: str | None) -> None:
+    if name is None or ctx.resilient_parsing:
+        return
+    from aecodec.training import settings as keys
+
+    try:
+        click.echo(keys.locate(name).read_text("utf-8").rstrip())
+    except AecodecError as error:
+        raise click.BadParameter(str(error)) from None
+    ctx.exit()
+
 
 @click.command()
-@click.argument("config", required=False, type=click.Path(dir_okay=False))
+@click.argument("config", required=False)
 @click.option(
     "-o",
     "--output",
@@ -32,25 +61,49 @@ from aecodec.errors import AecodecError, MissingPackageError
 @click.option("--minutes", type=float, help="Train this long.")
 @click.option("--steps", type=int, help="Train this many steps.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train.")
-def train(config, folder, data, init, minutes, steps, device):
+@click.option(
+    "--list-configs",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_configs,
+    help="List the configurations that come with aecodec.",
+)
+@click.option(
+    "--show-config",
+    metavar="NAME",
+    is_eager=True,
+    expose_value=False,
+    callback=_show_config,
+    help="Print one of them, to make your own from it.",
+)
+def train(
+    config: str | None,
+    folder: str,
+    data: tuple[str, ...],
+    init: str | None,
+    minutes: float | None,
+    steps: int | None,
+    device: str | None,
+) -> None:
     """Train weights, or fine-tune them on your own pictures.
 
     \b
-    aecodec train photo.toml -o runs/photo
     aecodec train --init photo --data scans --minutes 30 -o runs/scans
     aecodec encode --weights runs/scans/weights scan.png scan.aec
-    torchrun --nproc-per-node 8 -m aecodec train photo.toml -o runs/photo
+    aecodec train photo --data pictures -o runs/photo
+    torchrun --nproc-per-node 8 -m aecodec train mine.toml -o runs/mine
 
-    CONFIG is a TOML file. docs/training.md describes its keys; options override them. Ctrl-C and SIGTERM write a
-    checkpoint.
+    CONFIG is the path of a TOML file, or the name of one that comes with aecodec. docs/training.md describes its keys;
+    options override them. Ctrl-C and SIGTERM write a checkpoint.
     """
     try:
         from aecodec.training import settings as keys
 
-        overrides = {"data": list(data), "init": init, "minutes": minutes, "steps": steps, "device": device}
-        overrides = {key: value for key, value in overrides.items() if value not in (None, [])}
+        given = {"data": list(data), "init": init, "minutes": minutes, "steps": steps, "device": device}
+        overrides = {key: value for key, value in given.items() if value not in (None, [])}
         _need_packages()
-        settings = keys.read(Path(config), **overrides) if config else keys.make(_with_init(overrides, Path(folder)))
+        settings = keys.read(keys.locate(config), **overrides) if config else keys.make(_with_init(overrides, Path(folder)))
         _train(settings, Path(folder))
     except AecodecError as error:
         click.echo(f"aecodec: {explain(error)}", err=True)
@@ -60,7 +113,7 @@ def train(config, folder, data, init, minutes, steps, device):
         sys.exit(1)
 
 
-def _with_init(content: dict, folder: Path) -> dict:
+def _with_init(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return a configuration for a start from weights, where the user gave none.
 
     The architecture is that of the weights, the learning rate is gentle, and the name is that of the run's folder.
@@ -82,7 +135,7 @@ def _need_packages() -> None:
             raise MissingPackageError("training", package, "'aecodec[train]'")
 
 
-def _train(settings, folder: Path) -> None:
+def _train(settings: Settings, folder: Path) -> None:
     from aecodec.training.run import Run
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -103,14 +156,14 @@ def _train(settings, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _stopped_by_signals(run) -> Iterator[list[int]]:
+def _stopped_by_signals(run: Run) -> Iterator[list[int]]:
     """Let Ctrl-C and SIGTERM end the run after the current step, and yield the numbers of those that came.
 
     A second one ends the run at once.
     """
     received: list[int] = []
 
-    def stop(number, frame) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
         received.append(number)
         run.stop()
         for each, handler in before.items():
@@ -126,7 +179,7 @@ def _stopped_by_signals(run) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _save(run, folder: Path) -> None:
+def _save(run: Run, folder: Path) -> None:
     settings = run.settings.to_dict()
     training = {
         "pictures": len(run.pictures.arrays),

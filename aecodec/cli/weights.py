@@ -13,7 +13,7 @@ from aecodec.errors import AecodecError
 
 
 @click.group()
-def weights():
+def weights() -> None:
     """List, show and verify installed weights.
 
     \b
@@ -24,7 +24,7 @@ def weights():
 
 @weights.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per model.")
-def list_(as_json):
+def list_(as_json: bool) -> None:
     """List installed weights: the default first, restoring encoders last.
 
     \b
@@ -40,7 +40,7 @@ def list_(as_json):
 
 @weights.command()
 @options.weights_argument
-def show(name):
+def show(name: str) -> None:
     """Print the card of installed weights or of a folder, and the cost per pixel.
 
     \b
@@ -66,7 +66,7 @@ def show(name):
 
 @weights.command()
 @options.weights_argument
-def verify(name):
+def verify(name: str) -> None:
     """Check weights: content hash, the certificate of exact integer sums, and a known-answer test.
 
     \b

@@ -20,7 +20,7 @@ def encode(
     quality: float | None = None,
     *,
     target: Target | None = None,
-    weights: store.Source = DEFAULT_WEIGHTS,
+    weights: store.Source | None = None,
     restore: store.Source | None = None,
     device: str = "auto",
     strip: bool = False,
@@ -38,7 +38,10 @@ def encode(
     if not (target is None or isinstance(target, rate_control.Target)):
         raise TypeError(f"target must be a Size, BitsPerPixel, Psnr or Ssimulacra2, not {target!r}")
     index = index_of_quality(DEFAULT_QUALITY if quality is None else quality)
-    opened = weights if restore is None else restoring(restore, weights, "denoise")
+    if restore is None:
+        opened = DEFAULT_WEIGHTS if weights is None else weights
+    else:
+        opened = restoring(restore, weights, "denoise")
     encoder = Encoder(image, weights=opened, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
     encoded = encoder.encode(index) if target is None else rate_control.meet(encoder, target)[0]
     return encoded.data

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec.codec.tiling import latent_area, open_workers
@@ -47,14 +48,14 @@ def decode(
         model = load(found)
         transforms = starter.submit(_ready_transforms, model, device)
 
-        def latents_of(index: int, shape: tuple[int, int]) -> np.ndarray:
+        def latents_of(index: int, shape: tuple[int, int]) -> NDArray[np.int32]:
             return _decode_tile(stream, model.entropy_model, shape, index)
 
         array = synthesise_area(head, model.arch, transforms.result, area, latents_of)
     return picture_of(array, stream, area)
 
 
-def picture_of(array: np.ndarray, stream: Stream, area: Box) -> Image.Image:
+def picture_of(array: NDArray[np.uint8], stream: Stream, area: Box) -> Image.Image:
     """Return the picture of the decoded colour (h, w, 3) of an area, with the alpha and metadata of its stream."""
     head = stream.header
     image = samples.from_array(array, head.mode)
@@ -88,8 +89,8 @@ def synthesise_area(
     arch: Architecture,
     transforms: Callable[[], Transforms],
     area: Box,
-    latents_of: Callable[[int, tuple[int, int]], np.ndarray],
-) -> np.ndarray:
+    latents_of: Callable[[int, tuple[int, int]], NDArray[np.int32]],
+) -> NDArray[np.uint8]:
     """Return an area, in pixels, of the decoded picture: (h, w, 3) uint8. It asks only for the tiles that it needs.
 
     ``latents_of`` returns the latents (h, w, M) of a tile by its number and its shape (h, w); it runs in threads of its own
@@ -102,7 +103,7 @@ def synthesise_area(
     last_use = {tile: index for index, window in enumerate(windows) for tile in tiles.touching(window)}
     result = np.empty((*area.shape, 3), np.uint8)
     with open_workers(len(last_use) > 1) as workers:
-        decoded: dict[int, Future] = {}
+        decoded: dict[int, Future[NDArray[np.int32]]] = {}
         for index, (block, window) in enumerate(zip(blocks, windows, strict=True)):
             for ahead in windows[index : index + 2]:  # the workers go on while a block is synthesised
                 for tile in tiles.touching(ahead):
@@ -118,14 +119,14 @@ def synthesise_area(
     return result
 
 
-def _decode_tile(stream: Stream, model: EntropyModel, shape: tuple[int, int], index: int) -> np.ndarray:
+def _decode_tile(stream: Stream, model: EntropyModel, shape: tuple[int, int], index: int) -> NDArray[np.int32]:
     return latents.decode(model, stream.payloads[index], shape, stream.header.rate)
 
 
-def decode_latents(stream: Stream, model: EntropyModel | None = None) -> np.ndarray:
+def decode_latents(stream: Stream, model: EntropyModel | None = None) -> NDArray[np.int32]:
     """Return the integer latents (h, w, M) in a file: the part of decoding that is the same bits on every machine."""
     head = stream.header
-    model = model or find(head.weights).entropy_model
+    known = model or find(head.weights).entropy_model
     area = latent_area(head.height, head.width)
     tiles = Grid(area, head.tile // LATENT_STRIDE)
-    return tiles.assemble(area, lambda index: _decode_tile(stream, model, tiles[index].shape, index))
+    return tiles.assemble(area, lambda index: _decode_tile(stream, known, tiles[index].shape, index))

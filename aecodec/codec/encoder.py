@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec.codec.decoder import picture_of, synthesise_area
@@ -39,7 +40,7 @@ class Quantised:
     """What a file will hold, and the latents (h, w, M) int32 that each of its payloads stands for: 8 bytes a pixel."""
 
     stream: Stream
-    latents: Sequence[np.ndarray]
+    latents: Sequence[NDArray[np.int32]]
 
 
 class Encoder:
@@ -59,7 +60,7 @@ class Encoder:
         image: formats.Source,
         *,
         weights: Source = DEFAULT_WEIGHTS,
-        hint: np.ndarray | int = 0,
+        hint: NDArray[np.uint8] | int = 0,
         device: str = "auto",
         strip: bool = False,
         max_pixels: int | None = MAX_PIXELS,
@@ -104,14 +105,14 @@ class Encoder:
         area = whole(*self.array.shape[:2])
         return picture_of(self._synthesise(quantised), quantised.stream, area)
 
-    def reconstruct(self, quantised: Quantised) -> np.ndarray:
+    def reconstruct(self, quantised: Quantised) -> NDArray[np.uint8]:
         """Return the colour of that picture, (H, W, 3) uint8; gray is repeated in the three channels."""
         return samples.to_array(samples.from_array(self._synthesise(quantised), self.image.mode))
 
-    def _synthesise(self, quantised: Quantised) -> np.ndarray:
+    def _synthesise(self, quantised: Quantised) -> NDArray[np.uint8]:
         area, arch = whole(*self.array.shape[:2]), self.weights.arch
 
-        def latents_of(index: int, shape: tuple[int, int]) -> np.ndarray:
+        def latents_of(index: int, shape: tuple[int, int]) -> NDArray[np.int32]:
             return quantised.latents[index]
 
         return synthesise_area(quantised.stream.header, arch, lambda: self._transforms, area, latents_of)
@@ -122,25 +123,25 @@ class Encoder:
         model, side = self.weights.entropy_model, tile_side(height, width) if tile is None else tile
         area = latent_area(height, width)
 
-        def code(y: np.ndarray, z: np.ndarray) -> Kept:
+        def code(y: NDArray[np.float32], z: NDArray[np.float32]) -> Kept:
             return keep(latents.encode(model, y, z, rate))
 
-        coded: dict[Box, Future] = {}
+        coded: dict[Box, Future[Kept]] = {}
         with open_workers(side > 0) as workers:
             for group in Grid(area, max(side, BLOCK // side * side) // LATENT_STRIDE if side else 0):
                 y = self._analyse(group, area, rate)
                 wait(coded.values())  # or latents would pile up where coding is the slower part
-                for tile in Grid(group, side // LATENT_STRIDE):
-                    part = np.ascontiguousarray(y[tile.relative(group).slices])
-                    coded[tile] = workers.submit(code, part, self._transforms.hyper_analyse(part, rate))
+                for box in Grid(group, side // LATENT_STRIDE):
+                    part = np.ascontiguousarray(y[box.relative(group).slices])
+                    coded[box] = workers.submit(code, part, self._transforms.hyper_analyse(part, rate))
         header = Header(width, height, self.image.mode, self.weights.id, rate, side)
-        return header, [coded[tile].result() for tile in sorted(coded)]
+        return header, [coded[box].result() for box in sorted(coded)]
 
-    def _analyse(self, box: Box, area: Box, rate: int) -> np.ndarray:
+    def _analyse(self, box: Box, area: Box, rate: int) -> NDArray[np.float32]:
         """Return the latents (h, w, M) of a box of the latents' area."""
         blocks = Grid(box, BLOCK // LATENT_STRIDE)
 
-        def analyse(index: int) -> np.ndarray:
+        def analyse(index: int) -> NDArray[np.float32]:
             wide = blocks[index].grown(self.weights.arch.analysis_halo, area)
             pixels = samples.window(self._seen, wide.scaled(LATENT_STRIDE))
             return self._transforms.analyse(pixels, rate)[blocks[index].relative(wide).slices]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
 
 from aecodec.container.tiles import Box, whole
 from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.images import samples
 from aecodec.threads import thread_count
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 def latent_area(height: int, width: int) -> Box:
@@ -23,7 +28,9 @@ def open_workers(parallel: bool) -> Executor:
 class _Inline(Executor):
     """An executor that does the work when it is submitted: one tile needs no thread."""
 
-    def submit(self, function, /, *args) -> Future:
-        future: Future = Future()
-        future.set_result(function(*args))
+    def submit(
+        self, function: Callable[Arguments, Result], /, *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Future[Result]:
+        future: Future[Result] = Future()
+        future.set_result(function(*args, **kwargs))
         return future

@@ -11,6 +11,7 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec.errors import BitstreamError
 
@@ -19,7 +20,7 @@ _FORMS = (0, LEFT, ABOVE, LEFT | ABOVE, BITS, BITS | ABOVE)
 _EXPANSION = 1032  # bytes that one byte of a zlib stream can become at most (zlib's "technical details")
 
 
-def encode(plane: np.ndarray) -> bytes:
+def encode(plane: NDArray[np.uint8]) -> bytes:
     """Return the chunk's body for a plane (H, W) uint8, in the form that is likely the smallest."""
     bits = BITS if np.isin(plane, (0, 255)).all() else 0
     samples = np.packbits(plane, axis=1) if bits else plane
@@ -37,7 +38,7 @@ def encode(plane: np.ndarray) -> bytes:
     return bytes([form]) + zlib.compress(differences(form), 9)
 
 
-def decode(body: bytes, height: int, width: int) -> np.ndarray:
+def decode(body: bytes, height: int, width: int) -> NDArray[np.uint8]:
     """Return the plane (H, W) uint8. Raises BitstreamError for any other body; no more than that is inflated."""
     form = body[0] if body else None
     if form not in _FORMS:

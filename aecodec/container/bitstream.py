@@ -32,7 +32,7 @@ EXIF = b"e"
 XMP = b"x"
 
 
-Source = bytes | bytearray | memoryview | str | os.PathLike  # the bytes of a file, or its path
+Source = bytes | bytearray | memoryview | str | os.PathLike[str]  # the bytes of a file, or its path
 
 
 def bytes_of(source: Source) -> bytes:
@@ -126,7 +126,7 @@ def write(stream: Stream) -> bytes:
 
 
 def _tile_code(side: int) -> int:
-    return next(code for code in (0, *TILE_CODES) if _tile_side(code) == side)
+    return next(code for code in TILE_CODES if _tile_side(code) == side) if side else 0
 
 
 def _tile_side(code: int) -> int:

@@ -7,12 +7,15 @@ output. Tiles are part of the format; blocks only keep memory flat.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
+
+    Scalar = TypeVar("Scalar", bound=np.generic)
 
 TILE_CODES = range(1, 9)  # as stored; code n stands for a side of 128 * 2**n pixels
 TILE = 1024  # pixels, the side that is written
@@ -70,6 +73,9 @@ class Grid:
     area: Box
     side: int
 
+    def __iter__(self) -> Iterator[Box]:
+        return (self[index] for index in range(len(self)))
+
     def __len__(self) -> int:
         return self._rows * self._columns
 
@@ -99,20 +105,22 @@ class Grid:
             row * self._columns + column for row in range(part.top, part.bottom) for column in range(part.left, part.right)
         ]
 
-    def assemble(self, box: Box, contents: Callable[[int], np.ndarray]) -> np.ndarray:
+    def assemble(self, box: Box, contents: Callable[[int], NDArray[Scalar]]) -> NDArray[Scalar]:
         """Return a box (h, w, C) put together from the squares that it touches; ``contents`` gives one by its number."""
         import numpy as np  # here, because a header needs the geometry only
 
         touched = self.touching(box)
         if len(touched) == 1 and self[touched[0]] == box:
             return contents(touched[0])
-        result = None
+        result: NDArray[Scalar] | None = None
         for index in touched:
             part = contents(index)
             if result is None:
                 result = np.empty((*box.shape, part.shape[-1]), part.dtype)
             common = self[index] & box
             result[common.relative(box).slices] = part[common.relative(self[index]).slices]
+        if result is None:
+            raise ValueError(f"{box} touches no square")
         return result
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 PRECISION = 16
 SLOT_MASK = (1 << PRECISION) - 1
@@ -18,7 +20,13 @@ ODD_STATE, ODD_SYMBOL = 232, 120  # trellis.py: what the states of dependent sym
 State = tuple[int, int, int]  # state of the next operation, state of the one after, bytes read
 
 
-def encode(symbols: np.ndarray, levels: np.ndarray, radius: np.ndarray, cdf: np.ndarray, start: np.ndarray) -> bytes:
+def encode(
+    symbols: NDArray[np.int32],
+    levels: NDArray[np.uint8],
+    radius: NDArray[np.int32],
+    cdf: NDArray[np.uint32],
+    start: NDArray[np.int32],
+) -> bytes:
     """Encode symbols (n,) int32 with levels (n,) uint8. Raises ValueError for a value that no escape can hold."""
     cdfs = _lists(levels, radius, cdf, start)
     operations = []
@@ -52,13 +60,13 @@ def encode(symbols: np.ndarray, levels: np.ndarray, radius: np.ndarray, cdf: np.
 
 def decode(
     data: bytes,
-    levels: np.ndarray,
-    symbols: np.ndarray,
+    levels: NDArray[np.uint8],
+    symbols: NDArray[np.int32],
     state: State,
-    radius: np.ndarray,
-    cdf: np.ndarray,
-    start: np.ndarray,
-    lookup: np.ndarray,
+    radius: NDArray[np.int32],
+    cdf: NDArray[np.uint32],
+    start: NDArray[np.int32],
+    lookup: NDArray[np.uint16],
     stride: int,
 ) -> State:
     """Fill symbols (n,) int32 and return the state after them. Raises ValueError for a damaged stream.
@@ -108,7 +116,9 @@ def decode(
     return x, y, position
 
 
-def _lists(levels: np.ndarray, radius: np.ndarray, cdf: np.ndarray, start: np.ndarray) -> dict[int, list[int]]:
+def _lists(
+    levels: NDArray[np.integer[Any]], radius: NDArray[np.int32], cdf: NDArray[np.uint32], start: NDArray[np.int32]
+) -> dict[int, list[int]]:
     """Return the cdfs of the levels that occur, as lists: their items are Python integers, which cannot overflow."""
     return {
         level: cdf[start[level] : start[level] + 2 * radius[level] + 3].tolist() for level in np.unique(levels).tolist()

@@ -135,8 +135,8 @@ static PyObject *py_search(PyObject *self, PyObject *args)
         PyErr_SetString(PyExc_TypeError, "arrays have the wrong item size or do not fit each other");
         goto done;
     }
-    int32_t(*magnitudes)[2][2] = PyMem_RawMalloc((size_t)count * sizeof *magnitudes);
-    uint32_t(*parities)[LANES] = PyMem_RawMalloc((size_t)count * sizeof *parities);
+    int32_t(*magnitudes)[2][2] = PyMem_Malloc((size_t)count * sizeof *magnitudes);
+    uint32_t(*parities)[LANES] = PyMem_Malloc((size_t)count * sizeof *parities);
     if (magnitudes && parities) {
         Py_BEGIN_ALLOW_THREADS
         search(&costs, residuals.buf, levels.buf, count, symbols.buf, quantisers.buf, magnitudes, parities);
@@ -144,8 +144,8 @@ static PyObject *py_search(PyObject *self, PyObject *args)
         result = Py_NewRef(Py_None);
     } else
         PyErr_NoMemory();
-    PyMem_RawFree(magnitudes);
-    PyMem_RawFree(parities);
+    PyMem_Free(magnitudes);
+    PyMem_Free(parities);
 done:
     PyBuffer_Release(&residuals);
     PyBuffer_Release(&levels);

@@ -7,6 +7,7 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec.entropy import reference
 from aecodec.entropy.entropy_model import EntropyModel
@@ -62,7 +63,7 @@ def known_answer(model: EntropyModel) -> str:
     return digest.hexdigest()[:16]
 
 
-def _sequence(shape: tuple[int, ...], limit: int, seed: int) -> np.ndarray:
+def _sequence(shape: tuple[int, ...], limit: int, seed: int) -> NDArray[np.int32]:
     """Return int32 values in -limit..limit that look random and are the same everywhere.
 
     They are a multiplicative hash of the index.

@@ -7,10 +7,12 @@ with it, so there is one set of numbers.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import ModuleType
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec.entropy import integer, tables
 from aecodec.entropy.architecture import HYPER_STRIDE, Architecture
@@ -36,20 +38,30 @@ def layer_names() -> list[str]:
     return ["hyper_synthesis.up_32", "hyper_synthesis.up_16", "hyper_synthesis.out", *steps]
 
 
+class Arithmetic(Protocol):
+    """What computes layers: ``integer.py``, or ``reference.py`` in its place."""
+
+    def apply(self, layer: IntegerLayer, x: NDArray[np.float32], rate: int, /) -> NDArray[np.float32]: ...
+
+    def apply_rows(
+        self, layer: IntegerLayer, x: NDArray[np.float32], rate: int, rows: NDArray[np.intp], /
+    ) -> NDArray[np.float32]: ...
+
+
 @dataclass(frozen=True)
 class EntropyModel:
     """All integers of one set of weights.
 
     mean_gain: (GAIN_ROWS, M) int32 with GAIN_FRAC fractional bits; hyper_scale: (KNOTS, Nz) int32 scale indices with
     HYPER_SCALE_FRAC fractional bits; symbol_frequency: the coding tables, see ``tables.frequencies``; arithmetic: the
-    module that computes its layers.
+    the module that computes its layers.
     """
 
     layers: dict[str, IntegerLayer]
-    mean_gain: np.ndarray
-    hyper_scale: np.ndarray
-    symbol_frequency: np.ndarray
-    arithmetic: ModuleType = integer
+    mean_gain: NDArray[np.int32]
+    hyper_scale: NDArray[np.int32]
+    symbol_frequency: NDArray[np.int32]
+    arithmetic: Arithmetic = integer
 
     @functools.cached_property
     def tables(self) -> Tables:
@@ -57,12 +69,12 @@ class EntropyModel:
         return tables.coder_tables(self.symbol_frequency)
 
     @functools.cached_property
-    def costs(self) -> np.ndarray:
+    def costs(self) -> NDArray[np.float32]:
         """Return the costs of symbols, see ``tables.costs``."""
         return tables.costs(self.symbol_frequency)
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, np.ndarray], arch: Architecture) -> EntropyModel:
+    def from_tensors(cls, tensors: Mapping[str, NDArray[Any]], arch: Architecture) -> EntropyModel:
         """Build a model from the integer tensors of a weights file. Raises KeyError when one is missing."""
         m = arch.latents
         layers = {}
@@ -82,13 +94,13 @@ class EntropyModel:
             )
         return cls(layers, tensors["mean_gain"], tensors["hyper_scale"], tensors["symbol_frequency"])
 
-    def hyper_levels(self, shape: tuple[int, int], rate: int) -> np.ndarray:
+    def hyper_levels(self, shape: tuple[int, int], rate: int) -> NDArray[np.uint8]:
         """Return the Gaussian level of every hyper-latent, (hz, wz, Nz) uint8, the same at every position."""
-        index = integer.interpolate(self.hyper_scale, rate)
-        index = np.clip((index + (1 << HYPER_SCALE_FRAC >> 1)) >> HYPER_SCALE_FRAC, 1, LEVELS - 1).astype(np.uint8)
+        fine = integer.interpolate(self.hyper_scale, rate)
+        index = np.clip((fine + (1 << HYPER_SCALE_FRAC >> 1)) >> HYPER_SCALE_FRAC, 1, LEVELS - 1).astype(np.uint8)
         return np.broadcast_to(index, (*shape, index.shape[0]))
 
-    def features(self, z: np.ndarray, rate: int) -> np.ndarray:
+    def features(self, z: NDArray[np.int32], rate: int) -> NDArray[np.float32]:
         """Compute features (4 hz, 4 wz, F), float32 integers in 0..255, from hyper-latents (hz, wz, Nz), |z| <= 127."""
         x = self.arithmetic.apply(self.layers["hyper_synthesis.up_32"], z.astype(np.float32), rate)
         x = integer.shuffle(x, HYPER_STRIDE // 2)
@@ -96,7 +108,9 @@ class EntropyModel:
         x = integer.shuffle(x, HYPER_STRIDE // 2)
         return self.arithmetic.apply(self.layers["hyper_synthesis.out"], x, rate)
 
-    def predict(self, step: int, features: np.ndarray, context: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
+    def predict(
+        self, step: int, features: NDArray[np.float32], context: NDArray[np.float32], rate: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
         """Predict means and scale indices of the latents that ``step`` decodes.
 
         features: (h, w, F); context: (h, w, M) companded latents of the previous steps (ignored in step 0). Returns means

@@ -12,6 +12,7 @@ import math
 import zlib
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec.errors import AecodecError
 
@@ -28,7 +29,7 @@ def scale_of_level(level: int) -> float:
     return SCALE_MIN * math.exp(level / LEVELS_PER_NAT)
 
 
-def cdf_of_level(level: int) -> np.ndarray:
+def cdf_of_level(level: int) -> NDArray[np.int64]:
     """Return the (2R + 3,) int64 cumulative frequencies of -R..R and the escape; see ``rans.Tables``.
 
     Every symbol gets one count and its share of the rest, so none is impossible. The escape gets both tails.
@@ -42,7 +43,7 @@ def cdf_of_level(level: int) -> np.ndarray:
 
 
 @functools.cache
-def cdfs() -> list[np.ndarray]:
+def cdfs() -> list[NDArray[np.int64]]:
     """Return one table for each level, for ``rans.Tables``.
 
     Raises AecodecError where this machine's arithmetic gives other tables.

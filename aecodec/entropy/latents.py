@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec.entropy import rans, trellis
 from aecodec.entropy.architecture import HYPER_STRIDE
@@ -12,6 +13,7 @@ from aecodec.entropy.entropy_model import EntropyModel
 from aecodec.entropy.gaussian import LEVELS
 from aecodec.entropy.integer import COMPAND_MAX, MEAN_FRAC, compand
 from aecodec.entropy.partition import CONTEXT_STEPS, group_of
+from aecodec.entropy.rans import Scalar
 from aecodec.entropy.trellis import STEP
 from aecodec.errors import BitstreamError
 
@@ -28,17 +30,17 @@ class CodedLatents:
     bytes; symbols: (n,) int32, the values that it codes; rows: (n,) uint8, the coder's table of each.
     """
 
-    latents: np.ndarray
+    latents: NDArray[np.int32]
     payload: bytes
-    symbols: np.ndarray
-    rows: np.ndarray
+    symbols: NDArray[np.int32]
+    rows: NDArray[np.uint8]
 
 
-def _phases(x: np.ndarray) -> list[np.ndarray]:
+def _phases(x: NDArray[Scalar]) -> list[NDArray[Scalar]]:
     return [x[phase // 2 :: 2, phase % 2 :: 2] for phase in range(4)]
 
 
-def _gather(x: np.ndarray, step: int) -> np.ndarray:
+def _gather(x: NDArray[np.float32], step: int) -> NDArray[np.float32]:
     """Return the latents of (h, w, M) that a step decodes, as (4, h/2, w/2, M/4) stacked by phase."""
     size = x.shape[-1] // CONTEXT_STEPS
     return np.stack(
@@ -46,7 +48,7 @@ def _gather(x: np.ndarray, step: int) -> np.ndarray:
     )
 
 
-def _scatter(x: np.ndarray, step: int, values: np.ndarray) -> None:
+def _scatter(x: NDArray[Scalar], step: int, values: NDArray[Scalar]) -> None:
     """Write a step's values, shaped as ``_gather`` gives them, into x (h, w, M)."""
     size = x.shape[-1] // CONTEXT_STEPS
     for phase, part in enumerate(_phases(x)):
@@ -54,18 +56,21 @@ def _scatter(x: np.ndarray, step: int, values: np.ndarray) -> None:
         part[..., group * size : (group + 1) * size] = values[phase]
 
 
-def encode(model: EntropyModel, y: np.ndarray, z: np.ndarray, rate: int, distortion: float = DISTORTION) -> CodedLatents:
+def encode(
+    model: EntropyModel, y: NDArray[np.float32], z: NDArray[np.float32], rate: int, distortion: float = DISTORTION
+) -> CodedLatents:
     """Quantise and code latents.
 
     y: (h, w, M) float32 latents at their gain, h and w multiples of 4; z: (h/4, w/4, Nz) float32 hyper-latents; distortion:
     bits that a squared unit of error is worth, see ``trellis.search``.
     """
-    z = np.clip(np.rint(z), -COMPAND_MAX, COMPAND_MAX).astype(np.int32)
-    features = model.features(z, rate)
+    rounded = np.clip(np.rint(z), -COMPAND_MAX, COMPAND_MAX).astype(np.int32)
+    features = model.features(rounded, rate)
     latents = np.zeros(y.shape, np.int32)
     context = np.zeros(y.shape, np.float32)
-    all_symbols = [z.ravel()]
-    all_rows = [model.hyper_levels(z.shape[:2], rate).ravel()]
+    all_symbols = [rounded.ravel()]
+    height, width, _ = rounded.shape
+    all_rows = [model.hyper_levels((height, width), rate).ravel()]
     for step in range(CONTEXT_STEPS):
         mean, level = model.predict(step, features, context, rate)
         residual = _gather(y, step) - mean * np.float32(2.0**-MEAN_FRAC)
@@ -83,13 +88,13 @@ def encode(model: EntropyModel, y: np.ndarray, z: np.ndarray, rate: int, distort
     return CodedLatents(latents, rans.encode(symbols, rows, model.tables), symbols, rows)
 
 
-def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int], rate: int) -> np.ndarray:
+def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int], rate: int) -> NDArray[np.int32]:
     """Return the integer latents (h, w, M) that ``encode`` coded; ``shape`` is (h, w).
 
     Raises BitstreamError for a damaged payload.
     """
     h, w = shape
-    shape = (h, w, model.mean_gain.shape[1])
+    whole = (h, w, model.mean_gain.shape[1])
     try:
         decoder = rans.Decoder(payload, model.tables)
         levels = model.hyper_levels((h // HYPER_STRIDE, w // HYPER_STRIDE), rate)
@@ -97,8 +102,8 @@ def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int], rate: in
         if np.abs(z).max() > COMPAND_MAX:
             raise BitstreamError("the file is damaged (hyper-latents out of range)")
         features = model.features(z, rate)
-        latents = np.zeros(shape, np.int32)
-        context = np.zeros(shape, np.float32)
+        latents = np.zeros(whole, np.int32)
+        context = np.zeros(whole, np.float32)
         for step in range(CONTEXT_STEPS):
             mean, level = model.predict(step, features, context, rate)
             coded = level > 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec.entropy.gaussian import LEVELS, cdfs, scale_of_level
 from aecodec.entropy.rans import Tables
@@ -26,7 +27,7 @@ def radius_of_level(level: int) -> int:
     return max(3, math.ceil(2.5 * scale_of_level(level)))
 
 
-def gaussian_magnitudes(quantiser: int, level: int, count: int) -> np.ndarray:
+def gaussian_magnitudes(quantiser: int, level: int, count: int) -> NDArray[np.float64]:
     """Return (count + 1,) probabilities of the magnitudes 0..count - 1 and of all others.
 
     They are those of a Gaussian in cells around points.
@@ -38,7 +39,7 @@ def gaussian_magnitudes(quantiser: int, level: int, count: int) -> np.ndarray:
     return np.append(beyond[:-1] - beyond[1:], beyond[-1])
 
 
-def probabilities(counts: np.ndarray, quantiser: int, level: int) -> np.ndarray:
+def probabilities(counts: NDArray[np.float64], quantiser: int, level: int) -> NDArray[np.float64]:
     """Return (R + 2,) probabilities of magnitudes and escape, from counts (COUNTED + 1,).
 
     The last count is that of all magnitudes from COUNTED on.
@@ -52,7 +53,7 @@ def probabilities(counts: np.ndarray, quantiser: int, level: int) -> np.ndarray:
     return np.append(p[: radius + 1], p[radius + 1 :].sum())
 
 
-def frequencies(counts: np.ndarray) -> np.ndarray:
+def frequencies(counts: NDArray[np.float64]) -> NDArray[np.int32]:
     """Return the integers that weights hold, from counts (2, LEVELS, COUNTED + 1).
 
     For quantiser 0, then 1, and for every level they are the frequencies of the magnitudes and of the escape, one after
@@ -68,10 +69,11 @@ def frequencies(counts: np.ndarray) -> np.ndarray:
             edges = np.floor(np.cumsum(share) + 0.5)
             others = np.diff(edges, prepend=0).astype(np.int32) + 1
             tables.append([TOTAL - 2 * others[:-1].sum() - others[-1], *others])
-    return np.concatenate(tables).astype(np.int32)
+    found: NDArray[np.int32] = np.concatenate(tables).astype(np.int32)
+    return found
 
 
-def split(frequency: np.ndarray) -> list[np.ndarray]:
+def split(frequency: NDArray[np.int32]) -> list[NDArray[np.int32]]:
     """Return the tables in an array of ``frequencies``, [quantiser * LEVELS + level].
 
     Raises ValueError for an array of another length.
@@ -82,7 +84,7 @@ def split(frequency: np.ndarray) -> list[np.ndarray]:
     return np.split(frequency, np.cumsum(sizes)[:-1])
 
 
-def coder_tables(frequency: np.ndarray) -> Tables:
+def coder_tables(frequency: NDArray[np.int32]) -> Tables:
     """Return the coder's 192 tables: those of hyper-latents, ``gaussian.py``, then those of quantisers 0 and 1.
 
     Raises ValueError where the frequencies of a table do not add up to 65536.
@@ -91,7 +93,7 @@ def coder_tables(frequency: np.ndarray) -> Tables:
     return Tables.from_cdfs([*cdfs(), *(np.concatenate([[0], np.cumsum(f, dtype=np.int64)]) for f in signed)])
 
 
-def costs(frequency: np.ndarray) -> np.ndarray:
+def costs(frequency: NDArray[np.int32]) -> NDArray[np.float32]:
     """Return the bits of the magnitudes 0..COUNTED as ``trellis.search`` takes them, (2, LEVELS, COUNTED + 1) float32.
 
     Beyond a table's radius they are those of the escape.
@@ -103,7 +105,7 @@ def costs(frequency: np.ndarray) -> np.ndarray:
     return result.reshape(QUANTISERS, LEVELS, -1)
 
 
-def counts_of(frequency: np.ndarray, weight: float) -> np.ndarray:
+def counts_of(frequency: NDArray[np.int32], weight: float) -> NDArray[np.float64]:
     """Return counts (2, LEVELS, COUNTED + 1) that give tables as if ``weight`` symbols had been counted in each."""
     counts = np.zeros((QUANTISERS * LEVELS, COUNTED + 1))
     for row, f in zip(counts, split(frequency), strict=True):

@@ -20,24 +20,47 @@ from __future__ import annotations
 
 import contextlib
 import os
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec.entropy import _trellis_python
 from aecodec.entropy.integer import MEAN_FRAC
 
-_searcher, IMPLEMENTATION = _trellis_python, "python"
+
+class _Searcher(Protocol):
+    """The search that ``_trellis.c`` and ``_trellis_python.py`` both have."""
+
+    def search(
+        self,
+        residuals: NDArray[np.float32],
+        levels: NDArray[np.uint8],
+        bits: NDArray[np.float32],
+        level_count: int,
+        step: float,
+        distortion: float,
+        symbols: NDArray[np.int32],
+        quantisers: NDArray[np.uint8],
+        /,
+    ) -> None: ...
+
+
+_searcher: _Searcher = _trellis_python
+IMPLEMENTATION = "python"
 if not os.environ.get("AECODEC_PURE_PYTHON"):
     with contextlib.suppress(ImportError):
-        from aecodec.entropy import _trellis as _searcher
+        from aecodec.entropy import _trellis
 
-        IMPLEMENTATION = "c"
+        _searcher, IMPLEMENTATION = _trellis, "c"
 
 STEP = 14  # of the multiples, in units of 2**-MEAN_FRAC
 STEP_SIZE = STEP * 2.0**-MEAN_FRAC
 
 
-def search(residual: np.ndarray, level: np.ndarray, bits: np.ndarray, distortion: float) -> tuple[np.ndarray, np.ndarray]:
+def search(
+    residual: NDArray[np.float32], level: NDArray[np.uint8], bits: NDArray[np.float32], distortion: float
+) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     """Return the symbols of least bits + distortion * error**2 over a whole sequence that starts in state 0.
 
     residual: (n,) float32 in units of the latents, below 1e8; level: (n,) uint8; bits: (2, levels, K + 1) float32, the
@@ -53,6 +76,7 @@ def search(residual: np.ndarray, level: np.ndarray, bits: np.ndarray, distortion
     return symbols, quantisers
 
 
-def multiples(symbols: np.ndarray, quantisers: np.ndarray) -> np.ndarray:
+def multiples(symbols: NDArray[np.int32], quantisers: NDArray[np.uint8]) -> NDArray[np.int32]:
     """Return the multiples of the step, int32, that symbols stand for."""
-    return 2 * symbols - quantisers * np.sign(symbols)
+    found: NDArray[np.int32] = 2 * symbols - quantisers * np.sign(symbols)
+    return found

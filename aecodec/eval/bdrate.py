@@ -6,6 +6,7 @@ would mean nothing, and says which range a number was averaged over.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,6 +14,7 @@ from types import ModuleType
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec.errors import MissingPackageError
 
@@ -83,13 +85,12 @@ def load_bjontegaard() -> ModuleType:
     It is imported on demand, since it brings scipy and matplotlib and takes more than a second.
     """
     try:
-        import bjontegaard
+        return importlib.import_module("bjontegaard")
     except ImportError as error:
         raise MissingPackageError("BD-rate", "bjontegaard", "'aecodec[eval]'") from error
-    return bjontegaard
 
 
-def _columns(curve: Curve, name: str, least: int) -> tuple[np.ndarray, np.ndarray]:
+def _columns(curve: Curve, name: str, least: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return rates and dB of a curve, (N,) each, by rising rate. Raises ValueError as ``bd_rate`` says."""
     if len(curve) < least:
         raise ValueError(f"the {name} has {len(curve)} points and needs at least {least}")

@@ -19,6 +19,7 @@ from typing import Any
 import PIL
 from PIL import Image, features
 
+from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.errors import AecodecError
 
 # 0.14 to 2.6 bits per pixel and 24 to 39 dB on the Kodak pictures, one to two and a half dB apart.
@@ -93,7 +94,7 @@ def open_codecs(wanted: Sequence[str], weights: Sequence[str] | None = None) -> 
             else:
                 absent[name] = codec
         else:
-            raise AecodecError(f"there is no codec {name!r}; there are {', '.join(names())}")
+            raise AecodecError(f"there is no codec {name!r}; the codecs are {', '.join(names())}")
     return found, absent
 
 
@@ -112,10 +113,10 @@ def with_qualities(codecs: Sequence[Codec], wanted: Sequence[str]) -> list[Codec
     result = []
     for codec in codecs:
         family = codec.name.partition("-")[0]
-        numbers = next((chosen[name] for name in (codec.name, family, "") if name in chosen), None)
-        chosen_for_it = codec.qualities if numbers is None else _qualities(numbers, codec.qualities)
+        given = next((chosen[name] for name in (codec.name, family, "") if name in chosen), None)
+        chosen_for_it = codec.qualities if given is None else _qualities(given, codec.qualities)
         if codec.step == 1 and any(quality % 1 for quality in chosen_for_it):
-            raise AecodecError(f"qualities {numbers}: {codec.name} has whole numbers only")
+            raise AecodecError(f"qualities {given}: {codec.name} has whole numbers only")
         result.append(replace(codec, qualities=chosen_for_it))
     return result
 
@@ -129,7 +130,9 @@ def _qualities(text: str, default: tuple[float, ...]) -> tuple[float, ...]:
     except ValueError:
         numbers = ()
     if len(numbers) < 2:
-        raise AecodecError(f"qualities {text}: give how many, 2 or more, or two or more rising numbers with commas between")
+        raise AecodecError(
+            f"qualities {text}: give their number, 2 or more, or two or more rising ones with commas between them"
+        )
     return numbers
 
 
@@ -146,26 +149,27 @@ def aecodec(weights: str | None = None, name: str = AECODEC) -> Codec:
     import aecodec as package
     from aecodec import weights as store
 
+    opened = store.load(DEFAULT_WEIGHTS if weights is None else weights)
     # Functions of the package are looked up when they are called, so that a picture's codec is what users call.
-    options = {} if weights is None else {"weights": weights}
-    opened = store.load(*options.values())
     return Codec(
         name, f"aecodec {package.__version__}, weights {opened.id}", f"weights {opened.name}",
-        (0, 15, 30, 45, 60, 75, 90), partial(_encode_aecodec, **options), partial(_decode_aecodec, **options),
+        (0, 15, 30, 45, 60, 75, 90), partial(_encode_aecodec, weights=weights), partial(_decode_aecodec, weights=weights),
         step=0.05,
     )  # fmt: skip
 
 
-def _encode_aecodec(image: Image.Image, quality: float, **options: str) -> bytes:
+def _encode_aecodec(image: Image.Image, quality: float, weights: str | None) -> bytes:
     import aecodec as package
 
-    return package.encode(image, quality=quality, device="cpu", **options)
+    if weights is None:
+        return package.encode(image, quality=quality, device="cpu")
+    return package.encode(image, quality=quality, device="cpu", weights=weights)
 
 
-def _decode_aecodec(data: bytes, **options: str) -> Image.Image:
+def _decode_aecodec(data: bytes, weights: str | None) -> Image.Image:
     import aecodec as package
 
-    return package.decode(data, device="cpu", **options)
+    return package.decode(data, device="cpu", weights=weights)
 
 
 def _aecodecs(weights: Sequence[str] | None) -> list[Codec]:
@@ -174,7 +178,7 @@ def _aecodecs(weights: Sequence[str] | None) -> list[Codec]:
     asked = store.names() if weights is None else list(weights)
     found = [aecodec(which, f"{AECODEC}-{Path(which).resolve().name}") for which in asked]
     if len({codec.name for codec in found}) < len(found):
-        raise AecodecError("two folders of weights have one name: rename one, the report could not tell them apart")
+        raise AecodecError("two folders of weights have one name, so the report could not distinguish them; rename one")
     return found
 
 
@@ -272,7 +276,7 @@ def _encode_avif(image: Image.Image, quality: float, subsampling: str, speed: in
 def _decode_avif(data: bytes) -> Image.Image:
     _avif_version()
     if plugin := sys.modules.get("PIL.AvifImagePlugin"):
-        plugin.DEFAULT_MAX_THREADS = 1
+        vars(plugin)["DEFAULT_MAX_THREADS"] = 1
     return decode_with_pillow(data)
 
 

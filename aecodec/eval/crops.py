@@ -44,12 +44,12 @@ class Crop:
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture by a codec at the size that is nearest to a rate; without a codec, the original."""
+    """A picture by a codec at the size that is nearest to a rate; without a codec, the original, of 0 bytes."""
 
     title: str
     picture: Image.Image
     quality: float | None = None
-    bytes: int | None = None
+    bytes: int = 0
     score: float | None = None
 
     @property
@@ -58,7 +58,7 @@ class Shown:
 
     @property
     def facts(self) -> str:
-        if self.bytes is None:
+        if not self.bytes:
             return f"whole picture {self.picture.width} x {self.picture.height}"
         return f"{self.bytes} bytes, {self.bpp:.3f} bpp, SSIMULACRA2 {self.score:.1f}"
 
@@ -155,7 +155,15 @@ def _rates(context: click.Context, parameter: click.Parameter, text: str) -> tup
 @click.option(
     "--format", "suffix", type=click.Choice(["webp", "png"]), default="webp", show_default=True, help="Both without loss."
 )
-def main(crops, folder, codecs, weights, rates, scale, suffix) -> None:
+def main(
+    crops: tuple[str, ...],
+    folder: Path,
+    codecs: str,
+    weights: str,
+    rates: tuple[float, ...],
+    scale: int,
+    suffix: str,
+) -> None:
     """Draw crops at equal bytes: the original and each codec, a row for each rate."""
     try:
         wanted = [read_crop(text) for text in crops]

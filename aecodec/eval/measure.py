@@ -18,8 +18,10 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec.errors import AecodecError, PictureError
@@ -27,6 +29,7 @@ from aecodec.eval.codecs import Codec
 from aecodec.images import formats
 from aecodec.metrics import METRICS
 
+Result = TypeVar("Result")
 SUFFIXES = frozenset((".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg"))
 
 
@@ -150,12 +153,12 @@ def measure(picture: Image.Image, codec: Codec, quality: float, metrics: Iterabl
     end = time.process_time()
     a, b = np.asarray(picture), np.asarray(decoded.convert("RGB"))
     if a.shape != b.shape:
-        raise ValueError(f"it came back as {b.shape[1]} x {b.shape[0]}, in another size than it went in")
+        raise ValueError(f"it came back as {b.shape[1]} x {b.shape[0]}, not in its own size")
     bpp = 8 * len(data) / (picture.width * picture.height)
     return Point(quality, len(data), bpp, round(middle - start, 6), round(end - middle, 6), values_of(metrics, a, b))
 
 
-def values_of(metrics: Iterable[str], a: np.ndarray, b: np.ndarray) -> dict[str, float | None]:
+def values_of(metrics: Iterable[str], a: NDArray[np.uint8], b: NDArray[np.uint8]) -> dict[str, float | None]:
     """Return the metrics of two pictures (H, W, 3) uint8 by name, as a ``Point`` has them."""
     values: dict[str, float | None] = {}
     for name in metrics:
@@ -176,7 +179,7 @@ class Journal:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        self._points: dict[tuple, Point] = {}
+        self._points: dict[tuple[str | float, ...], Point] = {}
         text = ""
         if path is not None and path.exists():
             text = self._on_file(lambda: path.read_text("utf-8", "replace"))
@@ -184,11 +187,12 @@ class Journal:
             try:
                 entry = json.loads(line)
                 point = Point(**entry["point"])
-                self._points[(*entry["key"], point.quality)] = point
+                key = (*entry["key"], point.quality)
+                self._points[key] = point
             except (ValueError, TypeError, KeyError):
                 continue
         if path is not None:  # also finds out, before hours of work, whether the file can be written
-            self._append("\n" if text and not text.endswith("\n") else "")
+            self._append(path, "\n" if text and not text.endswith("\n") else "")
 
     def find(self, picture: Picture, codec: Codec, quality: float) -> Point | None:
         return self._points.get((*_key(picture, codec), quality))
@@ -198,18 +202,19 @@ class Journal:
         if before := self.find(picture, codec, point.quality):
             point = replace(before, values=before.values | point.values)
         key = _key(picture, codec)
-        self._points[(*key, point.quality)] = point
+        place: tuple[str | float, ...] = (*key, point.quality)
+        self._points[place] = point
         if self._path is not None:
-            self._append(json.dumps({"key": key, "point": asdict(point)}, allow_nan=False) + "\n")
+            self._append(self._path, json.dumps({"key": key, "point": asdict(point)}, allow_nan=False) + "\n")
 
-    def _append(self, text: str) -> None:
+    def _append(self, path: Path, text: str) -> None:
         def write() -> None:
-            with open(self._path, "a", encoding="utf-8") as file:
+            with open(path, "a", encoding="utf-8") as file:
                 file.write(text)
 
         self._on_file(write)
 
-    def _on_file(self, work: Callable):
+    def _on_file(self, work: Callable[[], Result]) -> Result:
         try:
             return work()
         except OSError as error:
@@ -249,6 +254,7 @@ def measure_all(tasks: Sequence[Task], journal: Journal, processes: int = 1) -> 
     A measurement is in the journal before its end is reported. The results do not depend on ``processes``, except for the
     seconds. Raises AecodecError where a process dies.
     """
+    results: Iterator[tuple[Task, Point | Failure]]
     if processes == 1:
         results = ((task, _attempt(task)) for task in tasks)
     else:
@@ -285,8 +291,9 @@ def _begin_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()  # a worker holds both ends of the queue that it waits at
-    os._exit(1)
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()  # a worker holds both ends of the queue that it waits at
+        os._exit(1)
 
 
 def _attempt(task: Task) -> Point | Failure:

@@ -149,7 +149,8 @@ def _report_monotonic(pictures: Sequence[Picture], codec: Codec, processes: int)
     journal = measured(pictures, [codec], processes)
     bad = 0
     for picture in pictures:
-        faults = monotonic_faults([journal.find(picture, codec, quality) for quality in codec.qualities])
+        found = (journal.find(picture, codec, quality) for quality in codec.qualities)
+        faults = monotonic_faults([point for point in found if point is not None])
         bad += bool(faults)
         for line in faults:
             click.echo(f"{picture.name}: {line}")

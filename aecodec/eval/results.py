@@ -65,12 +65,13 @@ def summarise(
     for codec in codecs:
         measured = [points[codec.name][picture.name] for picture in common]
         complete = bool(measured) and all(len(each) == len(codec.qualities) for each in measured)
-        entry = results["codecs"][codec.name] = {
+        entry: Results = {
             "version": codec.version,
             "settings": codec.settings,
             "points": [_mean(column, metrics) for column in zip(*measured, strict=True)] if complete else [],
             "images": {name: [_plain(point) for point in each] for name, each in points[codec.name].items()},
         }
+        results["codecs"][codec.name] = entry
         if complete:
             pixels = len(codec.qualities) * sum(picture.pixels for picture in common)
             for way in ("encode", "decode"):
@@ -106,7 +107,8 @@ def _common(
 def _plain(point: Point) -> Results:
     """Return a point as a dictionary, with its metrics among the other values."""
     entry = asdict(point)
-    return entry | entry.pop("values")
+    values: Results = entry.pop("values")
+    return entry | values
 
 
 def _mean(column: Sequence[Point], metrics: Sequence[str]) -> Results:
@@ -114,12 +116,12 @@ def _mean(column: Sequence[Point], metrics: Sequence[str]) -> Results:
 
     It is None where one picture has no value (a lossless one is infinite).
     """
-    mean = {"quality": column[0].quality}
+    mean: Results = {"quality": column[0].quality}
     for name in ("bytes", "bpp", "encode_seconds", "decode_seconds"):
         mean[name] = fmean(getattr(point, name) for point in column)
     for name in metrics:
-        values = [point.values[name] for point in column]
-        mean[name] = None if None in values else METRICS[name].mean(values)
+        values = [value for point in column if (value := point.values[name]) is not None]
+        mean[name] = METRICS[name].mean(values) if len(values) == len(column) else None
     return mean
 
 
@@ -304,7 +306,7 @@ def against_as_csv(results: Results) -> str:
 def read_results(path: Path) -> Results:
     """Return results.json of an earlier report. Raises AecodecError where it is none."""
     try:
-        results = json.loads(path.read_text("utf-8"))
+        results: Results = json.loads(path.read_text("utf-8"))
         if not all(isinstance(results[key], kind) for key, kind in (("codecs", dict), ("metrics", dict), ("images", list))):
             raise ValueError
         return results

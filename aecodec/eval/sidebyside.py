@@ -32,7 +32,7 @@ def choose(results: Results) -> list[str]:
     """
     metric = next(iter(results["metrics"]))
     compared = (codec["bd_rate_details"] for codec in results["codecs"].values() if "bd_rate_details" in codec)
-    images = next((details[metric]["pchip"]["images"] for details in compared), {})
+    images: dict[str, Results] = next((details[metric]["pchip"]["images"] for details in compared), {})
     ranked = sorted(results["averaged"], key=lambda name: -images.get(name, {}).get("percent", -math.inf))
     if len(ranked) <= PICTURES:
         return ranked

@@ -11,11 +11,12 @@ from __future__ import annotations
 import click
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec.container.tiles import whole
 from aecodec.defaults import DEFAULT_WEIGHTS
-from aecodec.eval.bdrate import bd_rate, mean_curve
+from aecodec.eval.bdrate import Curve, bd_rate, mean_curve
 from aecodec.eval.measure import find_pictures
 from aecodec.images import samples
 from aecodec.metrics import psnr
@@ -28,7 +29,7 @@ POSITIONS = tuple(range(0, INTERVALS + 1, 2))  # every other knot
 
 
 @torch.inference_mode()
-def curve(model: Model, array: np.ndarray) -> list[tuple[float, float]]:
+def curve(model: Model, array: NDArray[np.uint8]) -> list[tuple[float, float]]:
     """Return (bits per pixel, PSNR in dB) of a picture (H, W, 3) uint8 at POSITIONS."""
     height, width = array.shape[:2]
     padded = samples.window(array, whole(*samples.padded_size(height, width)))
@@ -59,7 +60,7 @@ def main(folder: str, weights: str, checkpoint: str | None) -> None:
     if checkpoint:
         twin.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["average"])
     twin.quantise(False)
-    curves: dict[str, list] = {"integer": [], "float": []}
+    curves: dict[str, list[Curve]] = {"integer": [], "float": []}
     for path in find_pictures([folder], recursive=True):
         array = np.asarray(Image.open(path).convert("RGB"))
         curves["integer"].append(curve(integer, array))

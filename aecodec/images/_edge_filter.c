@@ -113,7 +113,7 @@ static PyObject *py_apply(PyObject *self, PyObject *args)
         PyErr_SetString(PyExc_TypeError, "arrays have the wrong item size or do not fit each other");
         goto done;
     }
-    int32_t *memory = PyMem_RawCalloc((size_t)(2 * ROWS * lines.width), sizeof *memory);
+    int32_t *memory = PyMem_Calloc((size_t)(2 * ROWS * lines.width), sizeof *memory);
     if (memory) {
         for (int i = 0; i < ROWS; i++) {
             lines.luma[i] = memory + i * lines.width;
@@ -125,7 +125,7 @@ static PyObject *py_apply(PyObject *self, PyObject *args)
         result = Py_NewRef(Py_None);
     } else
         PyErr_NoMemory();
-    PyMem_RawFree(memory);
+    PyMem_Free(memory);
 done:
     PyBuffer_Release(&picture);
     PyBuffer_Release(&strength);

@@ -8,10 +8,12 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from aecodec.container import metadata
 from aecodec.errors import AecodecError, FramesError, MissingPackageError, PictureError
@@ -26,12 +28,12 @@ _PLUGINS = {
 }
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 _METADATA = {"icc_profile": "ICC profile", "exif": "EXIF", "xmp": "XMP"}
-_KEPT = {  # all that a format keeps as Pillow writes it; those not named keep nothing
+_KEPT: dict[str, Collection[str]] = {  # all that a format keeps as Pillow writes it; those not named keep nothing
     **dict.fromkeys(("PNG", "WEBP", "TIFF", "AVIF"), frozenset({"alpha", *_METADATA})),
     "JPEG": frozenset(_METADATA),
     **dict.fromkeys(("JPEG2000", "TGA"), frozenset({"alpha"})),
 }
-_OPTIONS = {  # as little loss as the format allows
+_OPTIONS: dict[str, dict[str, Any]] = {  # as little loss as the format allows
     "PNG": {"compress_level": 2},  # photographs become hardly larger than at level 6, in a third of the time
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"lossless": True},
@@ -40,7 +42,7 @@ _OPTIONS = {  # as little loss as the format allows
 _SEGMENT = {"exif": 65533, "xmp": 65504}  # bytes that fit in a JPEG's one segment
 
 
-Source = Image.Image | np.ndarray | str | os.PathLike
+Source = Image.Image | NDArray[Any] | str | os.PathLike[str]
 
 
 def as_picture(source: Source, max_pixels: int | None) -> Image.Image:
@@ -60,7 +62,7 @@ def as_picture(source: Source, max_pixels: int | None) -> Image.Image:
     raise TypeError(f"a picture must be a Pillow image, a NumPy array or a path, not {type(source).__name__}")
 
 
-def _of_array(array: np.ndarray) -> Image.Image:
+def _of_array(array: NDArray[Any]) -> Image.Image:
     kinds = {(np.dtype(np.uint8), channels) for channels in (1, 2, 3, 4)} | {(np.dtype(np.uint16), 1)}
     channels = {2: 1, 3: array.shape[-1]}.get(array.ndim) if array.ndim else None
     if (array.dtype, channels) not in kinds or not array.size:
@@ -139,7 +141,7 @@ def _complete_jxl(image: Image.Image) -> None:
             image.getexif().pop(0x0112, None)
 
 
-def _low_bytes(image: Image.Image) -> np.ndarray | None:
+def _low_bytes(image: Image.Image) -> NDArray[np.uint8] | None:
     """Return the low bytes (H, W, C) of 16-bit colour in a PNG or TIFF, of which Pillow keeps the high ones.
 
     Pillow reads the low bytes if it is made to believe that the file's bytes are swapped. Returns None where that does not
@@ -148,7 +150,9 @@ def _low_bytes(image: Image.Image) -> np.ndarray | None:
     orders = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
     swapped = {f"{mode};16{order}": f"{mode};16{orders[order]}" for mode in ("RGB", "RGBA") for order in orders}
     swapped["LA;16B"] = "RGBA"  # high and low bytes as four channels
-    if image.format not in ("PNG", "TIFF") or not getattr(image, "tile", None):
+    if image.format not in ("PNG", "TIFF") or not isinstance(image, ImageFile.ImageFile) or not image.tile:
+        return None
+    if image.fp is None:
         return None
     position = image.fp.tell()
     image.fp.seek(0)
@@ -157,17 +161,18 @@ def _low_bytes(image: Image.Image) -> np.ndarray | None:
     if image.tell():
         twin.seek(image.tell())
     tiles = []
-    for *place, args in twin.tile:
-        first, *rest = (args,) if isinstance(args, str) else args
+    for codec, extents, offset, args in twin.tile:
+        first, *rest = args if isinstance(args, tuple) else (args,)
         if first not in swapped:
             return None
-        tiles.append((*place, (swapped[first], *rest) if rest else swapped[first]))
+        swapped_args = (swapped[first], *rest) if rest else swapped[first]
+        tiles.append(ImageFile._Tile(codec, extents, offset, swapped_args))
     twin.tile = tiles
     low = np.asarray(twin)
     return low[..., 1::2] if first == "LA;16B" else low
 
 
-def _round(image: Image.Image, low: np.ndarray) -> None:
+def _round(image: Image.Image, low: NDArray[np.uint8]) -> None:
     """Replace the high bytes of 16-bit samples by the samples rounded to 8 bits; gray with alpha becomes "LA"."""
     high = np.asarray(image)[..., -low.shape[-1] :].astype(np.uint32)
     rounded = ((high << 8 | low) * 255 + 32895) >> 16  # the nearest to 255/65535 of it
@@ -181,7 +186,7 @@ def save(image: Image.Image, kind: str) -> bytes:
     Where the format has no alpha, the picture is laid on white; where it has no EXIF, it is turned upright. Raises
     AecodecError where Pillow cannot write it.
     """
-    kept = _KEPT.get(kind, set())
+    kept = _KEPT.get(kind, ())
     if image.mode in ("LA", "RGBA") and "alpha" not in kept:
         image = _on_white(image, kind)
     if "exif" not in kept:
@@ -221,18 +226,18 @@ def save(image: Image.Image, kind: str) -> bytes:
 
 
 def _write(image: Image.Image, kind: str, values: dict[str, bytes]) -> bytes:
+    options = {**_OPTIONS.get(kind, {}), **values}
     if kind == "PNG" and "xmp" in values:
         from PIL.PngImagePlugin import PngInfo
 
-        values["pnginfo"] = PngInfo()
-        values["pnginfo"].add_itxt("XML:com.adobe.xmp", values.pop("xmp").decode("utf-8", "replace"))
+        text = options["pnginfo"] = PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode("utf-8", "replace"))
     elif kind == "TIFF" and "xmp" in values:
-        exif = Image.Exif()
+        exif = options["exif"] = Image.Exif()
         exif.load(values.get("exif", b""))
-        exif[700] = values.pop("xmp")
-        values["exif"] = exif
+        exif[700] = options.pop("xmp")
     buffer = io.BytesIO()
-    image.save(buffer, kind, **_OPTIONS.get(kind, {}), **values)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -294,10 +299,12 @@ def _bits(image: Image.Image) -> int:
     """
     deep = image.mode.startswith("I")
     if image.format == "TIFF":
-        bits, kind = (np.atleast_1d(image.tag_v2.get(tag, default)) for tag, default in ((258, 8), (339, 1)))
-        return int(max(bits)) - (deep and 2 in kind)  # BitsPerSample; signed (SampleFormat) has half of the range for light
+        tags = vars(image)["tag_v2"]  # which the base class does not have
+        bits, numbers = (np.atleast_1d(tags.get(tag, default)) for tag, default in ((258, 8), (339, 1)))
+        # BitsPerSample; signed (SampleFormat) has half of the range for light
+        return int(max(bits)) - (deep and 2 in numbers)
     if deep or "bit_depth" in image.info:  # other formats' gray is spread over 16 bits; pillow_heif says what it read
-        return 16 if deep else image.info["bit_depth"]
+        return 16 if deep else int(image.info["bit_depth"])
     if image.format == "JXL":
         return jxl.read_header(getattr(image, "fc", b"")).bits
     fp = getattr(image, "fp", None)
@@ -306,13 +313,13 @@ def _bits(image: Image.Image) -> int:
         return 16 if isinstance(key, (int, tuple)) and np.max(key) > 255 else 8
     position = fp.tell()
     fp.seek(0)
-    head = fp.read(4096)
+    head: bytes = fp.read(4096)
     fp.seek(position)
     if image.format == "PNG":
         return head[24]  # IHDR
-    if image.format == "PPM" and image.tile and image.tile[0][0].startswith("ppm"):
-        maximum = image.tile[0][3]
-        return (maximum if isinstance(maximum, int) else maximum[-1]).bit_length()
+    if image.format == "PPM" and (tiles := getattr(image, "tile", None)) and tiles[0][0].startswith("ppm"):
+        maximum = tiles[0][3]
+        return int(maximum if isinstance(maximum, int) else maximum[-1]).bit_length()
     for kind, mark, offset, add in (("AVIF", b"pixi", 9, 0), ("JPEG2000", b"\xff\x4f\xff\x51", 42, 1)):
         if image.format == kind and 0 <= (start := head.find(mark)) < len(head) - offset:
             return (head[start + offset] & 127) + add

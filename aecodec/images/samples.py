@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import warnings
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec.container.bitstream import MAX_SIDE
@@ -57,12 +59,12 @@ def fill(colour: Image.Image, alpha: Image.Image) -> Image.Image:
     1996): halve the picture, averaging what is visible, until no hole is left; then fill the holes of each size from the
     next smaller, enlarged bilinearly.
     """
-    if alpha.getextrema()[0] > 0:
+    if not _has_holes(alpha):
         return colour
     level = colour.copy()
     level.putalpha(_seen(alpha))
     finer = []
-    while level.getextrema()[-1][0] == 0 and max(level.size) > 1:
+    while _has_holes(level.getchannel("A")) and max(level.size) > 1:
         finer.append(level)
         level = level.reduce(2)
         level.putalpha(_seen(level.getchannel("A")))
@@ -73,16 +75,22 @@ def fill(colour: Image.Image, alpha: Image.Image) -> Image.Image:
     return filled
 
 
+def _has_holes(alpha: Image.Image) -> bool:
+    """Whether alpha, "L", is 0 anywhere."""
+    lowest, _ = alpha.getextrema()
+    return lowest == 0
+
+
 def _seen(alpha: Image.Image) -> Image.Image:
     return alpha.point([0] + [255] * 255)
 
 
-def _opaque(mask: np.ndarray) -> Image.Image:
+def _opaque(mask: NDArray[np.bool_]) -> Image.Image:
     """Return alpha of 255 where any channel of (H, W, C) is set, else 0."""
     return Image.fromarray(np.where(mask.any(-1), np.uint8(255), np.uint8(0)))
 
 
-def _levels(image: Image.Image, bits: int) -> np.ndarray:
+def _levels(image: Image.Image, bits: int) -> NDArray[np.integer[Any]]:
     """Return samples (H, W) of up to 16 bits. Raises PictureError for others."""
     samples = np.asarray(image)
     if image.mode == "F" or bits > 16 or samples.min() < 0 or samples.max() > 65535:
@@ -97,19 +105,21 @@ def _managed(image: Image.Image) -> Image.Image:
 
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            managed = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            if managed is not None:  # as it would be of a picture that is changed in place
+                return managed
         except (ImageCms.PyCMSError, OSError):
             pass  # a broken profile; the plain conversion is what is left
     return image.convert("RGB")
 
 
-def to_array(image: Image.Image) -> np.ndarray:
+def to_array(image: Image.Image) -> NDArray[np.uint8]:
     """Return an "L" or "RGB" picture as (H, W, 3) uint8; gray is repeated in the three channels."""
     array = np.asarray(image, np.uint8)
     return np.repeat(array[..., None], 3, -1) if array.ndim == 2 else array
 
 
-def from_array(array: np.ndarray, mode: str) -> Image.Image:
+def from_array(array: NDArray[np.uint8], mode: str) -> Image.Image:
     """Invert ``to_array``; the gray value is the rounded mean of the channels."""
     if mode == "L":
         array = np.rint(array.mean(-1)).astype(np.uint8)
@@ -121,7 +131,7 @@ def padded_size(height: int, width: int) -> tuple[int, int]:
     return -height % PADDING + height, -width % PADDING + width
 
 
-def window(array: np.ndarray, box: Box) -> np.ndarray:
+def window(array: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
     """Return the box of a picture (H, W, C). It may reach over the bottom and right edges, which are replicated."""
     height, width = array.shape[:2]
     part = array[min(box.top, height - 1) : box.bottom, min(box.left, width - 1) : box.right]

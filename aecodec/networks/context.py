@@ -60,7 +60,8 @@ def split_steps(y: Tensor) -> list[Tensor]:
 
 def _phases(x: Tensor) -> Tensor:
     """Rearrange (B, C, h, w) to (4, B, C, h/2, w/2)."""
-    return x.unflatten(2, (-1, 2)).unflatten(4, (-1, 2)).permute(3, 5, 0, 1, 2, 4).flatten(0, 1)
+    parts: Tensor = x.unflatten(2, (-1, 2)).unflatten(4, (-1, 2))
+    return parts.permute(3, 5, 0, 1, 2, 4).flatten(0, 1)
 
 
 def join_steps(parts: list[Tensor]) -> Tensor:

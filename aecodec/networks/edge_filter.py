@@ -12,22 +12,29 @@ network.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aecodec.images.edge_filter import BLOCK, KNOTS as DIFFERENCES, LUMA, PAIRS, RINGS, STRENGTH_MAX
 from aecodec.networks.integer import interpolate
+from aecodec.networks.typed import Context, apply
 from aecodec.quality import KNOTS
 
 PEAK = 255
+
+
+class _ExchangeContext(Context, Protocol):
+    shape: torch.Size  # of the values that a table becomes
 
 
 class _Exchange(torch.autograd.Function):
     """Apply the piecewise linear, odd function of differences: a gather forward and a sum by index backward."""
 
     @staticmethod
-    def forward(ctx, difference: Tensor, table: Tensor) -> Tensor:
+    def forward(ctx: _ExchangeContext, difference: Tensor, table: Tensor) -> Tensor:
         """Map differences (B, H, W) through a table (B, len(DIFFERENCES)), all in levels."""
         ends = torch.tensor((0, *DIFFERENCES), dtype=torch.float32, device=table.device)
         values = F.pad(table, (1, 1))  # 0 at 0; the last one holds beyond its end
@@ -44,7 +51,7 @@ class _Exchange(torch.autograd.Function):
         return (low + (high - low) * share) * sign
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: _ExchangeContext, grad: Tensor) -> tuple[Tensor, Tensor]:
         slope, index, share, sign = ctx.saved_tensors
         signed, index = (grad * sign).flatten(), index.flatten()
         upper = signed * share.flatten()
@@ -62,11 +69,12 @@ class EdgeFilter(nn.Module):
         self.table = nn.Parameter(torch.zeros(KNOTS, RINGS * len(DIFFERENCES)))
         self.strength = nn.Conv2d(features, 1, 1)
         nn.init.zeros_(self.strength.weight)
-        nn.init.ones_(self.strength.bias)
+        nn.init.ones_(self.strength.get_parameter("bias"))
 
     def strengths(self, features: Tensor) -> Tensor:
         """Return the factors of amounts, (B, 1, H/8, W/8) in 0..STRENGTH_MAX, from features (B, C, H/8, W/8)."""
-        return self.strength(features).float().clamp(0, STRENGTH_MAX)
+        strength: Tensor = self.strength(features)
+        return strength.float().clamp(0, STRENGTH_MAX)
 
     def forward(self, picture: Tensor, features: Tensor, position: Tensor) -> Tensor:
         """Return the filtered picture (B, 3, H, W), of one in 0..1 and the features (B, C, H/8, W/8) behind it."""
@@ -77,7 +85,7 @@ class EdgeFilter(nn.Module):
         for ring, down, right in PAIRS:
             left = slice(max(0, -right), w - max(0, right))  # columns whose partner, `right` of them, is in the picture
             there = slice(max(0, right), w + min(0, right))
-            amount = _Exchange.apply(luma[:, down:, there] - luma[:, : h - down, left], tables[ring].contiguous())
+            amount = apply(_Exchange, luma[:, down:, there] - luma[:, : h - down, left], tables[ring].contiguous())
             change = change + F.pad(amount, (left.start, w - left.stop, 0, down))
             change = change - F.pad(amount, (there.start, w - there.stop, down, 0))
         strength = F.interpolate(self.strengths(features), scale_factor=BLOCK, mode="nearest")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aecodec.entropy.certificate import certify, known_answer
@@ -56,7 +57,7 @@ def _float_tensors(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def export_tensors(model: Model) -> dict[str, np.ndarray]:
+def export_tensors(model: Model) -> dict[str, NDArray[Any]]:
     """Return the tensors of a weights file.
 
     Raises WeightsError where an integer layer's sums could leave the range that float32 holds exactly.
@@ -64,8 +65,9 @@ def export_tensors(model: Model) -> dict[str, np.ndarray]:
     with torch.device("meta"):
         half = FloatModel(model.arch).state_dict().keys()
     tensors = _float_tensors({name: value for name, value in model.state_dict().items() if name in half})
+    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, IntegerConv2d)}
     for name in layer_names():
-        for key, value in _integer_tensors(model.get_submodule(name)).items():
+        for key, value in _integer_tensors(layers[name]).items():
             tensors[f"{name}.{key}"] = value
     gains = model.gain(torch.linspace(0, INTERVALS, GAIN_ROWS))[:, :, 0, 0]
     tensors["mean_gain"] = torch.round(gains * 2**GAIN_FRAC).to(torch.int32)
@@ -142,7 +144,8 @@ def save_encoder(
     from safetensors.numpy import save
 
     state = {name: value for name, value in model.state_dict().items() if is_of_encoder(name)}
-    new = {name: value for name, value in state.items() if name not in (own or {}) or not torch.equal(value, own[name])}
+    known = own or {}
+    new = {name: value for name, value in state.items() if name not in known or not torch.equal(value, known[name])}
     tensors = _float_tensors(new)
     data = save({name: value.contiguous().numpy() for name, value in tensors.items()})
     digest = content_hash(data)

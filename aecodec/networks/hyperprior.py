@@ -33,8 +33,8 @@ class HyperAnalysis(nn.Module):
 
     def forward(self, y: Tensor, position: Tensor) -> Tensor:
         x = F.leaky_relu(self.conv1(compand(y, quantise=False)) + interpolate(self.bias, position), 0.1)
-        x = F.leaky_relu(self.conv2(x), 0.1)
-        return self.conv3(x).float()
+        z: Tensor = self.conv3(F.leaky_relu(self.conv2(x), 0.1))
+        return z.float()
 
 
 class HyperSynthesis(nn.Module):
@@ -49,5 +49,5 @@ class HyperSynthesis(nn.Module):
 
     def forward(self, z: Tensor, position: Tensor) -> Tensor:
         x = F.pixel_shuffle(self.up_32(z, position), 2)
-        x = F.pixel_shuffle(self.up_16(x, position), 2)
-        return self.out(x, position)
+        features: Tensor = self.out(F.pixel_shuffle(self.up_16(x, position), 2), position)
+        return features

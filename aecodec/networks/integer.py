@@ -25,6 +25,7 @@ from aecodec.entropy.integer import (
     WEIGHT_MAX,
 )
 from aecodec.networks.fused import is_fused
+from aecodec.networks.typed import Context, apply
 from aecodec.quality import KNOTS
 
 _COMPAND_UNIT, _COMPAND_TOP = COMPAND_STEPS * 2.0**-COMPAND_FRAC, COMPAND_MAX * 2.0**-COMPAND_FRAC
@@ -32,15 +33,15 @@ _COMPAND_UNIT, _COMPAND_TOP = COMPAND_STEPS * 2.0**-COMPAND_FRAC, COMPAND_MAX * 
 
 class _Round(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
+    def forward(ctx: Context, x: Tensor) -> Tensor:
         return torch.floor(x + 0.5)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
+    def backward(ctx: Context, grad: Tensor) -> Tensor:
         return grad
 
 
-def float32(x: Tensor) -> contextlib.AbstractContextManager:
+def float32(x: Tensor) -> contextlib.AbstractContextManager[object]:
     """Return a context without autocast on the device of ``x``, if there can be one."""
     device = x.device.type
     return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else contextlib.nullcontext()
@@ -48,7 +49,7 @@ def float32(x: Tensor) -> contextlib.AbstractContextManager:
 
 def round_half_up(x: Tensor) -> Tensor:
     """Return floor(x + 1/2), with the gradient of the identity (a straight-through estimator)."""
-    return _Round.apply(x)
+    return apply(_Round, x)
 
 
 class _Activation(torch.autograd.Function):
@@ -58,7 +59,7 @@ class _Activation(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, y: Tensor, quantise: bool, dtype: torch.dtype) -> Tensor:
+    def forward(ctx: Context, y: Tensor, quantise: bool, dtype: torch.dtype) -> Tensor:
         top = ACTIVATION_MAX * 2.0**-ACTIVATION_FRAC
         if is_fused(y):
             from aecodec.networks import integer_triton
@@ -73,7 +74,7 @@ class _Activation(torch.autograd.Function):
         return out.to(dtype)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Context, grad: Tensor) -> tuple[Tensor, None, None]:
         (y,) = ctx.saved_tensors
         top = ACTIVATION_MAX * 2.0**-ACTIVATION_FRAC
         if is_fused(y):
@@ -87,7 +88,7 @@ class _OnGrid(torch.autograd.Function):
     """Put weights on the grids of their output channels; the gradient passes."""
 
     @staticmethod
-    def forward(ctx, weight: Tensor, input_max: int) -> Tensor:
+    def forward(ctx: Context, weight: Tensor, input_max: int) -> Tensor:
         if is_fused(weight):
             from aecodec.networks import integer_triton
 
@@ -97,7 +98,7 @@ class _OnGrid(torch.autograd.Function):
         return torch.floor(weight * scale + 0.5) / scale
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Context, grad: Tensor) -> tuple[Tensor, None]:
         return grad, None
 
 
@@ -105,7 +106,7 @@ class _CompandOnDevice(torch.autograd.Function):
     """Compute ``compand`` on a CUDA device."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, quantise: bool) -> Tensor:
+    def forward(ctx: Context, x: Tensor, quantise: bool) -> Tensor:
         from aecodec.networks import integer_triton
 
         x = _dense(x.float())
@@ -113,10 +114,11 @@ class _CompandOnDevice(torch.autograd.Function):
         return integer_triton.compand(x, _COMPAND_UNIT, _COMPAND_TOP, 2.0**COMPAND_FRAC, quantise)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Context, grad: Tensor) -> tuple[Tensor, None]:
         from aecodec.networks import integer_triton
 
-        return integer_triton.compand_slope(*ctx.saved_tensors, grad, _COMPAND_UNIT, _COMPAND_TOP), None
+        (x,) = ctx.saved_tensors
+        return integer_triton.compand_slope(x, grad, _COMPAND_UNIT, _COMPAND_TOP), None
 
 
 def _dense(x: Tensor) -> Tensor:
@@ -191,7 +193,7 @@ class IntegerConv2d(nn.Module):
         """Return the weights on their grids, or unchanged in the float twin."""
         if not self.quantise:
             return self.weight
-        return _OnGrid.apply(self.weight, self.input_max)
+        return apply(_OnGrid, self.weight, self.input_max)
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Apply given weights (O, I, k, k) and biases (B, O, 1, 1); raw outputs are not yet rounded.
@@ -203,7 +205,7 @@ class IntegerConv2d(nn.Module):
         with float32(x) if exact else contextlib.nullcontext():
             y = F.conv2d(x.float() if exact else x, weight, padding=weight.shape[-1] // 2, groups=self.groups)
         raw = y.float() + bias
-        return _Activation.apply(raw, self.quantise, y.dtype) if self.relu else raw
+        return apply(_Activation, raw, self.quantise, y.dtype) if self.relu else raw
 
 
 def compand(x: Tensor, quantise: bool = True) -> Tensor:
@@ -212,7 +214,7 @@ def compand(x: Tensor, quantise: bool = True) -> Tensor:
     Rates differ by a factor of 17 in step size. In the logarithm that is an offset, which the biases can follow.
     """
     if is_fused(x) and torch.is_grad_enabled():  # to encode a picture Triton, which wants a C compiler, is not needed
-        return _CompandOnDevice.apply(x, quantise)
+        return apply(_CompandOnDevice, x, quantise)
     y = (torch.sign(x) * torch.log2(1 + x.abs()) * _COMPAND_UNIT).clamp(-_COMPAND_TOP, _COMPAND_TOP)
     if quantise:
         scale = 2.0**COMPAND_FRAC

@@ -19,6 +19,7 @@ from aecodec.networks.hyperprior import HyperAnalysis, HyperSynthesis
 from aecodec.networks.integer import IntegerConv2d, compand, interpolate, round_half_up
 from aecodec.networks.quantiser import DependentQuantiser
 from aecodec.networks.transforms import Analysis, Gain, Synthesis
+from aecodec.networks.typed import Context, apply
 from aecodec.quality import KNOTS, LAMBDA_MAX, LAMBDA_MIN
 
 PROBABILITY_FLOOR = 1e-9
@@ -33,7 +34,7 @@ class _GaussianBits(torch.autograd.Function):
     """Compute value and both derivatives in one pass: autograd's own chain costs three times as much on a CPU."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, log_scale: Tensor) -> Tensor:
+    def forward(ctx: Context, x: Tensor, log_scale: Tensor) -> Tensor:
         if is_fused(x):
             from aecodec.networks import gaussian_triton
 
@@ -49,11 +50,12 @@ class _GaussianBits(torch.autograd.Function):
         return torch.log2(p).neg_()
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Context, grad: Tensor) -> tuple[Tensor, Tensor]:
         if is_fused(grad):
             from aecodec.networks import gaussian_triton
 
-            return gaussian_triton.slopes(*ctx.saved_tensors, grad.contiguous(), UNIT, PROBABILITY_FLOOR)
+            x, log_scale = ctx.saved_tensors
+            return gaussian_triton.slopes(x, log_scale, grad.contiguous(), UNIT, PROBABILITY_FLOOR)
         x, low, high, inverse, p = ctx.saved_tensors
         at_low = torch.exp(-low.square())
         at_high = torch.exp(-high.square())
@@ -66,7 +68,7 @@ class _GaussianBits(torch.autograd.Function):
 
 def gaussian_bits(x: Tensor, log_scale: Tensor) -> Tensor:
     """Return bits of x under N(0, (SCALE_MIN e^log_scale)^2) integrated over a unit bin around it, in the shape of x."""
-    return _GaussianBits.apply(x, log_scale)
+    return apply(_GaussianBits, x, log_scale)
 
 
 def with_noise(x: Tensor) -> Tensor:
@@ -121,14 +123,19 @@ class Model(FloatModel):
         self.hyper_scale = nn.Parameter(torch.full((KNOTS, arch.hyper_latents), math.log(2 / SCALE_MIN)))
         knots = torch.linspace(math.log(LAMBDA_MIN), math.log(LAMBDA_MAX), KNOTS)
         with torch.no_grad():
-            self.gain.log += 0.5 * (knots - math.log(LAMBDA_UNIT))[:, None]
-            self.inverse_gain.log -= 0.5 * (knots - math.log(LAMBDA_UNIT))[:, None]
+            self.gain.log.add_(0.5 * (knots - math.log(LAMBDA_UNIT))[:, None])
+            self.inverse_gain.log.sub_(0.5 * (knots - math.log(LAMBDA_UNIT))[:, None])
+
+    @property
+    def context_steps(self) -> list[ContextStep]:
+        """The steps of the context model, in their order."""
+        return [step for step in self.context if isinstance(step, ContextStep)]
 
     @torch.no_grad()
     def set_scales(self, deviation: Tensor) -> None:
         """Set the predicted scales to the latents' own: ``deviation`` (M,), standard deviations at gain 1."""
         log = (deviation * torch.exp(self.gain.log) / SCALE_MIN).clamp_min(1).log()
-        for step in self.context:
+        for step in self.context_steps:
             step.out.bias[:, self.arch.latents :] = log
 
     def quantise(self, on: bool) -> None:
@@ -149,9 +156,9 @@ class Model(FloatModel):
 
         parts: list[Tensor] = []
         contexts: list[Tensor] = []
-        bits = 0
+        bits: list[Tensor] = []
         gains = split_steps(gain.expand(-1, -1, 2, 2))
-        for step, y_part, gain_part in zip(self.context, split_steps(y), gains, strict=True):
+        for step, y_part, gain_part in zip(self.context_steps, split_steps(y), gains, strict=True):
             context = join_steps(contexts).to(memory_format=torch.channels_last) if contexts else None
             mean, log_scale = step(features, context, position)
             mean = mean * gain_part
@@ -160,9 +167,9 @@ class Model(FloatModel):
             value, step_bits = self.quantiser(y_part - mean, log_scale)
             if self.training:
                 step_bits = training_bits(y_part, mean, log_scale)
-            bits = bits + step_bits.sum((0, 2, 3, 4))
+            bits.append(step_bits.sum((0, 2, 3, 4)))
             parts.append(value + mean)
             contexts.append(compand(parts[-1], quantised).to(features.dtype))
         y_hat = join_steps(parts).to(memory_format=torch.channels_last)
         picture = self.synthesis(y_hat * self.inverse_gain(position), position)
-        return Output(picture, bits, hyper_bits.sum((1, 2, 3)))
+        return Output(picture, sum(bits[1:], bits[0]), hyper_bits.sum((1, 2, 3)))

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aecodec.entropy import tables, trellis
@@ -25,6 +26,9 @@ class DependentQuantiser(nn.Module):
     are then updated by ``refresh`` alone.
     """
 
+    counts: Tensor
+    costs: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         shape = (tables.QUANTISERS, LEVELS, tables.COUNTED + 1)
@@ -33,7 +37,7 @@ class DependentQuantiser(nn.Module):
         self.counting = True
         self._age: int | None = None  # what was counted since the costs were first asked for
 
-    def frequencies(self) -> np.ndarray:
+    def frequencies(self) -> NDArray[np.int32]:
         """Return the coding tables that fit the counts; see ``tables.frequencies``."""
         return tables.frequencies(self.counts.cpu().numpy())
 
@@ -73,7 +77,7 @@ class DependentQuantiser(nn.Module):
         parts = torch.get_num_threads()
         with ThreadPoolExecutor(parts) as workers:
             pieces = zip(np.array_split(r, parts), np.array_split(levels, parts), strict=True)
-            found = list(workers.map(lambda piece: trellis.search(*piece, costs, DISTORTION), pieces))
+            found = list(workers.map(lambda piece: trellis.search(piece[0], piece[1], costs, DISTORTION), pieces))
         symbols, quantisers = (np.concatenate(part) for part in zip(*found, strict=True))
         index = np.ravel_multi_index((quantisers, levels, np.minimum(np.abs(symbols), tables.COUNTED)), costs.shape)
         if count:

@@ -40,7 +40,8 @@ class ResidualBlock(nn.Module):
             self.conv2.weight.mul_(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.leaky_relu(self.conv1(x), 0.1))
+        change: Tensor = self.conv2(F.leaky_relu(self.conv1(x), 0.1))
+        return x + change
 
 
 class Gain(nn.Module):
@@ -110,12 +111,12 @@ class Analysis(nn.Module):
         if arch.restores:
             self.gate = nn.Conv2d(arch.width_16, arch.latents, 3, padding=1)
             nn.init.zeros_(self.gate.weight)  # open at first
-            nn.init.zeros_(self.gate.bias)
+            nn.init.zeros_(self.gate.get_parameter("bias"))
 
     def forward(self, x: Tensor, position: Tensor) -> Tensor:
         colour = x[:, :3] - 0.5
         with float32(x):
-            y = self.klt(self.lap(colour.float()))
+            y: Tensor = self.klt(self.lap(colour.float()))
         x = colour if self.gate is None else torch.cat([colour, x[:, 3:]], 1)
         x = F.leaky_relu(self.stem(F.pixel_unshuffle(x, 8)), 0.1)
         x = self.blocks_8(x * self.gain_8(position).to(x.dtype))
@@ -123,7 +124,8 @@ class Analysis(nn.Module):
         x = self.blocks_16(x * self.gain_16(position).to(x.dtype))
         if self.gate is not None:
             y = y * (2 * torch.sigmoid(self.gate(x).float()))
-        return y + self.head(x).float()
+        correction: Tensor = self.head(x)
+        return y + correction.float()
 
 
 class Synthesis(nn.Module):
@@ -131,6 +133,8 @@ class Synthesis(nn.Module):
 
     The edge filter at its end computes in floats here and in integers (``images/edge_filter.py``) where files are decoded.
     """
+
+    spread: Tensor
 
     def __init__(self, arch: Architecture) -> None:
         super().__init__()
@@ -151,7 +155,8 @@ class Synthesis(nn.Module):
                     module.weight.mul_(0.05)
 
     def forward(self, y: Tensor, position: Tensor) -> Tensor:
-        return self.edges(*self.unfiltered(y, position), position)
+        picture: Tensor = self.edges(*self.unfiltered(y, position), position)
+        return picture
 
     def unfiltered(self, y: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
         """Return the picture before the edge filter, and the features (B, C, H/8, W/8) that give its strength."""

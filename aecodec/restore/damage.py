@@ -13,9 +13,10 @@ from __future__ import annotations
 import io
 import string
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 HEAVIEST_SIGMA = 50.0  # of the Gaussian noise in ``draw_noise``, in levels of 0..255
@@ -26,7 +27,7 @@ JPEG_QUALITIES = (10, 60)
 class Noise(Protocol):
     """A change of every sample of a picture."""
 
-    def __call__(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         """Return uint8 (H, W, C) in the same shape.
 
         C is 3, or 1 for a gray picture, whose noise is the same in all colours.
@@ -36,7 +37,7 @@ class Noise(Protocol):
 class Mask(Protocol):
     """A choice of the pixels of a picture that are lost."""
 
-    def __call__(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, height: int, width: int, rng: np.random.Generator) -> NDArray[np.bool_]:
         """Return (H, W) bool, True where a pixel is missing."""
 
 
@@ -46,7 +47,7 @@ class Chain:
 
     parts: tuple[Noise, ...] = ()
 
-    def __call__(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         for part in self.parts:
             picture = part(picture, rng)
         return picture
@@ -58,7 +59,7 @@ class Gaussian:
 
     sigma: float
 
-    def __call__(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         return _to_levels(picture + np.float32(self.sigma) * rng.standard_normal(picture.shape, np.float32))
 
 
@@ -69,7 +70,7 @@ class PoissonGaussian:
     peak: float
     sigma: float
 
-    def __call__(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         counted = rng.poisson(picture * (self.peak / 255)) * (255 / self.peak)
         return _to_levels(counted + self.sigma * rng.standard_normal(picture.shape, np.float32))
 
@@ -80,7 +81,7 @@ class SaltPepper:
 
     share: float
 
-    def __call__(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         drawn = rng.random(picture.shape, np.float32)
         dark, light = drawn < self.share / 2, drawn >= 1 - self.share / 2
         return np.where(light, np.uint8(255), np.where(dark, np.uint8(0), picture))
@@ -92,7 +93,7 @@ class Jpeg:
 
     quality: int
 
-    def __call__(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         file = io.BytesIO()
         Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(file, "JPEG", quality=self.quality)
         return np.asarray(Image.open(file)).reshape(picture.shape)
@@ -104,8 +105,9 @@ class Union:
 
     parts: tuple[Mask, ...]
 
-    def __call__(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-        return np.logical_or.reduce([part(height, width, rng) for part in self.parts])
+    def __call__(self, height: int, width: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+        missing: NDArray[np.bool_] = np.logical_or.reduce([part(height, width, rng) for part in self.parts])
+        return missing
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class RandomPixels:
 
     share: float
 
-    def __call__(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, height: int, width: int, rng: np.random.Generator) -> NDArray[np.bool_]:
         return rng.random((height, width), np.float32) < self.share
 
 
@@ -125,7 +127,7 @@ class Scratches:
     count: int
     thickness: int = 3
 
-    def __call__(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, height: int, width: int, rng: np.random.Generator) -> NDArray[np.bool_]:
         canvas = Image.new("L", (width, height))
         draw = ImageDraw.Draw(canvas)
         for _ in range(self.count):
@@ -144,7 +146,7 @@ class Text:
     lines: int
     size: int = 16
 
-    def __call__(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, height: int, width: int, rng: np.random.Generator) -> NDArray[np.bool_]:
         canvas = Image.new("L", (width, height))
         draw = ImageDraw.Draw(canvas)
         font = ImageFont.load_default(self.size)
@@ -162,7 +164,7 @@ class Hole:
     width: int
     elliptic: bool = False
 
-    def __call__(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, height: int, width: int, rng: np.random.Generator) -> NDArray[np.bool_]:
         rows, columns = min(self.height, max(1, height - 1)), min(self.width, max(1, width - 1))
         top, left = rng.integers(height - rows + 1), rng.integers(width - columns + 1)
         inside = np.ones((rows, columns), bool)
@@ -215,5 +217,6 @@ def draw_mask(rng: np.random.Generator, height: int, width: int, strength: float
     return Union((scratches, text))
 
 
-def _to_levels(values: np.ndarray) -> np.ndarray:
-    return np.rint(values).clip(0, 255).astype(np.uint8)
+def _to_levels(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    levels: NDArray[np.uint8] = np.rint(values).clip(0, 255).astype(np.uint8)
+    return levels

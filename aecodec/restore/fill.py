@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec.images import samples
@@ -12,7 +13,7 @@ CHANGE = 0.05  # levels; a sweep that changes no sample by more is the last
 OVERRELAXATION = 1.7
 
 
-def smooth(array: np.ndarray, missing: np.ndarray) -> np.ndarray:
+def smooth(array: NDArray[np.uint8], missing: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Return uint8 (H, W, 3) with the ``missing`` pixels, (H, W) True, replaced by the smoothest surface over the rest.
 
     Every missing sample is the mean of its four neighbours, of those inside the picture: Laplace's equation, solved by

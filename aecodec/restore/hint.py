@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
 MAX_SIGMA = 60  # levels
 _STEPS = 4  # per level
@@ -20,7 +21,7 @@ def of_sigma(sigma: float | None) -> int:
     return 0 if sigma is None else max(1, round(min(sigma, MAX_SIGMA) * _STEPS))
 
 
-def of_mask(missing: np.ndarray) -> np.ndarray:
+def of_mask(missing: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Return the hint, in the shape of a mask that is True where a pixel is missing."""
     import numpy as np  # here, because the command line asks for MAX_SIGMA
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec.codec.encoder import Encoder
@@ -78,7 +79,7 @@ def inpaint(
     return result, int(missing.sum())
 
 
-def read_mask(mask: formats.Source, max_pixels: int | None = MAX_PIXELS) -> np.ndarray:
+def read_mask(mask: formats.Source, max_pixels: int | None = MAX_PIXELS) -> NDArray[np.bool_]:
     """Return a mask as it is shown, (H, W) bool: True where it is white and, if it has alpha, opaque.
 
     An array of bool is True where it is True.
@@ -92,7 +93,7 @@ def read_mask(mask: formats.Source, max_pixels: int | None = MAX_PIXELS) -> np.n
     return white if alpha is None else white & (np.asarray(alpha) >= THRESHOLD)
 
 
-def _laid_on(missing: np.ndarray, size: tuple[int, int], exif: bytes) -> np.ndarray:
+def _laid_on(missing: NDArray[np.bool_], size: tuple[int, int], exif: bytes) -> NDArray[np.bool_]:
     """Return a mask that fits a picture as it is shown, for the picture as it is stored, ``size`` wide and high.
 
     Raises PictureError where it has another size or leaves nothing of the picture.

@@ -12,6 +12,7 @@ import threading
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec import cuda
 from aecodec.errors import MissingPackageError
@@ -27,13 +28,13 @@ class Transforms(Protocol):
 
     device: str
 
-    def analyse(self, picture: np.ndarray, rate: int) -> np.ndarray:
+    def analyse(self, picture: NDArray[np.uint8], rate: int) -> NDArray[np.float32]:
         """Return float32 latents at their gain (h, w, M) of a picture (H, W, 3) uint8, sides multiples of 16.
 
         Where the architecture has a hint, the picture has 4 channels.
         """
 
-    def hyper_analyse(self, y: np.ndarray, rate: int) -> np.ndarray:
+    def hyper_analyse(self, y: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
         """Return unrounded hyper-latents (h/4, w/4, Nz) float32.
 
         The latents (h, w, M) are at their gain, h and w multiples of 4.
@@ -42,7 +43,7 @@ class Transforms(Protocol):
     def prepare_synthesis(self) -> None:
         """Build what ``synthesise`` needs, so that its first call takes no longer than others."""
 
-    def synthesise(self, latents: np.ndarray, rate: int) -> np.ndarray:
+    def synthesise(self, latents: NDArray[np.int32], rate: int) -> NDArray[np.uint8]:
         """Return the picture (H, W, 3) uint8 of int32 latents (h, w, M) in units of 2**-MEAN_FRAC."""
 
 

@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import openvino
@@ -36,7 +36,10 @@ def folder() -> Path | None:
 
 
 def compiled(
-    core: openvino.Core, build: Callable[[], openvino.Model], options: dict, identity: tuple
+    core: openvino.Core,
+    build: Callable[[], openvino.Model],
+    options: Mapping[str, str | int],
+    identity: tuple[object, ...],
 ) -> openvino.CompiledModel:
     """Return the graph that ``build`` builds, compiled for the CPU.
 
@@ -72,6 +75,6 @@ def _store(path: Path, data: bytes) -> None:
     except BaseException:
         Path(temporary).unlink()
         raise
-    files = sorted(path.parent.glob("*" + _SUFFIX), key=lambda file: file.stat().st_mtime, reverse=True)
-    for file in files[MAX_FILES:]:
-        file.unlink(missing_ok=True)
+    graphs = sorted(path.parent.glob("*" + _SUFFIX), key=lambda graph: graph.stat().st_mtime, reverse=True)
+    for graph in graphs[MAX_FILES:]:
+        graph.unlink(missing_ok=True)

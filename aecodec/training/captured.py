@@ -33,7 +33,8 @@ class CapturedStep:
         """
         self.loss, self.optimiser, self.clipped, self.clip = loss, optimiser, clipped, clip
         pairs = [pair for pair in zip(model.parameters(), average.parameters(), strict=True) if pair[0].requires_grad]
-        self.weights, self.averages = ([pair[i] for pair in pairs] for i in (0, 1))
+        self.weights: list[Tensor] = [weight for weight, _ in pairs]
+        self.averages: list[Tensor] = [mean for _, mean in pairs]
         known = {id(p) for p in clipped}
         self.others = [p for p in self.weights if id(p) not in known]
         device = self.weights[0].device

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aecodec.errors import TrainingError
@@ -57,7 +58,7 @@ class Compression:
         fit_scales(model.eval(), model.arch.latents - arch.latents, data.to_tensor(crops, torch.device("cpu")))
         return model.train()
 
-    def batch(self, crops: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    def batch(self, crops: NDArray[np.uint8], share: float, rng: np.random.Generator) -> NDArray[np.uint8]:
         return crops
 
     def phase(self, share: float) -> int:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -115,8 +114,8 @@ def pooled_difference(x: Tensor, y: Tensor) -> Tensor:
 def jod(pooled: float) -> float:
     """Return the metric's quality in JOD, at most 10, of a pooled difference."""
     if pooled <= 0.1:  # a straight line up to there, instead of an infinite slope at 0
-        return 10 - JOD_A * 0.1 ** (JOD_EXPONENT - 1) * pooled
-    return 10 - JOD_A * pooled**JOD_EXPONENT
+        return 10 - JOD_A * math.pow(0.1, JOD_EXPONENT - 1) * pooled
+    return 10 - JOD_A * math.pow(pooled, JOD_EXPONENT)
 
 
 def _light(x: Tensor) -> Tensor:
@@ -170,7 +169,8 @@ def _masked(test: Tensor, reference: Tensor) -> Tensor:
 
 def _power(x: Tensor, exponent: float) -> Tensor:
     """Return x**exponent of x >= 0, as the metric computes it."""
-    return (x + _EPSILON) ** exponent - _EPSILON**exponent
+    power: Tensor = (x + _EPSILON) ** exponent - _EPSILON**exponent
+    return power
 
 
 def _norm(x: Tensor, beta: int, dim: int | tuple[int, ...], count: int = 1) -> Tensor:
@@ -180,10 +180,11 @@ def _norm(x: Tensor, beta: int, dim: int | tuple[int, ...], count: int = 1) -> T
 
 def _mixed(matrix: tuple[tuple[float, ...], ...], x: Tensor) -> Tensor:
     """Apply a (3, 3) matrix to the channels of (B, 3, h, w)."""
-    return (_constant(x, torch.tensor, matrix) @ x.flatten(2)).unflatten(2, x.shape[2:])
+    mixed: Tensor = (_constant(x, torch.tensor, matrix) @ x.flatten(2)).unflatten(2, x.shape[2:])
+    return mixed
 
 
-def _filtered(x: Tensor, make: Callable[..., Tensor], h: tuple, w: tuple) -> Tensor:
+def _filtered(x: Tensor, make: Callable[..., Tensor], h: tuple[int, ...], w: tuple[int, ...]) -> Tensor:
     """Multiply (.., h, w) by the matrices that ``make`` returns for columns and for rows.
 
     On CPUs two matrix products are faster than a convolution of one channel.
@@ -191,13 +192,13 @@ def _filtered(x: Tensor, make: Callable[..., Tensor], h: tuple, w: tuple) -> Ten
     return _constant(x, make, *h) @ x @ _constant(x, make, *w).mT
 
 
-def _constant(x: Tensor, make: Callable[..., Tensor], *arguments: Any) -> Tensor:
+def _constant(x: Tensor, make: Callable[..., Tensor], *arguments: object) -> Tensor:
     """Return a constant on x's device, made once: a CUDA graph takes none from the host."""
     return _made(make, arguments, x.dtype, x.device)
 
 
 @functools.cache
-def _made(make: Callable[..., Tensor], arguments: tuple, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _made(make: Callable[..., Tensor], arguments: tuple[object, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     return make(*arguments).to(device, dtype)
 
 

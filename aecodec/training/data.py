@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aecodec.errors import AecodecError, TrainingError
@@ -24,7 +25,7 @@ EXTENSIONS = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff"
 class Pictures:
     """Decoded pictures, (H, W, 3) uint8 each, and their file names."""
 
-    arrays: list[np.ndarray]
+    arrays: list[NDArray[np.uint8]]
     names: list[str]
 
 
@@ -70,7 +71,7 @@ def load(files: Sequence[Path], complain: Callable[[str], None]) -> Pictures:
     return pictures
 
 
-def _decoded(path: Path) -> np.ndarray | Exception:
+def _decoded(path: Path) -> NDArray[np.uint8] | Exception:
     """Return a picture (H, W, 3), or the reason why there is none."""
     try:
         image = formats.open_picture(path.read_bytes(), None)
@@ -80,12 +81,12 @@ def _decoded(path: Path) -> np.ndarray | Exception:
         return error
 
 
-def crop(array: np.ndarray, size: int, top: int, left: int) -> np.ndarray:
+def crop(array: NDArray[np.uint8], size: int, top: int, left: int) -> NDArray[np.uint8]:
     """Return (size, size, 3) from (H, W, 3), mirrored at the bottom and right where the picture is smaller."""
     return _at_least(array[top : top + size, left : left + size], size)
 
 
-def _at_least(array: np.ndarray, size: int) -> np.ndarray:
+def _at_least(array: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """Return (H, W, 3) with no side below ``size``."""
     while array.shape[0] < size or array.shape[1] < size:
         grow = [(0, min(max(0, size - n), n)) for n in array.shape[:2]]
@@ -93,7 +94,7 @@ def _at_least(array: np.ndarray, size: int) -> np.ndarray:
     return array
 
 
-def batch(pictures: Pictures, count: int, size: int, rng: np.random.Generator) -> np.ndarray:
+def batch(pictures: Pictures, count: int, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Return (count, size, size, 3) uint8: random crops, mirrored and transposed at random.
 
     A picture is drawn with its area as weight, since every pixel is one to be stored.
@@ -112,7 +113,7 @@ def batch(pictures: Pictures, count: int, size: int, rng: np.random.Generator) -
     return out
 
 
-def to_tensor(crops: np.ndarray, device: torch.device) -> Tensor:
+def to_tensor(crops: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Turn crops (B, H, W, 3) uint8 into (B, 3, H, W) float32 in 0..1, channels last in memory."""
     return torch.from_numpy(crops).to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
 
@@ -149,13 +150,13 @@ class DeviceCrops:
         return self.pixels[self.starts[which, None, None] + (top + y) * width + left + x]
 
 
-def sample(pictures: Pictures, count: int, size: int, seed: int) -> np.ndarray:
+def sample(pictures: Pictures, count: int, size: int, seed: int) -> NDArray[np.uint8]:
     """Return (<= count, size, size, 3) uint8: crops as ``batch`` draws them, no more than the pictures have room for."""
     room = sum(array.shape[0] * array.shape[1] for array in pictures.arrays) // size**2
     return batch(pictures, max(1, min(count, room)), size, np.random.default_rng(seed))
 
 
-def centres(pictures: Pictures, count: int, size: int) -> np.ndarray:
+def centres(pictures: Pictures, count: int, size: int) -> NDArray[np.uint8]:
     """Return (<= count, size, size, 3) uint8: the middle of the first pictures."""
     return np.stack(
         [crop(a, size, max(0, (a.shape[0] - size) // 2), max(0, (a.shape[1] - size) // 2)) for a in pictures.arrays[:count]]

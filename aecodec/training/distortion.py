@@ -43,7 +43,7 @@ def mse(x: Tensor, y: Tensor) -> Tensor:
 
 def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
     """Return 1 - MS-SSIM times MS_SSIM_UNIT, (B,): ``metrics.ms_ssim`` for even sides at every scale, with gradients."""
-    product: Tensor | float = 1.0
+    product = x.new_ones(())
     for scale, weight in enumerate(MS_SSIM_WEIGHTS, 1):
         last = scale == len(MS_SSIM_WEIGHTS)
         product = product * _similarity(x, y, last).clamp_min(_FLOOR) ** weight
@@ -89,7 +89,7 @@ def _similarity(x: Tensor, y: Tensor, whole: bool) -> Tensor:
     """Return (B, 3) SSIM, or only its contrast-structure factor: means over whole windows of (B, 3, H, W) in 0..1."""
     b, channels, h, w = x.shape
     maps = _blur(torch.cat([x, y, x * y, x * x + y * y]).reshape(-1, h, w)).reshape(4, b, channels, -1)
-    mean_x, mean_y, product, squares = maps
+    mean_x, mean_y, product, squares = maps.unbind()
     both = mean_x * mean_y
     means = mean_x.square() + mean_y.square()
     c1, c2 = SSIM_C1 / PEAK**2, SSIM_C2 / PEAK**2
@@ -111,5 +111,5 @@ def _band(size: int, device: torch.device) -> Tensor:
     """
     at = torch.arange(size, device=device, dtype=torch.float32)
     offset = at[None] - at[: size - SSIM_WINDOW + 1, None] - SSIM_WINDOW // 2
-    taps = torch.exp(-(offset / SSIM_SIGMA).square() / 2) * (offset.abs() <= SSIM_WINDOW // 2)
+    taps: Tensor = torch.exp(-(offset / SSIM_SIGMA).square() / 2) * (offset.abs() <= SSIM_WINDOW // 2)
     return taps / taps.sum(1, keepdim=True)

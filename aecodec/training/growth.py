@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -43,7 +44,7 @@ def beside(old: Tensor, new: Tensor, dimension: int) -> Tensor:
 
 
 def with_more_latents(
-    state: dict[str, Tensor], old: Architecture, new: Architecture, covariance: np.ndarray
+    state: dict[str, Tensor], old: Architecture, new: Architecture, covariance: NDArray[np.float64]
 ) -> dict[str, Tensor]:
     """Return a model's state with the latents of ``new``, from that of ``old``.
 
@@ -115,7 +116,7 @@ def fit_scales(model: Model, added: int, x: Tensor) -> None:
             groups = [group_of(step, phase) for phase in range(4)]
             wanted, had = residual.square().mean((1, 3, 4)), (2 * log_scale).exp().mean((1, 3, 4)) * SCALE_MIN**2
             correction = 0.5 * (wanted.clamp_min(SCALE_FLOOR**2) / had).log()  # (4, M/4), by phase
-            bias = model.context[step].out.bias[knot, m:].view(CONTEXT_STEPS, -1)
+            bias = model.context_steps[step].out.bias[knot, m:].view(CONTEXT_STEPS, -1)
             bias[groups] += torch.where(is_new[groups], correction, 0)
     hook.remove()
     model.quantiser.counting = counting

@@ -7,7 +7,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from aecodec.errors import TrainingError
 
@@ -31,7 +31,7 @@ class DivergenceGuard:
         self.damping = 1.0
         self.norms: list[float] = []
         self.skipped: list[int] = []
-        self.good: list[dict] = []
+        self.good: list[dict[str, Tensor]] = []
 
     @property
     def usual_norm(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.training.data import Pictures
@@ -10,7 +11,7 @@ from aecodec.training.data import Pictures
 BLOCKS_PER_PICTURE = 60
 
 
-def block_covariance(pictures: Pictures, rng: np.random.Generator) -> np.ndarray:
+def block_covariance(pictures: Pictures, rng: np.random.Generator) -> NDArray[np.float64]:
     """Return (768, 768) mean products of the samples of blocks, on the 255 scale.
 
     Blocks of 16 x 16 RGB pixels are flattened as (3, 16, 16) after 127.5 is subtracted.
@@ -30,13 +31,15 @@ def block_covariance(pictures: Pictures, rng: np.random.Generator) -> np.ndarray
     return total / max(count, 1)
 
 
-def principal_components(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def principal_components(covariance: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return (n, n) orthonormal rows, largest variance first, and (n,) variances, from a covariance (n, n)."""
     variance, vectors = np.linalg.eigh(covariance)
     return vectors[:, ::-1].T.copy(), np.maximum(variance[::-1], 0)
 
 
-def further_components(covariance: np.ndarray, basis: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def further_components(
+    covariance: NDArray[np.float64], basis: NDArray[np.float64], count: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the first ``count`` principal components (count, n) of the rest, and their variances.
 
     The rest is the part of the covariance outside of orthonormal rows (k, n).

@@ -7,7 +7,7 @@ from torch import nn
 
 from aecodec.networks.model import Model
 from aecodec.training.settings import Settings
-from aecodec.training.soap import Soap
+from aecodec.training.soap import Group, Soap
 
 # Units of the linear paths' weights; in the synthesis times the spread of the latent that they multiply.  In the
 # networks' units they would move by many quantiser steps at once.
@@ -15,14 +15,14 @@ ANALYSIS_UNIT, SYNTHESIS_UNIT, LAPPING_UNIT = 5.0, 0.025, 5.0
 REFRESH = {"cpu": 10, "cuda": 80}  # steps between two updates of SOAP's bases, which a GPU is slow at
 
 
-def open_optimiser(groups: list[dict], settings: Settings, device: torch.device) -> torch.optim.Optimizer:
+def open_optimiser(groups: list[Group], settings: Settings, device: torch.device) -> torch.optim.Optimizer:
     """Return the optimiser that the settings name, for groups as ``parameter_groups`` gives them."""
     if settings.optimiser == "soap":
         return Soap(groups, refresh=REFRESH[device.type])
     return torch.optim.Adam(groups, betas=(0.9, 0.995), fused=True)
 
 
-def parameter_groups(model: Model, settings: Settings) -> list[dict]:
+def parameter_groups(model: Model, settings: Settings) -> list[Group]:
     """Return the groups of parameters, each with its learning rate.
 
     They are the transforms, the entropy model, the tables that are indexed by quality, and the linear paths of the two
@@ -46,7 +46,7 @@ def parameter_groups(model: Model, settings: Settings) -> list[dict]:
     return [{**group, "lr": rate, "peak": rate} for rate, (_, group) in zip(rates, rated, strict=True)]
 
 
-def linear_paths(model: Model) -> list[dict]:
+def linear_paths(model: Model) -> list[Group]:
     """Return one group each for the linear analysis and synthesis and the lapping of each, where both are trained.
 
     A restoring encoder has only one of the two, which gets no group of its own.

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,6 +22,7 @@ from aecodec.networks.export import import_tensors, save_encoder
 from aecodec.networks.model import LAMBDA_UNIT, Model
 from aecodec.networks.precision import autocast
 from aecodec.networks.transforms import Analysis
+from aecodec.networks.typed import channels_last
 from aecodec.restore import fill, hint
 from aecodec.restore.damage import Gaussian, draw_mask, draw_noise
 from aecodec.training import data
@@ -54,7 +56,7 @@ class Restoration:
         self.state = import_tensors(self.decoder)
         self.own = Analysis(self.decoder.arch).eval().requires_grad_(False)
         self.own.load_state_dict({key[9:]: value for key, value in self.state.items() if key.startswith("analysis.")})
-        self.own.to(device).to(memory_format=torch.channels_last)
+        channels_last(self.own.to(device))
 
     def model(self, pictures: data.Pictures, rng: np.random.Generator) -> Model:
         """Return the decoder's model with the encoder's architecture; only the two analyses are trained."""
@@ -75,7 +77,7 @@ class Restoration:
             parameter.requires_grad_(is_of_encoder(name))
         return model
 
-    def batch(self, crops: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    def batch(self, crops: NDArray[np.uint8], share: float, rng: np.random.Generator) -> NDArray[np.uint8]:
         """Return damaged crops (B, H, W, 7) of clean ones (B, H, W, 3), heavier as the ``share`` of the run grows."""
         growth = min(1.0, share / self.settings.curriculum) if self.settings.curriculum else 1.0
         strength = FIRST_STRENGTH + (1 - FIRST_STRENGTH) * growth
@@ -131,20 +133,22 @@ class Restoration:
         return save_encoder(model, folder, self.settings.name, {**facts, **card}, self.state)
 
 
-def noisy(crop: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+def noisy(crop: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Return (H, W, 7) of a clean crop (H, W, 3), damaged by ``damage.draw_noise``; some of it gray."""
     gray = rng.random() < GRAY_SHARE
-    clean = np.rint(crop @ np.float32(LUMA_PER_MILLE)[:, None] / 1000).astype(np.uint8) if gray else crop
+    weights = np.array(LUMA_PER_MILLE, np.float32)[:, None]
+    clean = np.rint(crop @ weights / 1000).astype(np.uint8) if gray else crop
     noise = draw_noise(rng, strength)
-    hinted = isinstance(noise, Gaussian) and rng.random() < HINTED_SHARE
-    level = np.full((*crop.shape[:2], 1), hint.of_sigma(noise.sigma if hinted else None), np.uint8)
+    known = noise.sigma if isinstance(noise, Gaussian) and rng.random() < HINTED_SHARE else None
+    level = np.full((*crop.shape[:2], 1), hint.of_sigma(known), np.uint8)
     colours = [np.broadcast_to(part, crop.shape) for part in (noise(clean, rng), clean)]
     return np.concatenate([colours[0], level, colours[1]], -1)
 
 
-def holed(crop: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+def holed(crop: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Return (H, W, 7) of a clean crop (H, W, 3), damaged by ``damage.draw_mask``, filled as ``inpaint`` fills it first."""
-    missing = draw_mask(rng, *crop.shape[:2], strength)(*crop.shape[:2], rng)
+    height, width = crop.shape[:2]
+    missing = draw_mask(rng, height, width, strength)(height, width, rng)
     return np.concatenate([fill.smooth(crop, missing), hint.of_mask(missing)[..., None], crop], -1)
 
 

@@ -14,17 +14,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aecodec.errors import TrainingError
 from aecodec.networks.fused import is_fused
+from aecodec.networks.typed import channels_last
 from aecodec.quality import INTERVALS
 from aecodec.training import data
 from aecodec.training.captured import CapturedStep
-from aecodec.training.checkpoint import CHECKPOINT, check_same_run, checkpoint_of, with_neutral, write_checkpoint
+from aecodec.training.checkpoint import check_same_run, checkpoint_of, with_neutral, write_checkpoint
 from aecodec.training.guard import DivergenceGuard
 from aecodec.training.optimiser import open_optimiser, parameter_groups
 from aecodec.training.settings import Settings
+from aecodec.training.soap import Soap
 from aecodec.training.tasks import open_task
 from aecodec.training.validation import held_out_batch, validate
 from aecodec.training.workers import Workers
@@ -71,7 +74,7 @@ class Run:
         self.validation = None if batch is None else data.to_tensor(batch, self.device)
         model = self.task.model(self.pictures, self.rng)
         model.quantise(settings.quantise)
-        self.model = model.to(self.device).to(memory_format=torch.channels_last)
+        self.model = channels_last(model.to(self.device))
         self.average = copy.deepcopy(self.model).eval()
         self.average.quantiser = self.model.quantiser  # one count of symbols
         groups = parameter_groups(self.model, settings)
@@ -81,8 +84,7 @@ class Run:
         self.guard = DivergenceGuard((self.model, self.average))
         self.step, self.seconds, self.phase_start = 0, 0.0, 0
         self.stopped = self._stop_asked = False
-        if (folder / CHECKPOINT).is_file():
-            self._resume()
+        self._resume()
         self._synchronise_workers()
         self.phase = self.task.phase(self.share)
         self._captured: CapturedStep | None = None
@@ -92,7 +94,7 @@ class Run:
         torch.backends.cudnn.benchmark = True
         self.guard.keep_state()
         self._reader = ThreadPoolExecutor(1, "batches")
-        self._next: Future[np.ndarray] = self._reader.submit(self._draw_batch, self.share)
+        self._next: Future[NDArray[np.uint8]] = self._reader.submit(self._draw_batch, self.share)
 
     @property
     def share(self) -> float:
@@ -153,7 +155,7 @@ class Run:
             self.guard.norms.clear()
             self._clear_optimiser_state()
         factor, decay = self._rate_factor(), min(self.settings.ema, (self.step + 1) / (self.step + 20))
-        if not self._can_capture:
+        if not (self._can_capture and isinstance(self.optimiser, Soap)):
             return self._plain_step(factor, decay)
         self._place_batch_on_device()
         if self._captured is None:
@@ -229,7 +231,12 @@ class Run:
         self._batch_on_device.copy_(drawn)
 
     def _loss_on_device(self) -> tuple[Tensor, Tensor]:
-        drawn = self._crops.batch(self.settings.batch) if self.task.of_crops else self._batch_on_device
+        if self._crops is not None:
+            drawn = self._crops.batch(self.settings.batch)
+        elif self._batch_on_device is not None:
+            drawn = self._batch_on_device
+        else:
+            raise RuntimeError("no batch has been placed on the device")
         x = drawn.permute(0, 3, 1, 2).float().div_(255)
         return self.task.loss(self.model, x, self._positions(self.device), self.step, self.phase)
 
@@ -237,7 +244,7 @@ class Run:
         self.optimiser.state.clear()
         self._captured = None
 
-    def _draw_batch(self, share: float) -> np.ndarray:
+    def _draw_batch(self, share: float) -> NDArray[np.uint8]:
         """Return a batch. It is made while the step before it is computed; nothing else draws from ``rng`` meanwhile."""
         crops = data.batch(self.pictures, self.settings.batch, self.settings.crop, self.rng)
         return self.task.batch(crops, share, self.rng)
@@ -253,7 +260,7 @@ class Run:
         torch.manual_seed(self.settings.seed + self.workers.rank + (self.step << 16))
         self.rng = np.random.default_rng([self.settings.seed, self.workers.rank, self.step])
 
-    def _log(self, name: str, row: list) -> None:
+    def _log(self, name: str, row: list[object]) -> None:
         if not self.workers.first:
             return
         with open(self.folder / name, "a", newline="") as file:
@@ -271,7 +278,10 @@ class Run:
         })  # fmt: skip
 
     def _resume(self) -> None:
+        """Go on from the folder's checkpoint, where there is one."""
         state = checkpoint_of(str(self.folder))
+        if state is None:
+            return
         check_same_run(state, self.settings, self.folder)
         self.model.load_state_dict(with_neutral(state["model"], state["architecture"]))
         self.average.load_state_dict(with_neutral(state["average"], state["architecture"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import UnionType
@@ -10,8 +11,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.entropy.architecture import ENCODER_ONLY, Architecture
 from aecodec.errors import SettingsError, WeightsError
-from aecodec.weights.cards import folder_of, read_card, tomllib
+from aecodec.weights.cards import folder_of, read_card, read_toml
 
+CONFIGS = Path(__file__).parent / "configs"  # of the installed weights; NAME.toml makes the weights NAME
 DISTORTION_TERMS = ("mse", "ms-ssim", "ssimulacra2", "cvvdp")  # ``distortion.py`` has them; this module imports no torch
 
 
@@ -74,16 +76,37 @@ class Settings:
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
+def configurations() -> dict[str, str]:
+    """Return the names of the configurations that come with aecodec, each with the first line of its file."""
+    texts = {path.stem: path.read_text("utf-8") for path in CONFIGS.glob("*.toml")}
+    return {name: texts[name].partition("\n")[0].lstrip("# ") for name in sorted(texts)}
+
+
+def locate(name: str | os.PathLike[str]) -> Path:
+    """Return the file of a configuration that comes with aecodec, or of a path.
+
+    Raises SettingsError where there is neither.
+    """
+    name = os.fspath(name)
+    if name in configurations():
+        return CONFIGS / f"{name}.toml"
+    if not os.path.exists(name):
+        raise SettingsError(
+            f"no configuration {name!r}; there is no such file, and aecodec has {', '.join(configurations())}"
+        )
+    return Path(name)
+
+
 def read(path: Path, **overrides: Any) -> Settings:
     """Return settings from a TOML file; ``overrides`` that are not None replace its values.
 
     Raises SettingsError where the file cannot be read, or a key is missing, unknown or of the wrong type.
     """
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        content = read_toml(path)
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:
         raise SettingsError(f"{path} is not TOML: {error}") from None
     return make({**content, **{key: value for key, value in overrides.items() if value not in (None, ())}})
 

@@ -11,12 +11,18 @@ one-sided form). Parameters that are no convolutions get Adam.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from aecodec.networks.precision import fast_dtype
 
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+
+Group = dict[str, Any]  # of parameters, with what applies to them, as torch has it
+State = dict[str, Tensor]  # of what parameters have in common, by name
 LARGEST_KERNEL = 5  # positions each way; larger ones are patches
 LARGEST_SIDE = 800  # channels; what turning a side costs grows with the cube of them
 
@@ -30,7 +36,7 @@ class Soap(torch.optim.Optimizer):
 
     def __init__(
         self,
-        params,
+        params: ParamsT,
         lr: float = 5e-4,
         betas: tuple[float, float] = (0.9, 0.99),
         eps: float = 1e-8,
@@ -44,7 +50,7 @@ class Soap(torch.optim.Optimizer):
         super().__init__(params, defaults)
 
     @torch.no_grad()
-    def step(self, closure=None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # one that computes the loss is not called
         for group, parameters in self._alike():
             state = self.state[parameters[0]]
             self._count(parameters, 1)
@@ -82,7 +88,7 @@ class Soap(torch.optim.Optimizer):
             if parameters[0].ndim == 4 and int(state["step"]) % group["refresh"] == 0:
                 self._refresh(parameters[0], state)
 
-    def _alike(self) -> Iterator[tuple[dict, list[Tensor]]]:
+    def _alike(self) -> Iterator[tuple[Group, list[Tensor]]]:
         """Yield groups, and parameters with a gradient that are treated as one, and create their state.
 
         Parameters that are no convolutions come all together, each with its own state. On a GPU, where it is faster, so do
@@ -103,7 +109,7 @@ class Soap(torch.optim.Optimizer):
     def _stacks(p: Tensor) -> bool:
         return p.is_cuda
 
-    def _start(self, group: dict, parameters: list[Tensor]) -> None:
+    def _start(self, group: Group, parameters: list[Tensor]) -> None:
         if parameters[0].ndim != 4:
             for p in parameters:
                 self.state[p].update({"step": torch.zeros(()), "first": torch.zeros_like(p), "second": torch.zeros_like(p)})
@@ -122,7 +128,9 @@ class Soap(torch.optim.Optimizer):
             if p in self.state:
                 self.state[p]["step"] += steps
 
-    def _update(self, group: dict, parameters: list[Tensor], lr: float | Tensor, corrections: list[float] | Tensor) -> None:
+    def _update(
+        self, group: Group, parameters: list[Tensor], lr: float | Tensor, corrections: list[float] | Tensor
+    ) -> None:
         if parameters[0].ndim != 4:
             self._update_as_adam(group, parameters, lr, corrections)
             return
@@ -140,7 +148,7 @@ class Soap(torch.optim.Optimizer):
             p.sub_(_unrows(update, p).to(p.dtype) * (group["unit"] * lr))
 
     def _update_as_adam(
-        self, group: dict, parameters: list[Tensor], lr: float | Tensor, corrections: list[float] | Tensor
+        self, group: Group, parameters: list[Tensor], lr: float | Tensor, corrections: list[float] | Tensor
     ) -> None:
         first, second = ([self.state[p][key] for p in parameters] for key in ("first", "second"))
         unit, (beta1, beta2) = group["unit"], group["betas"]
@@ -157,7 +165,7 @@ class Soap(torch.optim.Optimizer):
         torch._foreach_sub_(parameters, update)
 
     @staticmethod
-    def _refresh(p: Tensor, state: dict) -> None:
+    def _refresh(p: Tensor, state: State) -> None:
         first = _rotate_back(state["first"], state, p.shape[0])
         second = state["second"]
         second = second.view(*second.shape[:-2], p.shape[0], -1, second.shape[-1])
@@ -178,10 +186,12 @@ class Soap(torch.optim.Optimizer):
 
 def _measured(p: Tensor, unit: float | Tensor) -> Tensor:
     """Return the gradient of p / unit."""
+    if p.grad is None:
+        raise ValueError("a parameter without a gradient cannot be updated")
     return p.grad if isinstance(unit, float) and unit == 1 else p.grad * unit
 
 
-def _gradients(group: dict, parameters: list[Tensor]) -> Tensor:
+def _gradients(group: Group, parameters: list[Tensor]) -> Tensor:
     """Return the gradients of convolutions of one shape in their group's unit, in ``fast_dtype``.
 
     They are ``_rows`` of each, stacked if there are several.
@@ -223,7 +233,7 @@ def _by_outputs(g: Tensor, outputs: int) -> Tensor:
     return g.reshape(*g.shape[:-2], outputs, -1)
 
 
-def _rotate(g: Tensor, state: dict, outputs: int) -> Tensor:
+def _rotate(g: Tensor, state: State, outputs: int) -> Tensor:
     """Rotate (.., O k k, I) into the bases of ``state``.
 
     Their vectors are the columns of "out" (.., O, O) and "in" (.., I, I).
@@ -231,7 +241,7 @@ def _rotate(g: Tensor, state: dict, outputs: int) -> Tensor:
     return _turn(g, state["out"].mT if "out" in state else None, state.get("in"), outputs)
 
 
-def _rotate_back(g: Tensor, state: dict, outputs: int) -> Tensor:
+def _rotate_back(g: Tensor, state: State, outputs: int) -> Tensor:
     """Invert ``_rotate``."""
     return _turn(g, state.get("out"), state["in"].mT if "in" in state else None, outputs)
 

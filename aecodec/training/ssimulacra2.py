@@ -60,7 +60,7 @@ def weighted_sum(x: Tensor, y: Tensor) -> Tensor:
 
     Gradients reach x alone. Values of x outside 0..1 are clamped, as a file would hold them.
     """
-    total: Tensor | float = 0.0
+    total = x.new_zeros(len(x))
     with torch.no_grad():
         original = linear(y)
     distorted = linear(x)
@@ -90,12 +90,12 @@ def score(weighted: float) -> float:
     """Return the metric's score, at most 100, of a weighted sum."""
     s = weighted * SCORE_FACTOR
     s = 2.326765642916932 * s - 0.020884521182843837 * s**2 + 6.248496625763138e-05 * s**3
-    return 100 - 10 * s**0.6276336467831387 if s > 0 else 100.0
+    return 100 - 10 * math.pow(s, 0.6276336467831387) if s > 0 else 100.0
 
 
 def _fourth_root(x: Tensor) -> Tensor:
     """Return x**(1/4), 0 at 0, with a gradient there."""
-    return (x + _FLOOR).sqrt().sqrt() - _FLOOR**0.25
+    return (x + _FLOOR).sqrt().sqrt() - math.pow(_FLOOR, 0.25)
 
 
 def linear(x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aecodec.networks.model import Model
@@ -24,7 +25,7 @@ class Task(Protocol):
     def model(self, pictures: data.Pictures, rng: np.random.Generator) -> Model:
         """Return the model to start from; parameters that must stay fixed have ``requires_grad`` off."""
 
-    def batch(self, crops: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    def batch(self, crops: NDArray[np.uint8], share: float, rng: np.random.Generator) -> NDArray[np.uint8]:
         """Return what the loss needs, (B, H, W, C) uint8, of crops (B, H, W, 3) when this ``share`` of the run is done."""
 
     def phase(self, share: float) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aecodec.errors import TrainingError
@@ -22,7 +23,7 @@ CROPS, CROP_SEED = 64, 9
 
 def held_out_batch(
     files: list[Path], task: Task, size: int, seed: int, complain: Callable[[str], None]
-) -> np.ndarray | None:
+) -> NDArray[np.uint8] | None:
     """Return a batch (B, H, W, C) of crops of these files, or None where none can be read."""
     if not files:
         return None

@@ -2,7 +2,7 @@
 
 torch's launcher starts them, on one host or on many, and names each process in the environment:
 
-    torchrun --nproc-per-node 8 -m aecodec train photo.toml -o runs/photo
+    torchrun --nproc-per-node 8 -m aecodec train photo --data pictures -o runs/photo
 
 All begin with the same weights and get the same gradients. Differences that come from rounding are removed at every
 checkpoint. The first worker writes the logs and checkpoints, and decides when a step is left out and when it is time to

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,9 @@ from typing import Any
 from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.errors import WeightsError
 
-try:
+if sys.version_info >= (3, 11):
     import tomllib
-except ModuleNotFoundError:  # Python 3.10
+else:
     import tomli as tomllib
 
 INSTALLED = Path(__file__).parent
@@ -41,7 +42,7 @@ def is_restoring(card: dict[str, Any]) -> bool:
     return "decoder" in card
 
 
-def folder_of(name: str | os.PathLike) -> Path:
+def folder_of(name: str | os.PathLike[str]) -> Path:
     """Return the folder of an installed name, or of a path to a folder that holds a card.
 
     Raises WeightsError where there is none.
@@ -53,11 +54,16 @@ def folder_of(name: str | os.PathLike) -> Path:
     raise WeightsError(f"no weights named {name!r}; installed: {', '.join(names()) or 'none'}")
 
 
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file says.  Raises OSError where it cannot be read, ValueError where it is not TOML."""
+    return tomllib.loads(path.read_text("utf-8"))
+
+
 def read_card(folder: Path) -> dict[str, Any]:
     """Return a card as nested dictionaries. Raises WeightsError where it cannot be read."""
     try:
-        return tomllib.loads((folder / CARD).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return read_toml(folder / CARD)
+    except (OSError, ValueError) as error:
         raise WeightsError(f"cannot read {folder / CARD}: {error}") from None
 
 
@@ -73,7 +79,7 @@ def _by_use() -> Iterator[str]:
     yield from names()
 
 
-def locate(identity: str, name: str | os.PathLike | None = None) -> str | os.PathLike:
+def locate(identity: str, name: str | os.PathLike[str] | None = None) -> str | os.PathLike[str]:
     """Return the name of the weights with this id: of those installed, or of ``name`` (a name or a folder) if given.
 
     Raises WeightsError, which names the id, where none has it.

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.entropy.architecture import ENCODER_ONLY, LATENT_STRIDE, Architecture
@@ -53,7 +54,7 @@ class Weights:
     id: str
     card: dict[str, Any]
     arch: Architecture
-    tensors: dict[str, np.ndarray]
+    tensors: dict[str, NDArray[Any]]
     encoder: Path | None = None
     encoder_id: str = ""
 
@@ -71,7 +72,8 @@ class Weights:
             raise WeightsError(f"the tensors in {self.folder} do not fit their card: {error}") from None
 
 
-Source = str | os.PathLike | Weights  # an installed name, the path of a folder, or weights that are open
+Source = str | os.PathLike[str] | Weights  # an installed name, the path of a folder, or weights that are open
+Stamp = tuple[object, ...]  # what tells a folder's files from later ones
 
 
 def load(source: Source = DEFAULT_WEIGHTS) -> Weights:
@@ -85,7 +87,7 @@ def load(source: Source = DEFAULT_WEIGHTS) -> Weights:
     return _load(name, _stamp(name))
 
 
-def _stamp(name: str) -> tuple:
+def _stamp(name: str) -> Stamp:
     """Return a fingerprint of the weight files, so that a changed folder is loaded again."""
     folder = folder_of(name).absolute()
     try:
@@ -96,14 +98,14 @@ def _stamp(name: str) -> tuple:
 
 
 @functools.lru_cache(maxsize=4)
-def _load(name: str, stamp: tuple) -> Weights:
+def _load(name: str, stamp: Stamp) -> Weights:
     opened = load_any(name)
     if is_restoring(opened.card):
         raise NotAModelError(f"{name} is a restoring encoder, not a whole model")
     return opened
 
 
-def load_any(name: str | os.PathLike) -> Weights:
+def load_any(name: str | os.PathLike[str]) -> Weights:
     """Open weights as ``load`` does, also a restoring encoder, and read them again each time."""
     from safetensors import SafetensorError
     from safetensors.numpy import load as load_tensors
@@ -124,7 +126,7 @@ def load_any(name: str | os.PathLike) -> Weights:
         raise WeightsError(f"cannot open the weights in {folder}: {error}") from None
 
 
-def neutral(arch: Architecture) -> dict[str, np.ndarray]:
+def neutral(arch: Architecture) -> dict[str, NDArray[np.float32]]:
     """Return tensors of lapping and edge filter that change nothing, for weights that were made without them."""
     lapping = {name: np.eye(LATENT_STRIDE, dtype=np.float32)[:, :, None, None] for name in LAPPING}
     return lapping | {
@@ -134,7 +136,7 @@ def neutral(arch: Architecture) -> dict[str, np.ndarray]:
     }
 
 
-def expand(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def expand(stored: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Return the tensors of a weights file, with float32 in place of those stored as int8 (O, ...) and scales (O,)."""
     tensors = {name: value for name, value in stored.items() if not name.endswith(SCALE)}
     for name in stored.keys() - tensors.keys():
@@ -165,7 +167,7 @@ def restoring(source: Source, decoder: Source | None = None, task: str | None = 
 
 
 @functools.lru_cache(maxsize=4)
-def _restoring(name: str, decoder: str | None, task: str | None, stamp: tuple) -> Weights:
+def _restoring(name: str, decoder: str | None, task: str | None, stamp: Stamp) -> Weights:
     encoder = load_any(name)
     wanted = encoder.card.get("decoder")
     if wanted is None:
@@ -192,6 +194,6 @@ def is_of_encoder(tensor: str) -> bool:
     return tensor.startswith(("analysis.", "hyper_analysis."))
 
 
-def find(identity: str, name: str | None = None) -> Weights:
+def find(identity: str, name: str | os.PathLike[str] | None = None) -> Weights:
     """Return the weights with this id, opened. Raises WeightsError as ``locate`` and ``load`` do."""
     return load(locate(identity, name))

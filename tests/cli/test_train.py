@@ -47,6 +47,16 @@ def test_a_run_starts_from_another_ones_checkpoint(train):
     assert train("runs/third", init=f"runs/second/{CHECKPOINT}").exit_code == 0
 
 
+def test_configurations_that_come_along_can_be_seen(cli, fails):
+    """Messages name them, and an installed package has no folder that a user would look into."""
+    for name in cli("train", "--list-configs").stdout.split("\n")[:-1]:
+        shown = cli("train", "--show-config", name.split()[0])
+        assert shown.exit_code == 0
+        assert 'data = ["pictures"]' in shown.stdout
+    assert "no configuration 'phto'" in cli("train", "--show-config", "phto").stderr
+    assert "no configuration 'phto'" in fails(1, "train", "phto", "-o", "runs/x")
+
+
 def test_a_checkpoint_that_is_none_is_one_line(train, tmp_path):
     """A traceback of torch's says nothing of which file it was."""
     (tmp_path / "half.pt").write_bytes(b"PK\x03\x04 half of it")

@@ -354,6 +354,6 @@ def test_extension_survives_damaged_tables(extension, name):
         damaged[where] = rng.choice(np.array([0, 1, 300, 65535, 2**31 - 1, -1])).astype(damaged.dtype)
         with contextlib.suppress(TypeError, ValueError):
             extension.encode(symbols, levels, *list(arrays.values())[:3])
-        for constant, tried in enumerate((levels, levels % 2)):
+        for stride, tried in enumerate((levels, levels % 2)):
             with contextlib.suppress(TypeError, ValueError):
-                extension.decode(stream, tried, symbols.copy(), (LOWER, 2**62, 16), *arrays.values(), constant)
+                extension.decode(stream, tried, symbols.copy(), (LOWER, 2**62, 16), *arrays.values(), stride)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec.codec.encoder import Encoder
@@ -60,7 +61,7 @@ def measure_all(found: Sequence[Picture], task: str, methods: Sequence[Method], 
         try:
             yield from pool.map(measure, work)
         except BrokenProcessPool:
-            raise AecodecError("a measuring process died, perhaps out of memory; fewer at a time take less") from None
+            raise AecodecError("a measuring process died, perhaps out of memory; fewer processes take less") from None
 
 
 def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Measured:
@@ -98,7 +99,7 @@ def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Mea
     return result
 
 
-def file_curve(picture: np.ndarray, clean: np.ndarray, weights: str | None = None) -> Curve:
+def file_curve(picture: NDArray[np.uint8], clean: NDArray[np.uint8], weights: str | None = None) -> Curve:
     """Encode a picture (H, W, 3) at FILE_QUALITIES, by ``encode`` or, with restoring weights, ``encode --restore``."""
     opened = DEFAULT_WEIGHTS if weights is None else restoring(weights, None, "denoise")
     encoder = Encoder(Image.fromarray(picture), weights=opened, device="cpu", max_pixels=None)
@@ -106,7 +107,7 @@ def file_curve(picture: np.ndarray, clean: np.ndarray, weights: str | None = Non
     return [(len(encoder.write(file).data), psnr(clean, encoder.reconstruct(file))) for file in files]
 
 
-def values_of(given: Example, restored: np.ndarray) -> dict[str, float]:
+def values_of(given: Example, restored: NDArray[np.uint8]) -> dict[str, float]:
     """Return the metrics of a restored picture by name; PSNR in dB, at most 99 where nothing is wrong."""
     values = {"psnr_rgb": min(99.0, psnr(given.clean, restored)), "ssim": ssim(given.clean, restored)}
     if given.missing is not None:
@@ -115,7 +116,7 @@ def values_of(given: Example, restored: np.ndarray) -> dict[str, float]:
     return values
 
 
-def _part(picture: np.ndarray, given: Example) -> bytes:
+def _part(picture: NDArray[np.uint8], given: Example) -> bytes:
     """Return a PNG of the middle of a picture, or of the middle of its missing part."""
     where = np.ones(picture.shape[:2], bool) if given.missing is None else given.missing
     middle = [int(np.median(axis)) for axis in np.nonzero(where)]

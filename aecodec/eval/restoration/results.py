@@ -38,7 +38,8 @@ def _bytes_for(curve: Curve, target: float) -> float | None:
         return curve[0][0]
     for (low, below), (high, above) in pairwise(curve):
         if below < target <= above:
-            return low * (high / low) ** ((target - below) / (above - below))
+            size: float = low * (high / low) ** ((target - below) / (above - below))
+            return size
     return None
 
 
@@ -56,7 +57,7 @@ def summarise(
     """
     names = [method.name for method in methods]
     first = "psnr_missing" if task == "inpaint" else "psnr_rgb"
-    cases = {}
+    cases: Results = {}
     for case in CASES[task]:
         images = {each.picture: each.values for each in measured if each.case == case.name}
         whole = [values for values in images.values() if set(values) == set(names)]
