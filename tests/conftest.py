@@ -25,9 +25,14 @@ os.environ["TRITON_INTERPRET"] = "1"  # kernels run on the CPU; read when triton
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep compiled graphs in one folder for all processes of this run, and none in the user's folders."""
-    if hasattr(config, "workerinput"):  # a worker of pytest-xdist, which has the folder of the process that started it
+    """Keep compiled graphs in one folder for all processes of this run, and none in the user's folders.
+
+    Workers of pytest-xdist have one thread each; a second one would wait for the other worker's.
+    """
+    if hasattr(config, "workerinput"):  # a worker, which has the environment of the process that started it
         return
+    if config.getoption("numprocesses", None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ["AECODEC_CACHE"] = folder = tempfile.mkdtemp(prefix="aecodec-tests-")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
