@@ -98,6 +98,7 @@ def test_the_cpu_runtime_decodes_a_stream(stream):
 SETTINGS = ["as it is", "threads 1", "threads 2", "no oneDNN", "medium precision", "deterministic"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_torch_decodes_a_stream_however_it_is_set(stream, setting):
     """Somebody else's program sets torch as it likes; the latents must not notice and the pixels hardly."""
@@ -110,6 +111,7 @@ def test_torch_decodes_a_stream_however_it_is_set(stream, setting):
         assert np.abs(pixels - expected_pixels(name)).max() <= PIXEL_TOLERANCE
 
 
+@pytest.mark.slow
 def test_plain_integers_give_the_same_latents(stream):
     """The fast float32 path is only a way to compute integers; int64 arithmetic is what it must equal."""
     name, parsed = stream
@@ -117,6 +119,7 @@ def test_plain_integers_give_the_same_latents(stream):
     assert digest(decoder.decode_latents(parsed, slow)) == INDEX[name]["latents"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "environment",
     [

@@ -15,7 +15,7 @@ import pytest
 from aecodec.container import bitstream
 
 AECODEC = [sys.executable, "-m", "aecodec"]
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and mounts of POSIX")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="signals and mounts of POSIX")]
 
 
 @pytest.fixture

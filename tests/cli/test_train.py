@@ -11,6 +11,8 @@ from aecodec.training import compression, settings, validation
 from aecodec.training.checkpoint import CHECKPOINT, checkpoint_of
 from aecodec.training.run import Run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def train(cli, tmp_path, photo, tiny, monkeypatch):

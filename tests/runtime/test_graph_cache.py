@@ -35,6 +35,7 @@ def test_second_process_reads_what_the_first_compiled(cache, synthesise, monkeyp
     assert np.array_equal(synthesise(), first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [lambda data: b"", lambda data: data[:100], lambda data: data[:-1], lambda data: data[:2000] + b"?" + data[2001:]],
@@ -99,6 +100,7 @@ def test_where_the_folder_is(monkeypatch, tmp_path):
     assert graph_cache.folder() is None
 
 
+@pytest.mark.slow
 def test_a_restoring_encoder_has_graphs_of_its_own(cache, tiny, restorers):
     """It writes files of its decoder's id; under that alone the codec's own analysis would be taken for it."""
     picture = np.random.default_rng(0).integers(0, 256, (64, 64, 4), np.uint8)

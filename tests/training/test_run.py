@@ -22,6 +22,8 @@ from aecodec.training.settings import make
 from aecodec.training.validation import validate
 from aecodec.weights.store import LAPPING, load
 
+pytestmark = pytest.mark.slow
+
 TINY = {
     "latents": 32,
     "width_8": 16,
@@ -160,7 +162,6 @@ def page(seed: int) -> Image.Image:
     return Image.fromarray(array.clip(0, 255).astype(np.uint8))
 
 
-@pytest.mark.slow
 def test_fine_tuning_pays_on_pictures_of_the_same_kind(tmp_path):
     """What a user with a cabinet full of scans would train for: smaller files of scans that were not trained on."""
     (tmp_path / "scans").mkdir()

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 # The command as ``python -m aecodec`` runs it; each worker prints its next draw of crops, and its weights at the end.
 SCRIPT = """
 import runpy, zlib
