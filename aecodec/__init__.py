@@ -86,6 +86,7 @@ def encode(
     quality: float | None = None,
     *,
     target: Target | None = None,
+    lossless: bool = False,
     weights: store.Source | None = None,
     restore: store.Source | None = None,
     device: str = "auto",
@@ -96,7 +97,8 @@ def encode(
     """Return a picture as the bytes of an .aec file.
 
     ``quality`` is 0..100; the default is 60. ``target`` can replace it: ``Size(40_000)`` bytes or ``BitsPerPixel(0.5)`` at
-    most, ``Psnr(34)`` dB or ``Ssimulacra2(80)`` at least.
+    most, ``Psnr(34)`` dB or ``Ssimulacra2(80)`` at least. ``lossless`` keeps every pixel as it is and needs no weights;
+    colour under an alpha of 0 is not kept.
 
     ``restore`` names a restoring encoder, such as "denoise", that removes noise on the way. Without ``weights`` the file is
     for the default ones, or for those that ``restore`` was trained for. ``device`` is "auto", "cpu" or "cuda"; ``frame``
@@ -106,12 +108,12 @@ def encode(
 
     Raises PictureError for input that is no picture, LimitError over ``max_pixels`` (None: no limit), WeightsError,
     DeviceError, TargetError where no quality meets the target, MissingPackageError where the package that measures it is
-    not installed, and ValueError for a quality out of range or for both a quality and a target.
+    not installed, and ValueError for a quality out of range or for two of quality, target and lossless.
     """
     from aecodec import codec
 
     return codec.encode(
-        image, quality, target=target, weights=weights, restore=restore, device=device, strip=strip,
+        image, quality, target=target, lossless=lossless, weights=weights, restore=restore, device=device, strip=strip,
         max_pixels=max_pixels, frame=frame,
     )  # fmt: skip
 

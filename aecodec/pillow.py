@@ -1,8 +1,8 @@
 """Teach .aec files to Pillow: importing this is enough for ``Image.open``, ``Image.save`` and all that builds on them.
 
     Image.open("photo.aec")                                  reads the header and the metadata; the first use decodes
-    image.save("photo.aec", quality=70, exif=b"", ...)       with ``quality``, ``target``, ``weights`` and ``device`` of
-                                                             aecodec.encode
+    image.save("photo.aec", quality=70, exif=b"", ...)       with ``quality``, ``target``, ``lossless``, ``weights`` and
+                                                             ``device`` of aecodec.encode
 
 ``icc_profile``, ``exif`` and ``xmp`` replace what the picture brings along; empty ones drop it.  What aecodec raises comes
 out as OSError, as from Pillow's own formats.  Pillow's limit of pixels holds, and no other.
@@ -95,7 +95,7 @@ def _os_errors() -> Iterator[None]:
 
 
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    settings = ("quality", "target", "weights", "device")
+    settings = ("quality", "target", "lossless", "weights", "device")
     options = {name: value for name, value in image.encoderinfo.items() if name in settings}
     given = {name: value for name, value in image.encoderinfo.items() if name in ("icc_profile", "exif", "xmp")}
     still = image.copy()  # of the current frame, which is what Pillow saves

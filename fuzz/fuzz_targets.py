@@ -19,8 +19,9 @@ import numpy as np
 import aecodec
 from aecodec.codec.decoder import decode_latents
 from aecodec.codec.encoder import Encoder
-from aecodec.container import alpha as alpha_coder, bitstream, metadata as metadata_of
-from aecodec.container.bitstream import EXIF, ICC, XMP, Header, Stream
+from aecodec.container import alpha as alpha_coder, bitstream, exact as exact_coder, metadata as metadata_of
+from aecodec.container.bitstream import ALPHA, EXACT, EXIF, ICC, LOSSLESS, NO_WEIGHTS, XMP, Header, Stream
+from aecodec.container.tiles import Box
 from aecodec.entropy import _rans_python, gaussian, rans
 from aecodec.errors import AecodecError
 from aecodec.images import formats
@@ -40,8 +41,9 @@ def container(data: bytes) -> None:
             stream = bitstream.read(candidate, max_pixels=None)
         except AecodecError:
             continue
+        lossless = stream.chunks.pop(bitstream.LOSSLESS, None)
         assert (stream.header, stream.chunks) == (header, chunks)
-        assert len(stream.payloads) == header.tiles
+        assert len(stream.payloads) == (header.tiles if lossless is None else 0)
         assert sum(map(len, (*chunks.values(), *stream.payloads))) <= len(candidate)
 
 
@@ -94,6 +96,20 @@ def alpha(data: bytes) -> None:
     assert (plane.shape, plane.dtype) == ((height, width), np.uint8)
 
 
+def exact(data: bytes) -> None:
+    """Any bytes as the exact pixels of a small picture: of some, or of all."""
+    height, width = (1 + byte % 128 for byte in (data + bytes(2))[:2])
+    area = Box(height // 3, width // 3, height, width)
+    for read in (exact_coder.read_some, exact_coder.read_whole):
+        try:
+            found = read(data[2:], height, width)
+            pixels = found.decode(area)
+            assert 0 <= found.share() <= 1
+        except AecodecError:
+            continue
+        assert (pixels.shape, pixels.dtype) == ((*area.shape, 4), np.uint8)
+
+
 def metadata(data: bytes) -> None:
     """Write any ICC, EXIF and XMP into each format that the command line writes."""
     kind = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")[data[0] % 5 if data else 0]
@@ -122,7 +138,7 @@ def file(data: bytes) -> None:
     assert (image.mode.removesuffix("A"), image.size) == (header.mode, (header.width, header.height))
 
 
-TARGETS = {function.__name__: function for function in (container, entropy, payload, alpha, metadata, picture, file)}
+TARGETS = {function.__name__: function for function in (container, entropy, payload, alpha, exact, metadata, picture, file)}
 
 
 @functools.cache
@@ -191,7 +207,13 @@ def seeds(target: str) -> list[bytes]:
     if target in ("container", "file"):
         small = min(streams, key=lambda stream: stream.header.width * stream.header.height)
         chunks = {ICC: icc, EXIF: exif, XMP: xmp, b"z": b"news"}
-        return [*files, bitstream.write(Stream(small.header, small.payloads, chunks))]
+        width, height = small.header.width, small.header.height
+        drawing = np.zeros((height, width, 4), np.uint8)
+        some = {EXACT: exact_coder.encode_some(drawing[..., :3], np.ones((height, width), bool))}
+        whole = {ALPHA: alpha_coder.ELSEWHERE, LOSSLESS: exact_coder.encode_whole(drawing)}
+        lossless = Stream(Header(width, height, "RGB", NO_WEIGHTS, 0), [], whole)
+        made = (Stream(small.header, small.payloads, chunks), Stream(small.header, small.payloads, some), lossless)
+        return [*files, *map(bitstream.write, made)]
     if target == "entropy":
         levels = bytes(dice % gaussian.LEVELS for dice in random.Random(1).randbytes(200))
         symbols = np.array([dice - 128 for dice in random.Random(2).randbytes(200)], np.int32) >> 3
@@ -208,6 +230,13 @@ def seeds(target: str) -> list[bytes]:
         coded = [alpha_coder.encode(plane.astype(np.uint8)) for plane in planes]
         inflated = [body[:1] + zlib.decompress(body[1:]) for body in coded]
         return [bytes([flag + 8, 20]) + body for flag, bodies in ((0, coded), (128, inflated)) for body in bodies]
+    if target == "exact":
+        dice = np.random.default_rng(0)
+        pixels = np.repeat(dice.integers(0, 256, (9, 7, 4), np.uint8), 3, 1)
+        masks = (np.ones((9, 21), bool), np.eye(9, 21, 3, bool))
+        coded = [exact_coder.encode_some(pixels[..., :3], mask) for mask in masks]
+        coded += [exact_coder.encode_whole(pixels[..., :channels]) for channels in (3, 4)]
+        return [bytes([8, 20]) + body for body in coded]
     if target == "metadata":
         return [bytes([kind]) + b"\xff\xfe\xfd".join((icc, exif, xmp)) for kind in range(5)]
     pictures = []

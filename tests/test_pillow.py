@@ -152,10 +152,19 @@ def test_a_failed_save_leaves_no_file(tmp_path, photo):
     with pytest.raises(ValueError, match="quality"):
         photo(8, 8).save(tmp_path / "x.aec", quality=101)
     with pytest.raises(OSError, match="cannot be reached"):
-        photo(8, 8).save(tmp_path / "x.aec", target=aecodec.Psnr(90))
+        photo(8, 8).save(tmp_path / "x.aec", target=aecodec.Size(9))
     with pytest.raises(OSError, match="no-such"):
         photo(8, 8).save(tmp_path / "x.aec", weights="no-such")
     assert not list(tmp_path.iterdir())
+
+
+def test_saves_without_loss(photo):
+    """Pillow's users know the word from WebP."""
+    buffer = io.BytesIO()
+    photo(9, 7, "RGBA").save(buffer, "AEC", lossless=True)
+    with Image.open(buffer) as image:
+        assert (image.mode, image.size) == ("RGBA", (9, 7))
+        assert image.tobytes() == photo(9, 7, "RGBA").tobytes()
 
 
 def test_imageio(tmp_path, stored, photo):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -37,6 +38,7 @@ TARGETS: dict[str, Callable[[float], rate_control.Target]] = {
 class Settings(options.FileSettings):
     """What the work on each file needs."""
 
+    lossless: bool
     weights: str | None
     restore: str | None
     strip: bool
@@ -78,6 +80,7 @@ class ByteSize(ParamType):
     help="At least this SSIMULACRA2, a metric that models an eye: 90 is visually lossless, 80 very high, 70 high "
     "and 50 medium quality. Needs pip install 'aecodec[eval]'.",
 )
+@click.option("--lossless", is_flag=True, help="Keep every pixel as it is; colour under an alpha of 0 is not kept.")
 @options.weights
 @click.option(
     "--restore",
@@ -110,6 +113,7 @@ def encode(
     aecodec encode --ssimulacra2 80 photo.png photo.aec
     aecodec encode --output-dir small *.png
     aecodec encode -r --update --output-dir small photos
+    aecodec encode --lossless drawing.png drawing.aec
     aecodec encode --restore denoise noisy.png clean.aec
 
     OUT may be "-" for standard output, IN for standard input.  An OUT with a picture's extension is refused without
@@ -118,8 +122,10 @@ def encode(
     """
     values = {"bpp": bpp, "size": size, "psnr": psnr, "ssimulacra2": ssimulacra2}
     targets = [TARGETS[name](value) for name, value in values.items() if value is not None]
-    if len(targets) + (quality is not None) > 1:
-        raise click.UsageError("--quality, --bpp, --size, --psnr and --ssimulacra2 exclude each other")
+    if len(targets) + (quality is not None) + settings["lossless"] > 1:
+        raise click.UsageError("--quality, --bpp, --size, --psnr, --ssimulacra2 and --lossless exclude each other")
+    if settings["lossless"] and settings["restore"] is not None:
+        raise click.UsageError("--lossless keeps the picture as it is, and --restore does not")
     target = targets[0] if targets else None
     compared = target if isinstance(target, rate_control.Fidelity) else None
     if compared is not None and settings["restore"] is not None:
@@ -146,6 +152,7 @@ def _work(
     job: files.Job,
     quality: float | None,
     target: rate_control.Target | None,
+    lossless: bool,
     weights: str | None,
     restore: str | None,
     strip: bool,
@@ -161,31 +168,41 @@ def _work(
         return batch.SKIPPED
     files.check_output(job, force or update)
     data = files.read_input(job.input, max_pixels)
-    from aecodec.codec.encoder import Encoder
+    from aecodec.codec.encoder import Encoder, Original
+    from aecodec.container.bitstream import NO_WEIGHTS
     from aecodec.images import formats
 
     image = formats.open_picture(data, max_pixels)
 
     start = time.perf_counter()
-    found: Source = DEFAULT_WEIGHTS if weights is None else weights
-    if restore is not None:
-        from aecodec.weights.store import restoring
-
-        found = restoring(restore, weights, "denoise")  # without a name, the decoder that it was trained for
-    encoder = Encoder(image, weights=found, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
     reached: float | None = None
-    if target is None:
-        encoded = encoder.encode(index_of_quality(DEFAULT_QUALITY if quality is None else quality))
+    weights_id = NO_WEIGHTS
+    if lossless:
+        original = Original.open(image, strip=strip, max_pixels=max_pixels, frame=frame)
+        encoded = original.encode()
     else:
-        encoded, reached = rate_control.meet(encoder, target)
+        found: Source = DEFAULT_WEIGHTS if weights is None else weights
+        if restore is not None:
+            from aecodec.weights.store import restoring
+
+            found = restoring(restore, weights, "denoise")  # without a name, the decoder that it was trained for
+        encoder = Encoder(image, weights=found, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
+        original = encoder.original
+        if target is None:
+            encoded = encoder.encode(index_of_quality(DEFAULT_QUALITY if quality is None else quality))
+        else:
+            encoded, reached = rate_control.meet(encoder, target)
+        if encoded.exact < 1:
+            weights_id = encoder.weights.id
     seconds = time.perf_counter() - start
     files.write_output(job, encoded.data)
-    width, height = encoder.shown_size
+    width, height = original.shown_size
     report: batch.Report = {
         "bytes": len(encoded.data), "width": width, "height": height,
         "bpp": round(len(encoded.data) * 8 / (width * height), 6), "quality": quality_of_index(encoded.rate),
-        "weights": encoder.weights.id, "encode_seconds": round(seconds, 4),
+        "exact": files.share(encoded.exact), "weights": weights_id, "encode_seconds": round(seconds, 4),
     }  # fmt: skip
     if isinstance(target, rate_control.Fidelity) and reached is not None:
-        report[next(name for name, kind in TARGETS.items() if type(target) is kind)] = round(reached, 4)
+        name = next(name for name, kind in TARGETS.items() if type(target) is kind)
+        report[name] = round(reached, 4) if math.isfinite(reached) else None  # JSON has no infinity
     return batch.Done(report, len(data), len(encoded.data))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 import tempfile
@@ -224,6 +225,11 @@ def _mode_for(target: Path) -> int:
 def reason(error: OSError) -> str:
     """Return the system's message, as the end of a line."""
     return (error.strerror or str(error)).lower()
+
+
+def share(value: float) -> float:
+    """Return a share with four digits, rounded down: only the whole is 1."""
+    return math.floor(value * 10000) / 10000
 
 
 def printable(text: object) -> str:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec.codec.tiling import latent_area, open_workers
-from aecodec.container import alpha, bitstream, metadata
-from aecodec.container.bitstream import ALPHA, Header, Stream
+from aecodec.container import alpha, bitstream, exact, metadata
+from aecodec.container.bitstream import ALPHA, EXACT, LOSSLESS, Header, Stream
 from aecodec.container.tiles import BLOCK, Box, Grid, whole
 from aecodec.defaults import MAX_PIXELS
 from aecodec.entropy import latents
@@ -42,6 +42,9 @@ def decode(
         if not inside or inside & area != inside:
             raise PictureError(f"the crop {left},{top},{width},{height} is not inside {head.width} x {head.height}")
         area = inside
+    if LOSSLESS in stream.chunks:
+        return lossless_picture(stream, area)
+    pixels = exact_pixels(stream)  # before anything is allocated: what is damaged is refused
     found = _weights_of(head, weights)
     with ThreadPoolExecutor(1) as starter:  # the runtime starts while weights are read and latents decoded
         starter.submit(preload, device)
@@ -52,14 +55,40 @@ def decode(
             return _decode_tile(stream, model.entropy_model, shape, index)
 
         array = synthesise_area(head, model.arch, transforms.result, area, latents_of)
+    lay_exact(array, pixels, area)
     return picture_of(array, stream, area)
 
 
-def picture_of(array: NDArray[np.uint8], stream: Stream, area: Box) -> Image.Image:
-    """Return the picture of the decoded colour (h, w, 3) of an area, with the alpha and metadata of its stream."""
+def exact_pixels(stream: Stream) -> exact.Exact | None:
+    """Return the exact pixels of a file that has payloads, None where it has none. Raises BitstreamError."""
     head = stream.header
-    image = samples.from_array(array, head.mode)
-    if ALPHA in stream.chunks:
+    return exact.read_some(stream.chunks[EXACT], head.height, head.width) if EXACT in stream.chunks else None
+
+
+def lay_exact(array: NDArray[np.uint8], pixels: exact.Exact | None, area: Box) -> None:
+    """Write the exact pixels of an area over its decoded colour (h, w, 3), in place."""
+    if pixels is not None:
+        found = pixels.decode(area)
+        np.copyto(array, found[..., :3], where=found[..., 3:] > 0)
+
+
+def lossless_picture(stream: Stream, area: Box) -> Image.Image:
+    """Return an area of a picture without loss, with its metadata."""
+    head = stream.header
+    found = exact.read_whole(stream.chunks[LOSSLESS], head.height, head.width).decode(area)
+    return picture_of(found if stream.chunks.get(ALPHA) == alpha.ELSEWHERE else found[..., :3], stream, area)
+
+
+def picture_of(array: NDArray[np.uint8], stream: Stream, area: Box) -> Image.Image:
+    """Return the picture of the decoded colour (h, w, 3) of an area, with the alpha and metadata of its stream.
+
+    A fourth channel is the alpha, where it stands with the colour.
+    """
+    head = stream.header
+    image = samples.from_array(array[..., :3], head.mode)
+    if array.shape[2] == 4:
+        image.putalpha(Image.fromarray(array[..., 3]))
+    elif ALPHA in stream.chunks:
         plane = alpha.decode(stream.chunks[ALPHA], head.height, head.width)
         image.putalpha(Image.fromarray(plane[area.slices]))
     image.info.update(metadata.from_chunks(stream.chunks))

@@ -20,6 +20,9 @@ from aecodec.errors import MissingPackageError, TargetError
 from aecodec.quality import MAX_INDEX
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from aecodec.codec.encoder import Encoded, Encoder
 
 Result = TypeVar("Result")
@@ -66,6 +69,10 @@ class Target(ABC):
     def attempt(self, encoder: Encoder, rate: int) -> tuple[Encoded, float]:
         """Return the file at a rate index, and its value."""
 
+    @abstractmethod
+    def attempt_lossless(self, encoder: Encoder) -> tuple[Encoded, float]:
+        """Return the file without loss, which is beyond the highest quality, and its value."""
+
     def met_by(self, value: float) -> bool:
         """Return whether a file of this value keeps the limit."""
         return value >= self.value if self.at_least else value <= self.value
@@ -91,6 +98,10 @@ class Size(Target):
         encoded = encoder.encode(rate)
         return encoded, len(encoded.data)
 
+    def attempt_lossless(self, encoder: Encoder) -> tuple[Encoded, float]:
+        encoded = encoder.original.encode()
+        return encoded, len(encoded.data)
+
 
 class BitsPerPixel(Size):
     """At most this many bits per pixel.  The whole file counts, with its metadata."""
@@ -103,6 +114,10 @@ class BitsPerPixel(Size):
 
     def attempt(self, encoder: Encoder, rate: int) -> tuple[Encoded, float]:
         encoded, size = super().attempt(encoder, rate)
+        return encoded, size * 8 / encoder.pixels
+
+    def attempt_lossless(self, encoder: Encoder) -> tuple[Encoded, float]:
+        encoded, size = super().attempt_lossless(encoder)
         return encoded, size * 8 / encoder.pixels
 
 
@@ -131,13 +146,20 @@ class Fidelity(Target):
             raise MissingPackageError(str(self), self.package, "'aecodec[eval]'")
 
     def attempt(self, encoder: Encoder, rate: int) -> tuple[Encoded, float]:
-        from aecodec.metrics import METRICS
-
         quantised = encoder.quantise(rate)
         shown, encoded = encoder.reconstruct(quantised), encoder.write(quantised)
         del quantised  # a metric of a large picture needs the memory
+        return encoded, self._measure(encoder.array, shown)
+
+    def attempt_lossless(self, encoder: Encoder) -> tuple[Encoded, float]:
+        value = self._measure(encoder.array, encoder.array)
+        return encoder.original.encode(), value
+
+    def _measure(self, given: NDArray[np.uint8], shown: NDArray[np.uint8]) -> float:
+        from aecodec.metrics import METRICS
+
         try:
-            return encoded, METRICS[self.metric].measure(encoder.array, shown)
+            return METRICS[self.metric].measure(given, shown)
         except ValueError as error:  # the picture is too small for the metric
             raise TargetError(f"{self} cannot be reached: {error}") from None
 
@@ -174,14 +196,32 @@ class Ssimulacra2(Fidelity):
 def meet(encoder: Encoder, target: Target) -> tuple[Encoded, float]:
     """Return the file that meets a target, and its value in the target's unit.
 
-    Of the qualities that meet it, the file has the highest where bytes are limited, else the lowest.  Raises TargetError
-    where no quality meets the target, MissingPackageError where the package that measures it is missing.
+    Of the qualities that meet it, the file has the highest where bytes are limited, else the lowest.  Beyond the highest
+    there is the file without loss.  Raises TargetError where no quality meets the target, MissingPackageError where the
+    package that measures it is missing.
     """
+    from aecodec.container import exact  # here, because the command line imports this module for its targets alone
+
+    restores = encoder.weights.arch.restores
     if isinstance(target, Fidelity):
         target.check_installed()
-        if encoder.weights.arch.restores:
+        if restores:
             raise TargetError(f"{target} cannot be a target for a restored picture, which differs from the given one")
-    return search(target, functools.partial(target.attempt, encoder), encoder.pixels)
+    may_be_lossless = not restores and exact.is_installed()
+    try:
+        best = search(target, functools.partial(target.attempt, encoder), encoder.pixels)
+    except TargetError:
+        if not (may_be_lossless and target.at_least):
+            raise
+        lossless = target.attempt_lossless(encoder)
+        if not target.met_by(lossless[1]):
+            raise
+        return lossless
+    if may_be_lossless and not target.at_least and best[0].rate == MAX_INDEX and best[0].exact < 1:
+        lossless = target.attempt_lossless(encoder)
+        if target.met_by(lossless[1]):
+            return lossless
+    return best
 
 
 def search(target: Target, attempt: Callable[[int], tuple[Result, float]], pixels: int) -> tuple[Result, float]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from aecodec.errors import BitstreamError
 
 LEFT, ABOVE, BITS = 1, 2, 4  # the form: differences along rows, along columns (or both); samples are bits
+ELSEWHERE = bytes([8])  # a body that says: alpha stands with the pixels of chunk 'L'
 _FORMS = (0, LEFT, ABOVE, LEFT | ABOVE, BITS, BITS | ABOVE)
 _EXPANSION = 1032  # bytes that one byte of a zlib stream can become at most (zlib's "technical details")
 

@@ -4,7 +4,8 @@
 
 A chunk is type (1), length (varint), body, CRC-32 of type and body (4). A reader skips lowercase types that it does not
 know and refuses the file for any other. The payloads, one a tile, are the last chunks, and the file ends with them, so that
-nothing can be cut off unnoticed. Integers are little-endian, varints base 128, least significant first.
+nothing can be cut off unnoticed. A picture without loss has one chunk in their place. Integers are little-endian, varints
+base 128, least significant first.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ VERSION = 1
 MAX_SIDE = 2**22  # 64 times this, what a line of one pixel pads to, is just MAX_PIXELS
 MODES = ("L", "RGB")  # layout bits 0-1; bits 2-3 are the depth (0: 8 bits), bits 4-7 the tiles (``tiles.TILE_CODES``)
 
+NO_WEIGHTS = "00000000"  # their id in a file that needs none
 PAYLOAD = b"P"
 ALPHA = b"A"  # lossless, see alpha.py
+EXACT = b"X"  # some pixels without loss, beside the payloads; see exact.py
+LOSSLESS = b"L"  # the whole picture without loss, in place of the payloads; see exact.py
 ICC = b"c"
 EXIF = b"e"
 XMP = b"x"
@@ -72,14 +76,18 @@ class Header:
 
 @dataclass(frozen=True)
 class Stream:
-    """A parsed file: its header, the entropy-coded payload of each tile in raster order, and the other chunks by type."""
+    """A parsed file: its header, the entropy-coded payload of each tile in raster order, and the other chunks by type.
+
+    There are no payloads where the chunk LOSSLESS stands in their place.
+    """
 
     header: Header
     payloads: Sequence[bytes]
     chunks: dict[bytes, bytes] = field(default_factory=dict)
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """Return the shortest varint of a number."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -88,7 +96,7 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-class _Reader:
+class Reader:
     """A cursor over bytes that raises BitstreamError instead of running over the end."""
 
     def __init__(self, data: bytes) -> None:
@@ -117,11 +125,12 @@ def write(stream: Stream) -> bytes:
     """Return the bytes of a file."""
     head = stream.header
     layout = MODES.index(head.mode) | _tile_code(head.tile) << 4
-    fixed = MAGIC + bytes([VERSION, layout]) + _varint(head.width) + _varint(head.height)
+    fixed = MAGIC + bytes([VERSION, layout]) + varint(head.width) + varint(head.height)
     fixed += bytes.fromhex(head.weights) + struct.pack("<H", head.rate)
     parts = [fixed, struct.pack("<I", zlib.crc32(fixed))]
-    for kind, body in [*sorted(stream.chunks.items()), *((PAYLOAD, body) for body in stream.payloads)]:
-        parts += [kind, _varint(len(body)), body, struct.pack("<I", zlib.crc32(kind + body))]
+    before = sorted(stream.chunks.items(), key=lambda chunk: (chunk[0] == LOSSLESS, chunk[0]))
+    for kind, body in [*before, *((PAYLOAD, body) for body in stream.payloads)]:
+        parts += [kind, varint(len(body)), body, struct.pack("<I", zlib.crc32(kind + body))]
     return b"".join(parts)
 
 
@@ -138,10 +147,10 @@ def read_header(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Header:
 
     Raises BitstreamError where there is none, LimitError where width * height > max_pixels (None: no limit).
     """
-    return _read_header(_Reader(data), max_pixels)
+    return _read_header(Reader(data), max_pixels)
 
 
-def _read_header(reader: _Reader, max_pixels: int | None) -> Header:
+def _read_header(reader: Reader, max_pixels: int | None) -> Header:
     magic = bytes(reader.data[: len(MAGIC)])
     if len(reader.data) == 0:
         raise BitstreamError("the file is empty")
@@ -174,21 +183,21 @@ def read_head(data: bytes, max_pixels: int | None = MAX_PIXELS) -> tuple[Header,
 
     Raises as ``read`` does.
     """
-    reader = _Reader(data)
-    return _read_header(reader, max_pixels), dict(_chunks(reader, PAYLOAD))
+    reader = Reader(data)
+    return _read_header(reader, max_pixels), dict(_chunks(reader, (PAYLOAD, LOSSLESS)))
 
 
-def _chunks(reader: _Reader, end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
-    """Yield types and bodies up to and including the payload, or up to the first chunk of type ``end``."""
+def _chunks(reader: Reader, ends: tuple[bytes, ...] = ()) -> Iterator[tuple[bytes, bytes]]:
+    """Yield types and bodies up to and including the payload, or up to the first chunk of a type in ``ends``."""
     seen = set()
     while True:
         kind = reader.take(1)
-        if kind == end:
+        if kind in ends:
             return
         body = reader.take(reader.varint())
         if struct.unpack("<I", reader.take(4))[0] != zlib.crc32(kind + body):
             raise BitstreamError("the file is damaged (checksum)")
-        if not kind.islower() and kind not in (PAYLOAD, ALPHA):
+        if not kind.islower() and kind not in (PAYLOAD, ALPHA, EXACT, LOSSLESS):
             raise BitstreamError(f"the file needs a feature that this aecodec does not know (chunk {kind!r})")
         if kind in seen:
             raise BitstreamError(f"the file is damaged (two chunks of type {kind!r})")
@@ -199,7 +208,7 @@ def _chunks(reader: _Reader, end: bytes | None = None) -> Iterator[tuple[bytes, 
 
 def read(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Stream:
     """Return header and chunks, all checksums verified. Raises BitstreamError and LimitError as ``read_header`` does."""
-    reader = _Reader(data)
+    reader = Reader(data)
     header = _read_header(reader, max_pixels)
     chunks: dict[bytes, bytes] = {}
     payloads: list[bytes] = []
@@ -212,6 +221,10 @@ def read(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Stream:
             raise BitstreamError(f"the file is damaged (a chunk of type {kind!r} among its tiles)")
         else:
             chunks[kind] = body
+            if kind == LOSSLESS:
+                break
+    if {EXACT, LOSSLESS} <= chunks.keys():
+        raise BitstreamError("the file is damaged (exact pixels of a picture that is exact)")
     if reader.position != len(data):
         raise BitstreamError(f"{len(data) - reader.position} bytes follow the end of the file")
     return Stream(header, payloads, chunks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,13 +28,15 @@ class CodedLatents:
     """The result of coding one picture's latents.
 
     latents: (h, w, M) int32 in units of 2**-MEAN_FRAC, exactly as a decoder rebuilds them; payload: the entropy-coded
-    bytes; symbols: (n,) int32, the values that it codes; rows: (n,) uint8, the coder's table of each.
+    bytes; symbols: (n,) int32, the values that it codes; rows: (n,) uint8, the coder's table of each; coded: which latents
+    of each step have a symbol, as ``_gather`` gives them.
     """
 
     latents: NDArray[np.int32]
     payload: bytes
     symbols: NDArray[np.int32]
     rows: NDArray[np.uint8]
+    coded: Sequence[NDArray[np.bool_]] = ()
 
 
 def _phases(x: NDArray[Scalar]) -> list[NDArray[Scalar]]:
@@ -71,6 +74,7 @@ def encode(
     all_symbols = [rounded.ravel()]
     height, width, _ = rounded.shape
     all_rows = [model.hyper_levels((height, width), rate).ravel()]
+    all_coded = []
     for step in range(CONTEXT_STEPS):
         mean, level = model.predict(step, features, context, rate)
         residual = _gather(y, step) - mean * np.float32(2.0**-MEAN_FRAC)
@@ -84,8 +88,9 @@ def encode(
         _scatter(context, step, compand(value))
         all_symbols.append(symbols)
         all_rows.append(levels + LEVELS * (1 + quantisers))
+        all_coded.append(coded)
     symbols, rows = np.concatenate(all_symbols), np.concatenate(all_rows)
-    return CodedLatents(latents, rans.encode(symbols, rows, model.tables), symbols, rows)
+    return CodedLatents(latents, rans.encode(symbols, rows, model.tables), symbols, rows, all_coded)
 
 
 def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int], rate: int) -> NDArray[np.int32]:
@@ -122,12 +127,33 @@ def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int], rate: in
 
 def estimate_bits(model: EntropyModel, coded: CodedLatents) -> float:
     """Return the bits that the payload should take by the model's probabilities, digits after an escape included."""
+    return float(_symbol_bits(model, coded).sum())
+
+
+def position_bits(model: EntropyModel, coded: CodedLatents) -> NDArray[np.float32]:
+    """Return the same bits by position (h, w), float32; those of hyper-latents are spread over their positions."""
+    h, w = coded.latents.shape[:2]
+    bits = _symbol_bits(model, coded)
+    start = len(bits) - sum(int(part.sum()) for part in coded.coded)
+    hyper = bits[:start].reshape(h // HYPER_STRIDE, w // HYPER_STRIDE, -1).sum(-1) / HYPER_STRIDE**2
+    result = np.repeat(np.repeat(hyper, HYPER_STRIDE, 0), HYPER_STRIDE, 1).astype(np.float32)
+    for part in coded.coded:
+        values = np.zeros(part.shape, np.float32)
+        values[part] = bits[start : start + int(part.sum())]
+        start += int(part.sum())
+        for place, sums in zip(_phases(result), values.sum(-1), strict=True):
+            np.add(place, sums, out=place)
+    return result
+
+
+def _symbol_bits(model: EntropyModel, coded: CodedLatents) -> NDArray[np.float64]:
+    """Return the bits of each symbol, (n,)."""
     tables = model.tables
     radius = tables.radius[coded.rows]
     beyond = np.abs(coded.symbols) - radius - 1
     index = np.where(beyond < 0, coded.symbols + radius, 2 * radius + 1) + tables.start[coded.rows]
-    bits = -np.log2((tables.cdf[index + 1] - tables.cdf[index]) / 65536).sum()
+    bits: NDArray[np.float64] = -np.log2((tables.cdf[index + 1] - tables.cdf[index]) / 65536)
     escaped = beyond >= 0
     rest = 2 * beyond[escaped] + (coded.symbols[escaped] < 0)
-    digits = np.floor(np.log2(np.maximum(rest, 1)) / 3) + 1  # in base 8, and 4 bits each
-    return float(bits + 4 * digits.sum())
+    bits[escaped] += 4 * (np.floor(np.log2(np.maximum(rest, 1)) / 3) + 1)  # digits in base 8, of 4 bits each
+    return bits

@@ -94,7 +94,7 @@ def _columns(curve: Curve, name: str, least: int) -> tuple[NDArray[np.float64], 
     """Return rates and dB of a curve, (N,) each, by rising rate. Raises ValueError as ``bd_rate`` says."""
     if len(curve) < least:
         raise ValueError(f"the {name} has {len(curve)} points and needs at least {least}")
-    points = np.array(sorted(curve), np.float64)
+    points = np.unique(np.array(curve, np.float64), axis=0)  # sorted; a picture without loss is one point at many qualities
     rate, db = points[:, 0], points[:, 1]
     if not np.isfinite(points).all() or rate[0] <= 0:
         raise ValueError(f"the {name} has a point that is infinite, NaN or of no rate")

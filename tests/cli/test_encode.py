@@ -154,6 +154,7 @@ def test_json(cli, pictures, tmp_path):
     assert report == {
         "input": "a.png", "output": "a.aec", "bytes": len(data), "width": 48, "height": 32, "quality": 25.0,
         "bpp": pytest.approx(len(data) * 8 / 48 / 32, abs=1e-6), "weights": aecodec.info(data).weights,
+        "exact": 0.0,
     }  # fmt: skip
     report = json.loads(cli("encode", "--json", "--psnr", "25", "a.png", "p.aec").stdout)
     assert report["psnr"] >= 25
@@ -201,9 +202,21 @@ def test_bpp_is_never_passed(cli, tmp_path, photo):
 def test_unreachable_targets_write_nothing(fails, pictures, tmp_path):
     """A file that misses its target is not what was asked for."""
     assert "cannot be reached" in fails(1, "encode", "--size", "30", "a.png", "a.aec")
-    assert "cannot be reached" in fails(1, "encode", "--psnr", "90", "a.png", "a.aec")
-    assert "SSIMULACRA2 99.5 cannot be reached" in fails(1, "encode", "--ssimulacra2", "99.5", "a.png", "a.aec")
+    assert "cannot be reached" in fails(1, "encode", "--bpp", "0.01", "a.png", "a.aec")
     assert names(tmp_path) == ["a.png", "b.png"]
+
+
+def test_without_loss(cli, pictures, tmp_path):
+    """Asked for, or where nothing else meets the target; the report says so, in JSON that any program reads."""
+    report = json.loads(cli("encode", "--json", "--lossless", "a.png", "a.aec").stdout)
+    assert (report["exact"], report["quality"], report["weights"]) == (1.0, 100.0, "00000000")
+    report = json.loads(cli("encode", "--json", "--psnr", "90", "a.png", "b.aec").stdout, parse_constant=pytest.fail)
+    assert (report["exact"], report["psnr"]) == (1.0, None)
+    report = json.loads(cli("encode", "--json", "--ssimulacra2", "99.5", "a.png", "c.aec").stdout)
+    assert (report["exact"], report["ssimulacra2"]) == (1.0, 100.0)
+    with Image.open(tmp_path / "a.png") as picture:
+        for name in ("a.aec", "b.aec", "c.aec"):
+            assert aecodec.decode(tmp_path / name).tobytes() == picture.tobytes()
 
 
 def test_a_missing_package_is_told_once(fails, pictures, tmp_path, monkeypatch):
@@ -219,6 +232,9 @@ def test_a_missing_package_is_told_once(fails, pictures, tmp_path, monkeypatch):
     [
         "-q 50 --size 2k",
         "--bpp 1 --psnr 40",
+        "-q 50 --lossless",
+        "--size 2k --lossless",
+        "--restore denoise --lossless",
         "--psnr 40 --ssimulacra2 80",
         "--ssimulacra2 80 -q 60",
         "-q -1",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
+import aecodec
 from aecodec import weights
 from aecodec.codec.encoder import Encoder
 from aecodec.quality import index_of_quality
@@ -26,8 +28,8 @@ def test_json(cli, described):
     report = json.loads(cli("info", "--json", "in.aec").stdout)
     assert report == {
         "input": "in.aec", "version": 1, "width": 40, "height": 24, "mode": "L", "weights": weights.load().id,
-        "quality": 42.5, "bytes": described, "bpp": pytest.approx(described * 8 / 40 / 24, abs=1e-6), "tiles": 1,
-        "metadata": ["exif"],
+        "quality": 42.5, "exact": 0.0, "bytes": described, "bpp": pytest.approx(described * 8 / 40 / 24, abs=1e-6),
+        "tiles": 1, "metadata": ["exif"],
     }  # fmt: skip
 
 
@@ -36,6 +38,21 @@ def test_prose(cli, described):
     line = cli("info", "in.aec").stdout
     assert line.startswith(f"in.aec: 40 x 24 L, quality 42.5, {described} bytes, ")
     assert line.endswith(", with exif\n")
+
+
+def test_what_is_without_loss_is_said(cli, tmp_path):
+    """Whether a file is a copy or an approximation is what an archivist asks first."""
+    array = np.full((64, 300, 3), 250, np.uint8)
+    array[::3, ::2] = 20, 40, 90
+    array[10:50, 200:260] = np.random.default_rng(0).normal(120, 30, (40, 60, 1)).clip(0, 255).astype(np.uint8)
+    (tmp_path / "some.aec").write_bytes(aecodec.encode(array, 30))
+    (tmp_path / "all.aec").write_bytes(aecodec.encode(array, lossless=True))
+    share = json.loads(cli("info", "--json", "some.aec").stdout)["exact"]
+    assert 0.8 < share < 1
+    assert f"quality 30, {share:.0%} of it without loss, " in cli("info", "some.aec").stdout
+    report = json.loads(cli("info", "--json", "all.aec").stdout)
+    assert (report["exact"], report["tiles"]) == (1.0, 0)
+    assert "300 x 64 RGB, without loss, " in cli("info", "all.aec").stdout
 
 
 def test_alpha_is_in_the_mode(cli, tmp_path, photo):

@@ -12,7 +12,7 @@ import pytest
 from aecodec.codec import decoder
 from aecodec.codec.decoder import decode
 from aecodec.codec.encoder import Encoder
-from aecodec.container import bitstream
+from aecodec.container import alpha, bitstream, exact
 from aecodec.container.bitstream import Header, Stream
 from aecodec.errors import BitstreamError, PictureError, WeightsError
 from aecodec.quality import index_of_quality
@@ -118,3 +118,20 @@ def test_headers_of_another_picture_are_refused(file, width, height, rate):
     head = Header(width, height, "RGB", stream.header.weights, rate)
     with pytest.raises(BitstreamError, match="damaged"):
         decode(bitstream.write(Stream(head, stream.payloads)))
+
+
+@pytest.mark.parametrize("kind", [bitstream.EXACT, bitstream.LOSSLESS])
+@pytest.mark.parametrize("body", [b"", b"\0", b"\5rubbish", exact.encode_whole(np.zeros((64, 95, 3), np.uint8))])
+def test_hostile_exact_pixels_are_refused(file, kind, body):
+    """Right checksums around pixels of another picture must end in the one known way, before any network runs."""
+    stream = bitstream.read(file)
+    payloads = stream.payloads if kind == bitstream.EXACT else []
+    with pytest.raises(BitstreamError, match=r"damaged|truncated"):
+        decode(bitstream.write(Stream(stream.header, payloads, {kind: body})))
+
+
+def test_alpha_elsewhere_must_be_there(file):
+    """Alpha that is said to stand with exact pixels, in a file that has none, is damage."""
+    stream = bitstream.read(file)
+    with pytest.raises(BitstreamError, match="alpha"):
+        decode(bitstream.write(Stream(stream.header, stream.payloads, {bitstream.ALPHA: alpha.ELSEWHERE})))

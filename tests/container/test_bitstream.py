@@ -202,3 +202,23 @@ def test_overhead_is_small(photo):
     (payload,) = bitstream.read(encoded.data).payloads
     assert len(payload) > 2**14  # its length takes three bytes
     assert len(encoded.data) - len(payload) <= 32
+
+
+def test_a_picture_without_loss_ends_with_its_pixels():
+    """What is cut off, and pixels that could be decoded in two ways, are noticed as in any other file."""
+    exif, pixels = chunk(b"e", b"exif"), chunk(b"L", b"pixels")
+    stream = bitstream.read(header() + exif + pixels)
+    assert (stream.payloads, stream.chunks) == ([], {b"e": b"exif", b"L": b"pixels"})
+    assert bitstream.write(stream) == header() + exif + pixels
+    assert bitstream.read_head(header() + exif + pixels)[1] == {b"e": b"exif"}
+    for data in (
+        exif + pixels[:-1],
+        exif,
+        pixels + exif,
+        pixels + END,
+        END + pixels,
+        pixels + pixels,
+        chunk(b"X", b"some") + pixels,
+    ):
+        with pytest.raises(BitstreamError):
+            bitstream.read(header() + data)
