@@ -281,6 +281,7 @@ class TestUpdate:
         assert cli("encode", "--output-dir", "out", "photos").exit_code == 1
 
 
+@pytest.mark.slow
 def test_processes_write_the_same_files(tree, photo):
     """-j must change nothing but the time; a damaged picture costs itself only, whoever had it."""
     for i in range(8):
@@ -348,6 +349,7 @@ def test_a_pipe_from_end_to_end(tmp_path, photo):
         assert np.array_equal(np.asarray(decoded), np.asarray(aecodec.decode(aecodec.encode(picture))))
 
 
+@pytest.mark.slow
 def test_no_bar_in_a_pipe(tree):
     """A log file full of carriage returns is no log."""
     result = process("encode", "-r", "--output-dir", "out", "photos", cwd=tree)
@@ -376,6 +378,7 @@ def on_terminal(*args: object, cwd: Path, **environment: str) -> str:
     return written.decode()
 
 
+@pytest.mark.slow
 def test_a_bar_on_a_terminal(tree):
     """An hour without a sign of life looks like a program that hangs."""
     text = on_terminal("encode", "-r", "--json", "--output-dir", "out", "photos", cwd=tree)
@@ -394,12 +397,14 @@ def test_a_bar_says_what_is_saved(monkeypatch, capsys):
         assert ("8.0 MB saved" in capsys.readouterr().err) == said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variable", ["NO_COLOR", "FORCE_COLOR"])
 def test_no_colour(tree, variable):
     """There is none, whatever the terminal; then no setting can be ignored."""
     assert "\x1b" not in on_terminal("encode", "--output-dir", "out", "photos", cwd=tree, **{variable: "1"})
 
 
+@pytest.mark.slow
 def test_one_picture_is_done_in_silence(tree):
     """A bar for one picture only flickers."""
     assert on_terminal("encode", "photos/b.png", "b.aec", cwd=tree) == ""
@@ -419,6 +424,7 @@ main(sys.argv[1:], "aecodec")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="measures through /proc")
 def test_memory_is_flat(tmp_path, photo):
     """A folder of 10 000 pictures must need what one of 10 needs; this one has 300."""
@@ -452,7 +458,7 @@ def test_threads_do_what_processes_do(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(batch, "_on_gpu", lambda *_: True)
     monkeypatch.setattr(batch, "thread_count", lambda: 4)
     monkeypatch.setattr(batch, "use_threads", lambda count: None)
-    together = threading.Barrier(4, timeout=10)
+    together = threading.Barrier(4, timeout=100)
     seen = []
 
     def work(job):

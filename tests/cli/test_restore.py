@@ -41,6 +41,7 @@ def pixels(path) -> np.ndarray:
         return np.asarray(image)
 
 
+@pytest.mark.slow
 def test_denoise_is_the_same_as_encode_and_decode(cli, pictures, given, tiny, restorers):
     """One picture must not have two results, by the one way and by the other; and the file is an ordinary one."""
     assert cli("denoise", *given("denoise"), "noisy.png", "clean.png").exit_code == 0
@@ -160,6 +161,7 @@ def test_weights_that_are_not_there_are_told_with_the_way_to_them(fails, picture
         assert f"aecodec train {name} " in line
 
 
+@pytest.mark.slow
 def test_the_installed_weights_take_noise_away(cli, photo):
     """Weights that went wrong on their way into the package would pass every test of the untrained ones."""
     clean = np.array(photo(192, 128))

@@ -46,7 +46,6 @@ END = chunk(b"P", b"")
 
 
 @given(HEADERS, st.binary(max_size=300), CHUNKS)
-@settings(deadline=None)
 def test_what_is_written_is_read(head, payload, chunks):
     """A field that does not come back is a picture of the wrong size or without its profile."""
     stream = Stream(head, [payload] * head.tiles, chunks)
@@ -63,7 +62,7 @@ def test_layout_is_the_documented_one():
 
 
 @given(st.binary(max_size=400), st.booleans(), st.data())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_any_bytes_are_read_or_refused(noise, keep_header, data):
     """Whatever is handed in, the caller has one error to catch; anything else is a crash for users."""
     if keep_header:  # a valid beginning gets the noise past the first check
