@@ -3,38 +3,57 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test bench install clean libaec exactness
-
 # A virtual environment with the pinned set.  EXTRAS picks the package's extras; PIP_ARGS reaches pip, say with the index
 # of a CPU build of torch.
-EXTRAS ?= test
+EXTRAS ?= test,lint
 PIP_ARGS ?=
 STAMP = $(VENV)/.installed-$(EXTRAS)
 
-$(STAMP): pyproject.toml constraints.txt setup.py $(wildcard aecodec/*/*.c)
+.PHONY: help install demo test test-fast lint format bench libaec exactness dist clean
+
+help:  ## list all targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml constraints.txt setup.py $(wildcard aecodec/*/*.c libaec/*/*.[ch])
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.$(if $(EXTRAS),[$(EXTRAS)])'
 	touch $@
 
-install: $(STAMP)
+install: $(STAMP)  ## make .venv, with the package and everything that is tested together
 
-demo:
+demo:  ## encode and decode a photograph, compare it with JPEG
 	$(MAKE) install EXTRAS=
 	$(BIN)/python scripts/demo.py samples/astronaut.png demo-output
 
-test: install
-	$(BIN)/python -m pytest
+# A worker for each core, but each takes 1 GB; what is left to do is shared out anew when one has nothing more to do.
+PYTEST = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
-# Beside cjxl, avifenc and cwebp, as far as they are installed (Debian: libjxl-tools, libavif-bin, webp).
-bench:
+test: install  ## run the whole suite
+	$(PYTEST)
+
+test-fast: install  ## run the tests that are not marked slow
+	$(PYTEST) -m "not slow"
+
+lint: install  ## check style, types, and which module may import which; change nothing
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+	$(BIN)/python -m mypy
+	$(BIN)/python -m pytest tests/test_layers.py
+
+format: install  ## sort imports and format the code
+	$(BIN)/python -m ruff check --select I --fix
+	$(BIN)/python -m ruff format
+
+# As far as cjxl, avifenc and cwebp are installed (Debian: libjxl-tools, libavif-bin, webp).
+bench:  ## measure against cjxl, avifenc and cwebp
 	$(MAKE) install EXTRAS=
 	$(BIN)/python benchmarks/bench.py
 
-# The decoder without Python: a library and a program. libaec/CMakeLists.txt builds and installs them, too.
+# libaec/CMakeLists.txt builds and installs the same.
 CFLAGS ?= -O3
 LIBAEC = $(patsubst libaec/src/%.c,build/libaec/%.o,$(wildcard libaec/src/*.c))
 
-libaec: build/libaec.so build/libaec.a build/aecdec
+libaec: build/libaec.so build/libaec.a build/aecdec  ## build the decoder in C, a library and a program
 
 build/libaec/%.o: libaec/src/%.c $(wildcard libaec/*/*.h)
 	@mkdir -p build/libaec
@@ -49,9 +68,11 @@ build/libaec.so: $(LIBAEC)
 build/aecdec: libaec/tools/aecdec.c build/libaec.a
 	$(CC) -std=c11 $(CFLAGS) -Wall -Wextra -Ilibaec/include $^ -o $@ $(LDFLAGS) -lm -lpthread
 
-# The same pixels from every compiler, instruction set and emulated machine that is installed.
-exactness:
+exactness:  ## compare libaec's pixels over compilers, kernels and emulated machines
 	scripts/exactness.sh
 
-clean:
-	rm -rf $(VENV) build demo-output *.egg-info
+dist:  ## build sdist and wheel, check what is in them, try the wheel in a clean environment
+	$(PYTHON) scripts/make_dist.py
+
+clean:  ## remove the virtual environment and everything that was built
+	rm -rf $(VENV) build dist demo-output *.egg-info

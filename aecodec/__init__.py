@@ -4,11 +4,11 @@
     data = aecodec.encode(Image.open("photo.png"), target=aecodec.Ssimulacra2(80))
     image = aecodec.decode(data)
 
-A picture is a Pillow image, a NumPy array or the path of a file.  An array is uint8: (H, W) gray, (H, W, 2) gray with alpha,
-(H, W, 3) RGB or (H, W, 4) RGBA; or uint16 (H, W) gray.  A file is its bytes or its path.  Weights are an installed name, the
-path of a folder, or what ``aecodec.weights.load`` gives.
+A picture is a Pillow image, a NumPy array or the path of a file. An array is uint8: (H, W) gray, (H, W, 2) gray with alpha,
+(H, W, 3) RGB or (H, W, 4) RGBA; or uint16 (H, W) gray. A file is its bytes or its path. Weights are an installed name, the
+path of a folder, or the result of ``aecodec.weights.load``.
 
-Importing this module loads neither torch nor numpy nor Pillow; the functions below do when they are called.
+Importing this module loads neither torch nor numpy nor Pillow; the functions below load them when they are called.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, Literal
 
 from aecodec.codec.rate_control import BitsPerPixel, Psnr, Size, Ssimulacra2, Target
-from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS
+from aecodec.defaults import MAX_PIXELS
 from aecodec.errors import (
     AecodecError,
     BitstreamError,
@@ -86,7 +86,8 @@ def encode(
     quality: float | None = None,
     *,
     target: Target | None = None,
-    weights: store.Source = DEFAULT_WEIGHTS,
+    lossless: bool = False,
+    weights: store.Source | None = None,
     restore: store.Source | None = None,
     device: str = "auto",
     strip: bool = False,
@@ -95,22 +96,24 @@ def encode(
 ) -> bytes:
     """Return a picture as the bytes of an .aec file.
 
-    ``quality`` is 0..100, and 60 where nothing is given.  A ``target`` stands in its place: ``Size(40_000)`` bytes or
-    ``BitsPerPixel(0.5)`` at most, ``Psnr(34)`` dB or ``Ssimulacra2(80)`` at least.
+    ``quality`` is 0..100; the default is 60. ``target`` can replace it: ``Size(40_000)`` bytes or ``BitsPerPixel(0.5)`` at
+    most, ``Psnr(34)`` dB or ``Ssimulacra2(80)`` at least. ``lossless`` keeps every pixel as it is and needs no weights;
+    colour under an alpha of 0 is not kept.
 
-    ``restore`` are weights, such as "denoise", that take noise out on the way.  ``device`` is "auto", "cpu" or "cuda",
-    ``frame`` one of an animation, from 0.  ICC, EXIF and XMP that Pillow found in the picture are kept, and alpha without
-    loss; a UserWarning says what is not.  With ``strip`` EXIF and XMP are dropped, and the picture is turned as its EXIF
-    says.
+    ``restore`` names a restoring encoder, such as "denoise", that removes noise on the way. Without ``weights`` the file is
+    for the default ones, or for those that ``restore`` was trained for. ``device`` is "auto", "cpu" or "cuda"; ``frame``
+    selects one frame of an animation, from 0. ICC profile, EXIF, XMP, IPTC and resolution are kept, and alpha is kept
+    without loss. A UserWarning names all that is lost. With ``strip`` EXIF, XMP and IPTC are dropped, and the picture is
+    turned as its EXIF says.
 
-    Raises PictureError for what is no picture, LimitError over ``max_pixels`` (None: no limit), WeightsError, DeviceError,
-    TargetError where no quality meets the target, MissingPackageError where the package that measures it is not installed,
-    ValueError for a quality out of range or for both a quality and a target.
+    Raises PictureError for input that is no picture, LimitError over ``max_pixels`` (None: no limit), WeightsError,
+    DeviceError, TargetError where no quality meets the target, MissingPackageError where the package that measures it is
+    not installed, and ValueError for a quality out of range or for two of quality, target and lossless.
     """
     from aecodec import codec
 
     return codec.encode(
-        image, quality, target=target, weights=weights, restore=restore, device=device, strip=strip,
+        image, quality, target=target, lossless=lossless, weights=weights, restore=restore, device=device, strip=strip,
         max_pixels=max_pixels, frame=frame,
     )  # fmt: skip
 
@@ -123,14 +126,16 @@ def decode(
     crop: tuple[int, int, int, int] | None = None,
     max_pixels: int | None = MAX_PIXELS,
 ) -> Image:
-    """Return the picture in an .aec file, mode "RGB", "L", "RGBA" or "LA", with its ICC, EXIF and XMP in ``info``.
+    """Return the picture in an .aec file, mode "RGB", "L", "RGBA" or "LA", with its metadata in ``info``.
 
-    As from Pillow's own formats, it is not turned as its EXIF says; ``PIL.ImageOps.exif_transpose`` does that.
+    These are ``icc_profile``, ``exif``, ``xmp`` and ``dpi``, and ``image_resources``, which are Photoshop's and hold IPTC.
 
-    ``weights`` are those of the file where they are not installed; ``crop`` (left, top, width, height) is a part to decode,
-    in pixels as they are stored; the rest of a large picture costs no time then.  Raises BitstreamError where the data is
-    damaged, LimitError over ``max_pixels`` (None: no limit), PictureError for a crop that is not inside, WeightsError where
-    the weights that the file names are not there.
+    As with Pillow's own formats, the picture is not turned as its EXIF says; ``PIL.ImageOps.exif_transpose`` does that.
+
+    ``weights`` are those of the file where they are not installed. ``crop`` (left, top, width, height) is a part to decode,
+    in pixels as they are stored; the rest of a large picture then costs no time. Raises BitstreamError where the data is
+    damaged, LimitError over ``max_pixels`` (None: no limit), PictureError for a crop that is not inside, and WeightsError
+    where the weights that the file names are not installed.
     """
     from aecodec.codec import decoder
 
@@ -147,10 +152,10 @@ def denoise(
     max_pixels: int | None = MAX_PIXELS,
     frame: int | None = None,
 ) -> Image:
-    """Return a picture without its noise and JPEG artefacts, as ``decode`` gives one, with its alpha and metadata.
+    """Return a picture without its noise and JPEG artefacts, as ``decode`` returns one, with its alpha and metadata.
 
-    ``sigma`` is the standard deviation of Gaussian noise in levels of 0..255 where it is known; ``decoder`` are the weights
-    that ``weights`` were trained for, None for those installed.  Raises what ``encode`` does.
+    ``sigma`` is the standard deviation of Gaussian noise, in levels of 0..255, where it is known. ``decoder`` names the
+    weights that ``weights`` were trained for; None uses the installed ones. Raises the errors of ``encode``.
     """
     from aecodec.restore import pictures
 
@@ -170,11 +175,11 @@ def inpaint(
     max_pixels: int | None = MAX_PIXELS,
     frame: int | None = None,
 ) -> Image:
-    """Return a picture with what is missing filled in; its other pixels, alpha and metadata are as they were.
+    """Return a picture with its missing pixels filled in; all other pixels, alpha and metadata are unchanged.
 
-    ``mask`` has the size in which the picture is shown and is white (128 or more) where it is missing; an array may also be
-    of bool, True there.  ``method`` "classical" needs no weights; the rest is as for ``denoise``.  Raises PictureError also
-    for a mask of another size or one that is white all over.
+    ``mask`` has the size of the picture as it is shown and is white (128 or more) where pixels are missing; an array may
+    also be bool, True there. ``method`` "classical" needs no weights. All else is as for ``denoise``. Raises PictureError
+    also for a mask of another size or one that is white everywhere.
     """
     from aecodec.restore import pictures
 
@@ -186,7 +191,7 @@ def inpaint(
 def info(data: bitstream.Source) -> Header:
     """Return what the file says before its payload, without decoding.
 
-    The size is that of the picture as it is shown, turned as its EXIF says, and the mode the one that ``decode`` gives.
+    The size is that of the picture as it is shown, turned as its EXIF says. The mode is the one that ``decode`` returns.
     Raises BitstreamError where the data is damaged up to there.
     """
     from aecodec.container import bitstream, metadata
@@ -196,4 +201,4 @@ def info(data: bitstream.Source) -> Header:
 
 def register_pillow() -> None:
     """Make ``PIL.Image.open`` and ``Image.save`` know .aec files, as ``import aecodec.pillow`` does."""
-    import aecodec.pillow  # noqa: F401
+    import aecodec.pillow  # noqa: F401  registers the format

@@ -1,4 +1,4 @@
-"""``python -m aecodec``."""
+"""Run ``python -m aecodec``."""
 
 from aecodec.cli.main import run
 

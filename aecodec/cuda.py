@@ -1,4 +1,7 @@
-"""Whether there is a GPU to use; without numpy, because the command line asks before it says how many threads there are."""
+"""Look for a GPU to use.
+
+Nothing here imports numpy, because the command line asks before it sets the number of threads.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import os
 
 @functools.cache
 def has_driver() -> bool:
-    """Whether an NVIDIA driver is installed."""
+    """Return whether an NVIDIA driver is installed."""
     import ctypes
 
     try:
@@ -21,7 +24,10 @@ def has_driver() -> bool:
 
 @functools.cache
 def is_usable() -> bool:
-    """Whether torch can compute on a GPU.  Importing torch to ask takes seconds, so the driver is looked for first."""
+    """Return whether torch can compute on a GPU.
+
+    Importing torch to ask takes seconds, so this looks for the driver first.
+    """
     if not has_driver() or importlib.util.find_spec("torch") is None:
         return False
     try:

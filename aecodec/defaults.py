@@ -1,4 +1,7 @@
-"""What applies where a caller says nothing.  Without any import, because the command line shows it in its help."""
+"""Hold what applies where a caller chooses nothing.
+
+Nothing is imported here, because the command line shows these values in its help.
+"""
 
 DEFAULT_QUALITY = 60.0
 DEFAULT_WEIGHTS = "photo"

@@ -1,4 +1,4 @@
-"""Everything that aecodec raises on purpose.
+"""Define all errors that aecodec raises on purpose.
 
     AecodecError                              what the caller can act on; the message is one line
     |-- BitstreamError (ValueError)           the file is no .aec file, damaged, truncated, or of an unknown version
@@ -29,14 +29,14 @@ class BitstreamError(AecodecError, ValueError):
 
 
 class LimitError(AecodecError, ValueError):
-    """More pixels, or bytes, than allowed.  ``limit`` is how many are."""
+    """More pixels or bytes than allowed. ``limit`` is the number that is allowed."""
 
     def __init__(self, message: str, limit: int | None = None) -> None:
         super().__init__(message, limit)
         self.limit = limit
 
     def __str__(self) -> str:
-        return self.args[0]
+        return str(self.args[0])
 
 
 class PictureError(AecodecError, ValueError):
@@ -44,15 +44,15 @@ class PictureError(AecodecError, ValueError):
 
 
 class FramesError(PictureError):
-    """A picture of several frames or pages, of which none is chosen."""
+    """A picture of several frames or pages, none of which is chosen."""
 
 
 class WeightsError(AecodecError, LookupError):
-    """Weights that are missing, damaged or foreign."""
+    """Weights that are missing, damaged, or other than a file needs."""
 
 
 class NoRestoringWeightsError(WeightsError):
-    """No restoring weights of this name; ``task`` is what they are for, "denoise" or "inpaint"."""
+    """No restoring encoder has this name. ``task`` is its purpose, "denoise" or "inpaint"."""
 
     def __init__(self, name: str, task: str) -> None:
         super().__init__(name, task)
@@ -67,11 +67,11 @@ class NotAModelError(WeightsError):
 
 
 class TargetError(AecodecError, ValueError):
-    """A size, a bit rate or a fidelity that no quality meets."""
+    """A size, bit rate or fidelity that no quality meets."""
 
 
 class MissingPackageError(AecodecError, ImportError):
-    """A package that is not installed.  ``purpose`` needs it, and ``install`` is what pip installs it by."""
+    """A package that is not installed. ``purpose`` needs it; ``install`` is the argument for pip."""
 
     def __init__(self, purpose: str, package: str, install: str | None = None) -> None:
         super().__init__(purpose, package, install)

@@ -1,9 +1,9 @@
-"""Import packages that aecodec is compared by, where their own import would fail or leave traces.
+"""Import compressai and cvvdp where their own import would fail or leave traces.
 
-torchvision, which both of them import, registers kernels for ``torchvision::nms`` and friends.  Where it was built for
-another torch than the installed one (a CPU torch beside the registry's torchvision, say) its compiled operators do not
+torchvision, which both import, registers kernels for ``torchvision::nms`` and friends.  Where it was built for
+another torch than the installed one (say, a CPU torch with the registry's torchvision) its compiled operators do not
 load, and the registration raises ``operator torchvision::nms does not exist``.  Declaring the two operators first is
-enough: nothing here calls them.  Beside a matching build this changes nothing.
+enough: nothing here calls them.  With a matching build this changes nothing.
 """
 
 from __future__ import annotations
@@ -12,20 +12,22 @@ import importlib
 import importlib.util
 import sys
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 _SIGNATURES = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
-_library = None  # the declarations last as long as this object
+_library: torch.library.Library | None = None  # the declarations last as long as this object
 
 
 def import_compressai() -> ModuleType:
     """Return the package compressai.  Raises ImportError where it is not installed."""
     _import_torchvision()
-    import compressai
-
-    return compressai
+    return importlib.import_module("compressai")
 
 
 def import_cvvdp() -> ModuleType:
@@ -37,13 +39,13 @@ def import_cvvdp() -> ModuleType:
     Raises ImportError where one of them is not installed.
     """
     found = importlib.util.find_spec("pycvvdp")
-    if found is None:
+    if found is None or found.submodule_search_locations is None:
         raise ModuleNotFoundError("No module named 'pycvvdp'")
     _import_torchvision()
     path, hidden = list(sys.path), _take_cvvdp_modules()
     package, dump = ModuleType("pycvvdp"), ModuleType("pycvvdp.dump_channels")
     package.__path__ = list(found.submodule_search_locations)
-    dump.DumpChannels = None  # it writes intermediate results as videos, on request
+    vars(dump)["DumpChannels"] = None  # it writes intermediate results as videos, on request
     try:
         sys.modules.update({"pycvvdp": package, "pycvvdp.dump_channels": dump})
         for name in ("interp", "third_party"):  # by these names, too, it imports parts of its own
@@ -63,9 +65,9 @@ def _take_cvvdp_modules() -> dict[str, ModuleType]:
 
 def _import_torchvision() -> None:
     """Import torchvision, with its operators declared where they do not load; ImportError where it is not installed."""
-    global _library
+    global _library  # noqa: PLW0603  operators are declared as long as it lives
     try:
-        import torchvision  # noqa: F401
+        import torchvision  # noqa: F401  only to see whether it is there
     except RuntimeError:
         import torch
 

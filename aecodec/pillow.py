@@ -1,8 +1,8 @@
-"""A Pillow plugin: importing this makes ``Image.open`` and ``Image.save`` know .aec files, and all that builds on Pillow.
+"""Teach .aec files to Pillow: importing this is enough for ``Image.open``, ``Image.save`` and all that builds on them.
 
     Image.open("photo.aec")                                  reads the header and the metadata; the first use decodes
-    image.save("photo.aec", quality=70, exif=b"", ...)       with ``quality``, ``target``, ``weights`` and ``device`` of
-                                                             aecodec.encode
+    image.save("photo.aec", quality=70, exif=b"", ...)       with ``quality``, ``target``, ``lossless``, ``weights`` and
+                                                             ``device`` of aecodec.encode
 
 ``icc_profile``, ``exif`` and ``xmp`` replace what the picture brings along; empty ones drop it.  What aecodec raises comes
 out as OSError, as from Pillow's own formats.  Pillow's limit of pixels holds, and no other.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
@@ -20,16 +20,23 @@ from aecodec import codec
 from aecodec.container import bitstream, metadata
 from aecodec.errors import AecodecError
 
+if TYPE_CHECKING:
+    from PIL import _imaging
+
 FORMAT = "AEC"
 _FIRST_READ = 2**16  # bytes; nearly always all that stands before the payload
 
 
 class AecImageFile(ImageFile.ImageFile):
-    """An .aec file; the size is that of the stored samples and the EXIF orientation is left to the caller, as for JPEG."""
+    """An .aec file.
+
+    Its size is that of the stored samples. The EXIF orientation is left to the caller, as for JPEG.
+    """
 
     format = FORMAT
     format_description = "aecodec"
     _loaded = False
+    fp: IO[bytes] | None = None  # also of one that comes out of a pickle
 
     def _open(self) -> None:
         try:
@@ -42,11 +49,10 @@ class AecImageFile(ImageFile.ImageFile):
         self.tile = []
 
     def _read_head(self) -> tuple[bitstream.Header, dict[bytes, bytes]]:
-        """As ``bitstream.read_head``, without reading the payload, which may be large."""
+        """Read the head as ``bitstream.read_head`` does, without the payload, which may be large."""
         size = _FIRST_READ
         while True:
-            self.fp.seek(0)
-            data = self.fp.read(size)
+            data = self._read_start(size)
             try:
                 return bitstream.read_head(data, max_pixels=None)
             except AecodecError:
@@ -54,12 +60,12 @@ class AecImageFile(ImageFile.ImageFile):
                     raise
                 size *= 8
 
-    def load(self):
+    def load(self) -> _imaging.PixelAccess | None:
         if self.fp is not None and not self._loaded:
             from aecodec.codec import decoder  # here, because opening a picture must stay cheap
 
             with _os_errors():
-                self.im = decoder.decode(self._read_all(), max_pixels=None).im
+                self.im = decoder.decode(self._read_start(), max_pixels=None).im
             self._loaded = True
             if self._exclusive_fp:
                 self.fp.close()
@@ -67,14 +73,18 @@ class AecImageFile(ImageFile.ImageFile):
         return super().load()
 
     def verify(self) -> None:
-        """Checks every checksum, and decodes nothing."""
+        """Check every checksum, and decode nothing."""
         with _os_errors():
-            bitstream.read(self._read_all(), max_pixels=None)
+            bitstream.read(self._read_start(), max_pixels=None)
         super().verify()
 
-    def _read_all(self) -> bytes:
+    def _read_start(self, size: int = -1) -> bytes:
+        """Return the first bytes of the file; all where no ``size`` is given."""
+        if self.fp is None:
+            raise OSError("the file is closed")
         self.fp.seek(0)
-        return self.fp.read()
+        data: bytes = self.fp.read(size)
+        return data
 
 
 @contextlib.contextmanager
@@ -86,15 +96,19 @@ def _os_errors() -> Iterator[None]:
 
 
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    settings = ("quality", "target", "weights", "device")
+    settings = ("quality", "target", "lossless", "weights", "device")
     options = {name: value for name, value in image.encoderinfo.items() if name in settings}
-    given = {name: value for name, value in image.encoderinfo.items() if name in ("icc_profile", "exif", "xmp")}
+    given = {name: value for name, value in image.encoderinfo.items() if name in ("icc_profile", "exif", "xmp", "dpi")}
     still = image.copy()  # of the current frame, which is what Pillow saves
-    with contextlib.suppress(Exception):  # damaged EXIF, of which the encoder warns
-        still.info["exif"] = image.getexif()  # also what is not in info, as a TIFF's
-    if image.format == "TIFF":  # its tags alone tell 12 bits of gray from 16
-        still.format, still.tag_v2 = image.format, image.tag_v2
+    still.info["exif"] = metadata.exif_of(image)  # also what is not in info, as a TIFF's
+    if image.format in ("JPEG", "MPO", "PNG", "TIFF"):  # whose files say more than info does
+        still.format = image.format
+    for name in ("applist", "tag_v2", "text"):  # segments; tags, which alone distinguish 12 bits of gray from 16; comments
+        if hasattr(image, name):
+            vars(still)[name] = getattr(image, name)  # which the base class does not have
     still.info |= given
+    if isinstance(xmp := still.info.get("xmp"), str):
+        still.info["xmp"] = xmp.encode()
     if isinstance(still.info.get("exif"), Image.Exif):
         still.info["exif"] = still.info["exif"].tobytes()
     with _os_errors():

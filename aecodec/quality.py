@@ -1,4 +1,4 @@
-"""The quality scale: one number from 0 to 100, on a grid fine enough to hit a size.
+"""Define the quality scale: one number from 0 to 100, on a grid fine enough to hit a size.
 
 A model is trained at ``KNOTS`` qualities and interpolated between them, so a quality is stored as an integer
 *rate index* in 0..2048: eight intervals of 256 steps.  Everything the decoder derives from it (biases, prior
@@ -20,7 +20,7 @@ LAMBDA_MAX = 0.5
 
 
 def index_of_quality(quality: float) -> int:
-    """Nearest rate index of a quality in 0..100.
+    """Return the rate index nearest to a quality in 0..100.
 
     Raises ValueError outside that range.
     """
@@ -30,11 +30,11 @@ def index_of_quality(quality: float) -> int:
 
 
 def quality_of_index(index: int) -> float:
-    """The shortest decimal in 0..100 that has this rate index."""
+    """Return the shortest decimal in 0..100 that has this rate index."""
     exact = index * 100 / MAX_INDEX
     return next(round(exact, digits) for digits in range(4) if round(round(exact, digits) * MAX_INDEX / 100) == index)
 
 
 def lambda_of_quality(quality: float) -> float:
-    """Rate-distortion multiplier; log-linear in quality."""
+    """Return the rate-distortion multiplier, which is log-linear in quality."""
     return LAMBDA_MIN * math.exp(math.log(LAMBDA_MAX / LAMBDA_MIN) * quality / 100)

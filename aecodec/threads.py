@@ -1,4 +1,7 @@
-"""How many threads to use; without numpy, because the command line asks before it imports anything heavy."""
+"""Decide how many threads to use.
+
+Nothing here imports numpy, because the command line asks before it imports anything heavy.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import os
 
 
 def thread_count() -> int:
-    """OMP_NUM_THREADS where it is set, else the CPUs that this process may run on."""
+    """Return OMP_NUM_THREADS where it is set, else the number of CPUs that this process may run on."""
     given = os.environ.get("OMP_NUM_THREADS", "")
     if given.isdecimal() and int(given):
         return int(given)
@@ -14,5 +17,5 @@ def thread_count() -> int:
 
 
 def use_threads(count: int) -> None:
-    """Limits the threads of numpy and the runtimes, here and in processes started later; before they are imported."""
+    """Limit the threads of numpy and the runtimes, here and in processes started later; call it before importing them."""
     os.environ["OMP_NUM_THREADS"] = str(count)

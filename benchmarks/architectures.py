@@ -1,9 +1,9 @@
-"""Architectures at about equal cost of decoding, each trained alike for as many steps (table: docs/research-log.md).
+"""Train architectures of about equal cost of decoding, each for as many steps (table: docs/research-log.md).
 
     python benchmarks/architectures.py --data FOLDER [--steps 1500] [--crop 128] [--picture checker.png] [NAME ...]
 
-The score is that of held-out pictures (``training/validation.py``); differences of 0.01 are about 1 % of rate.  A short
-run says which one learns faster, and only hints at which is better after a long one.  --picture writes what each upsampler
+The score is that of held-out pictures (``training/validation.py``); differences of 0.01 are about 1 % of rate. A short run
+shows which one learns faster, and only hints at which is better after a long one. --picture writes what each upsampler
 makes of flat colour, with the contrast raised.
 """
 
@@ -52,8 +52,10 @@ class DepthwiseBlock(nn.Module):
 
 @dataclass(frozen=True)
 class Variant:
-    """What differs from the architecture that is shipped; ``block`` replaces its residual blocks, ``seen`` is the number
-    of context steps whose latents the later ones see."""
+    """The differences from the shipped architecture.
+
+    ``block`` replaces its residual blocks; ``seen`` is the number of context steps whose latents the later steps see.
+    """
 
     name: str
     changes: dict[str, Any] = field(default_factory=dict)
@@ -120,7 +122,7 @@ def settings(variant: Variant, arguments: argparse.Namespace):
 
 
 def train(run: Run) -> float:
-    """Trains to the end and returns the median seconds of a step."""
+    """Train to the end and return the median seconds of a step."""
     seconds = []
     step = run._train_step
 
@@ -139,11 +141,11 @@ def train(run: Run) -> float:
 
 @contextlib.contextmanager
 def patched(variant: Variant) -> Iterator[None]:
-    """Networks as the variant has them, for as long as the context lasts."""
+    """Give networks the variant's form for as long as the context lasts."""
     block, join = transforms.ResidualBlock, model.join_steps
 
     def seen(parts: list[Tensor]) -> Tensor:
-        """All steps for the synthesis; for the context those that the variant lets it see."""
+        """Return all steps for the synthesis; for the context those that the variant lets it see."""
         return join(parts if len(parts) == CONTEXT_STEPS else parts[: variant.seen] or [torch.zeros_like(parts[0])])
 
     transforms.ResidualBlock, model.join_steps = variant.block, seen
@@ -155,7 +157,7 @@ def patched(variant: Variant) -> Iterator[None]:
 
 @torch.no_grad()
 def flat_patch(trained: nn.Module) -> np.ndarray:
-    """(128, 128, 3) uint8: flat colours after the codec at a low quality, their error sixteen times as large."""
+    """Return (128, 128, 3) uint8: flat colours after the codec at a low quality, their error sixteen times as large."""
     colours = torch.tensor([[0.8, 0.4, 0.3], [0.2, 0.5, 0.4], [0.3, 0.4, 0.8], [0.7, 0.7, 0.6]])
     x = colours[:, :, None, None].expand(-1, -1, 128, 128).contiguous().to(next(trained.parameters()).device)
     shown = trained(x, torch.full((4,), INTERVALS / 4, device=x.device)).picture

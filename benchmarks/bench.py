@@ -1,14 +1,14 @@
-"""Whole processes side by side: aecodec, cjxl, avifenc and cwebp, encoding and decoding the same pictures.
+"""Measure whole processes side by side: aecodec, cjxl, avifenc and cwebp, encoding and decoding the same pictures.
 
     make bench                                   # on the sample, laid out as a mosaic
     python benchmarks/bench.py --pictures FOLDER --rounds 9
 
-Each round runs every tool once, so that a busy minute falls on all of them; the table has the medians over the rounds, and
-the ratio to the tool that docs/performance.md names.  Every tool is at its defaults, reads PNG and writes PNG.  The
-result replaces the table between the marks in docs/performance.md; --dry-run only prints it.
+Each round runs every tool once, so that a busy minute affects all of them. The table has the medians over the rounds, and
+the ratio to the tool that docs/performance.md names. Every tool is at its defaults, reads PNG and writes PNG. The result
+replaces the table between the marks in docs/performance.md; --dry-run only prints it.
 
-This process must stay small: Linux counts the memory that a child shares with its parent before it starts a program as
-the child's.  So pictures are made, and throughput is measured, in processes of their own.
+This process must stay small: Linux counts the memory that a child shares with its parent before it starts a program as the
+child's. So pictures are made, and throughput is measured, in processes of their own.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def aecodec() -> str:
 
 
 def commands(picture: Path, folder: Path) -> dict[str, dict[str, list[str]]]:
-    """{"encode" or "decode": {tool: command}}; decoders read what their encoders wrote."""
+    """Return {"encode" or "decode": {tool: command}}; decoders read what their encoders wrote."""
     png = str(picture)
     out = {tool: str(folder / f"{picture.stem}.{tool}") for tool in ("aec", "jxl", "avif", "webp")}
     back = str(folder / "back.png")
@@ -80,7 +80,7 @@ def commands(picture: Path, folder: Path) -> dict[str, dict[str, list[str]]]:
 
 
 def run(command: list[str]) -> tuple[float, float, float]:
-    """Wall seconds, CPU seconds and peak memory in MB of a process.  Raises CalledProcessError."""
+    """Return wall seconds, CPU seconds and peak memory in MB of a process. Raises CalledProcessError."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -92,7 +92,7 @@ def run(command: list[str]) -> tuple[float, float, float]:
 
 
 def measure(picture: Path, folder: Path, rounds: int) -> dict[str, dict[str, list[float]]]:
-    """Medians of ``run`` by "encode" or "decode" and tool."""
+    """Return medians of ``run`` by "encode" or "decode" and tool."""
     results = {}
     for what, tools in commands(picture, folder).items():
         values: dict[str, list[tuple[float, float, float]]] = {tool: [] for tool in tools}
@@ -101,12 +101,14 @@ def measure(picture: Path, folder: Path, rounds: int) -> dict[str, dict[str, lis
                 numbers = run(command)
                 if attempt:  # the first fills the caches
                     values[tool].append(numbers)
-        results[what] = {tool: [statistics.median(column) for column in zip(*rows)] for tool, rows in values.items()}
+        results[what] = {
+            tool: [statistics.median(column) for column in zip(*rows, strict=True)] for tool, rows in values.items()
+        }
     return results
 
 
 def table(results: dict[str, dict]) -> str:
-    """Markdown."""
+    """Return the table in Markdown."""
     lines = [
         f"{platform.system()}, {cpu_name()}, {os.cpu_count()} CPUs; " + ", ".join(versions()) + ".",
         "",
@@ -131,11 +133,11 @@ def cpu_name() -> str:
 
 
 def versions() -> list[str]:
-    """The first line of each tool's --version."""
+    """Return the first line of each tool's --version."""
     found = []
     for tool, option in ((aecodec(), "--version"), ("cjxl", "--version"), ("avifenc", "--version"), ("cwebp", "-version")):
         if shutil.which(tool):
-            text = subprocess.run([tool, option], capture_output=True, text=True).stdout
+            text = subprocess.run([tool, option], capture_output=True, text=True, check=False).stdout
             found.append(" ".join(text.splitlines()[0].replace("Version:", "avifenc").split()[:2]))
             if tool == "cwebp":
                 found[-1] = f"cwebp {found[-1]}"

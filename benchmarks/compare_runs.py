@@ -1,11 +1,12 @@
-"""How much less rate training runs need at equal PSNR, step by step, on the held-out crops of their validation.
+"""Compare training runs step by step: how much less rate they need at equal PSNR, on held-out crops.
 
     python benchmarks/compare_runs.py runs/photo [runs/other ...] [--anchor runs/earlier]
 
-The score in validation.csv is at fixed lambdas, and moves with the operating point too; this is the BD-rate (pchip) of the
+The score in validation.csv is at fixed lambdas, and moves with the operating point too. This is the BD-rate (pchip) of the
 nine quality knots, and of their lower and upper half, against the last row of the anchor, which is the first run unless
-another is named.  Behind them the slope -dR/dD from knot to knot of the run's last row, in lambdas of the quality between
-the two (the D of mean decibels): where it is above 1, quantisation is finer than lambda asks for.  Only runs with the same validation (data, held_out, crop, seed of a restoration) compare.
+another is named. After them comes the slope -dR/dD from knot to knot of the run's last row, in lambdas of the quality
+between the two (the D of mean decibels): where it is above 1, quantisation is finer than lambda asks for. Runs can be
+compared only if they have the same validation (data, held_out, crop, seed of a restoration).
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ HALVES = {"all knots": slice(None), "lower half": slice(0, KNOTS // 2 + 1), "upp
 
 
 def rows(run: Path) -> list[tuple[int, Curve]]:
-    """(step, curve of KNOTS points) of each line of a run's validation.csv."""
+    """Return (step, curve of KNOTS points) of each line of a run's validation.csv."""
     with open(run / VALIDATION if run.is_dir() else run, newline="") as file:
         lines = [[float(value) for value in line] for line in csv.reader(file)]
-    return [(int(line[0]), list(zip(line[3::2], line[4::2]))) for line in lines]
+    return [(int(line[0]), list(zip(line[3::2], line[4::2], strict=True))) for line in lines]
 
 
 def slopes(curve: Curve) -> list[float]:
-    """-dR/dD from each knot to the next, over the lambda half-way."""
+    """Return -dR/dD from each knot to the next, over the lambda half-way."""
     rate = np.array([rate for rate, _ in curve])
     distortion = PEAK**2 / 10 ** (np.array([db for _, db in curve]) / 10)
     middle = [lambda_of_quality(100 * (knot + 0.5) / INTERVALS) for knot in range(INTERVALS)]

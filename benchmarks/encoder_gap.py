@@ -1,12 +1,12 @@
-"""What a better encoder could save: the shipped one, fitted to the very crops that it then encodes.
+"""Measure what a better encoder could save: the shipped one, fitted to the very crops that it then encodes.
 
     python benchmarks/encoder_gap.py --data FOLDER [--weights photo] [--crops 8] [--steps 200] [--only hyper_analysis]
 
-The networks of the analysis and the hyper-analysis (linear paths stay) learn the crops by heart: the middles of the
-largest held-out pictures, 256 pixels each way, at all qualities at once; the decoder stays as it is.  A network of this
-size that has not seen the crops will gain less; the best latents for each crop may gain more, as this is no search for them
-and ends after so many steps.  Printed are the rate at equal PSNR over all knots (as in ``compare_runs.py``), and for each crop
-the change of R + lambda D in per cent of its R: about that of the rate at equal error.
+The networks of the analysis and the hyper-analysis (linear paths stay) learn the crops by heart: the middles of the largest
+held-out pictures, 256 pixels each way, at all qualities at once; the decoder stays as it is. A network of this size that
+has not seen the crops will gain less. The best latents for each crop may gain more, as this is no search for them and ends
+after so many steps. Printed are the rate at equal PSNR over all knots (as in ``compare_runs.py``), and for each crop the
+change of R + lambda D in percent of its R, which is about that of the rate at equal error.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LINEAR = ("analysis.klt.", "analysis.lap.")
 
 
 def largest_held_out(folders: list[str], count: int) -> Tensor:
-    """(count, 3, CROP, CROP) middles of the held-out pictures of most pixels."""
+    """Return (count, 3, CROP, CROP), the middles of the held-out pictures of most pixels."""
     held = [path for path in data.find(folders) if data.is_held_out(path.name, Settings.held_out)]
     pictures = data.load(held, print)
     arrays = sorted(pictures.arrays, key=lambda array: -array.size)[:count]
@@ -45,7 +45,7 @@ def largest_held_out(folders: list[str], count: int) -> Tensor:
 
 @torch.no_grad()
 def costs(model: Model, x: Tensor, knot: int) -> tuple[Tensor, Tensor]:
-    """(B,) rates and (B,) R + lambda D at a knot, as the coder quantises."""
+    """Return (B,) rates and (B,) R + lambda D at a knot, as the coder quantises."""
     position = torch.full((len(x),), float(knot))
     rate, distortion = rate_and_distortion(model.eval(), x, position)
     return rate, rate + lambda_at(position) * distortion
@@ -89,7 +89,10 @@ def main() -> None:
     for knot in KNOTS_SHOWN:
         rate, cost = costs(shipped, x, knot)
         change = 100 * (costs(model, x, knot)[1] - cost) / rate
-        print(f"knot {knot}:", ", ".join(f"{r:.2f} bpp {c:+.1f} %" for r, c in zip(rate.tolist(), change.tolist())))
+        print(
+            f"knot {knot}:",
+            ", ".join(f"{r:.2f} bpp {c:+.1f} %" for r, c in zip(rate.tolist(), change.tolist(), strict=True)),
+        )
 
 
 if __name__ == "__main__":

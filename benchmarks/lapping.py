@@ -1,11 +1,11 @@
-"""What a filter across the borders of blocks is worth to a linear codec: rate at equal error, against blocks alone.
+"""Measure what a filter across the borders of blocks is worth to a linear codec: rate at equal error, against blocks alone.
 
     python benchmarks/lapping.py --data FOLDER [--windows 4 8 16] [--psnr 27 30 33 36 40]
 
 The filter is the orthogonal one of Tran, Liang and Tu ("Lapped transform via time-domain pre- and post-filtering", IEEE
-Trans. Signal Processing 2003), of so many pixels astride each border, along both directions.  The components behind it are
-fitted anew to training pictures; each held-out picture is a Gaussian source of its own, as in ``linear_path.py``.  No network and
-no context is in this.
+Trans. Signal Processing 2003), of so many pixels astride each border, along both directions. The components behind it are
+fitted again to training pictures. Each held-out picture is a Gaussian source of its own, as in ``linear_path.py``. No
+network and no context takes part.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SIDE = 512  # of a held-out picture, at most
 
 
 def prefilter(window: int) -> np.ndarray:
-    """(window, window), orthogonal, for the pixels astride a border."""
+    """Return the orthogonal matrix (window, window) for the pixels astride a border."""
     half = window // 2
     one, zero = np.eye(half), np.zeros((half, half))
     flip = one[::-1]
@@ -36,7 +36,7 @@ def prefilter(window: int) -> np.ndarray:
 
 
 def blocks(picture: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
-    """(n, 768) samples of the inner blocks of a filtered picture (H, W, 3), less 127.5."""
+    """Return samples (n, 768) of the inner blocks of a filtered picture (H, W, 3), less 127.5."""
     n = LATENT_STRIDE
     height, width = (side // n for side in picture.shape[:2])
     x = picture[: height * n, : width * n] - np.float32(127.5)
@@ -52,7 +52,7 @@ def blocks(picture: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
 
 
 def rates(matrix: np.ndarray | None, training: list, held: list, psnr: list[float]) -> list[float]:
-    """Least bits per pixel at each PSNR."""
+    """Return the least bits per pixel at each PSNR."""
     rng, covariance = np.random.default_rng(0), 0
     for picture in training:
         rows = blocks(picture, matrix).astype(np.float64)
@@ -82,7 +82,7 @@ def main() -> None:
     print("|---|" + "---|" * len(arguments.psnr))
     print("| none | " + " | ".join(f"{rate:.3f} bpp" for rate in alone) + " |")
     for window in arguments.windows:
-        row = zip(rates(prefilter(window), *both, arguments.psnr), alone)
+        row = zip(rates(prefilter(window), *both, arguments.psnr), alone, strict=True)
         print(f"| {window} | " + " | ".join(f"{rate:.3f} bpp ({100 * (rate / of - 1):+.1f} %)" for rate, of in row) + " |")
 
 

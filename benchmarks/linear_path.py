@@ -1,11 +1,11 @@
-"""How many components the linear path needs: what fewer of them lose at best, and what that costs in rate.
+"""Measure how many components the linear path needs: what fewer of them lose at best, and what that costs in rate.
 
     python benchmarks/linear_path.py --data FOLDER [--components 192 320 448 768]
 
-The components are those that training starts from.  Of the held-out pictures' middles, whose blocks stand for a Gaussian
-source each: the PSNR that so many components cannot exceed, and the least rate at a mean squared error (reverse
-water-filling, one level for all pictures).  No network is in this: what it guesses of missing components comes on top,
-and what it saves of the others, too.
+The components are those that training starts from. The blocks in the middles of held-out pictures stand for a Gaussian
+source each. Printed are the PSNR that so many components cannot exceed, and the least rate at a mean squared error (reverse
+water-filling, one level for all pictures). No network takes part: what it guesses of missing components comes on top, and
+so does what it saves of the others.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PEAK = 255.0
 
 
 def variances(crops: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """(B, 768) mean squares of each component of crops (B, H, W, 3), H and W multiples of 16."""
+    """Return (B, 768) mean squares of each component of crops (B, H, W, 3), H and W multiples of 16."""
     count, height, width, _ = crops.shape
     rows, columns = height // LATENT_STRIDE, width // LATENT_STRIDE
     blocks = (crops - np.float32(127.5)).reshape(count, rows, LATENT_STRIDE, columns, LATENT_STRIDE, 3)
@@ -31,8 +31,10 @@ def variances(crops: np.ndarray, basis: np.ndarray) -> np.ndarray:
 
 
 def least_rate(variance: np.ndarray, kept: int, error: float) -> float:
-    """Bits per pixel of Gaussian components (B, 768), of which ``kept`` are coded, at a mean squared error; inf where it
-    cannot be reached."""
+    """Return bits per pixel of Gaussian components (B, 768), of which ``kept`` are coded, at a mean squared error.
+
+    It is infinite where the error cannot be reached.
+    """
     lost = variance[:, kept:].sum(1)
     low, high = 1e-6, PEAK**2
     for _ in range(100):
@@ -66,7 +68,7 @@ def main() -> None:
         lost = variance[:, count:].sum(1).mean() / variance.shape[1]
         ceiling = f"{10 * np.log10(PEAK**2 / lost):.1f} dB" if lost > 1e-3 else "none"
         cells = [f"{rate:.3f} bpp ({100 * (rate / best - 1):+.1f} %)" if np.isfinite(rate) else "-"
-                 for rate, best in zip(row, whole)]  # fmt: skip
+                 for rate, best in zip(row, whole, strict=True)]  # fmt: skip
         print(f"| {count} | {ceiling} | " + " | ".join(cells) + " |")
 
 

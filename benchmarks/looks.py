@@ -1,12 +1,12 @@
-"""How weights compare with other codecs by what models an eye, several times as fast as a report of ``aecodec eval``.
+"""Compare weights with other codecs by metrics that model an eye, several times as fast as a report of ``aecodec eval``.
 
     python benchmarks/looks.py KODAK --weights photo [--weights FOLDER ...] [--codecs avif444,avif444-iq,jxl] [--kept looks]
 
 The measures are the terms that training uses, in torch: SSIMULACRA2 and CVVDP agree with their packages to 0.005 points and
-0.0001 JOD on pictures whose sides are multiples of 64, which tests/training/test_distortion.py checks.  MS-SSIM is taken of
-the largest such part.  Measurements of the other codecs are kept in a folder (one JSON file a codec) and used again; those of
-weights go by their id.  Printed are BD-rates on mean curves: of each picture's bits per pixel and values, averaged at each
-quality, by pchip over the logarithm of the rate.
+0.0001 JOD on pictures whose sides are multiples of 64, which tests/training/test_distortion.py checks. MS-SSIM is taken of
+the largest such part. Measurements of the other codecs are kept in a folder (one JSON file a codec) and used again; those
+of weights go by their id. Printed are BD-rates on mean curves: of each picture's bits per pixel and values, averaged at
+each quality, by pchip over the logarithm of the rate.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ PART = 16  # sides of what MS-SSIM is taken of are multiples of this
 
 @torch.no_grad()
 def values(original: np.ndarray, decoded: np.ndarray) -> dict[str, float]:
-    """Each measure of two pictures (H, W, 3), uint8."""
+    """Return each measure of two pictures (H, W, 3), uint8."""
     y, x = (to_tensor(np.array(array)[None], torch.device("cpu")) for array in (original, decoded))
     height, width = (side // PART * PART for side in original.shape[:2])
     similarity = 1 - ms_ssim(x[..., :height, :width], y[..., :height, :width]).item() / MS_SSIM_UNIT
@@ -55,7 +55,7 @@ def values(original: np.ndarray, decoded: np.ndarray) -> dict[str, float]:
 
 
 def of_codec(paths: list[Path], codec: Codec) -> list[dict]:
-    """A row for each picture and quality."""
+    """Return a row for each picture and quality."""
     rows = []
     for path in paths:
         image = read_picture(path)
@@ -66,7 +66,7 @@ def of_codec(paths: list[Path], codec: Codec) -> list[dict]:
 
 
 def of_weights(paths: list[Path], name: str) -> list[dict]:
-    """The same of aecodec; what is quantised is shown without being decoded."""
+    """Return a row for each picture and quality of aecodec; latents are shown without being decoded."""
     rows = []
     for path in paths:
         image = read_picture(path)
@@ -79,13 +79,13 @@ def of_weights(paths: list[Path], name: str) -> list[dict]:
 
 
 def row(path: Path, image: Image.Image, quality: float, size: int, decoded: np.ndarray) -> dict:
-    """What is kept of one measurement."""
+    """Return the part of a measurement that is kept."""
     bpp = 8 * size / (image.width * image.height)
     return {"file": path.name, "q": quality, "bpp": bpp, **values(np.asarray(image), decoded)}
 
 
 def curve(rows: list[dict], names: set[str], measure: str) -> list[tuple[float, float]]:
-    """The mean curve of the pictures of these names."""
+    """Return the mean curve of the pictures of these names."""
     per_picture: dict[str, list[tuple[float, float]]] = {}
     for each in sorted(rows, key=lambda each: each["q"]):
         if each["file"] in names:

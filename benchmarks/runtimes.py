@@ -1,9 +1,9 @@
-"""The synthesis of the shipped weights in float32, bfloat16 and 8-bit integers, on this CPU: time, and what it costs.
+"""Time the synthesis of the shipped weights in float32, bfloat16 and 8-bit integers on this CPU, and measure the loss.
 
     python benchmarks/runtimes.py PICTURE ... [--rounds 9]
 
 The integers are OpenVINO's own: a convolution's input has one scale, from its range on the sample picture at all qualities,
-its weights have one for each output channel.  Times are of the two graphs of the synthesis; the loss is the PSNR of
+its weights have one for each output channel. Times are of the two graphs of the synthesis. The loss is the PSNR of
 pictures, against the original, below that of float32.
 """
 
@@ -20,14 +20,14 @@ from PIL import Image
 
 os.environ["AECODEC_CACHE"] = ""  # graphs of integers are none that the command should find
 
-from openvino import opset13 as ops  # noqa: E402
+from openvino import opset13 as ops
 
-from aecodec.entropy.integer import MEAN_FRAC  # noqa: E402
-from aecodec.metrics import psnr  # noqa: E402
-from aecodec.quality import MAX_INDEX  # noqa: E402
-from aecodec.runtime.openvino_runtime import OpenVinoTransforms  # noqa: E402
-from aecodec.threads import thread_count  # noqa: E402
-from aecodec.weights.store import Weights, load  # noqa: E402
+from aecodec.entropy.integer import MEAN_FRAC
+from aecodec.metrics import psnr
+from aecodec.quality import MAX_INDEX
+from aecodec.runtime.openvino_runtime import OpenVinoTransforms
+from aecodec.threads import thread_count
+from aecodec.weights.store import Weights, load
 
 SAMPLE = Path(__file__).parent.parent / "samples" / "astronaut.png"
 RATES = tuple(MAX_INDEX * i // 4 for i in range(5))
@@ -60,7 +60,7 @@ def quantised(x, low: np.ndarray, high: np.ndarray, levels: int):
 
 
 def ranges_of_inputs(weights: Weights, picture: np.ndarray) -> dict[str, tuple[float, float]]:
-    """By the name of a layer of the synthesis."""
+    """Return the ranges by the name of a layer of the synthesis."""
     import torch
 
     from aecodec.runtime.torch_runtime import TorchTransforms
@@ -83,12 +83,12 @@ def ranges_of_inputs(weights: Weights, picture: np.ndarray) -> dict[str, tuple[f
 
 
 def latents_of(transforms, picture: np.ndarray, rate: int) -> np.ndarray:
-    """Rounded as plainly as can be: what matters is their size."""
+    """Return latents, rounded as plainly as can be: only their size matters."""
     return np.rint(transforms.analyse(picture, rate)).astype(np.int32) << MEAN_FRAC
 
 
 def read(path: Path) -> np.ndarray:
-    """(H, W, 3), sides cut to multiples of 64."""
+    """Return a picture (H, W, 3), sides cut to multiples of 64."""
     array = np.asarray(Image.open(path).convert("RGB"))
     return array[: array.shape[0] // 64 * 64, : array.shape[1] // 64 * 64]
 
@@ -123,7 +123,7 @@ def main() -> None:
 
 
 def time_of(runtimes: dict, height: int, width: int, picture: np.ndarray, rounds: int) -> dict[str, float]:
-    """Median seconds, the runtimes in turn."""
+    """Return median seconds of the runtimes, run in turn."""
     tiled = np.tile(picture, (-(-height // picture.shape[0]), -(-width // picture.shape[1]), 1))[:height, :width]
     latents = latents_of(runtimes["float32"], tiled, MAX_INDEX // 2)
     seconds = {name: [] for name in runtimes}

@@ -1,9 +1,9 @@
-"""Megapixels a second in one process, with entropy coding and without, on a CPU or a GPU.
+"""Measure megapixels a second in one process, with entropy coding and without, on a CPU or a GPU.
 
     python benchmarks/throughput.py PICTURE ... [--device cuda] [--threads 16] [--rounds 5]
 
-Encoding begins with pixels in memory and ends with a file's bytes, decoding is the way back.  The CPU runtime works on one
-picture with all cores; for a GPU as many threads as --threads says work on one picture each, as the command line has it.
+Encoding begins with pixels in memory and ends with a file's bytes, decoding is the way back. The CPU runtime works on one
+picture with all cores. On a GPU, --threads threads work on one picture each, as on the command line.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ COLUMNS = ("encode", "analysis alone", "decode", "synthesis alone")
 
 
 def measure(path: Path, device: str, threads: int, rounds: int) -> dict[str, float]:
-    """Megapixels a second by column, medians over the rounds."""
+    """Return megapixels a second by column, medians over the rounds."""
     from PIL import Image
 
     from aecodec.codec.decoder import decode
@@ -43,7 +43,7 @@ def measure(path: Path, device: str, threads: int, rounds: int) -> dict[str, flo
 
 
 def networks(encoder, rate: int, device: str) -> dict[str, Callable[[], None]]:
-    """The two transforms of a picture, block by block with their halos, and nothing else."""
+    """Run the two transforms of a picture, block by block with their halos, and nothing else."""
     import numpy as np
 
     from aecodec.container.tiles import BLOCK, Grid, whole
@@ -72,7 +72,7 @@ def networks(encoder, rate: int, device: str) -> dict[str, Callable[[], None]]:
 
 
 def median_time(job: Callable[[], object], pool: ThreadPoolExecutor, threads: int, rounds: int) -> float:
-    """Seconds until each of the threads has done the job once."""
+    """Return seconds until each of the threads has done the job once."""
     seconds = []
     for _ in range(rounds + 1):
         start = time.perf_counter()
@@ -83,7 +83,7 @@ def median_time(job: Callable[[], object], pool: ThreadPoolExecutor, threads: in
 
 
 def table(results: dict[str, dict[str, float]], device: str) -> str:
-    """Markdown, of megapixels a second by size and column."""
+    """Return megapixels a second by size and column, in Markdown."""
     lines = [f"| in process on {device}, megapixels/s | " + " | ".join(COLUMNS) + " |", "|---|" + "---|" * len(COLUMNS)]
     for size, values in results.items():
         lines.append(f"| {size} | " + " | ".join(f"{values[name]:.1f}" for name in COLUMNS) + " |")

@@ -1,9 +1,9 @@
-"""How fast training goes, and where the time goes: waiting for data, forward, backward, optimiser.
+"""Measure how fast training goes, and where the time goes: waiting for data, forward, backward, optimiser.
 
     python benchmarks/train_speed.py --data FOLDER [--batch 16] [--steps 50] [--device cuda]
 
-Times one run's own training step, part by part; on a GPU each part is waited for, so their sum is a little more than
-what a run takes.  Batches are made in a thread beside it; "making a batch" is how long that takes, and no part of the sum.
+It times one run's own training step, part by part. On a GPU it waits for each part, so their sum is a little more than what
+a run takes. Batches are made in a thread of their own; "making a batch" is how long that takes, and no part of the sum.
 Where steps are captured in a CUDA graph, which has no parts, the rate of these follows.
 """
 
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def captured_rate(run: Run, steps: int) -> float:
-    """Steps a second, after those that are needed to capture one."""
+    """Return steps a second, after those that are needed to capture one."""
     for count in (WARM_UP + 1, steps):
         torch.cuda.synchronize()
         start = time.perf_counter()
@@ -76,7 +76,7 @@ def captured_rate(run: Run, steps: int) -> float:
 
 
 def timed(function, seconds: list[float], device: torch.device):
-    """The function, and how long each of its calls takes."""
+    """Return the function with a timer, and how long each of its calls takes."""
     wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
 
     def call(*args, **kwargs):

@@ -1,10 +1,10 @@
-"""Fuzzes one target.
+"""Fuzz one target.
 
     python fuzz/run.py container -max_total_time=300      # with atheris: options are libFuzzer's
     python fuzz/run.py container --plain 300              # without: random mutations for so many seconds
 
-New inputs are kept in a scratch folder (``--keep FOLDER``: there), crashes in fuzz/crashes/TARGET, where the tests
-find them.
+New inputs are kept in a scratch folder (``--keep FOLDER``: there), crashes in fuzz/crashes/TARGET, where the tests find
+them.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _plain(target: str, seconds: float, crashes: Path) -> None:
         start = time.process_time()
         try:
             fuzz_targets.TARGETS[target](data)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  any exception that a target does not expect is a finding
             place = traceback.extract_tb(error.__traceback__)[-1]
             kept = crashes / f"{type(error).__name__}-{Path(place.filename).stem}-{place.lineno}"
             if not kept.exists():  # one of each kind

@@ -1,4 +1,4 @@
-"""``make demo``: one picture through the command line, beside a JPEG of the same size."""
+"""Take one picture through the command line, and compare it with a JPEG of the same size: ``make demo``."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from aecodec.metrics import psnr
 
 
 def aecodec(*arguments: str) -> dict:
-    """Runs the command that a user would type, shows it, and returns the JSON that it prints."""
+    """Run the command that a user would type, show it, and return the JSON that it prints."""
     print("$ aecodec", *arguments)
     done = subprocess.run([sys.executable, "-m", "aecodec", *arguments, "--json"], stdout=subprocess.PIPE, check=True)
     return json.loads(done.stdout)
 
 
 def largest_jpeg(image: Image.Image, size: int) -> bytes:
-    """The JPEG of the highest quality with at most ``size`` bytes, or the smallest that there is."""
+    """Return the JPEG of the highest quality with at most ``size`` bytes, or the smallest that there is."""
     candidates = (write_jpeg(image, quality) for quality in range(95, 0, -1))
     return next((data for data in candidates if len(data) <= size), write_jpeg(image, 1))
 

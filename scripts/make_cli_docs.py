@@ -1,4 +1,4 @@
-"""Writes docs/cli.md from the commands' own help: run it when a command, an option or a help text changes."""
+"""Write docs/cli.md from the commands' own help: run it when a command, an option or a help text changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Made from the help of the commands by `scripts/make_cli_docs.py`; change the hel
 def commands(
     command: click.Command, path: str = "aecodec", parent: click.Context | None = None
 ) -> Iterator[tuple[str, str]]:
-    """("aecodec weights show", its help) of a command and of all below it."""
+    """Yield ("aecodec weights show", its help) of a command and of all below it."""
     name = path.rsplit(" ", 1)[-1]
     context = click.Context(command, info_name=name, parent=parent, terminal_width=WIDTH, **command.context_settings)
     yield path, command.get_help(context)
@@ -30,7 +30,7 @@ def commands(
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     return TITLE + "".join(f"\n## {path}\n\n```text\n{text}\n```\n" for path, text in commands(main))
 
 

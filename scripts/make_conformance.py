@@ -1,7 +1,7 @@
-"""Writes the streams of the default weights in tests/conformance again: run it when these weights change.
+"""Write the streams of the default weights in tests/conformance again: run it when these weights change.
 
-Each stream lies beside a PNG of what it decodes to; index.json holds the SHA-256 of the integer latents (int32,
-little-endian, rows, columns, channels), which every machine must reproduce exactly.  Streams of other weights (KEPT) were
+A PNG next to each stream holds the picture that it decodes to. index.json holds the SHA-256 of the integer latents (int32,
+little-endian, rows, columns, channels), which every machine must reproduce exactly. Streams of other weights (KEPT) were
 written by earlier releases and stay as they are.
 """
 

@@ -76,7 +76,8 @@ def test_strip_and_the_limit_are_those_of_the_command(photo):
     exif[0x010F], exif[0x0112] = "maker", 6
     picture.info["exif"] = exif.tobytes()
     kept, stripped = aecodec.encode(picture, 40), aecodec.encode(picture, 40, strip=True)
-    assert "exif" in aecodec.decode(kept).info and "exif" not in aecodec.decode(stripped).info
+    assert "exif" in aecodec.decode(kept).info
+    assert "exif" not in aecodec.decode(stripped).info
     assert aecodec.decode(stripped).size == (16, 24)
     with pytest.raises(LimitError):
         aecodec.encode(picture, max_pixels=24 * 16 - 1)
@@ -94,6 +95,12 @@ def test_weights_are_a_name_a_path_or_open(photo, tiny):
         aecodec.decode(data, weights=weights.load())
 
 
+def test_restoring_weights_bring_their_decoder(photo):
+    """The default weights are another decoder, so that a program would have to know which goes with which."""
+    assert aecodec.info(aecodec.encode(photo(24, 16), restore="denoise")).weights == weights.load("photo-psnr").id
+
+
+@pytest.mark.slow
 def test_restoring_weights_may_be_open_and_masks_arrays(photo, tiny, restorers):
     """They are the slowest to open."""
     picture = photo(24, 16)
@@ -104,5 +111,5 @@ def test_restoring_weights_may_be_open_and_masks_arrays(photo, tiny, restorers):
     missing[4:9, 5:15] = True
     by_array = aecodec.inpaint(picture, missing, method="classical")
     assert by_array.tobytes() == aecodec.inpaint(picture, Image.fromarray(missing), method="classical").tobytes()
-    with pytest.raises(AecodecError, match="no encoder for restoration"):
+    with pytest.raises(AecodecError, match="not a restoring encoder"):
         aecodec.denoise(picture, weights=weights.load(tiny[1]))

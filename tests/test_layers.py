@@ -148,4 +148,4 @@ def test_the_check_finds_what_it_looks_for(module, source, fault):
     """A check that lets everything pass is worse than none."""
     sources = SOUND | {module: source}
     found = faults({name: imports_of(text, name, set(sources)) for name, text in sources.items()}, FLOORS)
-    assert fault is None and not found or any(fault in each for each in found)
+    assert (fault is None and not found) or any(fault in each for each in found)

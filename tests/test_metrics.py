@@ -92,7 +92,7 @@ def pair(photo):
 
 
 def test_ssim_agrees_with_scikit_image(pair):
-    """SSIM has a dozen variants; with another window or border, no number could be laid beside a paper's."""
+    """SSIM has a dozen variants; with another window or border, no number could be compared with a paper's."""
     theirs = structural_similarity(
         *pair, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255
     )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import copy
 import io
+import multiprocessing
+import pickle
 import struct
 import subprocess
 import sys
@@ -12,7 +16,7 @@ import pytest
 from PIL import Image, UnidentifiedImageError
 
 import aecodec
-import aecodec.pillow  # noqa: F401
+import aecodec.pillow
 from aecodec.codec.encoder import Encoder
 from aecodec.container import bitstream
 from aecodec.container.bitstream import Header, Stream
@@ -102,7 +106,8 @@ def test_the_current_frame_is_saved(tmp_path):
         animation.seek(1)
         animation.save(tmp_path / "x.aec", quality=90)
     red, _, blue = Image.open(tmp_path / "x.aec").getpixel((8, 4))
-    assert red < 60 and blue > 200
+    assert red < 60
+    assert blue > 200
 
 
 def test_exif_of_a_tiff_is_kept(tmp_path, photo):
@@ -136,7 +141,7 @@ def test_damage_is_an_os_error(file):
             Image.open(io.BytesIO(bad))
     foreign = Stream(Header(9, 9, "L", "0badcafe", 0), [b""])
     for bad in (file[:-1], file[:-9] + b"!" + file[-8:], file + b"!", bitstream.write(foreign)):
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match=r"truncated|checksum|follow the end|needs the weights"):
             Image.open(io.BytesIO(bad)).load()
     image = Image.open(io.BytesIO(file[:-1]))
     with pytest.raises(OSError, match="truncated"):
@@ -151,10 +156,19 @@ def test_a_failed_save_leaves_no_file(tmp_path, photo):
     with pytest.raises(ValueError, match="quality"):
         photo(8, 8).save(tmp_path / "x.aec", quality=101)
     with pytest.raises(OSError, match="cannot be reached"):
-        photo(8, 8).save(tmp_path / "x.aec", target=aecodec.Psnr(90))
+        photo(8, 8).save(tmp_path / "x.aec", target=aecodec.Size(9))
     with pytest.raises(OSError, match="no-such"):
         photo(8, 8).save(tmp_path / "x.aec", weights="no-such")
     assert not list(tmp_path.iterdir())
+
+
+def test_saves_without_loss(photo):
+    """Pillow's users know the word from WebP."""
+    buffer = io.BytesIO()
+    photo(9, 7, "RGBA").save(buffer, "AEC", lossless=True)
+    with Image.open(buffer) as image:
+        assert (image.mode, image.size) == ("RGBA", (9, 7))
+        assert image.tobytes() == photo(9, 7, "RGBA").tobytes()
 
 
 def test_imageio(tmp_path, stored, photo):
@@ -193,4 +207,29 @@ def test_a_transparent_colour_is_of_the_file_s_depth(tmp_path):
     image.info["transparency"] = (65535, 65535, 65535)
     with pytest.warns(UserWarning, match="16-bit"):
         alpha = aecodec.decode(aecodec.encode(image)).getchannel("A")
-    assert alpha.getpixel((0, 0)) == 255 and alpha.getpixel((0, 15)) == 0
+    assert alpha.getpixel((0, 0)) == 255
+    assert alpha.getpixel((0, 15)) == 0
+
+
+def _mean_of(image: Image.Image) -> float:
+    return float(np.asarray(image, float).mean())
+
+
+def test_an_opened_picture_goes_to_other_processes(stored, file):
+    """A data loader pickles its pictures, and a worker that gets nothing is hard to find."""
+    expected = np.asarray(aecodec.decode(file))
+    for again in (pickle.loads(pickle.dumps(Image.open(stored))), copy.deepcopy(Image.open(stored))):
+        assert np.array_equal(np.asarray(again), expected)
+        assert (again.size, again.mode) == ((96, 64), "RGB")
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(_mean_of, Image.open(stored)).result() == expected.mean()
+
+
+def test_text_as_xmp_costs_no_exif(tmp_path, photo):
+    """It was called damaged EXIF, and that was gone."""
+    exif = Image.Exif()
+    exif[0x010F] = "maker"
+    photo(20, 10).save(tmp_path / "x.aec", xmp=XMP.decode(), exif=exif)
+    with Image.open(tmp_path / "x.aec") as image:
+        assert image.info["xmp"] == XMP
+        assert image.getexif()[0x010F] == "maker"

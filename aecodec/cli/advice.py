@@ -1,4 +1,4 @@
-"""What a user of the command line can do about the library's errors, which state facts."""
+"""Advise a user of the command line on the library's errors, which state facts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _advice(error: AecodecError) -> str:
         return "use --device cpu"
     if isinstance(error, NoRestoringWeightsError):
         return (
-            "give a folder that has some (denoise --weights FOLDER, encode --restore FOLDER), or make them: "
-            f"aecodec train configs/{error.task}.toml"
+            "give a folder that holds them (denoise --weights FOLDER, encode --restore FOLDER), or train them: "
+            f"aecodec train {error.task} --data FOLDER -o runs/{error.task}"
         )
     return ""

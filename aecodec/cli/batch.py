@@ -1,18 +1,19 @@
-"""Jobs at work: one after another, in processes or in threads, reported as they finish, with one exit code for all."""
+"""Do jobs one after another, in processes or in threads, report them as they finish, and end with one exit code for all."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -24,29 +25,36 @@ from aecodec.errors import AecodecError, BitstreamError, LimitError
 from aecodec.threads import thread_count, use_threads
 
 if TYPE_CHECKING:
-    from multiprocessing import Process
     from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnProcess
+    from types import FrameType
 
+Report = dict[str, Any]  # what --json prints of a file
 PICTURES_PER_PROCESS = 4  # fewer are done before another process has started
 MAX_WORKERS = 16  # each holds a picture at a time, and a process the model
 
 
 @dataclass(frozen=True)
 class Done:
-    """What a job gives: what --json prints beside input and output, and the bytes read and written."""
+    """The result of a job: the fields that --json prints after input and output, and the bytes read and written.
 
-    report: dict
+    ``record`` is what a manifest says of it.
+    """
+
+    report: Report
     read: int = 0
     written: int = 0
+    record: dict[str, Any] | None = None
 
 
 SKIPPED = Done({"skipped": True})
+LARGER = Done({"skipped": True, "larger": True})  # what would not be smaller than its source
 Work = Callable[[Job], Done]
 
 
 @dataclass
 class Outcome:
-    """How a job ended: ``done``, or what was wrong; ``damaged`` where the fault is the file's own."""
+    """How a job ended: ``done``, or the ``error``; ``damaged`` where the fault is in the file itself."""
 
     job: Job
     done: Done | None = None
@@ -59,27 +67,29 @@ def run(
     tasks: Sequence[Job],
     work: Work,
     *,
-    show: Callable[[dict], str] | None = None,
+    show: Callable[[Report], str] | None = None,
     verb: str = "",
     threads: int | None = None,
     device: str = "cpu",
+    tell: Callable[[Job, Done], None] | None = None,
 ) -> None:
-    """Does every job, says in one line what fails or is lost, and ends the process with the right exit code.
+    """Do every job, report on one line each failure or loss, and end the process with the right exit code.
 
-    ``show`` makes the line that is printed for a report.  With a ``verb`` ("encoded") several jobs may share ``threads``
-    CPU threads among processes, or at a GPU in one, and get a progress bar on a terminal and a summary; ``work`` must be
-    picklable then.
+    ``show`` makes the line that is printed for a report. With a ``verb`` ("encoded") several jobs may share ``threads`` CPU
+    threads among processes, or run in one process at a GPU, and get a progress bar on a terminal and a summary; ``work``
+    must be picklable then. ``tell`` gets each job that is done, in this process.
     """
     gpu = bool(verb) and len(tasks) > 1 and _on_gpu(device, threads)
     # a GPU gains nothing from several models in its memory, but from several pictures at a time
     workers, each = share(len(tasks), threads, 1 if gpu else PICTURES_PER_PROCESS) if verb else (1, threads)
     if each:
         use_threads(each)
+    outcomes: Generator[Outcome, None, None]
     if workers == 1:
         outcomes = (attempt(work, job) for job in tasks)
     else:
         outcomes = (_thread if gpu else _spread)(tasks, work, workers)
-    progress = Progress(len(tasks), verb)
+    progress = Progress(len(tasks), verb, getattr(tasks, "left_out", {}))
     failures: list[bool] = []  # whether each is damage
     try:
         with terminated_as_exit(), _listening(), contextlib.closing(outcomes):
@@ -88,6 +98,8 @@ def run(
                 _tell(outcome, show)
                 if outcome.done is None:
                     failures.append(outcome.damaged)
+                elif tell is not None:
+                    tell(outcome.job, outcome.done)
                 progress.add(outcome)
     finally:
         progress.clear()
@@ -97,8 +109,10 @@ def run(
 
 
 def share(jobs: int, threads: int | None, pictures: int = PICTURES_PER_PROCESS) -> tuple[int, int | None]:
-    """(workers, threads of each): one picture uses all threads, many are spread over workers of few threads, each of which
-    gets ``pictures`` or more."""
+    """Return (workers, threads of each).
+
+    One picture uses all threads. Many are spread over workers of few threads, each of which gets ``pictures`` or more.
+    """
     total = threads or thread_count()
     workers = min(total, jobs // pictures, MAX_WORKERS)
     return (workers, total // workers) if workers > 1 else (1, threads)
@@ -112,10 +126,12 @@ def _on_gpu(device: str, threads: int | None) -> bool:
 
 
 def attempt(work: Work, job: Job) -> Outcome:
-    """Does a job and catches what may go wrong with one picture."""
+    """Do a job, and catch what may go wrong with one picture."""
     outcome = Outcome(job)
     _heard.messages = {}
     try:
+        if job.problem:
+            raise AecodecError(job.problem)
         outcome.done = work(job)
     except AecodecError as error:
         outcome.error, outcome.damaged = explain(error), isinstance(error, (BitstreamError, LimitError))
@@ -125,10 +141,22 @@ def attempt(work: Work, job: Job) -> Outcome:
         outcome.error = files.reason(error)
     except MemoryError:
         outcome.error = "out of memory"
-    except Exception as error:  # a fault of ours: it must not cost the pictures that wait
-        outcome.error = f"unexpected {type(error).__name__}: {error}; please report this"
+    except RuntimeError as error:
+        outcome.error = "out of memory" if _is_of_memory(error) else _fault(error)
+    except Exception as error:  # noqa: BLE001  a fault of ours: it must not cost the pictures that wait
+        outcome.error = _fault(error)
     outcome.warnings = list(_heard.messages)
     return outcome
+
+
+def _fault(error: Exception) -> str:
+    return f"unexpected {type(error).__name__}: {error}; please report this"
+
+
+def _is_of_memory(error: RuntimeError) -> bool:
+    """Return whether a library's error says that it got no memory, or no thread, from the system."""
+    text = str(error).lower()
+    return any(sign in text for sign in ("bad_alloc", "out of memory", "allocate", "start new thread", "unavailable"))
 
 
 _heard = threading.local()  # messages: of the warnings in the attempt that this thread is at, as keys
@@ -136,10 +164,18 @@ _heard = threading.local()  # messages: of the warnings in the attempt that this
 
 @contextlib.contextmanager
 def _listening() -> Iterator[None]:
-    """Warnings for users go to the attempt, in the thread where they arise; all others nowhere."""
+    """Send warnings for users to the attempt, in the thread where they arise, and drop all others."""
 
-    def hear(message: Warning, category: type[Warning], *place: object) -> None:
-        if category is UserWarning and hasattr(_heard, "messages"):
+    def hear(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        of_pillow = f"{os.sep}PIL{os.sep}" in filename  # about tags and such, and to programmers
+        if category is UserWarning and hasattr(_heard, "messages") and not of_pillow:
             _heard.messages[str(message)] = True
 
     with warnings.catch_warnings():
@@ -149,20 +185,20 @@ def _listening() -> Iterator[None]:
         yield
 
 
-def _tell(outcome: Outcome, show: Callable[[dict], str] | None) -> None:
+def _tell(outcome: Outcome, show: Callable[[Report], str] | None) -> None:
     job = outcome.job
     if outcome.error:
         files.complain(job.input, outcome.error)
     for message in outcome.warnings:
         files.complain(job.input, f"warning: {message}")
     report = {"error": outcome.error} if outcome.done is None else outcome.done.report
-    if show is json.dumps or show and outcome.done is not None:
+    if show is json.dumps or (show and outcome.done is not None):
         names = {"input": job.input, "output": job.output} if job.output else {"input": job.input}
         click.echo(show({**names, **report}), err=job.output == files.STANDARD)
 
 
-def _thread(tasks: Sequence[Job], work: Work, threads: int) -> Iterator[Outcome]:
-    """Outcomes as they come from threads.  These start when one job has been done: it opens the model for all."""
+def _thread(tasks: Sequence[Job], work: Work, threads: int) -> Generator[Outcome, None, None]:
+    """Yield outcomes as they come from threads. These start when one job is done, which opens the model for all."""
     from concurrent.futures import ThreadPoolExecutor, as_completed
 
     waiting = iter(tasks)
@@ -179,16 +215,16 @@ def _thread(tasks: Sequence[Job], work: Work, threads: int) -> Iterator[Outcome]
         pool.shutdown(cancel_futures=True)
 
 
-def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Iterator[Outcome]:
-    """Outcomes as they come from worker processes.  A worker that is killed costs the picture that it had."""
+def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Generator[Outcome, None, None]:
+    """Yield outcomes as they come from worker processes. A worker that is killed costs only the picture that it had."""
     import multiprocessing.connection
 
     context = multiprocessing.get_context("spawn")  # a fork would copy the locks of threads that it does not copy
     waiting = iter(tasks)
-    busy: dict[Connection, tuple[Process, Job]] = {}
-    workers = []
+    busy: dict[Connection, tuple[SpawnProcess, Job]] = {}
+    workers: list[SpawnProcess] = []
 
-    def start() -> tuple[Connection, Process]:
+    def start() -> tuple[Connection, SpawnProcess]:
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, work), daemon=True)
         with _deaf_to_interrupts():
@@ -197,14 +233,13 @@ def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Iterator[Outcom
         workers.append(process)
         return ours, process
 
-    def give(connection: Connection | None = None, process: Process | None = None) -> None:
+    def give(worker: tuple[Connection, SpawnProcess] | None = None) -> None:
         job = next(waiting, None)
         if job is None:
-            if connection is not None:
-                connection.close()  # where the worker ends
+            if worker is not None:
+                worker[0].close()  # where the worker ends
             return
-        if connection is None:
-            connection, process = start()
+        connection, process = worker or start()
         busy[connection] = process, job
         with contextlib.suppress(OSError):  # a worker that has died meanwhile is found at the next wait
             connection.send(job)
@@ -213,17 +248,18 @@ def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Iterator[Outcom
         for _ in range(processes):
             give()
         while busy:
-            for connection in multiprocessing.connection.wait(busy):
+            ready = multiprocessing.connection.wait(busy)
+            for connection in [each for each in busy if each in ready]:
                 process, job = busy.pop(connection)
                 try:
-                    outcome = connection.recv()
+                    outcome: Outcome = connection.recv()
                 except (EOFError, OSError):
                     process.join()
                     outcome = Outcome(job, error=f"the process that worked on it has died ({process.exitcode})")
                     connection.close()
                     give()
                 else:
-                    give(connection, process)
+                    give((connection, process))
                 yield outcome
     finally:
         for process, _ in busy.values():
@@ -233,7 +269,7 @@ def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Iterator[Outcom
 
 
 def _serve(connection: Connection, work: Work) -> None:
-    """A worker: jobs in, outcomes out, until the other end is closed."""
+    """Run a worker: jobs in, outcomes out, until the other end is closed."""
     with terminated_as_exit(), _listening():
         try:
             while True:
@@ -244,11 +280,11 @@ def _serve(connection: Connection, work: Work) -> None:
 
 @contextlib.contextmanager
 def terminated_as_exit() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the process in order, so that temporary files are removed."""
+    """Let SIGTERM and SIGHUP end the process in order, so that temporary files are removed."""
     names = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     names = [name for name in names if signal.getsignal(name) is signal.SIG_DFL]  # not under nohup
 
-    def end(number, frame):
+    def end(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
     for name in names:
@@ -262,7 +298,7 @@ def terminated_as_exit() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes that start now ignore Ctrl-C, which a terminal sends to all; their parent ends them."""
+    """Start processes that ignore Ctrl-C, which a terminal sends to all; their parent ends them."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -271,16 +307,17 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 
 class Progress:
-    """Counts outcomes: a bar on a terminal's standard error while they come, one line at the end.
+    """Count outcomes: a bar on a terminal's standard error while they come, one line at the end.
 
-    No colours and no cursor movements but a carriage return, so any terminal shows it.
+    It uses no colours and no cursor movements but a carriage return, so any terminal shows it.
     """
 
-    def __init__(self, total: int, verb: str) -> None:
+    def __init__(self, total: int, verb: str, left_out: Mapping[str, int] | None = None) -> None:
+        self._left_out = left_out or {}
         self._total, self._verb = total, verb
         self._several = bool(verb) and total > 1
         self._bar = self._several and files.is_terminal(sys.stderr)
-        self._done = self._skipped = self._failed = self._read = self._written = 0
+        self._done = self._skipped = self._larger = self._failed = self._read = self._written = 0
         self._start, self._drawn, self._width = time.monotonic(), 0.0, 0
 
     def add(self, outcome: Outcome) -> None:
@@ -288,6 +325,8 @@ class Progress:
             self._failed += 1
         elif outcome.done == SKIPPED:
             self._skipped += 1
+        elif outcome.done == LARGER:
+            self._larger += 1
         else:
             self._done += 1
             self._read += outcome.done.read
@@ -296,8 +335,8 @@ class Progress:
             self._draw()
 
     def _draw(self) -> None:
-        ended = self._done + self._skipped + self._failed
-        worked = self._done + self._failed
+        ended = self._done + self._skipped + self._larger + self._failed
+        worked = ended - self._skipped
         seconds = time.monotonic() - self._start
         left = seconds / worked * (self._total - ended) if worked else 0
         filled = 20 * ended // self._total
@@ -315,15 +354,24 @@ class Progress:
             self._width = 0
 
     def summary(self) -> None:
+        left_out = [
+            f"{count} {name}{'' if count == 1 or name == 'hidden' else 's'}"
+            for name, count in sorted(self._left_out.items())
+            if count
+        ]
         if not self._several:
+            if left_out:
+                click.echo(f"aecodec: left out: {', '.join(left_out)}", err=True)
             return
         parts = [f"{self._done} {self._verb}"]
         parts += [f"{self._skipped} up to date"] if self._skipped else []
+        parts += [f"{self._larger} left out, which would not be smaller"] if self._larger else []
         parts += [f"{self._failed} failed"] if self._failed else []
-        missing = self._total - self._done - self._skipped - self._failed
+        missing = self._total - self._done - self._skipped - self._larger - self._failed
         parts += [f"{missing} not done"] if missing else []
         sizes = f"; {_size(self._read)} to {_size(self._written)}" if self._done else ""
-        click.echo(f"aecodec: {', '.join(parts)}{sizes}, in {_clock(time.monotonic() - self._start)}", err=True)
+        end = f"; left out: {', '.join(left_out)}" if left_out else ""
+        click.echo(f"aecodec: {', '.join(parts)}{sizes}, in {_clock(time.monotonic() - self._start)}{end}", err=True)
 
 
 def _size(count: int) -> str:

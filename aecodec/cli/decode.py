@@ -1,22 +1,38 @@
-"""``aecodec decode``."""
+"""Define ``aecodec decode``."""
 
 from __future__ import annotations
 
 import functools
 import json
 import time
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aecodec.cli import batch, files, options
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
-class Crop(click.ParamType):
+    ParamType = click.ParamType[tuple[int, int, int, int], Any]
+else:
+    ParamType = click.ParamType  # which older versions of click do not let one subscribe
+
+
+class Settings(options.FileSettings):
+    """What the work on each file needs."""
+
+    weights: str | None
+    crop: tuple[int, int, int, int] | None
+    extension: str
+
+
+class Crop(ParamType):
     """Four integers: the left and top of a region, its width and its height."""
 
     name = "X,Y,W,H"
 
-    def convert(self, value, param, ctx) -> tuple[int, int, int, int]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int, int, int]:
         if isinstance(value, tuple):
             return value
         try:
@@ -32,13 +48,20 @@ class Crop(click.ParamType):
     "--weights",
     metavar="FOLDER",
     type=options.file_names,
-    help="Take the weights from this folder.  [default: those installed]",
+    help="Take the weights from this folder.  [default: installed weights]",
 )
 @click.option("--crop", type=Crop(), help="Decode this part only, in pixels as they are stored.")
 @options.picture_format
 @options.files_to_files
-def decode(paths, output_dir, recursive, threads, as_json, **settings):
-    """Decode .aec files into any format that Pillow writes; OUT's extension picks it.
+def decode(
+    paths: tuple[str, ...],
+    output_dir: str | None,
+    recursive: bool,
+    threads: int | None,
+    as_json: bool,
+    **settings: Unpack[Settings],
+) -> None:
+    """Decode .aec files into any format that Pillow writes. The extension of OUT selects it.
 
     \b
     aecodec decode photo.aec photo.png
@@ -46,21 +69,33 @@ def decode(paths, output_dir, recursive, threads, as_json, **settings):
     aecodec decode --output-dir pictures *.aec
     aecodec decode -r --output-dir pictures archive
 
-    IN may be "-" for standard input, OUT for standard output.  There, and with --output-dir, --format picks the format.
-    An IN with --output-dir may be a folder, which stands for the .aec files in it.
+    IN may be "-" for standard input, OUT for standard output. With --output-dir and for standard output, --format selects
+    the format. An IN with --output-dir may be a folder, which stands for the .aec files in it.
     """
+    options.check_format(paths, output_dir)
     tasks = files.jobs(paths, output_dir, settings["extension"], {files.EXTENSION}, recursive)
     work = functools.partial(_work, **settings)
     batch.run(tasks, work, show=json.dumps if as_json else None, verb="decoded", threads=threads, device=settings["device"])
 
 
-def _work(job: files.Job, weights, crop, extension, update, device, max_pixels, force) -> batch.Done:
+def _work(
+    job: files.Job,
+    weights: str | None,
+    crop: tuple[int, int, int, int] | None,
+    extension: str,
+    update: bool,
+    preserve: bool,
+    device: str,
+    max_pixels: int,
+    force: bool,
+) -> batch.Done:
     if update and files.up_to_date(job):
         return batch.SKIPPED
     kind = files.format_of(job.output, extension)
     files.check_output(job, force or update)
     from aecodec.container.bitstream import read_header
 
+    like = files.status(job) if preserve else None
     data = files.read_input(job.input, max_pixels, lambda start: read_header(start, max_pixels))
     import aecodec
 
@@ -71,7 +106,7 @@ def _work(job: files.Job, weights, crop, extension, update, device, max_pixels, 
     from aecodec.images import formats
 
     written = formats.save(image, kind)
-    files.write_output(job, written)
+    files.write_output(job, written, like=like)
     width, height = metadata.shown_size(image.size, image.info.get("exif", b""))
     report = {"width": width, "height": height, "decode_seconds": round(seconds, 4)}
     return batch.Done(report, len(data), len(written))

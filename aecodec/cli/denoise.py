@@ -1,15 +1,29 @@
-"""``aecodec denoise``."""
+"""Define ``aecodec denoise``."""
 
 from __future__ import annotations
 
 import functools
 import json
 import time
+from typing import TYPE_CHECKING
 
 import click
 
 from aecodec.cli import batch, files, options
 from aecodec.restore.hint import MAX_SIGMA
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class Settings(options.FileSettings):
+    """What the work on each file needs."""
+
+    sigma: float | None
+    weights: str
+    decoder: str | None
+    frame: int | None
+    extension: str
 
 
 @click.command()
@@ -25,35 +39,56 @@ from aecodec.restore.hint import MAX_SIGMA
     default="denoise",
     show_default=True,
     type=options.file_names,
-    help="Installed weights that take noise away, or a folder that holds some.",
+    help="Installed weights that remove noise, or a folder with such weights.",
 )
 @options.decoder
 @options.frame
 @options.picture_format
 @options.files_to_files
-def denoise(paths, output_dir, recursive, threads, as_json, **settings):
-    """Take noise and JPEG artefacts out of pictures.
+def denoise(
+    paths: tuple[str, ...],
+    output_dir: str | None,
+    recursive: bool,
+    threads: int | None,
+    as_json: bool,
+    **settings: Unpack[Settings],
+) -> None:
+    """Remove noise and JPEG artefacts from pictures.
 
     \b
     aecodec denoise noisy.png clean.png
     aecodec denoise --sigma 25 noisy.png clean.png
     aecodec denoise -r --output-dir clean scans
 
-    OUT's extension picks its format.  IN may be "-" for standard input, OUT for standard output.  There, and with
-    --output-dir, --format picks it.  An IN with --output-dir may be a folder, which stands for the pictures in
-    it.  A clean picture in a small file at once: aecodec encode --restore denoise.
+    The extension of OUT selects its format; with --output-dir and for standard output, --format does. IN may be "-" for
+    standard input, OUT for standard output. An IN with --output-dir may be a folder, which stands for the pictures in it.
+    To write a clean picture straight into a small file, use aecodec encode --restore denoise.
     """
+    options.check_format(paths, output_dir)
     tasks = files.jobs(paths, output_dir, settings["extension"], files.PICTURE_EXTENSIONS, recursive)
     work = functools.partial(_work, **settings)
     show = json.dumps if as_json else None
     batch.run(tasks, work, show=show, verb="denoised", threads=threads, device=settings["device"])
 
 
-def _work(job: files.Job, sigma, weights, decoder, frame, extension, update, device, max_pixels, force) -> batch.Done:
+def _work(
+    job: files.Job,
+    sigma: float | None,
+    weights: str,
+    decoder: str | None,
+    frame: int | None,
+    extension: str,
+    update: bool,
+    preserve: bool,
+    device: str,
+    max_pixels: int,
+    force: bool,
+) -> batch.Done:
     if update and files.up_to_date(job):
         return batch.SKIPPED
     kind = files.format_of(job.output, extension)
     files.check_output(job, force or update)
+    like = files.status(job) if preserve else None
     data = files.read_input(job.input, max_pixels)
     from aecodec.container import metadata
     from aecodec.images import formats
@@ -61,11 +96,11 @@ def _work(job: files.Job, sigma, weights, decoder, frame, extension, update, dev
 
     image = formats.open_picture(data, max_pixels)
     start = time.perf_counter()
-    image = pictures.denoise(
+    clean = pictures.denoise(
         image, sigma, weights=weights, decoder=decoder, device=device, max_pixels=max_pixels, frame=frame
     )
     seconds = time.perf_counter() - start
-    written = formats.save(image, kind)
-    files.write_output(job, written)
-    width, height = metadata.shown_size(image.size, image.info.get("exif", b""))
+    written = formats.save(clean, kind)
+    files.write_output(job, written, like=like)
+    width, height = metadata.shown_size(clean.size, clean.info.get("exif", b""))
     return batch.Done({"width": width, "height": height, "seconds": round(seconds, 4)}, len(data), len(written))

@@ -1,34 +1,60 @@
-"""``aecodec encode``."""
+"""Define ``aecodec encode``."""
 
 from __future__ import annotations
 
 import functools
 import json
+import math
 import sys
 import time
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from aecodec.cli import batch, files, options
+from aecodec.cli import batch, files, manifest, options
 from aecodec.cli.advice import explain
 from aecodec.codec import rate_control
-from aecodec.errors import AecodecError
 from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS
+from aecodec.errors import AecodecError
 from aecodec.quality import index_of_quality, quality_of_index
 
-TARGETS = {
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from aecodec.codec.encoder import Encoded, Encoder, Original
+    from aecodec.weights.store import Source
+
+    ParamType = click.ParamType[int, Any]
+else:
+    ParamType = click.ParamType  # which older versions of click do not let one subscribe
+
+TARGETS: dict[str, Callable[[float], rate_control.Target]] = {
     "bpp": rate_control.BitsPerPixel, "size": rate_control.Size, "psnr": rate_control.Psnr,
     "ssimulacra2": rate_control.Ssimulacra2,
 }  # fmt: skip
 
 
-class ByteSize(click.ParamType):
+class Settings(options.FileSettings):
+    """What the work on each file needs."""
+
+    lossless: bool
+    weights: str | None
+    restore: str | None
+    strip: bool
+    frame: int | None
+    skip_larger: bool
+    check: bool
+
+
+class ByteSize(ParamType):
     """A number of bytes with an optional k or M (thousands and millions)."""
 
     name = "N[k,M]"
 
-    def convert(self, value, param, ctx) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         text = str(value).strip()
         factor = {"k": 1000, "K": 1000, "M": 1000_000}.get(text[-1:], 1)
         try:
@@ -58,18 +84,46 @@ class ByteSize(click.ParamType):
     help="At least this SSIMULACRA2, a metric that models an eye: 90 is visually lossless, 80 very high, 70 high "
     "and 50 medium quality. Needs pip install 'aecodec[eval]'.",
 )
+@click.option("--lossless", is_flag=True, help="Keep every pixel as it is; colour under an alpha of 0 is not kept.")
 @options.weights
 @click.option(
     "--restore",
     metavar="NAME",
     type=options.file_names,
     shell_complete=options.installed_encoders,
-    help="Take noise and artefacts out on the way: installed weights such as denoise, or a folder that holds some.",
+    help="Remove noise and artefacts on the way, by installed weights such as denoise or by those in a folder.",
 )
-@click.option("--strip", is_flag=True, help="Drop EXIF and XMP; an EXIF orientation is applied.")
+@click.option("--strip", is_flag=True, help="Drop EXIF, XMP and IPTC; an EXIF orientation is applied.")
 @options.frame
+@click.option("--skip-larger", is_flag=True, help="Write no .aec file that is not smaller than its IN.")
+@click.option(
+    "--verify",
+    "check",
+    is_flag=True,
+    help="Read back and decode what is written, compare it with what was meant, and measure its PSNR.",
+)
+@click.option(
+    "--manifest",
+    "manifest_file",
+    metavar="FILE",
+    type=options.file_names,
+    help="Write a line of JSON for each picture: source and output with their SHA-256, bytes, quality and metric.",
+)
 @options.files_to_files
-def encode(paths, quality, output_dir, recursive, threads, as_json, **settings):
+def encode(
+    paths: tuple[str, ...],
+    quality: float | None,
+    bpp: float | None,
+    size: int | None,
+    psnr: float | None,
+    ssimulacra2: float | None,
+    output_dir: str | None,
+    recursive: bool,
+    threads: int | None,
+    as_json: bool,
+    manifest_file: str | None,
+    **settings: Unpack[Settings],
+) -> None:
     """Encode pictures.
 
     \b
@@ -78,31 +132,38 @@ def encode(paths, quality, output_dir, recursive, threads, as_json, **settings):
     aecodec encode --ssimulacra2 80 photo.png photo.aec
     aecodec encode --output-dir small *.png
     aecodec encode -r --update --output-dir small photos
+    aecodec encode --lossless drawing.png drawing.aec
     aecodec encode --restore denoise noisy.png clean.aec
 
     OUT may be "-" for standard output, IN for standard input.  An OUT with a picture's extension is refused without
     --force, so that "aecodec encode *.png" cannot overwrite a picture.  An IN with --output-dir may be a folder, which
     stands for the files in it that have a picture's extension.
     """
-    values = {name: settings.pop(name) for name in TARGETS}
+    values = {"bpp": bpp, "size": size, "psnr": psnr, "ssimulacra2": ssimulacra2}
     targets = [TARGETS[name](value) for name, value in values.items() if value is not None]
-    if len(targets) + (quality is not None) > 1:
-        raise click.UsageError("--quality, --bpp, --size, --psnr and --ssimulacra2 exclude each other")
+    if len(targets) + (quality is not None) + settings["lossless"] > 1:
+        raise click.UsageError("--quality, --bpp, --size, --psnr, --ssimulacra2 and --lossless exclude each other")
+    if settings["lossless"] and settings["restore"] is not None:
+        raise click.UsageError("--lossless keeps the picture as it is, and --restore does not")
     target = targets[0] if targets else None
-    compares = isinstance(target, rate_control.Fidelity)
-    if compares and settings["restore"] is not None:
+    compared = target if isinstance(target, rate_control.Fidelity) else None
+    if compared is not None and settings["restore"] is not None:
         raise click.UsageError(
-            "--psnr and --ssimulacra2 compare with IN, from which --restore departs; give a --quality, --bpp or --size"
+            "--psnr and --ssimulacra2 compare with IN, which --restore changes; give a --quality, --bpp or --size"
         )
     tasks = files.jobs(paths, output_dir, files.EXTENSION, files.PICTURE_EXTENSIONS, recursive)
-    if compares:
-        _need_package(target)
-    work = functools.partial(_work, quality=quality, target=target, **settings)
-    batch.run(tasks, work, show=json.dumps if as_json else None, verb="encoded", threads=threads, device=settings["device"])
+    if compared is not None:
+        _need_package(compared)
+    writer = None
+    if manifest_file:
+        writer = manifest.Writer(manifest_file, replace=settings["force"], extend=settings["update"])
+    work = functools.partial(_work, quality=quality, target=target, keeps_record=writer is not None, **settings)
+    show, tell = json.dumps if as_json else None, None if writer is None else writer.add
+    batch.run(tasks, work, show=show, verb="encoded", threads=threads, device=settings["device"], tell=tell)
 
 
 def _need_package(target: rate_control.Fidelity) -> None:
-    """Ends the process where what measures is not installed: one line, not one for each picture."""
+    """End the process where the package that measures is not installed, with one line, not one for each picture."""
     try:
         target.check_installed()
     except AecodecError as error:
@@ -110,38 +171,110 @@ def _need_package(target: rate_control.Fidelity) -> None:
         sys.exit(files.FAILED)
 
 
-def _work(job: files.Job, quality, target, weights, restore, strip, frame, update, device, max_pixels, force) -> batch.Done:
+def _work(
+    job: files.Job,
+    quality: float | None,
+    target: rate_control.Target | None,
+    lossless: bool,
+    weights: str | None,
+    restore: str | None,
+    strip: bool,
+    frame: int | None,
+    skip_larger: bool,
+    check: bool,
+    keeps_record: bool,
+    update: bool,
+    preserve: bool,
+    device: str,
+    max_pixels: int,
+    force: bool,
+) -> batch.Done:
     if Path(job.output).suffix.lower() in files.PICTURE_EXTENSIONS and not force:
-        raise AecodecError(f"the output {job.output} has a picture's extension; --force writes it all the same")
+        raise AecodecError(f"the output {job.output} has a picture's extension; --force writes it anyway")
     if update and files.up_to_date(job):
         return batch.SKIPPED
     files.check_output(job, force or update)
+    like = files.status(job) if preserve else None
     data = files.read_input(job.input, max_pixels)
-    from aecodec.codec.encoder import Encoder
+    from aecodec.codec.encoder import Encoder, Original
+    from aecodec.container.bitstream import NO_WEIGHTS
     from aecodec.images import formats
 
     image = formats.open_picture(data, max_pixels)
 
     start = time.perf_counter()
-    if restore is not None:
-        from aecodec.weights.store import restoring
-
-        weights = restoring(restore, weights, "denoise")  # without a name, the decoder that it was trained for
-    elif weights is None:
-        weights = DEFAULT_WEIGHTS
-    encoder = Encoder(image, weights=weights, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
-    if target is None:
-        encoded, reached = encoder.encode(index_of_quality(DEFAULT_QUALITY if quality is None else quality)), None
+    reached: float | None = None
+    weights_id = NO_WEIGHTS
+    encoder: Encoder | None = None
+    if lossless:
+        original = Original.open(image, strip=strip, max_pixels=max_pixels, frame=frame)
+        encoded = original.encode()
     else:
-        encoded, reached = rate_control.meet(encoder, target)
+        found: Source = DEFAULT_WEIGHTS if weights is None else weights
+        if restore is not None:
+            from aecodec.weights.store import restoring
+
+            found = restoring(restore, weights, "denoise")  # without a name, the decoder that it was trained for
+        encoder = Encoder(image, weights=found, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
+        original = encoder.original
+        if target is None:
+            encoded = encoder.encode(index_of_quality(DEFAULT_QUALITY if quality is None else quality))
+        else:
+            encoded, reached = rate_control.meet(encoder, target)
+        if encoded.exact < 1:
+            weights_id = encoder.weights.id
     seconds = time.perf_counter() - start
-    files.write_output(job, encoded.data)
-    width, height = encoder.shown_size
-    report = {
+    if len(encoded.data) >= len(data):
+        if skip_larger:
+            return batch.LARGER
+        warnings.warn(f"the result is not smaller: {len(data)} bytes become {len(encoded.data)}", stacklevel=2)
+    width, height = original.shown_size
+    report: batch.Report = {
         "bytes": len(encoded.data), "width": width, "height": height,
         "bpp": round(len(encoded.data) * 8 / (width * height), 6), "quality": quality_of_index(encoded.rate),
-        "weights": encoder.weights.id, "encode_seconds": round(seconds, 4),
+        "exact": files.share(encoded.exact), "weights": weights_id, "encode_seconds": round(seconds, 4),
     }  # fmt: skip
-    if isinstance(target, rate_control.Fidelity):
-        report[next(name for name, kind in TARGETS.items() if type(target) is kind)] = round(reached, 4)
-    return batch.Done(report, len(data), len(encoded.data))
+    if isinstance(target, rate_control.Fidelity) and reached is not None:
+        name = next(name for name, kind in TARGETS.items() if type(target) is kind)
+        report[name] = round(reached, 4) if math.isfinite(reached) else None  # JSON has no infinity
+    more: dict[str, Any] = {} if like is None else {"like": like}
+    if check:
+        more["check"] = lambda written: report.update(_verify(original, encoder, encoded, written, device))
+    files.write_output(job, encoded.data, **more)
+    record = manifest.record(data, encoded.data, report) if keeps_record else None
+    return batch.Done(report, len(data), len(encoded.data), record)
+
+
+def _verify(
+    original: Original, encoder: Encoder | None, encoded: Encoded, written: bytes, device: str
+) -> dict[str, float | None]:
+    """Return the PSNR of a file's picture, over what is seen of it; None where that is infinite.
+
+    Raises AecodecError where the file does not decode to the picture that was meant, but for a level of rounding in pixels
+    that are not without loss.
+    """
+    import numpy as np
+
+    from aecodec.codec import decoder
+    from aecodec.container import metadata
+    from aecodec.images import samples
+    from aecodec.metrics import psnr
+
+    weights = None if encoder is None or encoded.exact == 1 else encoder.weights
+    decoded = decoder.decode(written, weights=weights, device=device, max_pixels=None)
+    colour = samples.to_array(decoded.convert(decoded.mode.removesuffix("A")))
+    given, plane = samples.to_array(original.image), original.alpha
+    visible = np.ones(given.shape[:2], bool) if plane is None else np.asarray(plane) > 0
+    if weights is None or encoder is None:
+        meant, error, mode = given, 0, original.image.mode
+    else:
+        picture = encoder.show(encoder.quantise(encoded.rate))
+        mode = picture.mode.removesuffix("A")
+        meant, error = samples.to_array(picture.convert(mode)), 1
+    alike = decoded.mode == mode + ("" if plane is None else "A") and colour.shape == meant.shape
+    alike = alike and decoded.info == metadata.from_chunks(original.metadata)
+    alike = alike and (plane is None or np.array_equal(np.asarray(decoded)[..., -1], np.asarray(plane)))
+    if not alike or np.abs(np.subtract(colour, meant, dtype=np.int16))[visible].max(initial=0) > error:
+        raise AecodecError("what was written does not decode to the picture that was meant")
+    value = psnr(given, np.where(visible[..., None], colour, given))
+    return {"psnr": round(value, 4) if math.isfinite(value) else None}

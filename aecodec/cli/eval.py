@@ -1,4 +1,4 @@
-"""``aecodec eval``."""
+"""Define ``aecodec eval``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import importlib.util
 import json
 import shlex
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -28,30 +30,33 @@ JOURNAL = "measurements.jsonl"
     "folder",
     type=click.Path(file_okay=False),
     metavar="FOLDER",
-    help="report.html, results.json, results.csv, bdrate.csv and what was measured so far go here.",
+    help="Folder for report.html, results.json, results.csv, bdrate.csv and the measurements so far.",
 )
-@click.option("-r", "--recursive", is_flag=True, help="Descend into folders.")
+@click.option("-r", "--recursive", is_flag=True, help="Descend into subfolders.")
 @click.option(
-    "--codecs", metavar="NAME,...", help="Of aecodec, jpeg, webp, avif, avif444, avif444-iq, jxl, jpeg2000.  [default: all]"
+    "--codecs",
+    metavar="NAME,...",
+    help="Some of aecodec, jpeg, webp, avif, avif444, avif444-iq, jxl, jpeg2000.  [default: all]",
 )
 @click.option(
     "--weights",
     metavar="NAME,...",
-    help="What aecodec stands for: names, or folders that hold some.  [default: all that are installed]",
+    help="Weights to measure as aecodec, by name or folder.  [default: all that are installed]",
 )
 @click.option(
     "--qualities",
     multiple=True,
     metavar="N | Q,Q,... | CODEC=Q,Q,...",
-    help="At most how many of each codec's default qualities; or these, on each codec's own scale, or on one's.",
+    help="How many of each codec's default qualities to measure at most; or a list of qualities for all codecs, "
+    "or for one, on a codec's own scale.",
 )
 @click.option(
     "--metrics",
     metavar="NAME,...",
-    help="Of ssimulacra2, cvvdp, ms_ssim, psnr_rgb, psnr_y, ssim; the report's headline is by the first.  "
+    help="Some of ssimulacra2, cvvdp, ms_ssim, psnr_rgb, psnr_y, ssim. The report's headline uses the first.  "
     "[default: all that are installed]",
 )
-@click.option("--anchor", metavar="NAME", help="The codec that BD-rates are against.  [default: jpeg, or else the first]")
+@click.option("--anchor", metavar="NAME", help="The codec that BD-rates compare with.  [default: jpeg, or else the first]")
 @click.option(
     "--reference",
     "references",
@@ -64,17 +69,30 @@ JOURNAL = "measurements.jsonl"
 @click.option(
     "--task",
     type=click.Choice(["denoise", "inpaint", "dejpeg"]),
-    help="Instead of codecs: compare restoring weights (--weights, one) with classical methods.",
+    help="Compare a restoring encoder (--weights) with classical methods, in place of codecs.",
 )
 @click.option(
     "--compare",
     nargs=2,
     type=click.Path(dir_okay=False),
     metavar="A B",
-    help="Instead: say what changed from one results.json to another.",
+    help="Say what changed from one results.json to another; measure nothing.",
 )
-def eval(inputs, folder, recursive, codecs, weights, qualities, metrics, anchor, references, processes, task, compare):
-    """Compare codecs, or ways to restore, on pictures of your own, and write a report.
+def eval(
+    inputs: tuple[str, ...],
+    folder: str | None,
+    recursive: bool,
+    codecs: str | None,
+    weights: str | None,
+    qualities: tuple[str, ...],
+    metrics: str | None,
+    anchor: str | None,
+    references: tuple[str, ...],
+    processes: int,
+    task: str | None,
+    compare: tuple[str, str] | None,
+) -> None:
+    """Compare codecs or restoration methods on your own pictures, and write a report.
 
     \b
     aecodec eval photos -o report
@@ -82,8 +100,8 @@ def eval(inputs, folder, recursive, codecs, weights, qualities, metrics, anchor,
     aecodec eval --compare old/results.json new/results.json
     aecodec eval photos --task denoise -o report
 
-    IN is any number of pictures, folders and patterns.  A run that was cut goes on from where it was: the same command
-    measures only what is missing.  Seconds are those of one CPU and one thread.
+    IN is any number of pictures, folders and patterns. To continue an interrupted run, repeat the command: it measures only
+    what is missing. Seconds are measured on one CPU with one thread.
     """
     click.get_current_context().with_resource(terminated_as_exit())
     try:
@@ -107,7 +125,7 @@ def eval(inputs, folder, recursive, codecs, weights, qualities, metrics, anchor,
         click.echo(f"aecodec: {explain(error)}", err=True)
         sys.exit(files.FAILED)
     except KeyboardInterrupt:
-        kept = "nothing was written" if task else "what was measured is kept, and the same command goes on from there"
+        kept = "nothing was written" if task else "all measurements are kept, and the same command continues from there"
         click.echo(f"aecodec: interrupted; {kept}", err=True)
         sys.exit(files.INTERRUPTED)
     if failed:
@@ -126,26 +144,36 @@ def _compare(before: Path, after: Path) -> None:
         click.echo(line)
 
 
-def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anchor, references, processes) -> bool:
-    """Measures what is missing and writes the report.  True where something could not be measured."""
+def _report(
+    inputs: Sequence[str],
+    folder: Path,
+    recursive: bool,
+    codecs: Sequence[str] | None,
+    weights: Sequence[str] | None,
+    qualities: Sequence[str],
+    metrics: Sequence[str] | None,
+    anchor: str | None,
+    references: Sequence[str],
+    processes: int,
+) -> bool:
+    """Measure what is missing and write the report. Returns True where something could not be measured."""
     use_threads(1)  # here and in the processes, so that CPU seconds are comparable
     _need_packages()
-    from aecodec.eval import codecs as known
-    from aecodec.eval import measure, report, results, sidebyside
+    from aecodec.eval import codecs as known, measure, report, results, sidebyside
     from aecodec.metrics import METRICS, open_metrics
 
     if unknown := [name for name in metrics or () if name not in METRICS]:
-        raise click.UsageError(f"there is no metric {unknown[0]!r}; there are {', '.join(METRICS)}")
+        raise click.UsageError(f"there is no metric {unknown[0]!r}; the metrics are {', '.join(METRICS)}")
     published = dict(results.read_reference(Path(path)) for path in references)
     found, absent = known.open_codecs(known.names() if codecs is None else codecs, weights)
     found = known.with_qualities(found, qualities)
     if not found:
-        raise AecodecError(_reasons(absent) or "no codec is asked for")
+        raise AecodecError(_reasons(absent) or "no codec is chosen")
     names = [codec.name for codec in found]
     if anchor is None:
         anchor = "jpeg" if "jpeg" in names else names[0]
     if anchor not in names:
-        raise click.UsageError(f"the anchor {anchor!r} is none of the codecs {', '.join(names)}")
+        raise click.UsageError(f"the anchor {anchor!r} is not one of the codecs {', '.join(names)}")
     if clash := published.keys() & set(names):
         raise AecodecError(f"a published curve and a codec are both named {clash.pop()!r}")
     paths = measure.find_pictures(inputs, recursive)
@@ -183,8 +211,10 @@ def _report(inputs, folder, recursive, codecs, weights, qualities, metrics, anch
     return bool(failures)
 
 
-def _restoration(inputs, folder: Path, recursive: bool, weights: str | None, task: str, processes: int) -> bool:
-    """Measures ways to restore and writes the report.  True where something could not be measured."""
+def _restoration(
+    inputs: Sequence[str], folder: Path, recursive: bool, weights: str | None, task: str, processes: int
+) -> bool:
+    """Measure restoration methods and write the report. Returns True where something could not be measured."""
     use_threads(1)
     from aecodec.eval import measure, results
     from aecodec.eval.restoration.measure import measure_all
@@ -229,22 +259,22 @@ def _reasons(absent: dict[str, str]) -> str:
     return "; ".join(f"{name}: {reason}" for name, reason in absent.items())
 
 
-def _write(folder: Path, summary: dict, tables: dict[str, str], page: str) -> None:
+def _write(folder: Path, summary: dict[str, Any], tables: dict[str, str], page: str) -> None:
     text = json.dumps(summary, indent=1, allow_nan=False) + "\n"
     for name, content in {"results.json": text, **tables, "report.html": page}.items():
         files.write_output(files.Job("", str(folder / name)), content.encode("utf-8", "replace"))  # names may be any bytes
 
 
 def _need_packages() -> None:
-    """Raises MissingPackageError where the extra is not installed: better known now than after hours of measuring."""
+    """Raise MissingPackageError where the extra is not installed: better now than after hours of measuring."""
     for package in ("bjontegaard", "scipy", "ssimulacra2"):
         if importlib.util.find_spec(package) is None:
             raise MissingPackageError("eval", package, "'aecodec[eval]'")
 
 
 @contextlib.contextmanager
-def _progress(label: str, length: int):
-    """A function to call after each measurement; it moves a bar on a terminal's standard error."""
+def _progress(label: str, length: int) -> Iterator[Callable[[], None]]:
+    """Return a function to call after each measurement; it moves a bar on a terminal's standard error."""
     if not files.is_terminal(sys.stderr) or not length:
         yield lambda: None
         return

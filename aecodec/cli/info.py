@@ -1,21 +1,25 @@
-"""``aecodec info``."""
+"""Define ``aecodec info``."""
 
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from aecodec.cli import batch, files, options
 from aecodec.defaults import MAX_PIXELS
 
+if TYPE_CHECKING:
+    from aecodec.container.bitstream import Stream
+
 
 @click.command()
 @click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=options.file_names)
 @options.recursive
 @options.as_json
-def info(paths, recursive, as_json):
-    """Say what .aec files hold, without decoding them.  All checksums are verified.
+def info(paths: tuple[str, ...], recursive: bool, as_json: bool) -> None:
+    """Show what .aec files contain, without decoding them. All checksums are verified.
 
     \b
     aecodec info photo.aec
@@ -23,7 +27,9 @@ def info(paths, recursive, as_json):
 
     A folder stands for the .aec files in it.
     """
-    tasks = [files.Job(path, "") for path, _ in files.expand(paths, {files.EXTENSION}, recursive)]
+    tasks = [
+        files.Job(found.path, "", problem=found.problem) for found in files.expand(paths, {files.EXTENSION}, recursive)
+    ]
     batch.run(tasks, _work, show=json.dumps if as_json else _prose)
 
 
@@ -33,16 +39,39 @@ def _work(job: files.Job) -> batch.Done:
     data = files.read_input(job.input, MAX_PIXELS, lambda start: bitstream.read_header(start, max_pixels=None))
     stream = bitstream.read(data, max_pixels=None)
     head = metadata.shown(stream.header, stream.chunks)
-    names = {bitstream.ICC: "icc", bitstream.EXIF: "exif", bitstream.XMP: "xmp"}
+    names = {
+        bitstream.ICC: "icc",
+        bitstream.EXIF: "exif",
+        bitstream.XMP: "xmp",
+        bitstream.RESOURCES: "iptc",
+        bitstream.RESOLUTION: "resolution",
+    }
     return batch.Done({
         "version": bitstream.VERSION, "width": head.width, "height": head.height, "mode": head.mode,
-        "weights": head.weights, "quality": head.quality, "bytes": len(data),
-        "bpp": round(len(data) * 8 / (head.width * head.height), 6), "tiles": head.tiles,
+        "weights": head.weights, "quality": head.quality, "exact": _exact_share(stream), "bytes": len(data),
+        "bpp": round(len(data) * 8 / (head.width * head.height), 6), "tiles": len(stream.payloads),
         "metadata": [names[kind] for kind in stream.chunks if kind in names],
     })  # fmt: skip
 
 
-def _prose(report: dict) -> str:
-    text = "{input}: {width} x {height} {mode}, quality {quality:g}, {bytes} bytes, {bpp:.3f} bits per pixel, "
-    text += "weights {weights}" + (f", with {' '.join(report['metadata'])}" if report["metadata"] else "")
+def _exact_share(stream: Stream) -> float:
+    """Return the share of the pixels that are without loss, 0..1."""
+    from aecodec.container import bitstream
+
+    if bitstream.EXACT not in stream.chunks:
+        return float(bitstream.LOSSLESS in stream.chunks)
+    from aecodec.container import exact
+
+    head = stream.header
+    return files.share(exact.read_some(stream.chunks[bitstream.EXACT], head.height, head.width).share())
+
+
+def _prose(report: batch.Report) -> str:
+    text = "{input}: {width} x {height} {mode}, "
+    if report["exact"] == 1:
+        text += "without loss, {bytes} bytes, {bpp:.3f} bits per pixel"
+    else:
+        exact = ", {exact:.0%} of it without loss" if report["exact"] else ""
+        text += "quality {quality:g}" + exact + ", {bytes} bytes, {bpp:.3f} bits per pixel, weights {weights}"
+    text += f", with {' '.join(report['metadata'])}" if report["metadata"] else ""
     return files.printable(text.format(**report))

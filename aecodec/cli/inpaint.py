@@ -1,4 +1,4 @@
-"""``aecodec inpaint``."""
+"""Define ``aecodec inpaint``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,29 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from aecodec.cli import batch, files, options
 from aecodec.cli.advice import explain
 from aecodec.errors import AecodecError, LimitError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from typing_extensions import Unpack
+
+    from aecodec.restore.pictures import Method
+
+
+class Settings(options.FileSettings):
+    """What the work on each file needs."""
+
+    method: Method
+    weights: str
+    decoder: str | None
+    frame: int | None
+    extension: str
 
 
 @click.command()
@@ -22,7 +39,7 @@ from aecodec.errors import AecodecError, LimitError
     type=click.Choice(["learned", "classical"]),
     default="learned",
     show_default=True,
-    help="Fill holes with the codec's decoder, or with the smoothest surface over what is around them, which "
+    help="Fill holes with the codec's decoder, or with the smoothest surface over their surroundings, which "
     "needs no weights.",
 )
 @click.option(
@@ -30,32 +47,40 @@ from aecodec.errors import AecodecError, LimitError
     default="inpaint",
     show_default=True,
     type=options.file_names,
-    help="Installed weights that fill holes, or a folder that holds some.",
+    help="Installed weights that fill holes, or a folder with such weights.",
 )
 @options.decoder
 @options.frame
 @options.picture_format
 @options.files_to_files
-def inpaint(paths, output_dir, recursive, threads, as_json, **settings):
-    """Fill in what is missing from pictures: scratches, text, holes.
+def inpaint(
+    paths: tuple[str, ...],
+    output_dir: str | None,
+    recursive: bool,
+    threads: int | None,
+    as_json: bool,
+    **settings: Unpack[Settings],
+) -> None:
+    """Fill in missing parts of pictures: scratches, text, holes.
 
     \b
     aecodec inpaint scratched.png mask.png whole.png
     aecodec inpaint --method classical scratched.png mask.png whole.png
     aecodec inpaint -r --output-dir whole scans masks
 
-    MASK is a picture of the same size as IN is shown in, white (128 or more) where IN is missing.  All other pixels come
-    out as they went in, bit for bit in a format without loss.  OUT's extension picks its format.  IN or MASK may be "-"
-    for standard input, OUT for standard output.  There, and with --output-dir, --format picks it.
+    MASK is a picture of the size in which IN is shown. It is white (128 or more) where IN is missing. All other pixels stay
+    unchanged, bit for bit if the output format is lossless. The extension of OUT selects its format; with --output-dir and
+    for standard output, --format does. IN or MASK may be "-" for standard input, OUT for standard output.
 
-    With --output-dir there is no OUT, and an IN may be a folder, which stands for the pictures in it.  MASK is then one
-    picture for all, or a folder with a PNG for each, at the place of its output in DIR and of the same name.
+    With --output-dir there is no OUT, and an IN may be a folder, which stands for the pictures in it. MASK is then one
+    picture for all, or a folder with one PNG for each picture, under the same name and subfolder as its output in DIR.
     """
-    if len(paths) < 2 or output_dir is None and len(paths) != 3:
+    if len(paths) < 2 or (output_dir is None and len(paths) != 3):
         raise click.UsageError("give one IN, one MASK and one OUT, or any number of INs and one MASK with --output-dir")
     inputs, mask = (paths[:-1], paths[-1]) if output_dir is not None else ((paths[0], paths[2]), paths[1])
     if mask == paths[0] == files.STANDARD:
         raise click.UsageError("IN and MASK cannot both come from standard input")
+    options.check_format(paths, output_dir)
     tasks = files.jobs(inputs, output_dir, settings["extension"], files.PICTURE_EXTENSIONS, recursive)
     if mask == files.STANDARD and len(tasks) > 1:
         raise click.UsageError("a MASK from standard input is for one IN")
@@ -66,7 +91,18 @@ def inpaint(paths, output_dir, recursive, threads, as_json, **settings):
 
 
 def _work(
-    job: files.Job, mask, method, weights, decoder, frame, extension, update, device, max_pixels, force
+    job: files.Job,
+    mask: str,
+    method: Method,
+    weights: str,
+    decoder: str | None,
+    frame: int | None,
+    extension: str,
+    update: bool,
+    preserve: bool,
+    device: str,
+    max_pixels: int,
+    force: bool,
 ) -> batch.Done:
     if os.path.isdir(mask) and job.folder is not None:
         mask = str(Path(mask, Path(job.output).relative_to(job.folder)).with_suffix(files.PNG))
@@ -75,6 +111,7 @@ def _work(
     kind = files.format_of(job.output, extension)
     for source in (job.input, mask):
         files.check_output(files.Job(source, job.output, job.folder), force or update)
+    like = files.status(job) if preserve else None
     data = files.read_input(job.input, max_pixels)
     from aecodec.container import metadata
     from aecodec.images import formats
@@ -89,14 +126,14 @@ def _work(
     seconds = time.perf_counter() - start
     untouched = not missing and image.format == kind and frame is None
     written = data if untouched else formats.save(whole, kind)
-    files.write_output(job, written)
+    files.write_output(job, written, like=like)
     width, height = metadata.shown_size(whole.size, whole.info.get("exif", b""))
     report = {"width": width, "height": height, "missing": missing, "seconds": round(seconds, 4)}
     return batch.Done(report, len(data), len(written))
 
 
-def _open_mask(path: str, max_pixels: int):
-    """The mask, decoded as far as ``formats.open_picture`` goes.  What is wrong with it names it."""
+def _open_mask(path: str, max_pixels: int) -> Image:
+    """Return the mask, decoded as far as ``formats.open_picture`` does. Errors name the mask."""
     from aecodec.images import formats
 
     try:

@@ -1,4 +1,4 @@
-"""``aecodec``: the group, and how errors become one line and an exit code."""
+"""Run ``aecodec``: the group of commands, and how errors become one line and an exit code."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from aecodec import __version__
 from aecodec.cli.files import INTERRUPTED
 
 COMMANDS = {
-    "encode": "encode", "decode": "decode", "info": "info", "denoise": "denoise", "inpaint": "inpaint",
+    "encode": "encode", "decode": "decode", "info": "info", "verify": "verify", "denoise": "denoise", "inpaint": "inpaint",
     "weights": "weights", "train": "train", "eval": "eval",
 }  # fmt: skip
 
 
 class LazyGroup(click.Group):
-    """Imports a command's module when it is asked for."""
+    """A group that imports a command's module when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -27,7 +27,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        return getattr(importlib.import_module(f"aecodec.cli.{COMMANDS[name]}"), name)
+        command: click.Command = getattr(importlib.import_module(f"aecodec.cli.{COMMANDS[name]}"), name)
+        return command
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -40,7 +41,9 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", message="aecodec %(version)s")
 def main() -> None:
-    """A learned image codec: small files, one model for every rate, the same bits on every machine.
+    """Encode and decode pictures with a learned codec.
+
+    Files are small, one model serves every rate, and latents are the same bits on every machine.
 
     \b
     aecodec encode photo.png photo.aec
@@ -49,7 +52,7 @@ def main() -> None:
     Exit codes: 0 done, 1 at least one file failed, 2 wrong usage, 3 every file that failed is a damaged, truncated or
     unknown .aec or over the limits, 130 interrupted.
 
-    Shells complete commands, options and files after one of these lines in .bashrc, .zshrc or fish's config:
+    To complete commands, options and files in a shell, put one of these lines into .bashrc, .zshrc or fish's config:
 
     \b
     eval "$(_AECODEC_COMPLETE=bash_source aecodec)"
@@ -59,14 +62,14 @@ def main() -> None:
 
 
 def run() -> None:
-    """The ``aecodec`` command: ``main``, and then out of the process without taking it apart.
+    """Run ``main``, and then leave the process without taking it apart.
 
     Unloading the runtimes takes a sixth of the time of decoding a small picture, and nothing is left to be done by then.
     """
     # tiles are shared out among threads; those of a small matrix product take longer to start than they save
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # OpenVINO's model converter, which no command needs, is half of the time that importing it takes
-    sys.modules.setdefault("openvino.tools.ovc", None)
+    sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]  # None keeps it from being imported
     code: object = 1
     try:
         main()

@@ -1,10 +1,14 @@
-"""Options that several commands share."""
+"""Define options that several commands share."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypedDict, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from aecodec.cli import files
 from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS
@@ -12,20 +16,20 @@ from aecodec.errors import AecodecError
 
 
 class Finite(click.FloatRange):
-    """A number in a range; click's own type takes "nan" for one."""
+    """A number in a range; click's own type accepts "nan"."""
 
-    def convert(self, value, param, ctx) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number = super().convert(value, param, ctx)
         return number if math.isfinite(number) else self.fail(f"{value} is not a finite number", param, ctx)
 
 
-def _installed(ctx, param, incomplete: str) -> list[str]:
-    """Names of installed weights for shell completion."""
+def _installed(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of installed weights, for shell completion."""
     return _names(incomplete, encoders=False)
 
 
-def installed_encoders(ctx, param, incomplete: str) -> list[str]:
-    """Names of installed weights for restoration."""
+def installed_encoders(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of installed restoring encoders, for shell completion."""
     return _names(incomplete, encoders=True)
 
 
@@ -35,8 +39,8 @@ def _names(incomplete: str, encoders: bool) -> list[str]:
     return [name for name in cards.names(encoders) if name.startswith(incomplete)]
 
 
-def _extension(ctx, param, value: str) -> str:
-    """The extension that --format stands for.  The default is not looked up: that would import Pillow."""
+def _extension(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """Return the extension that --format stands for. The default is not looked up: that would import Pillow."""
     extension = "." + value.lower().lstrip(".")
     if extension != files.PNG:
         try:
@@ -46,21 +50,31 @@ def _extension(ctx, param, value: str) -> str:
     return extension
 
 
+def check_format(paths: Sequence[str], output_dir: str | None) -> None:
+    """Raise click.UsageError where --format is given and OUT's extension stands for another format."""
+    context = click.get_current_context()
+    if output_dir is not None or context.get_parameter_source("extension") is not ParameterSource.COMMANDLINE:
+        return
+    own, given = Path(paths[-1]).suffix.lower(), context.params["extension"]
+    if paths[-1] != files.STANDARD and files.format_of(files.STANDARD, given) != files.format_of(paths[-1]):
+        raise click.UsageError(f"OUT has the extension {own!r} and --format says {given[1:]!r}; give one of the two")
+
+
 # click.Path only so that shells complete the names of files; what is there is looked at when its turn comes
 file_names = click.Path(readable=False)
 weights = click.option(
     "--weights",
     shell_complete=_installed,
-    help=f"Installed weights, or a folder that holds some.  [default: {DEFAULT_WEIGHTS}]",
+    help=f"Installed weights, or a folder with weights.  [default: {DEFAULT_WEIGHTS}]",
 )
 weights_argument = click.argument("name", default=DEFAULT_WEIGHTS, shell_complete=_installed)
 decoder = click.option(
     "--decoder",
     metavar="FOLDER",
     type=file_names,
-    help="The weights that those were trained for, where they are not installed.",
+    help="The weights that --weights was trained for, if they are not installed.",
 )
-frame = click.option("--frame", type=click.IntRange(min=0), metavar="N", help="Take this frame or page of several, from 0.")
+frame = click.option("--frame", type=click.IntRange(min=0), metavar="N", help="Take this frame or page, counted from 0.")
 device = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
@@ -72,7 +86,7 @@ threads = click.option(
     "-j",
     "--threads",
     type=click.IntRange(min=1),
-    help="CPU threads in all; many pictures are shared out among processes, or threads where a GPU "
+    help="CPU threads in total. Many pictures are shared among processes, or among threads if a GPU "
     "computes.  [default: all cores]",
 )
 force = click.option("-f", "--force", is_flag=True, help="Replace existing files.")
@@ -80,8 +94,7 @@ output_dir = click.option(
     "--output-dir",
     type=click.Path(file_okay=False),
     metavar="DIR",
-    help="Write one file per IN into this folder, made where it is missing, with the folders that "
-    "an IN lies in below what was given.",
+    help="Write one file per IN into this folder, which is made if it is missing. Subfolders of an IN are kept.",
 )
 picture_format = click.option(
     "--format",
@@ -90,14 +103,17 @@ picture_format = click.option(
     default="png",
     show_default=True,
     callback=_extension,
-    help="What --output-dir and standard output get: jpg, webp, tif or another.",
+    help="Format for --output-dir and standard output: jpg, webp, tif or another.",
 )
-recursive = click.option("-r", "--recursive", is_flag=True, help="Descend into the folders in a folder.")
+recursive = click.option("-r", "--recursive", is_flag=True, help="Descend into subfolders.")
 update = click.option(
     "--update",
     is_flag=True,
-    help="Skip what is done: an OUT that is not empty and newer than the last change of its IN, of "
-    "contents, name or rights. Others are replaced. Settings are not compared.",
+    help="Skip an IN whose OUT is not empty and newer than the last change of IN, be it content, name "
+    "or rights. Replace all others. Settings are not compared.",
+)
+preserve = click.option(
+    "--preserve", is_flag=True, help="Give OUT the permissions and the times of access and modification of IN."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file, as they finish.")
 max_pixels = click.option(
@@ -105,12 +121,25 @@ max_pixels = click.option(
     type=click.IntRange(min=1),
     default=MAX_PIXELS,
     show_default=True,
-    help="Refuse larger pictures before anything is allocated.",
+    help="Refuse larger pictures before memory is taken for them.",
 )
 
 
-def files_to_files(command):
-    """The options of a command that makes a file of each of many."""
-    for option in reversed((output_dir, recursive, update, device, threads, max_pixels, force, as_json)):
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+class FileSettings(TypedDict):
+    """Of ``files_to_files``, what the work on each file needs."""
+
+    update: bool
+    preserve: bool
+    device: str
+    max_pixels: int
+    force: bool
+
+
+def files_to_files(command: Command) -> Command:
+    """Add the options of a command that turns each of many files into one."""
+    for option in reversed((output_dir, recursive, update, preserve, device, threads, max_pixels, force, as_json)):
         command = option(command)
     return command

@@ -1,4 +1,4 @@
-"""``aecodec train``."""
+"""Define ``aecodec train``."""
 
 from __future__ import annotations
 
@@ -9,15 +9,44 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aecodec.cli.advice import explain
 from aecodec.errors import AecodecError, MissingPackageError
 
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from aecodec.training.run import Run
+    from aecodec.training.settings import Settings
+
+
+def _list_configs(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from aecodec.training import settings as keys
+
+    for name, purpose in keys.configurations().items():
+        click.echo(f"{name:12} {purpose}")
+    ctx.exit()
+
+
+def _show_config(ctx: click.Context, _: click.Parameter, name: str | None) -> None:
+    if name is None or ctx.resilient_parsing:
+        return
+    from aecodec.training import settings as keys
+
+    try:
+        click.echo(keys.locate(name).read_text("utf-8").rstrip())
+    except AecodecError as error:
+        raise click.BadParameter(str(error)) from None
+    ctx.exit()
+
 
 @click.command()
-@click.argument("config", required=False, type=click.Path(dir_okay=False))
+@click.argument("config", required=False)
 @click.option(
     "-o",
     "--output",
@@ -25,32 +54,56 @@ from aecodec.errors import AecodecError, MissingPackageError
     required=True,
     type=click.Path(file_okay=False),
     metavar="FOLDER",
-    help="Checkpoints, logs and the weights go here; a run that was cut goes on from here.",
+    help="Folder for checkpoints, logs and weights. An interrupted run continues from its checkpoint there.",
 )
 @click.option("--data", multiple=True, metavar="FOLDER", help="Pictures to train on; may be given several times.")
-@click.option("--init", metavar="WEIGHTS", help="Start from these: an installed name, a folder or a checkpoint.")
+@click.option("--init", metavar="WEIGHTS", help="Start from these weights: an installed name, a folder or a checkpoint.")
 @click.option("--minutes", type=float, help="Train this long.")
 @click.option("--steps", type=int, help="Train this many steps.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train.")
-def train(config, folder, data, init, minutes, steps, device):
-    """Train weights, or fine-tune them on pictures of your own.
+@click.option(
+    "--list-configs",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_configs,
+    help="List the configurations that come with aecodec.",
+)
+@click.option(
+    "--show-config",
+    metavar="NAME",
+    is_eager=True,
+    expose_value=False,
+    callback=_show_config,
+    help="Print one of them, to make your own from it.",
+)
+def train(
+    config: str | None,
+    folder: str,
+    data: tuple[str, ...],
+    init: str | None,
+    minutes: float | None,
+    steps: int | None,
+    device: str | None,
+) -> None:
+    """Train weights, or fine-tune them on your own pictures.
 
     \b
-    aecodec train photo.toml -o runs/photo
     aecodec train --init photo --data scans --minutes 30 -o runs/scans
     aecodec encode --weights runs/scans/weights scan.png scan.aec
-    torchrun --nproc-per-node 8 -m aecodec train photo.toml -o runs/photo
+    aecodec train photo --data pictures -o runs/photo
+    torchrun --nproc-per-node 8 -m aecodec train mine.toml -o runs/mine
 
-    CONFIG is a TOML file; docs/training.md has its keys, and options replace what it says.  Ctrl-C and SIGTERM write
-    a checkpoint.
+    CONFIG is the path of a TOML file, or the name of one that comes with aecodec. docs/training.md describes its keys;
+    options override them. Ctrl-C and SIGTERM write a checkpoint.
     """
     try:
         from aecodec.training import settings as keys
 
-        overrides = {"data": list(data), "init": init, "minutes": minutes, "steps": steps, "device": device}
-        overrides = {key: value for key, value in overrides.items() if value not in (None, [])}
+        given = {"data": list(data), "init": init, "minutes": minutes, "steps": steps, "device": device}
+        overrides = {key: value for key, value in given.items() if value not in (None, [])}
         _need_packages()
-        settings = keys.read(Path(config), **overrides) if config else keys.make(_with_init(overrides, Path(folder)))
+        settings = keys.read(keys.locate(config), **overrides) if config else keys.make(_with_init(overrides, Path(folder)))
         _train(settings, Path(folder))
     except AecodecError as error:
         click.echo(f"aecodec: {explain(error)}", err=True)
@@ -60,9 +113,11 @@ def train(config, folder, data, init, minutes, steps, device):
         sys.exit(1)
 
 
-def _with_init(content: dict, folder: Path) -> dict:
-    """Without a configuration the architecture is that of the weights to start from, the learning rate is gentle, and the
-    name is the run's folder's."""
+def _with_init(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return a configuration for a start from weights, where the user gave none.
+
+    The architecture is that of the weights, the learning rate is gentle, and the name is that of the run's folder.
+    """
     if "init" not in content:
         return content
     from aecodec.training.checkpoint import checkpoint_of
@@ -74,39 +129,41 @@ def _with_init(content: dict, folder: Path) -> dict:
 
 
 def _need_packages() -> None:
-    """Raise MissingPackageError where the extra is not installed; what writes the card is better missed now."""
+    """Raise MissingPackageError where the extra is not installed: better now than when the card is written."""
     for package in ("torch", "tomli_w"):
         if importlib.util.find_spec(package) is None:
             raise MissingPackageError("training", package, "'aecodec[train]'")
 
 
-def _train(settings, folder: Path) -> None:
+def _train(settings: Settings, folder: Path) -> None:
     from aecodec.training.run import Run
 
     folder.mkdir(parents=True, exist_ok=True)
     run = Run(settings, folder, lambda message: click.echo(f"aecodec: {message}", err=True))
     bar_file = sys.stderr if run.workers.first else io.StringIO()
     click.echo(f"{len(run.pictures.arrays)} pictures to train on, {run.device}", bar_file)
-    with click.progressbar(length=1000, file=bar_file, label="training", show_eta=True) as bar:
-        with _stopped_by_signals(run) as received:
-            for report in run.progress():
-                bar.label = f"step {report.step}  loss {report.loss:.4f}  {report.rate:.3f} bpp"
-                bar.update(int(1000 * report.share) - bar.pos)
+    progress = click.progressbar(length=1000, file=bar_file, label="training", show_eta=True)
+    with progress as bar, _stopped_by_signals(run) as received:
+        for report in run.progress():
+            bar.label = f"step {report.step}  loss {report.loss:.4f}  {report.rate:.3f} bpp"
+            bar.update(int(1000 * report.share) - bar.pos)
     if run.workers.first and not run.stopped:
         _save(run, folder)
     run.workers.leave()
     if run.stopped:
-        click.echo(f"aecodec: stopped after {run.step} steps; the same command goes on from there", bar_file)
+        click.echo(f"aecodec: stopped after {run.step} steps; the same command continues from there", bar_file)
         sys.exit(128 + (received or [signal.SIGINT])[0])
 
 
 @contextlib.contextmanager
-def _stopped_by_signals(run) -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM end the run after the step that it is at; the numbers of those that came.  A second one ends it at
-    once."""
+def _stopped_by_signals(run: Run) -> Iterator[list[int]]:
+    """Let Ctrl-C and SIGTERM end the run after the current step, and yield the numbers of those that came.
+
+    A second one ends the run at once.
+    """
     received: list[int] = []
 
-    def stop(number, frame) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
         received.append(number)
         run.stop()
         for each, handler in before.items():
@@ -122,7 +179,7 @@ def _stopped_by_signals(run) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _save(run, folder: Path) -> None:
+def _save(run: Run, folder: Path) -> None:
     settings = run.settings.to_dict()
     training = {
         "pictures": len(run.pictures.arrays),

@@ -1,4 +1,4 @@
-"""``aecodec weights``."""
+"""Define ``aecodec weights``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from aecodec.errors import AecodecError
 
 
 @click.group()
-def weights():
-    """Say which models are installed and what they are.
+def weights() -> None:
+    """List, show and verify installed weights.
 
     \b
     aecodec weights list
@@ -24,8 +24,8 @@ def weights():
 
 @weights.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per model.")
-def list_(as_json):
-    """List installed weights, the default first and encoders for restoration last.
+def list_(as_json: bool) -> None:
+    """List installed weights: the default first, restoring encoders last.
 
     \b
     aecodec weights list
@@ -40,8 +40,8 @@ def list_(as_json):
 
 @weights.command()
 @options.weights_argument
-def show(name):
-    """Print the card of installed weights, or of a folder, and what the networks cost per pixel.
+def show(name: str) -> None:
+    """Print the card of installed weights or of a folder, and the cost per pixel.
 
     \b
     aecodec weights show photo
@@ -66,7 +66,7 @@ def show(name):
 
 @weights.command()
 @options.weights_argument
-def verify(name):
+def verify(name: str) -> None:
     """Check weights: content hash, the certificate of exact integer sums, and a known-answer test.
 
     \b

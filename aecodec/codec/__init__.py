@@ -20,16 +20,17 @@ def encode(
     quality: float | None = None,
     *,
     target: Target | None = None,
-    weights: store.Source = DEFAULT_WEIGHTS,
+    lossless: bool = False,
+    weights: store.Source | None = None,
     restore: store.Source | None = None,
     device: str = "auto",
     strip: bool = False,
     max_pixels: int | None = MAX_PIXELS,
     frame: int | None = None,
 ) -> bytes:
-    """See ``aecodec.encode``."""
+    """Return a picture as the bytes of an .aec file; see ``aecodec.encode``."""
     from aecodec.codec import rate_control
-    from aecodec.codec.encoder import Encoder
+    from aecodec.codec.encoder import Encoder, Original
     from aecodec.quality import index_of_quality
     from aecodec.weights.store import restoring
 
@@ -37,8 +38,15 @@ def encode(
         raise ValueError("give a quality or a target, not both")
     if not (target is None or isinstance(target, rate_control.Target)):
         raise TypeError(f"target must be a Size, BitsPerPixel, Psnr or Ssimulacra2, not {target!r}")
+    if lossless:
+        if quality is not None or target is not None or restore is not None:
+            raise ValueError("a picture without loss has no quality, no target and nothing to restore")
+        return Original.open(image, strip=strip, max_pixels=max_pixels, frame=frame).encode().data
     index = index_of_quality(DEFAULT_QUALITY if quality is None else quality)
-    opened = weights if restore is None else restoring(restore, weights, "denoise")
+    if restore is None:
+        opened = DEFAULT_WEIGHTS if weights is None else weights
+    else:
+        opened = restoring(restore, weights, "denoise")
     encoder = Encoder(image, weights=opened, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
     encoded = encoder.encode(index) if target is None else rate_control.meet(encoder, target)[0]
     return encoded.data

@@ -1,16 +1,18 @@
-"""The way from a file to a picture: tiles are decoded in threads, the area that is asked for is synthesised in blocks."""
+"""Turn a file into a picture: decode tiles in threads, and synthesise the wanted area in blocks."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec.codec.tiling import latent_area, open_workers
-from aecodec.container import alpha, bitstream, metadata
-from aecodec.container.bitstream import ALPHA, Header, Stream
+from aecodec.container import alpha, bitstream, exact, metadata
+from aecodec.container.bitstream import ALPHA, EXACT, LOSSLESS, Header, Stream
 from aecodec.container.tiles import BLOCK, Box, Grid, whole
 from aecodec.defaults import MAX_PIXELS
 from aecodec.entropy import latents
@@ -19,7 +21,7 @@ from aecodec.entropy.entropy_model import EntropyModel
 from aecodec.errors import PictureError, WeightsError
 from aecodec.images import samples
 from aecodec.runtime import Synthesis, open_synthesis, preload
-from aecodec.runtime.exact import open_decoder
+from aecodec.runtime.libaec import open_decoder
 from aecodec.weights.cards import locate
 from aecodec.weights.store import Source, Weights, find, load
 
@@ -32,7 +34,7 @@ def decode(
     crop: tuple[int, int, int, int] | None = None,
     max_pixels: int | None = MAX_PIXELS,
 ) -> Image.Image:
-    """See ``aecodec.decode``."""
+    """Return the picture in an .aec file; see ``aecodec.decode``."""
     stream = bitstream.read(bitstream.bytes_of(data), max_pixels)
     head = stream.header
     area = whole(head.height, head.width)
@@ -42,27 +44,55 @@ def decode(
         if not inside or inside & area != inside:
             raise PictureError(f"the crop {left},{top},{width},{height} is not inside {head.width} x {head.height}")
         area = inside
+    if LOSSLESS in stream.chunks:
+        return lossless_picture(stream, area)
+    pixels = exact_pixels(stream)  # before anything is allocated: what is damaged is refused
     found = _weights_of(head, weights)
     with ThreadPoolExecutor(1) as starter:  # the runtime starts while weights are read and latents decoded
         starter.submit(preload, device)
         model = load(found)
         synthesis = starter.submit(open_synthesis, model, device)
-        exact = open_decoder(model)
+        decoder = open_decoder(model)
+        decode_payload = decoder.decode_latents if decoder else functools.partial(latents.decode, model.entropy_model)
 
-        def latents_of(index: int, shape: tuple[int, int]) -> np.ndarray:
-            if exact is None:
-                return _decode_tile(stream, model.entropy_model, shape, index)
-            return exact.decode_latents(stream.payloads[index], shape, head.rate)
+        def latents_of(index: int, shape: tuple[int, int]) -> NDArray[np.int32]:
+            return _decode_tile(stream, decode_payload, shape, index)
 
         array = synthesise_area(head, model.arch, synthesis.result, area, latents_of)
+    lay_exact(array, pixels, area)
     return picture_of(array, stream, area)
 
 
-def picture_of(array: np.ndarray, stream: Stream, area: Box) -> Image.Image:
-    """Return the picture of the decoded colour (h, w, 3) of an area, with the alpha and metadata of its stream."""
+def exact_pixels(stream: Stream) -> exact.Exact | None:
+    """Return the exact pixels of a file that has payloads, None where it has none. Raises BitstreamError."""
     head = stream.header
-    image = samples.from_array(array, head.mode)
-    if ALPHA in stream.chunks:
+    return exact.read_some(stream.chunks[EXACT], head.height, head.width) if EXACT in stream.chunks else None
+
+
+def lay_exact(array: NDArray[np.uint8], pixels: exact.Exact | None, area: Box) -> None:
+    """Write the exact pixels of an area over its decoded colour (h, w, 3), in place."""
+    if pixels is not None:
+        found = pixels.decode(area)
+        np.copyto(array, found[..., :3], where=found[..., 3:] > 0)
+
+
+def lossless_picture(stream: Stream, area: Box) -> Image.Image:
+    """Return an area of a picture without loss, with its metadata."""
+    head = stream.header
+    found = exact.read_whole(stream.chunks[LOSSLESS], head.height, head.width).decode(area)
+    return picture_of(found if stream.chunks.get(ALPHA) == alpha.ELSEWHERE else found[..., :3], stream, area)
+
+
+def picture_of(array: NDArray[np.uint8], stream: Stream, area: Box) -> Image.Image:
+    """Return the picture of the decoded colour (h, w, 3) of an area, with the alpha and metadata of its stream.
+
+    A fourth channel is the alpha, where it stands with the colour.
+    """
+    head = stream.header
+    image = samples.from_array(array[..., :3], head.mode)
+    if array.shape[2] == 4:
+        image.putalpha(Image.fromarray(array[..., 3]))
+    elif ALPHA in stream.chunks:
         plane = alpha.decode(stream.chunks[ALPHA], head.height, head.width)
         image.putalpha(Image.fromarray(plane[area.slices]))
     image.info.update(metadata.from_chunks(stream.chunks))
@@ -70,7 +100,10 @@ def picture_of(array: np.ndarray, stream: Stream, area: Box) -> Image.Image:
 
 
 def _weights_of(head: Header, given: Source | None) -> Source:
-    """Return the weights that a file needs: ``given``, or those installed.  Raises WeightsError where they are others."""
+    """Return the weights that a file needs: ``given``, or installed ones.
+
+    Raises WeightsError where ``given`` are not those of the file.
+    """
     if not isinstance(given, Weights):
         return locate(head.weights, given)
     if given.id != head.weights:
@@ -83,12 +116,12 @@ def synthesise_area(
     arch: Architecture,
     synthesis: Callable[[], Synthesis],
     area: Box,
-    latents_of: Callable[[int, tuple[int, int]], np.ndarray],
-) -> np.ndarray:
-    """Return an area, in pixels, of the decoded picture: (h, w, 3) uint8.  Only the tiles that it needs are asked for.
+    latents_of: Callable[[int, tuple[int, int]], NDArray[np.int32]],
+) -> NDArray[np.uint8]:
+    """Return an area, in pixels, of the decoded picture: (h, w, 3) uint8. It asks only for the tiles that it needs.
 
-    ``latents_of`` gives the latents (h, w, M) of a tile by its number and its shape (h, w), in a thread of its own where
-    there are several.  ``synthesis`` gives what computes, and is not asked before there are latents.
+    ``latents_of`` returns the latents (h, w, M) of a tile by its number and its shape (h, w); it runs in threads of its own
+    where there are several tiles. ``synthesis`` returns what computes, and is called only once there are latents.
     """
     whole_area = latent_area(head.height, head.width)
     tiles = Grid(whole_area, head.tile // LATENT_STRIDE)
@@ -97,8 +130,8 @@ def synthesise_area(
     last_use = {tile: index for index, window in enumerate(windows) for tile in tiles.touching(window)}
     result = np.empty((*area.shape, 3), np.uint8)
     with open_workers(len(last_use) > 1) as workers:
-        decoded: dict[int, Future] = {}
-        for index, (block, window) in enumerate(zip(blocks, windows)):
+        decoded: dict[int, Future[NDArray[np.int32]]] = {}
+        for index, (block, window) in enumerate(zip(blocks, windows, strict=True)):
             for ahead in windows[index : index + 2]:  # the workers go on while a block is synthesised
                 for tile in tiles.touching(ahead):
                     if tile not in decoded:
@@ -113,14 +146,19 @@ def synthesise_area(
     return result
 
 
-def _decode_tile(stream: Stream, model: EntropyModel, shape: tuple[int, int], index: int) -> np.ndarray:
-    return latents.decode(model, stream.payloads[index], shape, stream.header.rate)
+def _decode_tile(
+    stream: Stream,
+    decode_payload: Callable[[bytes, tuple[int, int], int], NDArray[np.int32]],
+    shape: tuple[int, int],
+    index: int,
+) -> NDArray[np.int32]:
+    return decode_payload(stream.payloads[index], shape, stream.header.rate)
 
 
-def decode_latents(stream: Stream, model: EntropyModel | None = None) -> np.ndarray:
+def decode_latents(stream: Stream, model: EntropyModel | None = None) -> NDArray[np.int32]:
     """Return the integer latents (h, w, M) in a file: the part of decoding that is the same bits on every machine."""
     head = stream.header
-    model = model or find(head.weights).entropy_model
+    decode_payload = functools.partial(latents.decode, model or find(head.weights).entropy_model)
     area = latent_area(head.height, head.width)
     tiles = Grid(area, head.tile // LATENT_STRIDE)
-    return tiles.assemble(area, lambda index: _decode_tile(stream, model, tiles[index].shape, index))
+    return tiles.assemble(area, lambda index: _decode_tile(stream, decode_payload, tiles[index].shape, index))

@@ -1,37 +1,43 @@
-"""The way of a picture to a file: analysed in blocks, quantised and coded in tiles, at any number of qualities."""
+"""Turn a picture into a file: analyse it in blocks, quantise and code it in tiles, at any number of qualities."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from aecodec.codec.decoder import picture_of, synthesise_area
+from aecodec.codec import regions
+from aecodec.codec.decoder import exact_pixels, lay_exact, lossless_picture, picture_of, synthesise_area
 from aecodec.codec.tiling import latent_area, open_workers
-from aecodec.container import alpha, bitstream, metadata
-from aecodec.container.bitstream import ALPHA, EXIF, Header, Stream
+from aecodec.container import alpha, bitstream, exact, metadata
+from aecodec.container.bitstream import ALPHA, EXACT, EXIF, LOSSLESS, NO_WEIGHTS, Header, Stream
 from aecodec.container.tiles import BLOCK, Box, Grid, tile_side, whole
 from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS
 from aecodec.entropy import latents
 from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.entropy.latents import CodedLatents
 from aecodec.images import formats, samples
+from aecodec.quality import MAX_INDEX, lambda_of_quality, quality_of_index
 from aecodec.runtime import Synthesis, open_synthesis, open_transforms
 from aecodec.weights.store import Source, load
 
 Kept = TypeVar("Kept")
+LOSSLESS_GAIN = 0.6  # of the bytes of a fast lossless coder, that a slow one takes at least
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A file's bytes, and the rate index that it was coded at."""
+    """A file's bytes, the rate index that it was coded at, and the share of its pixels that are without loss, 0..1."""
 
     data: bytes
     rate: int
+    exact: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,63 @@ class Quantised:
     """What a file will hold, and the latents (h, w, M) int32 that each of its payloads stands for: 8 bytes a pixel."""
 
     stream: Stream
-    latents: Sequence[np.ndarray]
+    latents: Sequence[NDArray[np.int32]]
+
+
+@dataclass(frozen=True)
+class Original:
+    """A picture as a file can hold it: its colour, "L" or "RGB", its alpha, "L" or None, and the chunks of its metadata."""
+
+    image: Image.Image
+    alpha: Image.Image | None
+    metadata: dict[bytes, bytes]
+
+    @classmethod
+    def open(
+        cls,
+        source: formats.Source,
+        *,
+        strip: bool = False,
+        max_pixels: int | None = MAX_PIXELS,
+        frame: int | None = None,
+    ) -> Original:
+        """Open and decode a picture; arguments, errors and warnings are those of ``Encoder``."""
+        image = formats.as_picture(source, max_pixels)
+        bits = formats.load(image, frame, max_pixels)
+        chunks = metadata.read(image, strip)
+        if strip:
+            image = metadata.upright(image)
+        colour, plane = samples.split(image, bits)
+        return cls(colour, plane, chunks)
+
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """Width and height as a viewer shows the picture, turned as its EXIF says."""
+        return metadata.shown_size(self.image.size, self.metadata.get(EXIF, b""))
+
+    def encode(self) -> Encoded:
+        """Return the file that has every pixel without loss; colour under an alpha of 0 is not kept.
+
+        Raises MissingPackageError where Pillow has no WebP.
+        """
+        return Encoded(bitstream.write(self.lossless()), MAX_INDEX, 1.0)
+
+    def lossless(self, effort: tuple[int, int] = exact.FINAL) -> Stream:
+        """Return what that file holds.  Alpha stands with the colour or in a chunk of its own, where it is smaller."""
+        array, chunks = samples.to_array(self.image), dict(self.metadata)
+        if self.alpha is None:
+            chunks[LOSSLESS] = exact.encode_whole(array, effort)
+        else:
+            plane = np.asarray(self.alpha)
+            array = array * (plane > 0)[..., None]
+            apart: dict[bytes, bytes] = {ALPHA: alpha.encode(plane), LOSSLESS: exact.encode_whole(array, effort)}
+            together: dict[bytes, bytes] = {
+                ALPHA: alpha.ELSEWHERE,
+                LOSSLESS: exact.encode_whole(np.dstack([array, plane]), effort),
+            }
+            chunks |= apart if _size(apart) < _size(together) else together
+        header = Header(*self.image.size, self.image.mode, NO_WEIGHTS, MAX_INDEX)
+        return Stream(header, [], chunks)
 
 
 class Encoder:
@@ -48,9 +110,10 @@ class Encoder:
         encoder = Encoder(Image.open("photo.png"))
         files = [encoder.encode(aecodec.quality.index_of_quality(quality)).data for quality in (30, 60, 90)]
 
-    The attribute ``image`` is its colour.  Raises PictureError where it cannot be encoded as it is (animation without a
-    ``frame``) and LimitError over ``max_pixels``; warns where something of it will be lost.  With ``strip`` EXIF and XMP are dropped and
-    the EXIF orientation is applied.  ``hint`` tells restoring weights about the damage (``restore/hint.py``).
+    The attribute ``image`` is its colour. Raises PictureError where the picture cannot be encoded as it is (an animation
+    without a ``frame``) and LimitError over ``max_pixels``; warns where something will be lost. With ``strip`` EXIF and XMP
+    are dropped and the EXIF orientation is applied. ``hint`` describes the damage to a restoring encoder
+    (``restore/hint.py``).
     """
 
     def __init__(
@@ -58,20 +121,16 @@ class Encoder:
         image: formats.Source,
         *,
         weights: Source = DEFAULT_WEIGHTS,
-        hint: np.ndarray | int = 0,
+        hint: NDArray[np.uint8] | int = 0,
         device: str = "auto",
         strip: bool = False,
         max_pixels: int | None = MAX_PIXELS,
         frame: int | None = None,
     ) -> None:
-        image = formats.as_picture(image, max_pixels)
-        bits = formats.load(image, frame, max_pixels)
-        self._chunks = metadata.read(image, strip)
-        if strip:
-            image = metadata.upright(image)
-        self.image, plane = samples.split(image, bits)
-        if plane:
-            self._chunks[ALPHA] = alpha.encode(np.asarray(plane))
+        self.original = Original.open(image, strip=strip, max_pixels=max_pixels, frame=frame)
+        self.image, self._chunks = self.original.image, dict(self.original.metadata)
+        if self.original.alpha is not None:
+            self._chunks[ALPHA] = alpha.encode(np.asarray(self.original.alpha))
         self.array = samples.to_array(self.image)
         self.weights = load(weights)
         self._seen = self.array
@@ -79,70 +138,164 @@ class Encoder:
             self._seen = np.dstack([self.array, np.broadcast_to(np.uint8(hint), self.array.shape[:2])])
         self._device = device
         self._transforms = open_transforms(self.weights, device)
+        # a restored picture departs from the given one everywhere
+        self._tries_exact = not self.weights.arch.restores and exact.is_installed() and regions.may_have_exact(self.array)
 
     def encode(self, rate: int, tile: int | None = None) -> Encoded:
         """Return the file at a rate index (``quality.index_of_quality``).
 
-        ``tile`` is as in ``bitstream.Header``, None to choose.  The latents of a large picture are never there all at once.
+        ``tile`` is as in ``bitstream.Header``, None to choose. The latents of a large photograph are never in memory all at
+        once.
         """
-        header, payloads = self._code(rate, tile, lambda coded: coded.payload)
+        if self._tries_exact:
+            return self.write(self.quantise(rate, tile))
+        header, payloads = self._code(self._seen, rate, tile, lambda coded: coded.payload)
         return Encoded(bitstream.write(Stream(header, payloads, self._chunks)), rate)
 
     def quantise(self, rate: int, tile: int | None = None) -> Quantised:
         """Return what ``encode`` would write, with its latents, so that it can be shown without decoding them."""
-        header, coded = self._code(rate, tile, lambda coded: (coded.payload, coded.latents))
-        payloads, values = zip(*coded)
+        if self._tries_exact:
+            return self._quantise_with_exact(rate, tile)
+        header, coded = self._code(self._seen, rate, tile, lambda coded: (coded.payload, coded.latents))
+        payloads, values = zip(*coded, strict=True)
         return Quantised(Stream(header, payloads, self._chunks), values)
 
     def write(self, quantised: Quantised) -> Encoded:
         """Return the file that ``encode`` gives."""
-        return Encoded(bitstream.write(quantised.stream), quantised.stream.header.rate)
+        stream = quantised.stream
+        if LOSSLESS in stream.chunks:
+            share = 1.0
+        else:
+            pixels = exact_pixels(stream)
+            share = 0.0 if pixels is None else pixels.share()
+        return Encoded(bitstream.write(stream), stream.header.rate, share)
 
     def show(self, quantised: Quantised) -> Image.Image:
         """Return the picture that ``decode`` gives for the file."""
         area = whole(*self.array.shape[:2])
+        if LOSSLESS in quantised.stream.chunks:
+            return lossless_picture(quantised.stream, area)
         return picture_of(self._synthesise(quantised), quantised.stream, area)
 
-    def reconstruct(self, quantised: Quantised) -> np.ndarray:
-        """Return the colour of that picture, (H, W, 3) uint8; gray is repeated in the three channels."""
-        return samples.to_array(samples.from_array(self._synthesise(quantised), self.image.mode))
+    def reconstruct(self, quantised: Quantised) -> NDArray[np.uint8]:
+        """Return the colour of that picture, (H, W, 3) uint8; gray is repeated in the three channels.
 
-    def _synthesise(self, quantised: Quantised) -> np.ndarray:
+        With exact pixels the colour that alpha hides is as in ``array``, so that it counts as no error.
+        """
+        if LOSSLESS in quantised.stream.chunks:
+            return self.array
+        shown = samples.to_array(samples.from_array(self._synthesise(quantised), self.image.mode))
+        if EXACT in quantised.stream.chunks:
+            shown = np.where(self._visible[..., None], shown, self.array)
+        return shown
+
+    def _quantise_with_exact(self, rate: int, tile: int | None) -> Quantised:
+        """``quantise`` with blocks without loss, or all of the picture: of these the one of least bits + lambda * error."""
+        model = self.weights.entropy_model
+
+        def keep(coded: CodedLatents) -> tuple[bytes, NDArray[np.int32], regions.Floats]:
+            return coded.payload, coded.latents, latents.position_bits(model, coded)
+
+        header, coded = self._code(self._seen, rate, tile, keep)
+        payloads, values, bits = zip(*coded, strict=True)
+        plain = Quantised(Stream(header, payloads, self._chunks), values)
+        error = self._error(self._synthesise(plain)) * lambda_of_quality(quality_of_index(rate))
+        area = latent_area(*error.shape)
+        tiles = Grid(area, header.tile // LATENT_STRIDE)
+        learned = regions.block_sums(error)
+        learned += tiles.assemble(area, lambda index: bits[index][..., None])[: len(learned), : learned.shape[1], 0]
+        blocks = regions.search(learned, self._estimate, 8 * self._about_lossless, self._size_of_blocks)
+        cost, best = 8 * len(bitstream.write(plain.stream)) + float(error.sum()), plain
+        if blocks.any() and not blocks.all():
+            mask = regions.grown(self.array, blocks) & self._visible
+            mixed = self._quantise_around(mask, rate, tile)
+            own = 8 * len(bitstream.write(mixed.stream)) + float(error[~mask].sum())
+            cost, best = min((cost, best), (own, mixed), key=lambda choice: choice[0])
+        if 8 * LOSSLESS_GAIN * self._about_lossless < cost and 8 * len(bitstream.write(self._lossless)) <= cost:
+            best = Quantised(self._lossless, ())
+        return best
+
+    def _quantise_around(self, mask: regions.Mask, rate: int, tile: int | None) -> Quantised:
+        """Return the picture with exact pixels; the networks see a smooth continuation of the others in their place."""
+        seen = np.where(self._visible & ~mask, np.uint8(255), np.uint8(0))
+        filled = samples.to_array(samples.fill(self.image, Image.fromarray(seen)))
+        header, coded = self._code(filled, rate, tile, lambda coded: (coded.payload, coded.latents))
+        payloads, values = zip(*coded, strict=True)
+        return Quantised(Stream(header, payloads, self._chunks | {EXACT: exact.encode_some(self.array, mask)}), values)
+
+    def _error(self, shown: NDArray[np.uint8]) -> regions.Floats:
+        """Return the squared error of each pixel (H, W), the mean over its channels; hidden colour has none."""
+        error: regions.Floats = np.square(np.subtract(self.array, shown, dtype=np.float32)).mean(-1)
+        return error if self.original.alpha is None else error * self._visible
+
+    @functools.cached_property
+    def _visible(self) -> regions.Mask:
+        """Which pixels (H, W) are seen."""
+        plane = self.original.alpha
+        return np.ones(self.array.shape[:2], bool) if plane is None else np.asarray(plane) > 0
+
+    @functools.cached_property
+    def _estimate(self) -> regions.Floats:
+        """About what each block costs without loss, in bits of no certain size."""
+        return regions.block_sums(regions.bits_without_loss(self.array))
+
+    @functools.cached_property
+    def _lossless(self) -> Stream:
+        return self.original.lossless()
+
+    @functools.cached_property
+    def _about_lossless(self) -> int:
+        """About the bytes of the picture without loss."""
+        return len(bitstream.write(self.original.lossless(exact.FAST)))
+
+    def _size_of_blocks(self, blocks: regions.Mask) -> float:
+        """About the bits that the pixels of these blocks take without loss."""
+        mask = regions.pixels_of(blocks, *self.array.shape[:2])
+        return 8 * len(exact.encode_some(self.array, mask, exact.FAST))
+
+    def _synthesise(self, quantised: Quantised) -> NDArray[np.uint8]:
         area, arch = whole(*self.array.shape[:2]), self.weights.arch
-        latents_of = lambda index, shape: quantised.latents[index]  # noqa: E731
-        return synthesise_area(quantised.stream.header, arch, self._synthesis, area, latents_of)
+
+        def latents_of(index: int, shape: tuple[int, int]) -> NDArray[np.int32]:
+            return quantised.latents[index]
+
+        shown = synthesise_area(quantised.stream.header, arch, self._synthesis, area, latents_of)
+        lay_exact(shown, exact_pixels(quantised.stream), area)
+        return shown
 
     def _synthesis(self) -> Synthesis:
         """Return the decoder's synthesis, so that a search sees the pixels that a reader will see."""
         return open_synthesis(self.weights, self._device)
 
-    def _code(self, rate: int, tile: int | None, keep: Callable[[CodedLatents], Kept]) -> tuple[Header, list[Kept]]:
-        """Analyse, quantise and code the picture; ``keep`` takes from each tile's latents what is wanted of them."""
+    def _code(
+        self, seen: NDArray[np.uint8], rate: int, tile: int | None, keep: Callable[[CodedLatents], Kept]
+    ) -> tuple[Header, list[Kept]]:
+        """Analyse, quantise and code ``seen``; ``keep`` picks what is wanted of each tile's latents."""
         height, width = self.array.shape[:2]
         model, side = self.weights.entropy_model, tile_side(height, width) if tile is None else tile
         area = latent_area(height, width)
 
-        def code(y: np.ndarray, z: np.ndarray) -> Kept:
+        def code(y: NDArray[np.float32], z: NDArray[np.float32]) -> Kept:
             return keep(latents.encode(model, y, z, rate))
 
-        coded: dict[Box, Future] = {}
+        coded: dict[Box, Future[Kept]] = {}
         with open_workers(side > 0) as workers:
             for group in Grid(area, max(side, BLOCK // side * side) // LATENT_STRIDE if side else 0):
-                y = self._analyse(group, area, rate)
+                y = self._analyse(seen, group, area, rate)
                 wait(coded.values())  # or latents would pile up where coding is the slower part
-                for tile in Grid(group, side // LATENT_STRIDE):
-                    part = np.ascontiguousarray(y[tile.relative(group).slices])
-                    coded[tile] = workers.submit(code, part, self._transforms.hyper_analyse(part, rate))
+                for box in Grid(group, side // LATENT_STRIDE):
+                    part = np.ascontiguousarray(y[box.relative(group).slices])
+                    coded[box] = workers.submit(code, part, self._transforms.hyper_analyse(part, rate))
         header = Header(width, height, self.image.mode, self.weights.id, rate, side)
-        return header, [coded[tile].result() for tile in sorted(coded)]
+        return header, [coded[box].result() for box in sorted(coded)]
 
-    def _analyse(self, box: Box, area: Box, rate: int) -> np.ndarray:
-        """Latents (h, w, M) of a box of the latents' area."""
+    def _analyse(self, seen: NDArray[np.uint8], box: Box, area: Box, rate: int) -> NDArray[np.float32]:
+        """Return the latents (h, w, M) of ``seen``, of a box of the latents' area."""
         blocks = Grid(box, BLOCK // LATENT_STRIDE)
 
-        def analyse(index: int) -> np.ndarray:
+        def analyse(index: int) -> NDArray[np.float32]:
             wide = blocks[index].grown(self.weights.arch.analysis_halo, area)
-            pixels = samples.window(self._seen, wide.scaled(LATENT_STRIDE))
+            pixels = samples.window(seen, wide.scaled(LATENT_STRIDE))
             return self._transforms.analyse(pixels, rate)[blocks[index].relative(wide).slices]
 
         return blocks.assemble(box, analyse)
@@ -151,7 +304,7 @@ class Encoder:
     def pixels(self) -> int:
         return self.image.width * self.image.height
 
-    @property
-    def shown_size(self) -> tuple[int, int]:
-        """Width and height as a viewer shows the picture, turned as its EXIF says."""
-        return metadata.shown_size(self.image.size, self._chunks.get(EXIF, b""))
+
+def _size(chunks: Mapping[bytes, bytes]) -> int:
+    """Return the bytes of the bodies of chunks."""
+    return sum(map(len, chunks.values()))

@@ -1,9 +1,9 @@
-"""Targets: what a file must meet, and the search for the quality that meets it.
+"""Define targets for a file, and search for the quality that meets one.
 
     encoded, reached = meet(Encoder(image), Ssimulacra2(80))
 
-A target limits one value of the file: at most so many bytes, at least so many decibels.  Another metric of
-``metrics.py`` becomes a target with a class of its own; the search is the same for all.
+A target limits one value of the file: at most so many bytes, at least so many decibels. Another metric of ``metrics.py``
+becomes a target with a class of its own; the search is the same for all.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from aecodec.errors import MissingPackageError, TargetError
 from aecodec.quality import MAX_INDEX
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from aecodec.codec.encoder import Encoded, Encoder
 
 Result = TypeVar("Result")
@@ -39,6 +42,7 @@ class Target(ABC):
 
     at_least: ClassVar[bool]  # whether the limit is one from below
     words: ClassVar[str]  # the value with its unit, for messages
+    unit: ClassVar[str] = ""  # what stands behind a value that was reached
     highest: ClassVar[float] = math.inf
 
     def __post_init__(self) -> None:
@@ -52,7 +56,7 @@ class Target(ABC):
     @property
     @abstractmethod
     def tolerance(self) -> float:
-        """How far from the limit a search may end, in the unit of ``value``."""
+        """Return how far from the limit a search may end, in the unit of ``value``."""
 
     @abstractmethod
     def straighten(self, value: float) -> float:
@@ -66,6 +70,10 @@ class Target(ABC):
     def attempt(self, encoder: Encoder, rate: int) -> tuple[Encoded, float]:
         """Return the file at a rate index, and its value."""
 
+    @abstractmethod
+    def attempt_lossless(self, encoder: Encoder) -> tuple[Encoded, float]:
+        """Return the file without loss, which is beyond the highest quality, and its value."""
+
     def met_by(self, value: float) -> bool:
         """Return whether a file of this value keeps the limit."""
         return value >= self.value if self.at_least else value <= self.value
@@ -76,6 +84,7 @@ class Size(Target):
 
     at_least = False
     words = "{:.0f} bytes"
+    unit = " bytes"
 
     @property
     def tolerance(self) -> float:
@@ -91,11 +100,16 @@ class Size(Target):
         encoded = encoder.encode(rate)
         return encoded, len(encoded.data)
 
+    def attempt_lossless(self, encoder: Encoder) -> tuple[Encoded, float]:
+        encoded = encoder.original.encode()
+        return encoded, len(encoded.data)
+
 
 class BitsPerPixel(Size):
     """At most this many bits per pixel.  The whole file counts, with its metadata."""
 
     words = "{:g} bits per pixel"
+    unit = " bits per pixel"
 
     def typical(self, pixels: int) -> tuple[float, float]:
         low, high = super().typical(pixels)
@@ -103,6 +117,10 @@ class BitsPerPixel(Size):
 
     def attempt(self, encoder: Encoder, rate: int) -> tuple[Encoded, float]:
         encoded, size = super().attempt(encoder, rate)
+        return encoded, size * 8 / encoder.pixels
+
+    def attempt_lossless(self, encoder: Encoder) -> tuple[Encoded, float]:
+        encoded, size = super().attempt_lossless(encoder)
         return encoded, size * 8 / encoder.pixels
 
 
@@ -131,13 +149,20 @@ class Fidelity(Target):
             raise MissingPackageError(str(self), self.package, "'aecodec[eval]'")
 
     def attempt(self, encoder: Encoder, rate: int) -> tuple[Encoded, float]:
-        from aecodec.metrics import METRICS
-
         quantised = encoder.quantise(rate)
         shown, encoded = encoder.reconstruct(quantised), encoder.write(quantised)
         del quantised  # a metric of a large picture needs the memory
+        return encoded, self._measure(encoder.array, shown)
+
+    def attempt_lossless(self, encoder: Encoder) -> tuple[Encoded, float]:
+        value = self._measure(encoder.array, encoder.array)
+        return encoder.original.encode(), value
+
+    def _measure(self, given: NDArray[np.uint8], shown: NDArray[np.uint8]) -> float:
+        from aecodec.metrics import METRICS
+
         try:
-            return encoded, METRICS[self.metric].measure(encoder.array, shown)
+            return METRICS[self.metric].measure(given, shown)
         except ValueError as error:  # the picture is too small for the metric
             raise TargetError(f"{self} cannot be reached: {error}") from None
 
@@ -147,6 +172,7 @@ class Psnr(Fidelity):
 
     metric = "psnr_rgb"
     words = "a PSNR of {:g} dB"
+    unit = " dB"
     near = 0.03
     ends = (27.0, 43.5)
 
@@ -174,14 +200,32 @@ class Ssimulacra2(Fidelity):
 def meet(encoder: Encoder, target: Target) -> tuple[Encoded, float]:
     """Return the file that meets a target, and its value in the target's unit.
 
-    Of the qualities that meet it, the file has the highest where bytes are limited, else the lowest.  Raises TargetError
-    where no quality meets the target, MissingPackageError where the package that measures it is missing.
+    Of the qualities that meet it, the file has the highest where bytes are limited, else the lowest.  Beyond the highest
+    there is the file without loss.  Raises TargetError where no quality meets the target, MissingPackageError where the
+    package that measures it is missing.
     """
+    from aecodec.container import exact  # here, because the command line imports this module for its targets alone
+
+    restores = encoder.weights.arch.restores
     if isinstance(target, Fidelity):
         target.check_installed()
-        if encoder.weights.arch.restores:
-            raise TargetError(f"{target} cannot be asked of a restored picture, which departs from the given one")
-    return search(target, functools.partial(target.attempt, encoder), encoder.pixels)
+        if restores:
+            raise TargetError(f"{target} cannot be a target for a restored picture, which differs from the given one")
+    may_be_lossless = not restores and exact.is_installed()
+    try:
+        best = search(target, functools.partial(target.attempt, encoder), encoder.pixels)
+    except TargetError:
+        if not (may_be_lossless and target.at_least):
+            raise
+        lossless = target.attempt_lossless(encoder)
+        if not target.met_by(lossless[1]):
+            raise
+        return lossless
+    if may_be_lossless and not target.at_least and best[0].rate == MAX_INDEX and best[0].exact < 1:
+        lossless = target.attempt_lossless(encoder)
+        if target.met_by(lossless[1]):
+            return lossless
+    return best
 
 
 def search(target: Target, attempt: Callable[[int], tuple[Result, float]], pixels: int) -> tuple[Result, float]:
@@ -222,5 +266,5 @@ def search(target: Target, attempt: Callable[[int], tuple[Result, float]], pixel
             rate += math.copysign(step, (met if missed in values else missed) - rate)
     if best is None:
         end = "the highest quality gives" if target.at_least else "the lowest quality takes"
-        raise TargetError(f"{target} cannot be reached: {end} {value:.6g}")
+        raise TargetError(f"{target} cannot be reached: {end} {value:.6g}{target.unit}")
     return best

@@ -1,4 +1,4 @@
-"""Alpha, without loss: each sample minus its neighbour, and zlib.  The body of chunk 'A'.
+"""Code alpha without loss: each sample minus its neighbour, and zlib.  This is the body of chunk 'A'.
 
     form (1) | zlib stream of the differences, row by row
 
@@ -11,16 +11,18 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec.errors import BitstreamError
 
 LEFT, ABOVE, BITS = 1, 2, 4  # the form: differences along rows, along columns (or both); samples are bits
+ELSEWHERE = bytes([8])  # a body that says: alpha stands with the pixels of chunk 'L'
 _FORMS = (0, LEFT, ABOVE, LEFT | ABOVE, BITS, BITS | ABOVE)
 _EXPANSION = 1032  # bytes that one byte of a zlib stream can become at most (zlib's "technical details")
 
 
-def encode(plane: np.ndarray) -> bytes:
-    """The chunk's body for a plane (H, W) uint8, in the form that is likely the smallest."""
+def encode(plane: NDArray[np.uint8]) -> bytes:
+    """Return the chunk's body for a plane (H, W) uint8, in the form that is likely the smallest."""
     bits = BITS if np.isin(plane, (0, 255)).all() else 0
     samples = np.packbits(plane, axis=1) if bits else plane
 
@@ -37,8 +39,8 @@ def encode(plane: np.ndarray) -> bytes:
     return bytes([form]) + zlib.compress(differences(form), 9)
 
 
-def decode(body: bytes, height: int, width: int) -> np.ndarray:
-    """The plane (H, W) uint8.  Raises BitstreamError where the body holds anything else; it inflates no more than that."""
+def decode(body: bytes, height: int, width: int) -> NDArray[np.uint8]:
+    """Return the plane (H, W) uint8. Raises BitstreamError for any other body; no more than that is inflated."""
     form = body[0] if body else None
     if form not in _FORMS:
         raise BitstreamError("the file is damaged (form of the alpha)")

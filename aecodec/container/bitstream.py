@@ -1,11 +1,11 @@
-"""The file: header and chunks, read, written and checked from one description.  docs/format.md is its prose.
+"""Read, write and check a file's header and chunks, from one description. docs/format.md describes them in words.
 
     magic (7) | version (1) | layout (1) | width, height (varint) | weights id (4) | rate index (2) | CRC-32 (4) | chunks
 
-A chunk is type (1), length (varint), body, CRC-32 of type and body (4).  A reader skips lowercase types
-that it does not know and refuses the file for any other.  The payloads, one a tile, are the last chunks, and the file
-ends with them, so that nothing can be cut off unnoticed.  Integers are little-endian, varints base 128, least
-significant first.
+A chunk is type (1), length (varint), body, CRC-32 of type and body (4). A reader skips lowercase types that it does not
+know and refuses the file for any other. The payloads, one a tile, are the last chunks, and the file ends with them, so that
+nothing can be cut off unnoticed. A picture without loss has one chunk in their place. Integers are little-endian, varints
+base 128, least significant first.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aecodec.container.tiles import TILE_CODES, tile_count
@@ -26,14 +26,24 @@ VERSION = 1
 MAX_SIDE = 2**22  # 64 times this, what a line of one pixel pads to, is just MAX_PIXELS
 MODES = ("L", "RGB")  # layout bits 0-1; bits 2-3 are the depth (0: 8 bits), bits 4-7 the tiles (``tiles.TILE_CODES``)
 
+NO_WEIGHTS = "00000000"  # their id in a file that needs none
 PAYLOAD = b"P"
 ALPHA = b"A"  # lossless, see alpha.py
+EXACT = b"X"  # some pixels without loss, beside the payloads; see exact.py
+LOSSLESS = b"L"  # the whole picture without loss, in place of the payloads; see exact.py
 ICC = b"c"
 EXIF = b"e"
 XMP = b"x"
+RESOURCES = b"i"  # Photoshop's image resources, with IPTC
+RESOLUTION = b"r"  # in dots per inch, where EXIF does not say it
+PACKED = b"m"  # a zlib stream with several of these
+METADATA = (ICC, EXIF, XMP, RESOURCES, RESOLUTION)
+MAX_PACKED = 2**26  # bytes of metadata that such a stream may hold
+_EXPANSION = 1032  # bytes that one byte of a zlib stream can become at most (zlib's "technical details")
+_CHECKSUM = 4  # bytes
 
 
-Source = bytes | bytearray | memoryview | str | os.PathLike  # the bytes of a file, or its path
+Source = bytes | bytearray | memoryview | str | os.PathLike[str]  # the bytes of a file, or its path
 
 
 def bytes_of(source: Source) -> bytes:
@@ -50,8 +60,8 @@ def bytes_of(source: Source) -> bytes:
 class Header:
     """What a reader knows before it decodes anything.
 
-    ``mode`` is "L" or "RGB" (alpha is a chunk of its own); ``weights`` the 32-bit weights id as 8 hexadecimal digits;
-    ``rate`` the rate index; ``tile`` the side of the tiles in pixels, 0 for one tile.
+    mode: "L" or "RGB" (alpha is a chunk of its own); weights: the 32-bit weights id as 8 hexadecimal digits; rate: the rate
+    index; tile: the side of the tiles in pixels, 0 for one tile.
     """
 
     width: int
@@ -67,20 +77,24 @@ class Header:
 
     @property
     def tiles(self) -> int:
-        """Number of tiles, and of payloads."""
+        """Return the number of tiles, which is that of payloads."""
         return tile_count(self.height, self.width, self.tile)
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A parsed file: its header, the entropy-coded payload of each tile in raster order, the other chunks by type."""
+    """A parsed file: its header, the entropy-coded payload of each tile in raster order, and the other chunks by type.
+
+    There are no payloads where the chunk LOSSLESS stands in their place.
+    """
 
     header: Header
     payloads: Sequence[bytes]
     chunks: dict[bytes, bytes] = field(default_factory=dict)
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """Return the shortest varint of a number."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -89,7 +103,7 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-class _Reader:
+class Reader:
     """A cursor over bytes that raises BitstreamError instead of running over the end."""
 
     def __init__(self, data: bytes) -> None:
@@ -115,19 +129,68 @@ class _Reader:
 
 
 def write(stream: Stream) -> bytes:
-    """The file's bytes."""
+    """Return the bytes of a file."""
     head = stream.header
     layout = MODES.index(head.mode) | _tile_code(head.tile) << 4
-    fixed = MAGIC + bytes([VERSION, layout]) + _varint(head.width) + _varint(head.height)
+    fixed = MAGIC + bytes([VERSION, layout]) + varint(head.width) + varint(head.height)
     fixed += bytes.fromhex(head.weights) + struct.pack("<H", head.rate)
     parts = [fixed, struct.pack("<I", zlib.crc32(fixed))]
-    for kind, body in [*sorted(stream.chunks.items()), *((PAYLOAD, body) for body in stream.payloads)]:
-        parts += [kind, _varint(len(body)), body, struct.pack("<I", zlib.crc32(kind + body))]
+    before = sorted(pack(stream.chunks).items(), key=lambda chunk: (chunk[0] == LOSSLESS, chunk[0]))
+    for kind, body in [*before, *((PAYLOAD, body) for body in stream.payloads)]:
+        parts += [kind, varint(len(body)), body, struct.pack("<I", zlib.crc32(kind + body))]
     return b"".join(parts)
 
 
+def pack(chunks: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return chunks with the metadata of all in one that is compressed, or as they are where that is not smaller."""
+    plain = {kind: body for kind, body in chunks.items() if kind in METADATA}
+    parts = [kind + varint(len(body)) + body for kind, body in sorted(plain.items())]
+    data = b"".join(parts)
+    if not data or len(data) > MAX_PACKED:
+        return dict(chunks)
+    body = varint(len(data)) + zlib.compress(data, 9)
+    size = 1 + len(varint(len(body))) + len(body) + _CHECKSUM
+    if size >= sum(len(part) + _CHECKSUM for part in parts):
+        return dict(chunks)
+    return {kind: value for kind, value in chunks.items() if kind not in METADATA} | {PACKED: body}
+
+
+def unpack(body: bytes) -> dict[bytes, bytes]:
+    """Return the chunks in a PACKED one; no more is inflated than it declares.  Raises BitstreamError for anything else."""
+    reader = Reader(body)
+    size = reader.varint()
+    stream = body[reader.position :]
+    if size > MAX_PACKED or size > len(stream) * _EXPANSION:
+        raise BitstreamError("the file is damaged (metadata of another size)")
+    inflate = zlib.decompressobj()
+    try:
+        data = inflate.decompress(stream, size + 1)
+    except zlib.error:
+        raise BitstreamError("the file is damaged (metadata)") from None
+    if len(data) != size or not inflate.eof or inflate.unused_data:
+        raise BitstreamError("the file is damaged (metadata of another size)")
+    reader = Reader(data)
+    chunks: dict[bytes, bytes] = {}
+    while reader.position < size:
+        kind = reader.take(1)
+        if not kind.islower() or kind == PACKED or kind in chunks:
+            raise BitstreamError(f"the file is damaged (a chunk {kind!r} among its metadata)")
+        chunks[kind] = reader.take(reader.varint())
+    return chunks
+
+
+def _unpacked(chunks: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return the chunks of a file with those that are packed in one of them."""
+    if PACKED not in chunks:
+        return chunks
+    packed = unpack(chunks.pop(PACKED))
+    if twice := packed.keys() & chunks.keys():
+        raise BitstreamError(f"the file is damaged (two chunks of type {min(twice)!r})")
+    return chunks | packed
+
+
 def _tile_code(side: int) -> int:
-    return next(code for code in (0, *TILE_CODES) if _tile_side(code) == side)
+    return next(code for code in TILE_CODES if _tile_side(code) == side) if side else 0
 
 
 def _tile_side(code: int) -> int:
@@ -135,14 +198,14 @@ def _tile_side(code: int) -> int:
 
 
 def read_header(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Header:
-    """The header at the start of ``data``.
+    """Return the header at the start of ``data``.
 
-    Raises BitstreamError where it is none, LimitError where width * height > max_pixels (None: no limit).
+    Raises BitstreamError where there is none, LimitError where width * height > max_pixels (None: no limit).
     """
-    return _read_header(_Reader(data), max_pixels)
+    return _read_header(Reader(data), max_pixels)
 
 
-def _read_header(reader: _Reader, max_pixels: int | None) -> Header:
+def _read_header(reader: Reader, max_pixels: int | None) -> Header:
     magic = bytes(reader.data[: len(MAGIC)])
     if len(reader.data) == 0:
         raise BitstreamError("the file is empty")
@@ -171,25 +234,25 @@ def _read_header(reader: _Reader, max_pixels: int | None) -> Header:
 
 
 def read_head(data: bytes, max_pixels: int | None = MAX_PIXELS) -> tuple[Header, dict[bytes, bytes]]:
-    """The header and the chunks before the payload, their checksums verified; the payload need not be there.
+    """Return the header and the chunks before the payload, with verified checksums; the payload may be missing.
 
     Raises as ``read`` does.
     """
-    reader = _Reader(data)
-    return _read_header(reader, max_pixels), dict(_chunks(reader, PAYLOAD))
+    reader = Reader(data)
+    return _read_header(reader, max_pixels), _unpacked(dict(_chunks(reader, (PAYLOAD, LOSSLESS))))
 
 
-def _chunks(reader: _Reader, end: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
-    """Types and bodies up to the payload, or up to before a chunk of type ``end``."""
+def _chunks(reader: Reader, ends: tuple[bytes, ...] = ()) -> Iterator[tuple[bytes, bytes]]:
+    """Yield types and bodies up to and including the payload, or up to the first chunk of a type in ``ends``."""
     seen = set()
     while True:
         kind = reader.take(1)
-        if kind == end:
+        if kind in ends:
             return
         body = reader.take(reader.varint())
         if struct.unpack("<I", reader.take(4))[0] != zlib.crc32(kind + body):
             raise BitstreamError("the file is damaged (checksum)")
-        if not kind.islower() and kind not in (PAYLOAD, ALPHA):
+        if not kind.islower() and kind not in (PAYLOAD, ALPHA, EXACT, LOSSLESS):
             raise BitstreamError(f"the file needs a feature that this aecodec does not know (chunk {kind!r})")
         if kind in seen:
             raise BitstreamError(f"the file is damaged (two chunks of type {kind!r})")
@@ -199,8 +262,8 @@ def _chunks(reader: _Reader, end: bytes | None = None) -> Iterator[tuple[bytes, 
 
 
 def read(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Stream:
-    """Header and chunks, all checksums verified.  Raises BitstreamError and LimitError as ``read_header`` does."""
-    reader = _Reader(data)
+    """Return header and chunks, all checksums verified. Raises BitstreamError and LimitError as ``read_header`` does."""
+    reader = Reader(data)
     header = _read_header(reader, max_pixels)
     chunks: dict[bytes, bytes] = {}
     payloads: list[bytes] = []
@@ -213,6 +276,10 @@ def read(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Stream:
             raise BitstreamError(f"the file is damaged (a chunk of type {kind!r} among its tiles)")
         else:
             chunks[kind] = body
+            if kind == LOSSLESS:
+                break
+    if {EXACT, LOSSLESS} <= chunks.keys():
+        raise BitstreamError("the file is damaged (exact pixels of a picture that is exact)")
     if reader.position != len(data):
         raise BitstreamError(f"{len(data) - reader.position} bytes follow the end of the file")
-    return Stream(header, payloads, chunks)
+    return Stream(header, payloads, _unpacked(chunks))

@@ -107,7 +107,7 @@ static PyObject *stream_bytes(uint64_t state_0, uint64_t state_1, const uint32_t
     PyObject *result = PyBytes_FromStringAndSize(NULL, 16 + 4 * count);
     if (!result)
         return NULL;
-    uint8_t *out = (uint8_t *)PyBytes_AS_STRING(result);
+    uint8_t *out = (uint8_t *)PyBytes_AsString(result);
     store32(out, (uint32_t)state_0);
     store32(out + 4, (uint32_t)(state_0 >> 32));
     store32(out + 8, (uint32_t)state_1);
@@ -132,7 +132,7 @@ static PyObject *encode(PyObject *self, PyObject *args)
     }
     /* The worst case: each symbol an escape of full length. */
     if (count <= PY_SSIZE_T_MAX / (Py_ssize_t)sizeof(uint32_t) / (1 + ESCAPE_DIGITS))
-        operations = PyMem_RawMalloc((size_t)count * (1 + ESCAPE_DIGITS) * sizeof(uint32_t));
+        operations = PyMem_Malloc((size_t)count * (1 + ESCAPE_DIGITS) * sizeof(uint32_t));
     if (!operations) {
         PyErr_NoMemory();
         goto done;
@@ -150,7 +150,7 @@ static PyObject *encode(PyObject *self, PyObject *args)
     else
         result = stream_bytes(state_0, state_1, words, operations + operation_count - words);
 done:
-    PyMem_RawFree(operations);
+    PyMem_Free(operations);
     PyBuffer_Release(&symbols);
     PyBuffer_Release(&levels);
     PyBuffer_Release(&radius);

@@ -1,11 +1,13 @@
-"""The loops of ``_rans.c`` in Python, for machines without the extension: same bytes, same errors, much slower."""
+"""Run the loops of ``_rans.c`` in Python, for machines without the extension: same bytes, same errors, much slower."""
 
 from __future__ import annotations
 
 import struct
 from bisect import bisect_right
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 PRECISION = 16
 SLOT_MASK = (1 << PRECISION) - 1
@@ -18,11 +20,17 @@ ODD_STATE, ODD_SYMBOL = 232, 120  # trellis.py: what the states of dependent sym
 State = tuple[int, int, int]  # state of the next operation, state of the one after, bytes read
 
 
-def encode(symbols: np.ndarray, levels: np.ndarray, radius: np.ndarray, cdf: np.ndarray, start: np.ndarray) -> bytes:
-    """Symbols (n,) int32 and levels (n,) uint8 to a stream. Raises ValueError for a value that no escape can hold."""
+def encode(
+    symbols: NDArray[np.int32],
+    levels: NDArray[np.uint8],
+    radius: NDArray[np.int32],
+    cdf: NDArray[np.uint32],
+    start: NDArray[np.int32],
+) -> bytes:
+    """Encode symbols (n,) int32 with levels (n,) uint8. Raises ValueError for a value that no escape can hold."""
     cdfs = _lists(levels, radius, cdf, start)
     operations = []
-    for value, level in zip(symbols.tolist(), levels.tolist()):
+    for value, level in zip(symbols.tolist(), levels.tolist(), strict=True):
         table = cdfs[level]
         r = len(table) // 2 - 1
         beyond = abs(value) - r - 1
@@ -52,19 +60,19 @@ def encode(symbols: np.ndarray, levels: np.ndarray, radius: np.ndarray, cdf: np.
 
 def decode(
     data: bytes,
-    levels: np.ndarray,
-    symbols: np.ndarray,
+    levels: NDArray[np.uint8],
+    symbols: NDArray[np.int32],
     state: State,
-    radius: np.ndarray,
-    cdf: np.ndarray,
-    start: np.ndarray,
-    lookup: np.ndarray,
+    radius: NDArray[np.int32],
+    cdf: NDArray[np.uint32],
+    start: NDArray[np.int32],
+    lookup: NDArray[np.uint16],
     stride: int,
 ) -> State:
-    """Fills symbols (n,) int32 and returns the state after them. Raises ValueError for a damaged stream.
+    """Fill symbols (n,) int32 and return the state after them. Raises ValueError for a damaged stream.
 
-    Where ``stride`` is not 0 they are dependent: the table is the one of the level plus stride in quantiser 0 and plus 2
-    stride in quantiser 1, and multiples take the place of symbols.
+    Where ``stride`` is not 0 the symbols are dependent: the table is the one of the level plus stride in quantiser 0 and
+    plus 2 stride in quantiser 1, and multiples are stored in the place of symbols.
     """
     del lookup  # bisection is faster here
     cdfs = _lists(np.concatenate([np.unique(levels).astype(int) + q * stride for q in (1, 2)]), radius, cdf, start)
@@ -108,8 +116,10 @@ def decode(
     return x, y, position
 
 
-def _lists(levels: np.ndarray, radius: np.ndarray, cdf: np.ndarray, start: np.ndarray) -> dict[int, list[int]]:
-    """The cdfs of the levels that occur, as lists: their items are Python integers, which cannot overflow."""
+def _lists(
+    levels: NDArray[np.integer[Any]], radius: NDArray[np.int32], cdf: NDArray[np.uint32], start: NDArray[np.int32]
+) -> dict[int, list[int]]:
+    """Return the cdfs of the levels that occur, as lists: their items are Python integers, which cannot overflow."""
     return {
         level: cdf[start[level] : start[level] + 2 * radius[level] + 3].tolist() for level in np.unique(levels).tolist()
     }

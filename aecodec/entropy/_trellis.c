@@ -1,5 +1,5 @@
 /* The search of trellis.py, which says what it computes; _trellis_python.py is the same in Python.  Additions and
-   comparisons of floats in the same order give the same decisions in both: build without contraction to fused operations. */
+   comparisons of floats in the same order give the same decisions in both: build without fused operations. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -8,7 +8,7 @@
 
 #define STATES 256
 #define HALF (STATES / 2)
-#define ODD_STATE 104   /* what an odd state adds to the lower half of the next one, beside its highest bit */
+#define ODD_STATE 104   /* what an odd state adds to the next one's lower half, besides its highest bit */
 #define ODD_SYMBOL 120 /* what an odd symbol adds to it */
 #define LANES (STATES / 32)
 #define BLOCKS (HALF / LANES)
@@ -135,8 +135,8 @@ static PyObject *py_search(PyObject *self, PyObject *args)
         PyErr_SetString(PyExc_TypeError, "arrays have the wrong item size or do not fit each other");
         goto done;
     }
-    int32_t(*magnitudes)[2][2] = PyMem_RawMalloc((size_t)count * sizeof *magnitudes);
-    uint32_t(*parities)[LANES] = PyMem_RawMalloc((size_t)count * sizeof *parities);
+    int32_t(*magnitudes)[2][2] = PyMem_Malloc((size_t)count * sizeof *magnitudes);
+    uint32_t(*parities)[LANES] = PyMem_Malloc((size_t)count * sizeof *parities);
     if (magnitudes && parities) {
         Py_BEGIN_ALLOW_THREADS
         search(&costs, residuals.buf, levels.buf, count, symbols.buf, quantisers.buf, magnitudes, parities);
@@ -144,8 +144,8 @@ static PyObject *py_search(PyObject *self, PyObject *args)
         result = Py_NewRef(Py_None);
     } else
         PyErr_NoMemory();
-    PyMem_RawFree(magnitudes);
-    PyMem_RawFree(parities);
+    PyMem_Free(magnitudes);
+    PyMem_Free(parities);
 done:
     PyBuffer_Release(&residuals);
     PyBuffer_Release(&levels);

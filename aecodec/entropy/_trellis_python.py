@@ -1,8 +1,9 @@
-"""The search of ``_trellis.c`` in numpy, for machines without the extension: same symbols, much slower."""
+"""Run the search of ``_trellis.c`` in numpy, for machines without the extension: same symbols, much slower."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 STATES = 256
 HALF = STATES // 2
@@ -14,23 +15,25 @@ _FIRST = np.array([[0, 2], [3, 1]], np.float32)  # [quantiser][parity]: the smal
 
 
 def search(
-    residuals: np.ndarray,
-    levels: np.ndarray,
-    bits: np.ndarray,
+    residuals: NDArray[np.float32],
+    levels: NDArray[np.uint8],
+    bits: NDArray[np.float32],
     level_count: int,
     step: float,
     distortion: float,
-    symbols: np.ndarray,
-    quantisers: np.ndarray,
+    symbols: NDArray[np.int32],
+    quantisers: NDArray[np.uint8],
 ) -> None:
-    """Fills symbols (n,) int32 and quantisers (n,) uint8; everything else as in ``trellis.search``, distortion in bits per
-    squared step."""
+    """Fill symbols (n,) int32 and quantisers (n,) uint8.
+
+    The arguments are those of ``trellis.search``, with the distortion in bits per squared step.
+    """
     if levels.size and (levels.max() >= level_count or not np.abs(residuals).max() < 1e8):
         raise TypeError("arrays have the wrong item size or do not fit each other")
     magnitudes, costs = _branches(residuals, levels, bits, np.float32(step), np.float32(distortion))
-    state = np.arange(HALF)
-    lower = 2 * state, 2 * (state ^ ODD_SYMBOL)
-    upper = 2 * (state ^ ODD_STATE) + 1, 2 * (state ^ ODD_STATE ^ ODD_SYMBOL) + 1
+    half = np.arange(HALF)
+    lower = 2 * half, 2 * (half ^ ODD_SYMBOL)
+    upper = 2 * (half ^ ODD_STATE) + 1, 2 * (half ^ ODD_STATE ^ ODD_SYMBOL) + 1
     sources = [np.concatenate([lower[parity], upper[parity]]) for parity in (0, 1)]
     now = np.full(STATES, UNREACHED, np.float32)
     now[0] = 0
@@ -52,9 +55,13 @@ def search(
 
 
 def _branches(
-    residuals: np.ndarray, levels: np.ndarray, bits: np.ndarray, step: np.float32, distortion: np.float32
-) -> tuple[np.ndarray, np.ndarray]:
-    """Best magnitudes int32 and their costs float32, (n, 2, 2) by quantiser and parity."""
+    residuals: NDArray[np.float32],
+    levels: NDArray[np.uint8],
+    bits: NDArray[np.float32],
+    step: np.float32,
+    distortion: np.float32,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return the best magnitudes int32 and their costs float32, (n, 2, 2) by quantiser and parity."""
     top = bits.shape[2] - 1
     size = (np.abs(residuals) / step)[:, None, None]
     point = 4 * np.maximum(np.rint((size - _FIRST) * np.float32(0.25)), 0) + _FIRST

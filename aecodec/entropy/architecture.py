@@ -1,4 +1,4 @@
-"""What a model is: every width of every network, read from and written to a weights card."""
+"""Describe a model: every width of every network, read from and written to a weights card."""
 
 from __future__ import annotations
 
@@ -58,18 +58,21 @@ class Architecture:
 
     @property
     def restores(self) -> bool:
-        """Whether the analysis is a restoring encoder's: with a hint as its last input, and a gate on its linear path."""
+        """Return whether the analysis restores: a hint is its last input, and a gate is on its linear path."""
         return self.inputs > 3
 
     @property
     def analysis_halo(self) -> int:
-        """Latent positions around one that its analysis can depend on: the distance to the farthest 3x3 tap."""
+        """Return how many latent positions around one its analysis can depend on: the farthest 3x3 tap."""
         at_8 = 2 + 2 * self.blocks_8  # stem, blocks and the strided convolution
         return -(-at_8 // 2) + 2 * self.blocks_16 + 1
 
     @property
     def synthesis_halo(self) -> int:
-        """Latent positions around a pixel that its synthesis can depend on; the edge filter's two pixels are within it."""
+        """Return how many latent positions around a pixel its synthesis can depend on.
+
+        The two pixels of the edge filter are within it.
+        """
         at_8 = 2 * self.decoder_blocks_8 + 1
         if self.upsampler != "pixelshuffle":
             at_8 += 2  # their kernels reach across

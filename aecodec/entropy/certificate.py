@@ -1,4 +1,4 @@
-"""Proof, not hope, that the entropy path is exact: bounds on every sum, and a known answer."""
+"""Prove that the entropy path is exact: bounds on every sum, and a known answer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec.entropy import reference
 from aecodec.entropy.entropy_model import EntropyModel
@@ -25,10 +26,10 @@ from aecodec.quality import MAX_INDEX
 
 
 def certify(model: EntropyModel) -> dict[str, int]:
-    """Largest reachable sum of every integer layer: max over output channels of sum|w| * max|a| + |b| + 2**(shift - 1).
+    """Return the largest reachable sum of each integer layer.
 
-    Raises WeightsError where one is not below 2**24, the range in which float32 arithmetic on integers is exact, or where
-    a mean could leave the range of int32.
+    It is the maximum over output channels of sum|w| * max|a| + |b| + 2**(shift - 1). Raises WeightsError where a sum is not
+    below 2**24, the range in which float32 arithmetic on integers is exact, or where a mean could leave the range of int32.
     """
     bounds = {name: int(layer.bound().max()) for name, layer in model.layers.items()}
     for name, bound in bounds.items():
@@ -45,7 +46,7 @@ def certify(model: EntropyModel) -> dict[str, int]:
 
 
 def known_answer(model: EntropyModel) -> str:
-    """A digest of everything the entropy model says about a fixed input; 16 hexadecimal digits.
+    """Return a digest of all outputs of the entropy model for a fixed input, 16 hexadecimal digits.
 
     The input is made by integer arithmetic, so that no library's random generator is part of the test.
     """
@@ -62,8 +63,11 @@ def known_answer(model: EntropyModel) -> str:
     return digest.hexdigest()[:16]
 
 
-def _sequence(shape: tuple[int, ...], limit: int, seed: int) -> np.ndarray:
-    """int32 values in -limit..limit that look random and are the same everywhere (a multiplicative hash of the index)."""
+def _sequence(shape: tuple[int, ...], limit: int, seed: int) -> NDArray[np.int32]:
+    """Return int32 values in -limit..limit that look random and are the same everywhere.
+
+    They are a multiplicative hash of the index.
+    """
     index = np.arange(np.prod(shape), dtype=np.uint32) + np.uint32(seed << 20)
     mixed = (index ^ (index >> np.uint32(15))) * np.uint32(0x2C1B3C6D)
     mixed = (mixed ^ (mixed >> np.uint32(12))) * np.uint32(0x297A2D39)
@@ -71,9 +75,9 @@ def _sequence(shape: tuple[int, ...], limit: int, seed: int) -> np.ndarray:
 
 
 def exact(model: EntropyModel, answer: str | None) -> EntropyModel:
-    """The model with arithmetic that gives its known answer on this machine.
+    """Return the model with arithmetic that gives its known answer on this machine.
 
-    That is float32 wherever it is sound; where its matrix product is not, int64 takes over with a warning.  Raises
+    That is float32 wherever it is sound. Where float32's matrix product is not, int64 takes over with a warning. Raises
     WeightsError where that fails too: then the integers are not those that the card describes.
     """
     if answer is None or known_answer(model) == answer:

@@ -1,8 +1,8 @@
-"""Zero-mean Gaussians on a logarithmic grid of 64 scales, and the coding tables of hyper-latents that they make.
+"""Make zero-mean Gaussians on a logarithmic grid of 64 scales, and from them the coding tables of hyper-latents.
 
-Level i has the standard deviation 0.12 * exp(i / 8).  Level 0 is never coded: a latent with so small a scale is its
-mean.  The tables are integers computed from ``math.erf``; no entry lies so near a rounding tie that the last digits of
-a libm could matter, and a checksum, tested at load, says so on the machine at hand.
+Level i has the standard deviation 0.12 * exp(i / 8). Level 0 is never coded: a latent with so small a scale is its mean.
+The tables are integers computed from ``math.erf``. No entry lies so near a rounding tie that the last digits of a libm
+could matter, and a checksum, tested at load, confirms it on each machine.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 import zlib
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec.errors import AecodecError
 
@@ -24,14 +25,14 @@ CHECKSUM = 0x819233B3
 
 
 def scale_of_level(level: int) -> float:
-    """Standard deviation, in quantiser steps."""
+    """Return the standard deviation of a level, in quantiser steps."""
     return SCALE_MIN * math.exp(level / LEVELS_PER_NAT)
 
 
-def cdf_of_level(level: int) -> np.ndarray:
-    """(2R + 3,) int64 cumulative frequencies of -R..R and the escape; see ``rans.Tables``.
+def cdf_of_level(level: int) -> NDArray[np.int64]:
+    """Return the (2R + 3,) int64 cumulative frequencies of -R..R and the escape; see ``rans.Tables``.
 
-    Every symbol gets one count and its share of the rest, so none is impossible; the escape gets both tails.
+    Every symbol gets one count and its share of the rest, so none is impossible. The escape gets both tails.
     """
     sigma = scale_of_level(level)
     radius = max(MIN_RADIUS, math.ceil(TAIL * sigma))
@@ -42,8 +43,11 @@ def cdf_of_level(level: int) -> np.ndarray:
 
 
 @functools.cache
-def cdfs() -> list[np.ndarray]:
-    """The tables, one per level, for ``rans.Tables``.  Raises AecodecError where this machine's arithmetic gives others."""
+def cdfs() -> list[NDArray[np.int64]]:
+    """Return one table for each level, for ``rans.Tables``.
+
+    Raises AecodecError where this machine's arithmetic gives other tables.
+    """
     result = [cdf_of_level(level) for level in range(LEVELS)]
     if zlib.crc32(np.concatenate(result).astype("<u4").tobytes()) != CHECKSUM:
         raise AecodecError("this machine's math.erf gives other coding tables; please report its libc and CPU")

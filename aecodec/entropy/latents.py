@@ -1,10 +1,12 @@
-"""Latents to bytes and back: quantisation, the four context steps and the entropy coder, in the decoder's integers."""
+"""Turn latents into bytes and back: quantisation, the four context steps and the entropy coder, all in integers."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec.entropy import rans, trellis
 from aecodec.entropy.architecture import HYPER_STRIDE
@@ -12,6 +14,7 @@ from aecodec.entropy.entropy_model import EntropyModel
 from aecodec.entropy.gaussian import LEVELS
 from aecodec.entropy.integer import COMPAND_MAX, MEAN_FRAC, compand
 from aecodec.entropy.partition import CONTEXT_STEPS, group_of
+from aecodec.entropy.rans import Scalar
 from aecodec.entropy.trellis import STEP
 from aecodec.errors import BitstreamError
 
@@ -22,50 +25,56 @@ MULTIPLE_MAX = 2**16  # of the step, in a valid file
 
 @dataclass(frozen=True)
 class CodedLatents:
-    """What coding one picture's latents gives.
+    """The result of coding one picture's latents.
 
-    latents: (h, w, M) int32 in units of 2**-MEAN_FRAC, exactly what a decoder rebuilds; payload: the entropy-coded
-    bytes; symbols and rows: what they code, (n,) int32, and by which of the coder's tables, (n,) uint8.
+    latents: (h, w, M) int32 in units of 2**-MEAN_FRAC, exactly as a decoder rebuilds them; payload: the entropy-coded
+    bytes; symbols: (n,) int32, the values that it codes; rows: (n,) uint8, the coder's table of each; coded: which latents
+    of each step have a symbol, as ``_gather`` gives them.
     """
 
-    latents: np.ndarray
+    latents: NDArray[np.int32]
     payload: bytes
-    symbols: np.ndarray
-    rows: np.ndarray
+    symbols: NDArray[np.int32]
+    rows: NDArray[np.uint8]
+    coded: Sequence[NDArray[np.bool_]] = ()
 
 
-def _phases(x: np.ndarray) -> list[np.ndarray]:
+def _phases(x: NDArray[Scalar]) -> list[NDArray[Scalar]]:
     return [x[phase // 2 :: 2, phase % 2 :: 2] for phase in range(4)]
 
 
-def _gather(x: np.ndarray, step: int) -> np.ndarray:
-    """The latents (h, w, M) that a step decodes, as (4, h/2, w/2, M/4) stacked by phase."""
+def _gather(x: NDArray[np.float32], step: int) -> NDArray[np.float32]:
+    """Return the latents of (h, w, M) that a step decodes, as (4, h/2, w/2, M/4) stacked by phase."""
     size = x.shape[-1] // CONTEXT_STEPS
     return np.stack(
         [part[..., group_of(step, p) * size : (group_of(step, p) + 1) * size] for p, part in enumerate(_phases(x))]
     )
 
 
-def _scatter(x: np.ndarray, step: int, values: np.ndarray) -> None:
-    """Writes a step's values, shaped as ``_gather`` gives them, into x (h, w, M)."""
+def _scatter(x: NDArray[Scalar], step: int, values: NDArray[Scalar]) -> None:
+    """Write a step's values, shaped as ``_gather`` gives them, into x (h, w, M)."""
     size = x.shape[-1] // CONTEXT_STEPS
     for phase, part in enumerate(_phases(x)):
         group = group_of(step, phase)
         part[..., group * size : (group + 1) * size] = values[phase]
 
 
-def encode(model: EntropyModel, y: np.ndarray, z: np.ndarray, rate: int, distortion: float = DISTORTION) -> CodedLatents:
-    """Quantises and codes latents.
+def encode(
+    model: EntropyModel, y: NDArray[np.float32], z: NDArray[np.float32], rate: int, distortion: float = DISTORTION
+) -> CodedLatents:
+    """Quantise and code latents.
 
-    y: (h, w, M) float32 latents at their gain, h and w multiples of 4; z: (h/4, w/4, Nz) float32 hyper-latents;
-    ``distortion``: bits that a squared unit of error is worth, see ``trellis.search``.
+    y: (h, w, M) float32 latents at their gain, h and w multiples of 4; z: (h/4, w/4, Nz) float32 hyper-latents; distortion:
+    bits that a squared unit of error is worth, see ``trellis.search``.
     """
-    z = np.clip(np.rint(z), -COMPAND_MAX, COMPAND_MAX).astype(np.int32)
-    features = model.features(z, rate)
+    rounded = np.clip(np.rint(z), -COMPAND_MAX, COMPAND_MAX).astype(np.int32)
+    features = model.features(rounded, rate)
     latents = np.zeros(y.shape, np.int32)
     context = np.zeros(y.shape, np.float32)
-    all_symbols = [z.ravel()]
-    all_rows = [model.hyper_levels(z.shape[:2], rate).ravel()]
+    all_symbols = [rounded.ravel()]
+    height, width, _ = rounded.shape
+    all_rows = [model.hyper_levels((height, width), rate).ravel()]
+    all_coded = []
     for step in range(CONTEXT_STEPS):
         mean, level = model.predict(step, features, context, rate)
         residual = _gather(y, step) - mean * np.float32(2.0**-MEAN_FRAC)
@@ -79,14 +88,18 @@ def encode(model: EntropyModel, y: np.ndarray, z: np.ndarray, rate: int, distort
         _scatter(context, step, compand(value))
         all_symbols.append(symbols)
         all_rows.append(levels + LEVELS * (1 + quantisers))
+        all_coded.append(coded)
     symbols, rows = np.concatenate(all_symbols), np.concatenate(all_rows)
-    return CodedLatents(latents, rans.encode(symbols, rows, model.tables), symbols, rows)
+    return CodedLatents(latents, rans.encode(symbols, rows, model.tables), symbols, rows, all_coded)
 
 
-def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int], rate: int) -> np.ndarray:
-    """The integer latents (h, w, M) of ``encode``, ``shape`` is (h, w).  Raises BitstreamError for a damaged payload."""
+def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int], rate: int) -> NDArray[np.int32]:
+    """Return the integer latents (h, w, M) that ``encode`` coded; ``shape`` is (h, w).
+
+    Raises BitstreamError for a damaged payload.
+    """
     h, w = shape
-    shape = (h, w, model.mean_gain.shape[1])
+    whole = (h, w, model.mean_gain.shape[1])
     try:
         decoder = rans.Decoder(payload, model.tables)
         levels = model.hyper_levels((h // HYPER_STRIDE, w // HYPER_STRIDE), rate)
@@ -94,8 +107,8 @@ def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int], rate: in
         if np.abs(z).max() > COMPAND_MAX:
             raise BitstreamError("the file is damaged (hyper-latents out of range)")
         features = model.features(z, rate)
-        latents = np.zeros(shape, np.int32)
-        context = np.zeros(shape, np.float32)
+        latents = np.zeros(whole, np.int32)
+        context = np.zeros(whole, np.float32)
         for step in range(CONTEXT_STEPS):
             mean, level = model.predict(step, features, context, rate)
             coded = level > 0
@@ -113,13 +126,34 @@ def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int], rate: in
 
 
 def estimate_bits(model: EntropyModel, coded: CodedLatents) -> float:
-    """Bits that the model's probabilities say the payload should take, the digits after an escape included."""
+    """Return the bits that the payload should take by the model's probabilities, digits after an escape included."""
+    return float(_symbol_bits(model, coded).sum())
+
+
+def position_bits(model: EntropyModel, coded: CodedLatents) -> NDArray[np.float32]:
+    """Return the same bits by position (h, w), float32; those of hyper-latents are spread over their positions."""
+    h, w = coded.latents.shape[:2]
+    bits = _symbol_bits(model, coded)
+    start = len(bits) - sum(int(part.sum()) for part in coded.coded)
+    hyper = bits[:start].reshape(h // HYPER_STRIDE, w // HYPER_STRIDE, -1).sum(-1) / HYPER_STRIDE**2
+    result = np.repeat(np.repeat(hyper, HYPER_STRIDE, 0), HYPER_STRIDE, 1).astype(np.float32)
+    for part in coded.coded:
+        values = np.zeros(part.shape, np.float32)
+        values[part] = bits[start : start + int(part.sum())]
+        start += int(part.sum())
+        for place, sums in zip(_phases(result), values.sum(-1), strict=True):
+            np.add(place, sums, out=place)
+    return result
+
+
+def _symbol_bits(model: EntropyModel, coded: CodedLatents) -> NDArray[np.float64]:
+    """Return the bits of each symbol, (n,)."""
     tables = model.tables
     radius = tables.radius[coded.rows]
     beyond = np.abs(coded.symbols) - radius - 1
     index = np.where(beyond < 0, coded.symbols + radius, 2 * radius + 1) + tables.start[coded.rows]
-    bits = -np.log2((tables.cdf[index + 1] - tables.cdf[index]) / 65536).sum()
+    bits: NDArray[np.float64] = -np.log2((tables.cdf[index + 1] - tables.cdf[index]) / 65536)
     escaped = beyond >= 0
     rest = 2 * beyond[escaped] + (coded.symbols[escaped] < 0)
-    digits = np.floor(np.log2(np.maximum(rest, 1)) / 3) + 1  # in base 8, and 4 bits each
-    return float(bits + 4 * digits.sum())
+    bits[escaped] += 4 * (np.floor(np.log2(np.maximum(rest, 1)) / 3) + 1)  # digits in base 8, of 4 bits each
+    return bits

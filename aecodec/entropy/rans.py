@@ -1,4 +1,4 @@
-"""The entropy coder: signed integers, each with a table of probabilities, to bytes and back.
+"""Turn signed integers, each with a table of probabilities, into bytes and back: the entropy coder.
 
 An interleaved range asymmetric numeral system (rANS; Duda 2013, "Asymmetric numeral systems"; Giesen 2014, "Interleaved
 entropy coders").  What follows defines the stream; all its integers are little-endian.
@@ -34,23 +34,56 @@ import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec.entropy import _rans_python
-from aecodec.entropy._rans_python import LOWER, PRECISION
+from aecodec.entropy._rans_python import LOWER, PRECISION, State
 
-_coder, IMPLEMENTATION = _rans_python, "python"
+
+class _Coder(Protocol):
+    """The loops that ``_rans.c`` and ``_rans_python.py`` both have."""
+
+    def encode(
+        self,
+        symbols: NDArray[np.int32],
+        levels: NDArray[np.uint8],
+        radius: NDArray[np.int32],
+        cdf: NDArray[np.uint32],
+        start: NDArray[np.int32],
+        /,
+    ) -> bytes: ...
+
+    def decode(
+        self,
+        data: bytes,
+        levels: NDArray[np.uint8],
+        symbols: NDArray[np.int32],
+        state: State,
+        radius: NDArray[np.int32],
+        cdf: NDArray[np.uint32],
+        start: NDArray[np.int32],
+        lookup: NDArray[np.uint16],
+        stride: int,
+        /,
+    ) -> State: ...
+
+
+_coder: _Coder = _rans_python
+IMPLEMENTATION = "python"
 if not os.environ.get("AECODEC_PURE_PYTHON"):
     with contextlib.suppress(ImportError):
-        from aecodec.entropy import _rans as _coder
+        from aecodec.entropy import _rans
 
-        IMPLEMENTATION = "c"
+        _coder, IMPLEMENTATION = _rans, "c"
 
 __all__ = ["IMPLEMENTATION", "Decoder", "RansError", "Tables", "encode"]
 
 MAX_TABLES = 256  # a level is a byte
 _HEADER = struct.Struct("<2Q")
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 class RansError(ValueError):
@@ -65,16 +98,16 @@ class Tables:
     ``lookup`` (L, 256) uint16, the symbol whose interval holds the slot 256 * column, where a search can begin.
     """
 
-    radius: np.ndarray
-    cdf: np.ndarray
-    start: np.ndarray
-    lookup: np.ndarray
+    radius: NDArray[np.int32]
+    cdf: NDArray[np.uint32]
+    start: NDArray[np.int32]
+    lookup: NDArray[np.uint16]
 
     @classmethod
-    def from_cdfs(cls, cdfs: Sequence[np.ndarray]) -> Tables:
-        """Tables of 1..256 integer arrays (2R + 3,), each strictly increasing from 0 to 65536.
+    def from_cdfs(cls, cdfs: Sequence[NDArray[np.integer[Any]]]) -> Tables:
+        """Make tables of 1..256 integer arrays (2R + 3,), each strictly increasing from 0 to 65536.
 
-        Raises ValueError for any other.
+        Raises ValueError for any other arrays.
         """
         if not 1 <= len(cdfs) <= MAX_TABLES:
             raise ValueError(f"need 1 to {MAX_TABLES} tables, not {len(cdfs)}")
@@ -92,11 +125,11 @@ class Tables:
         return tables
 
 
-def encode(symbols: np.ndarray, levels: np.ndarray, tables: Tables) -> bytes:
-    """Symbols (n,) int32 with levels (n,) uint8 to a stream; b"" if there are none.
+def encode(symbols: NDArray[np.int32], levels: NDArray[np.uint8], tables: Tables) -> bytes:
+    """Encode symbols (n,) int32 with levels (n,) uint8 to a stream; b"" if there are none.
 
     Raises ValueError for a value beyond its table's radius + 2**20, a level without a table or unequal lengths, and
-    TypeError for other arrays than these.
+    TypeError for arrays of another kind.
     """
     symbols = _flat("symbols", symbols, np.int32)
     levels = _checked_levels(levels, tables)
@@ -108,13 +141,13 @@ def encode(symbols: np.ndarray, levels: np.ndarray, tables: Tables) -> bytes:
 
 
 class Decoder:
-    """Reads a stream of ``encode`` in as many pieces as the caller likes.
+    """Read a stream of ``encode`` in as many pieces as the caller likes.
 
-    ``decode`` takes up where its last call ended; a call that raises leaves the decoder as it was.
+    ``decode`` continues where its last call ended. A call that raises leaves the decoder unchanged.
     """
 
     def __init__(self, data: bytes, tables: Tables) -> None:
-        """Raises RansError if the stream cannot begin like this."""
+        """Raise RansError if the stream cannot begin like this."""
         states = (LOWER, LOWER)
         if data:
             if len(data) < _HEADER.size or len(data) % 4:
@@ -126,13 +159,13 @@ class Decoder:
         self._tables = tables
         self._state = (*states, _HEADER.size if data else 0)
 
-    def decode(self, levels: np.ndarray, stride: int = 0) -> np.ndarray:
-        """The next n symbols, (n,) int32, from their levels (n,) uint8.
+    def decode(self, levels: NDArray[np.uint8], stride: int = 0) -> NDArray[np.int32]:
+        """Return the next n symbols, (n,) int32, for their levels (n,) uint8.
 
-        With a ``stride`` they are dependent (``trellis.py``), from state 0 on: a symbol has the table level + stride in
-        quantiser 0 and level + 2 * stride in quantiser 1, and the multiples that they stand for are returned.
-        Raises RansError if the stream is damaged, ValueError for a level without a table and TypeError for other
-        arrays than uint8.
+        With a ``stride`` they are dependent (``trellis.py``), starting in state 0: a symbol has the table level + stride in
+        quantiser 0 and level + 2 * stride in quantiser 1, and the multiples that symbols stand for are returned. Raises
+        RansError if the stream is damaged, ValueError for a level without a table and TypeError for other arrays than
+        uint8.
         """
         tables = self._tables
         levels = _checked_levels(levels, tables, stride)
@@ -146,7 +179,7 @@ class Decoder:
         return symbols
 
     def finish(self) -> None:
-        """Raises RansError unless the stream ends here.
+        """Raise RansError unless the stream ends here.
 
         Most damage shows here, but a byte that turns one symbol into another of the same frequency does not.
         """
@@ -154,25 +187,25 @@ class Decoder:
             raise RansError("stream does not end with its symbols")
 
 
-def _flat(name: str, array: np.ndarray, dtype: type[np.generic]) -> np.ndarray:
-    """The array as C can read it. No casting: a level of 256 must not become 0."""
+def _flat(name: str, array: NDArray[Scalar], dtype: type[Scalar]) -> NDArray[Scalar]:
+    """Return the array as C can read it. Nothing is cast: a level of 256 must not become 0."""
     array = np.asarray(array)
     if array.dtype != dtype or array.ndim != 1:
         raise TypeError(f"{name} must be (n,) {np.dtype(dtype)}, not {array.shape} {array.dtype}")
     return np.require(array, requirements=["C", "A"])
 
 
-def _checked_levels(levels: np.ndarray, tables: Tables, stride: int = 0) -> np.ndarray:
+def _checked_levels(levels: NDArray[np.uint8], tables: Tables, stride: int = 0) -> NDArray[np.uint8]:
     levels = _flat("levels", levels, np.uint8)
     if levels.size and int(levels.max()) + 2 * stride >= tables.radius.size:
         raise ValueError(f"no table for level {levels.max()}")
     return levels
 
 
-def _checked_cdf(level: int, cdf: np.ndarray) -> np.ndarray:
+def _checked_cdf(level: int, cdf: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     if cdf.ndim != 1 or cdf.size < 3 or cdf.size % 2 == 0 or not np.issubdtype(cdf.dtype, np.integer):
         raise ValueError(f"cdf of level {level} must be (2R + 3,) integers, not {cdf.shape} {cdf.dtype}")
-    cdf = cdf.astype(np.int64)  # differences of unsigned integers would wrap
-    if cdf[0] != 0 or cdf[-1] != 1 << PRECISION or np.any(np.diff(cdf) < 1):
+    signed = cdf.astype(np.int64)  # differences of unsigned integers would wrap
+    if signed[0] != 0 or signed[-1] != 1 << PRECISION or np.any(np.diff(signed) < 1):
         raise ValueError(f"cdf of level {level} does not increase from 0 to {1 << PRECISION}")
-    return cdf
+    return signed

@@ -1,4 +1,4 @@
-"""Dependent quantisation: two quantisers that take turns, as the symbols before say, and the search for the best symbols.
+"""Quantise with two quantisers that take turns, as the previous symbols say, and search for the best symbols.
 
 (Marcellin and Fischer, "Trellis coded quantization of memoryless and Gauss-Markov sources", IEEE Trans. Commun. 1990; in
 the form of Schwarz et al., "Hybrid video coding with trellis-coded quantization", DCC 2019, with more states.)
@@ -20,29 +20,52 @@ from __future__ import annotations
 
 import contextlib
 import os
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec.entropy import _trellis_python
 from aecodec.entropy.integer import MEAN_FRAC
 
-_searcher, IMPLEMENTATION = _trellis_python, "python"
+
+class _Searcher(Protocol):
+    """The search that ``_trellis.c`` and ``_trellis_python.py`` both have."""
+
+    def search(
+        self,
+        residuals: NDArray[np.float32],
+        levels: NDArray[np.uint8],
+        bits: NDArray[np.float32],
+        level_count: int,
+        step: float,
+        distortion: float,
+        symbols: NDArray[np.int32],
+        quantisers: NDArray[np.uint8],
+        /,
+    ) -> None: ...
+
+
+_searcher: _Searcher = _trellis_python
+IMPLEMENTATION = "python"
 if not os.environ.get("AECODEC_PURE_PYTHON"):
     with contextlib.suppress(ImportError):
-        from aecodec.entropy import _trellis as _searcher
+        from aecodec.entropy import _trellis
 
-        IMPLEMENTATION = "c"
+        _searcher, IMPLEMENTATION = _trellis, "c"
 
 STEP = 14  # of the multiples, in units of 2**-MEAN_FRAC
 STEP_SIZE = STEP * 2.0**-MEAN_FRAC
 
 
-def search(residual: np.ndarray, level: np.ndarray, bits: np.ndarray, distortion: float) -> tuple[np.ndarray, np.ndarray]:
-    """The symbols of least bits + distortion * error**2 over a whole sequence that starts in state 0.
+def search(
+    residual: NDArray[np.float32], level: NDArray[np.uint8], bits: NDArray[np.float32], distortion: float
+) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Return the symbols of least bits + distortion * error**2 over a whole sequence that starts in state 0.
 
-    residual: (n,) float32 in units of the latents, below 1e8; level: (n,) uint8; bits: (2, levels, K + 1) float32, what
-    the magnitudes 0..K cost in either quantiser (larger ones as K).  Returns (n,) int32 symbols and the quantiser of each,
-    (n,) uint8.  Among the points of one quantiser and parity it considers the nearest and zero.
+    residual: (n,) float32 in units of the latents, below 1e8; level: (n,) uint8; bits: (2, levels, K + 1) float32, the
+    costs of the magnitudes 0..K in either quantiser (larger ones cost as much as K). Returns (n,) int32 symbols and the
+    quantiser of each, (n,) uint8. Among the points of one quantiser and parity it considers the nearest and zero.
     """
     symbols, quantisers = np.empty(residual.size, np.int32), np.empty(residual.size, np.uint8)
     residual = np.ascontiguousarray(residual, np.float32)
@@ -53,6 +76,7 @@ def search(residual: np.ndarray, level: np.ndarray, bits: np.ndarray, distortion
     return symbols, quantisers
 
 
-def multiples(symbols: np.ndarray, quantisers: np.ndarray) -> np.ndarray:
-    """The multiples of the step, int32, that symbols stand for."""
-    return 2 * symbols - quantisers * np.sign(symbols)
+def multiples(symbols: NDArray[np.int32], quantisers: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Return the multiples of the step, int32, that symbols stand for."""
+    found: NDArray[np.int32] = 2 * symbols - quantisers * np.sign(symbols)
+    return found

@@ -1,11 +1,12 @@
-"""Bjontegaard-delta rate: how many bits one codec needs for the quality of another, averaged over a range of qualities.
+"""Compute the Bjontegaard-delta rate: how many bits one codec needs for the quality of another, averaged over qualities.
 
-The arithmetic is the package ``bjontegaard`` (of the extra ``eval``); this module refuses curves for which its number
+The package ``bjontegaard`` (of the extra ``eval``) does the arithmetic. This module refuses curves for which the number
 would mean nothing, and says which range a number was averaged over.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,6 +14,7 @@ from types import ModuleType
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec.errors import MissingPackageError
 
@@ -37,17 +39,17 @@ class BdRate:
 
 
 def bd_rate(anchor: Curve, test: Curve, method: Method = "pchip") -> BdRate:
-    """BD-rate of ``test`` against ``anchor``; points may come in any order, and the curves may differ in number.
+    """Return the BD-rate of ``test`` against ``anchor``; points may come in any order, curves may differ in number.
 
     Each curve becomes log(rate) as a function of dB, and the difference of the two is averaged over the common dB.
     ``cubic`` fits one polynomial of degree 3 to each curve, by least squares where it has more than four points (G.
-    Bjontegaard, "Calculation of average PSNR differences between RD-curves", VCEG-M33, 2001).  ``pchip`` interpolates
-    piecewise and monotonically (F. Fritsch and R. Carlson, SIAM J. Numer. Anal. 17, 1980), passes through every point
-    and is the one to trust for wide curves or for many points.
+    Bjontegaard, "Calculation of average PSNR differences between RD-curves", VCEG-M33, 2001). ``pchip`` interpolates
+    piecewise and monotonically (F. Fritsch and R. Carlson, SIAM J. Numer. Anal. 17, 1980), passes through every point and
+    is the one to trust for wide curves or for many points.
 
-    Raises ValueError for an unknown method, for too few points, for a rate that is not positive, for values that are
-    not finite (the PSNR of a lossless picture), for a curve whose dB do not rise with its rate, and for curves without
-    a common range; ImportError where the package is missing.
+    Raises ValueError for an unknown method, for too few points, for a rate that is not positive, for values that are not
+    finite (the PSNR of a lossless picture), for a curve whose dB do not rise with its rate, and for curves without a common
+    range; ImportError where the package is missing.
     """
     if method not in LEAST_POINTS:
         raise ValueError(f"method must be one of {', '.join(LEAST_POINTS)}, not {method!r}")
@@ -67,10 +69,10 @@ def bd_rate(anchor: Curve, test: Curve, method: Method = "pchip") -> BdRate:
 
 
 def mean_curve(per_picture: Sequence[Curve]) -> list[tuple[float, float]]:
-    """Average of one curve per picture: at each quality index, the mean bits per pixel and the mean dB.
+    """Return the average of one curve per picture: at each quality index, the mean bits per pixel and the mean dB.
 
-    This is what CompressAI does for its published curves.  Pictures of different size weigh the same, and the mean of
-    dB is not the dB of the mean error.  Raises ValueError without curves or for curves of different length.
+    CompressAI averages its published curves in this way. Pictures of different size weigh the same, and the mean of dB is
+    not the dB of the mean error. Raises ValueError without curves or for curves of different length.
     """
     if len({len(curve) for curve in per_picture}) != 1:
         raise ValueError("the mean needs at least one picture, and as many qualities for each as for the others")
@@ -78,22 +80,21 @@ def mean_curve(per_picture: Sequence[Curve]) -> list[tuple[float, float]]:
 
 
 def load_bjontegaard() -> ModuleType:
-    """The package ``bjontegaard``; raises MissingPackageError where it is not installed.
+    """Return the package ``bjontegaard``; raises MissingPackageError where it is not installed.
 
-    Imported on demand: it brings scipy and matplotlib, more than a second that only a comparison should pay.
+    It is imported on demand, since it brings scipy and matplotlib and takes more than a second.
     """
     try:
-        import bjontegaard
+        return importlib.import_module("bjontegaard")
     except ImportError as error:
         raise MissingPackageError("BD-rate", "bjontegaard", "'aecodec[eval]'") from error
-    return bjontegaard
 
 
-def _columns(curve: Curve, name: str, least: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rates and dB of a curve, (N,) each, by rising rate.  Raises ValueError as ``bd_rate`` says."""
+def _columns(curve: Curve, name: str, least: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return rates and dB of a curve, (N,) each, by rising rate. Raises ValueError as ``bd_rate`` says."""
     if len(curve) < least:
         raise ValueError(f"the {name} has {len(curve)} points and needs at least {least}")
-    points = np.array(sorted(curve), np.float64)
+    points = np.unique(np.array(curve, np.float64), axis=0)  # sorted; a picture without loss is one point at many qualities
     rate, db = points[:, 0], points[:, 1]
     if not np.isfinite(points).all() or rate[0] <= 0:
         raise ValueError(f"the {name} has a point that is infinite, NaN or of no rate")

@@ -1,6 +1,6 @@
-"""The codecs that a report compares: a picture to a whole file's bytes and back, by settings that are stated.
+"""Define the codecs that a report compares: from a picture to a whole file's bytes and back, by stated settings.
 
-Every codec runs on one thread of the CPU, so that seconds mean the same for all; aecodec has it from OMP_NUM_THREADS.
+Every codec runs on one thread of the CPU, so that seconds mean the same for all; aecodec gets it from OMP_NUM_THREADS.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 import PIL
 from PIL import Image, features
 
+from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.errors import AecodecError
 
 # 0.14 to 2.6 bits per pixel and 24 to 39 dB on the Kodak pictures, one to two and a half dB apart.
@@ -31,9 +32,9 @@ AECODEC = "aecodec"
 class Codec:
     """``encode`` maps an RGB picture and a quality, on the codec's own scale, to a file; ``decode`` maps that back.
 
-    More quality is more bytes; where the settings do not say otherwise it is Pillow's ``quality``.  ``version`` and
-    ``settings`` are what a measurement depends on beside it; ``step`` is the smallest difference of qualities that makes
-    a different file, ``least`` the quality of the smallest file.
+    Higher quality means more bytes. Where the settings do not say otherwise it is Pillow's ``quality``. ``version`` and
+    ``settings`` are all else that a measurement depends on. ``step`` is the smallest difference of qualities that makes a
+    different file, ``least`` the quality of the smallest file.
     """
 
     name: str
@@ -48,38 +49,38 @@ class Codec:
 
 
 def jpeg(image: Image.Image, quality: float) -> bytes:
-    """Whole JPEG file of an RGB or L image: Pillow's libjpeg, baseline, 4:2:0, Huffman tables made for the picture.
+    """Return the whole JPEG file of an RGB or L image.
 
-    Those tables save 36 % of the bytes at quality 5, 4 % at 50 and 2 % at 75 (means over the Kodak pictures).
-    JPEG curves published without them, CompressAI's among them, are an easier anchor.
-
-    ``quality`` is libjpeg's, 1..95 in practice.  Raises OSError for image modes that JPEG does not have.
+    It is made by Pillow's libjpeg: baseline, 4:2:0, Huffman tables made for the picture. Those tables save 36 % of the
+    bytes at quality 5, 4 % at 50 and 2 % at 75 (means over the Kodak pictures). JPEG curves published without them, for
+    example CompressAI's, are an easier anchor. ``quality`` is libjpeg's, 1..95 in practice. Raises OSError for image modes
+    that JPEG does not have.
     """
     return _save(image, "JPEG", quality=int(quality), subsampling=2, optimize=True)
 
 
 def decode_with_pillow(data: bytes) -> Image.Image:
-    """The picture in a file of any format that Pillow knows, its pixels decoded."""
+    """Return the picture in a file of any format that Pillow knows, its pixels decoded."""
     image = Image.open(io.BytesIO(data))
     image.load()
     return image
 
 
 def names() -> list[str]:
-    """All codecs, those that are not installed too; "aecodec" stands for every installed weights."""
+    """Return the names of all codecs, installed or not; "aecodec" stands for every installed weights."""
     return [AECODEC, *_PILLOW]
 
 
 def is_aecodec(name: str) -> bool:
-    """Whether a codec of this name is aecodec, by whatever weights."""
+    """Return whether a codec of this name is aecodec, with any weights."""
     return name.partition("-")[0] == AECODEC
 
 
 def open_codecs(wanted: Sequence[str], weights: Sequence[str] | None = None) -> tuple[list[Codec], dict[str, str]]:
-    """The codecs of these names that this machine has, and for each that it has not the reason.
+    """Return the codecs of these names that work on this machine, and for each of the others the reason.
 
-    ``weights`` are names or folders that "aecodec" stands for, None for all that are installed.  Raises AecodecError for
-    an unknown name, WeightsError for weights that cannot be opened.
+    ``weights`` are names or folders that "aecodec" stands for, None for all that are installed. Raises AecodecError for an
+    unknown name, WeightsError for weights that cannot be opened.
     """
     found: list[Codec] = []
     absent: dict[str, str] = {}
@@ -93,29 +94,29 @@ def open_codecs(wanted: Sequence[str], weights: Sequence[str] | None = None) -> 
             else:
                 absent[name] = codec
         else:
-            raise AecodecError(f"there is no codec {name!r}; there are {', '.join(names())}")
+            raise AecodecError(f"there is no codec {name!r}; the codecs are {', '.join(names())}")
     return found, absent
 
 
 def with_qualities(codecs: Sequence[Codec], wanted: Sequence[str]) -> list[Codec]:
-    """The codecs at other qualities: each of ``wanted`` is "N" (at most so many of the default ones, evenly), "Q,Q,..." or
-    "CODEC=Q,Q,...".
+    """Return the codecs at other qualities.
 
-    What names a codec goes before what does not; "aecodec" names all its weights.  Raises AecodecError for anything else.
+    Each of ``wanted`` is "N" (at most so many of the default ones, evenly), "Q,Q,..." or "CODEC=Q,Q,...". One that names a
+    codec has priority; "aecodec" names all its weights. Raises AecodecError for anything else.
     """
     chosen: dict[str, str] = {}
     for text in wanted:
         name, _, numbers = text.rpartition("=")
         if name and not any(name == codec.name or codec.name.startswith(f"{name}-") for codec in codecs):
-            raise AecodecError(f"qualities {text}: {name} is none of the codecs {', '.join(c.name for c in codecs)}")
+            raise AecodecError(f"qualities {text}: {name} is not one of the codecs {', '.join(c.name for c in codecs)}")
         chosen[name] = numbers
     result = []
     for codec in codecs:
         family = codec.name.partition("-")[0]
-        numbers = next((chosen[name] for name in (codec.name, family, "") if name in chosen), None)
-        chosen_for_it = codec.qualities if numbers is None else _qualities(numbers, codec.qualities)
+        given = next((chosen[name] for name in (codec.name, family, "") if name in chosen), None)
+        chosen_for_it = codec.qualities if given is None else _qualities(given, codec.qualities)
         if codec.step == 1 and any(quality % 1 for quality in chosen_for_it):
-            raise AecodecError(f"qualities {numbers}: {codec.name} has whole numbers only")
+            raise AecodecError(f"qualities {given}: {codec.name} has whole numbers only")
         result.append(replace(codec, qualities=chosen_for_it))
     return result
 
@@ -129,12 +130,14 @@ def _qualities(text: str, default: tuple[float, ...]) -> tuple[float, ...]:
     except ValueError:
         numbers = ()
     if len(numbers) < 2:
-        raise AecodecError(f"qualities {text}: give how many, 2 or more, or two or more rising numbers with commas between")
+        raise AecodecError(
+            f"qualities {text}: give their number, 2 or more, or two or more rising ones with commas between them"
+        )
     return numbers
 
 
 def rising(text: str) -> tuple[float, ...]:
-    """ "5,15,25" to numbers.  Raises ValueError unless they are finite and rise."""
+    """Return "5,15,25" as numbers. Raises ValueError unless they are finite and rise."""
     numbers = tuple(float(word) for word in text.split(","))
     if not all(before < after for before, after in pairwise(numbers)) or not all(map(math.isfinite, numbers)):
         raise ValueError(f"{text!r} must rise")
@@ -142,30 +145,31 @@ def rising(text: str) -> tuple[float, ...]:
 
 
 def aecodec(weights: str | None = None, name: str = AECODEC) -> Codec:
-    """aecodec with these weights, a name or a folder; None for the default ones."""
+    """Return aecodec with these weights, a name or a folder; None for the default ones."""
     import aecodec as package
     from aecodec import weights as store
 
+    opened = store.load(DEFAULT_WEIGHTS if weights is None else weights)
     # Functions of the package are looked up when they are called, so that a picture's codec is what users call.
-    options = {} if weights is None else {"weights": weights}
-    opened = store.load(*options.values())
     return Codec(
         name, f"aecodec {package.__version__}, weights {opened.id}", f"weights {opened.name}",
-        (0, 15, 30, 45, 60, 75, 90), partial(_encode_aecodec, **options), partial(_decode_aecodec, **options),
+        (0, 15, 30, 45, 60, 75, 90), partial(_encode_aecodec, weights=weights), partial(_decode_aecodec, weights=weights),
         step=0.05,
     )  # fmt: skip
 
 
-def _encode_aecodec(image: Image.Image, quality: float, **options: str) -> bytes:
+def _encode_aecodec(image: Image.Image, quality: float, weights: str | None) -> bytes:
     import aecodec as package
 
-    return package.encode(image, quality=quality, device="cpu", **options)
+    if weights is None:
+        return package.encode(image, quality=quality, device="cpu")
+    return package.encode(image, quality=quality, device="cpu", weights=weights)
 
 
-def _decode_aecodec(data: bytes, **options: str) -> Image.Image:
+def _decode_aecodec(data: bytes, weights: str | None) -> Image.Image:
     import aecodec as package
 
-    return package.decode(data, device="cpu", **options)
+    return package.decode(data, device="cpu", weights=weights)
 
 
 def _aecodecs(weights: Sequence[str] | None) -> list[Codec]:
@@ -174,7 +178,7 @@ def _aecodecs(weights: Sequence[str] | None) -> list[Codec]:
     asked = store.names() if weights is None else list(weights)
     found = [aecodec(which, f"{AECODEC}-{Path(which).resolve().name}") for which in asked]
     if len({codec.name for codec in found}) < len(found):
-        raise AecodecError("two folders of weights have one name: rename one, the report could not tell them apart")
+        raise AecodecError("two folders of weights have one name, so the report could not distinguish them; rename one")
     return found
 
 
@@ -191,11 +195,11 @@ def _webp() -> Codec | str:
 
 
 def _avif(name: str = "avif", subsampling: str = "4:2:0", speed: int = 6, tune: str | None = None) -> Codec | str:
-    """AVIF; 4:2:0 at speed 6 without ``tune`` is Pillow's default.
+    """Return AVIF; 4:2:0 at speed 6 without ``tune`` is Pillow's default.
 
-    ``tune`` is what libaom optimises for.  "ssim" is what libavif chose by itself up to 1.3; newer ones may choose "iq".
-    That one came with libaom 3.12: for still pictures only, "guided by the SSIMULACRA 2 metric and subjective quality
-    checks" (its aomcx.h), with quantisation matrices and a quantiser for each block.  It has no quality 100.
+    ``tune`` is what libaom optimises for. libavif up to 1.3 chose "ssim" by itself; newer ones may choose "iq". "iq" came
+    with libaom 3.12: for still pictures only, "guided by the SSIMULACRA 2 metric and subjective quality checks" (its
+    aomcx.h), with quantisation matrices and a quantiser for each block. It has no quality 100.
     """
     version = _avif_version()
     if version is None:
@@ -213,7 +217,7 @@ def _avif(name: str = "avif", subsampling: str = "4:2:0", speed: int = 6, tune: 
 def _jxl() -> Codec | str:
     try:
         version = f"pillow-jxl-plugin {metadata.version('pillow-jxl-plugin')}"
-        import pillow_jxl  # noqa: F401
+        import pillow_jxl  # noqa: F401  registers the format
     except ImportError:  # PackageNotFoundError is one too
         return "needs pip install pillow-jxl-plugin"
     return Codec("jxl", version, "effort 7", (8, 18, 32, 48, 64, 78, 88, 94), _encode_jxl, _decode_jxl, 0.1)
@@ -240,13 +244,13 @@ _PILLOW: dict[str, Callable[[], Codec | str]] = {
 
 
 def _library(*feature: str) -> str:
-    """Versions of Pillow and of the first of these libraries that it has inside."""
+    """Return the versions of Pillow and of the first of these libraries that is built into it."""
     version = next(filter(None, map(features.version, feature)), "of unknown version")
     return f"Pillow {PIL.__version__}, {feature[0]} {version}"
 
 
 def _avif_version() -> str | None:
-    """Who writes AVIF here: Pillow from 11.3 on, or the plugin for older ones; None where neither does."""
+    """Return who writes AVIF here: Pillow from 11.3 on, or the plugin for older ones; None where neither does."""
     if "avif" in features.modules and features.check("avif"):
         from PIL import AvifImagePlugin
 
@@ -272,7 +276,7 @@ def _encode_avif(image: Image.Image, quality: float, subsampling: str, speed: in
 def _decode_avif(data: bytes) -> Image.Image:
     _avif_version()
     if plugin := sys.modules.get("PIL.AvifImagePlugin"):
-        plugin.DEFAULT_MAX_THREADS = 1
+        vars(plugin)["DEFAULT_MAX_THREADS"] = 1
     return decode_with_pillow(data)
 
 

@@ -1,8 +1,8 @@
-"""Parts of pictures at equal bytes, enlarged beside each other: what metrics say is looked at here.
+"""Draw parts of pictures at equal bytes, enlarged and side by side, to see what metrics say.
 
     python -m aecodec.eval.crops NAME=FILE:X,Y,WIDTH,HEIGHT... -o FOLDER [--weights NAME] [--bpp 0.15,0.3,0.6]
 
-Each crop gives a picture in FOLDER: a row for each rate, in it the original and each codec.  The whole picture is coded at
+Each crop gives a picture in FOLDER: a row for each rate, with the original and each codec. The whole picture is coded at
 the quality whose file comes nearest to the rate; bytes, bits per pixel and SSIMULACRA2 are those of the whole picture.
 """
 
@@ -44,12 +44,12 @@ class Crop:
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture by a codec at the size that is nearest to a rate; without a codec, the original."""
+    """A picture by a codec at the size that is nearest to a rate; without a codec, the original, of 0 bytes."""
 
     title: str
     picture: Image.Image
     quality: float | None = None
-    bytes: int | None = None
+    bytes: int = 0
     score: float | None = None
 
     @property
@@ -58,13 +58,13 @@ class Shown:
 
     @property
     def facts(self) -> str:
-        if self.bytes is None:
+        if not self.bytes:
             return f"whole picture {self.picture.width} x {self.picture.height}"
         return f"{self.bytes} bytes, {self.bpp:.3f} bpp, SSIMULACRA2 {self.score:.1f}"
 
 
 def read_crop(text: str) -> Crop:
-    """ "NAME=FILE:X,Y,WIDTH,HEIGHT".  Raises AecodecError for anything else, and where the name is not one of a file."""
+    """Parse "NAME=FILE:X,Y,WIDTH,HEIGHT". Raises AecodecError for anything else, and where the name cannot be a file's."""
     name, _, rest = text.partition("=")
     path, _, numbers = rest.rpartition(":")
     try:
@@ -77,7 +77,7 @@ def read_crop(text: str) -> Crop:
 
 
 def at_rates(original: Image.Image, codec: Codec, rates: Sequence[float]) -> list[Shown]:
-    """A picture by a codec at the sizes nearest to these rates in bits per pixel."""
+    """Return a picture by a codec at the sizes nearest to these rates in bits per pixel."""
     files: dict[float, bytes] = {}
 
     def encode(image: Image.Image, quality: float) -> bytes:
@@ -99,7 +99,10 @@ def at_rates(original: Image.Image, codec: Codec, rates: Sequence[float]) -> lis
 
 
 def sheet(rows: Sequence[Sequence[Shown]], box: tuple[int, int, int, int], scale: int = SCALE) -> Image.Image:
-    """The ``box`` of every picture, rows by columns, enlarged ``scale`` times without smoothing, with two lines of text."""
+    """Draw the ``box`` of every picture, rows by columns, with two lines of text.
+
+    It is enlarged ``scale`` times without smoothing.
+    """
     left, top, width, height = box
     font = ImageFont.load_default(TEXT_SIZE)
     texts = [font.getlength(text) for row in rows for shown in row for text in (shown.title, shown.facts)]
@@ -152,8 +155,16 @@ def _rates(context: click.Context, parameter: click.Parameter, text: str) -> tup
 @click.option(
     "--format", "suffix", type=click.Choice(["webp", "png"]), default="webp", show_default=True, help="Both without loss."
 )
-def main(crops, folder, codecs, weights, rates, scale, suffix) -> None:
-    """Crops at equal bytes: the original and each codec, a row for each rate."""
+def main(
+    crops: tuple[str, ...],
+    folder: Path,
+    codecs: str,
+    weights: str,
+    rates: tuple[float, ...],
+    scale: int,
+    suffix: str,
+) -> None:
+    """Draw crops at equal bytes: the original and each codec, a row for each rate."""
     try:
         wanted = [read_crop(text) for text in crops]
         if len({crop.name for crop in wanted}) < len(wanted):
@@ -170,7 +181,7 @@ def main(crops, folder, codecs, weights, rates, scale, suffix) -> None:
             path = folder / f"{crop.name}.{suffix}"
             sheet(rows, crop.box, scale).save(path, lossless=True, quality=100, method=6, optimize=True)
             click.echo(f"{path}  {path.stat().st_size} bytes, of {crop.path.name}")
-            for rate, row in zip(rates, rows):
+            for rate, row in zip(rates, rows, strict=True):
                 for shown in row[1:]:
                     missed = "" if abs(shown.bpp / rate - 1) < REACHED else f"  (not {rate:g}: out of reach)"
                     click.echo(f"  {shown.title:<40} quality {shown.quality:<6g} {shown.facts}{missed}")
@@ -179,7 +190,7 @@ def main(crops, folder, codecs, weights, rates, scale, suffix) -> None:
 
 
 def _check_inside(crop: Crop) -> None:
-    """Raises AecodecError for a crop that its picture does not hold, or a picture that cannot be read."""
+    """Raise AecodecError for a crop that is not inside its picture, or a picture that cannot be read."""
     left, top, width, height = crop.box
     picture = read_picture(crop.path)
     if left + width > picture.width or top + height > picture.height:
@@ -187,10 +198,10 @@ def _check_inside(crop: Crop) -> None:
 
 
 def _rows(path: Path, codecs: Sequence[Codec], rates: Sequence[float]) -> list[list[Shown]]:
-    """For each rate the original and every codec."""
+    """Return, for each rate, the original and every codec."""
     original = read_picture(path)
     columns = [at_rates(original, codec, rates) for codec in codecs]
-    return [[Shown("original", original), *row] for row in zip(*columns)]
+    return [[Shown("original", original), *row] for row in zip(*columns, strict=True)]
 
 
 if __name__ == "__main__":

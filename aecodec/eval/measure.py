@@ -1,4 +1,4 @@
-"""Measuring: pictures x codecs x qualities, in processes, each result kept as soon as it is there."""
+"""Measure pictures x codecs x qualities, in processes, and keep each result at once."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec.errors import AecodecError, PictureError
@@ -27,12 +29,13 @@ from aecodec.eval.codecs import Codec
 from aecodec.images import formats
 from aecodec.metrics import METRICS
 
-SUFFIXES = frozenset(".png .ppm .bmp .tif .tiff .webp .jpg .jpeg".split())
+Result = TypeVar("Result")
+SUFFIXES = frozenset((".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg"))
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture to measure on: ``name`` tells it from the others, ``content`` is a hash of the file."""
+    """A picture to measure on: ``name`` is unique among them, ``content`` is a hash of the file."""
 
     name: str
     path: Path
@@ -49,8 +52,8 @@ class Picture:
 class Point:
     """One picture by one codec at one quality.
 
-    Bytes are those of the whole file, seconds those of one CPU, in a process that has done the same before.  ``values``
-    has the metrics by name: None where one is infinite (equal pictures) or not defined (a picture too small for it).
+    Bytes are those of the whole file, seconds those of one CPU, in a process that has done the same before. ``values`` has
+    the metrics by name: None where one is infinite (equal pictures) or not defined (a picture too small for it).
     """
 
     quality: float
@@ -63,7 +66,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Failure:
-    """What could not be measured, and why; without a codec, the picture could not even be read."""
+    """A measurement that failed, and why; without a codec, the picture could not even be read."""
 
     picture: str
     reason: str
@@ -75,9 +78,9 @@ class Failure:
 
 
 def find_pictures(inputs: Sequence[str], recursive: bool = False) -> list[Path]:
-    """Files, the pictures of folders by name (and of folders in them if ``recursive``), and what patterns match.
+    """Return files, the pictures of folders by name (``recursive``: and of folders in them), and matches of patterns.
 
-    Each file once.  Raises AecodecError where an input is not there or gives no picture.
+    Each file comes once. Raises AecodecError where an input is missing or gives no picture.
     """
     found: dict[Path, Path] = {}
     for text in inputs:
@@ -93,7 +96,8 @@ def find_pictures(inputs: Sequence[str], recursive: bool = False) -> list[Path]:
         elif os.path.exists(path):
             paths = [path]
         else:
-            paths = [Path(each) for each in sorted(glob.glob(text, recursive=recursive)) if os.path.isfile(each)]
+            matches = sorted(glob.glob(text, recursive=recursive))  # noqa: PTH207  Path.glob() takes no absolute pattern
+            paths = [Path(each) for each in matches if os.path.isfile(each)]
             if not paths:
                 raise AecodecError(f"there is no file, folder or match of {text}")
         for each in paths:
@@ -102,9 +106,9 @@ def find_pictures(inputs: Sequence[str], recursive: bool = False) -> list[Path]:
 
 
 def open_pictures(paths: Sequence[Path]) -> tuple[list[Picture], list[Failure]]:
-    """The pictures that can be measured on, and why the others cannot.  Every one is decoded once, to find out."""
+    """Return the pictures that can be measured on, and why the others cannot. To find out, each is decoded once."""
     pictures, failures = [], []
-    for path, name in zip(paths, _names(paths)):
+    for path, name in zip(paths, _names(paths), strict=True):
         try:
             content = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
             width, height = read_picture(path).size
@@ -115,7 +119,7 @@ def open_pictures(paths: Sequence[Path]) -> tuple[list[Picture], list[Failure]]:
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """The file's name, with as many folders before it as it takes to tell it from the others."""
+    """Return each file's name, with as many folders in front as make it unique."""
     full = [path.resolve().parts for path in paths]
     names = []
     for parts in full:
@@ -127,7 +131,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def read_picture(path: Path) -> Image.Image:
-    """A picture as RGB, without alpha or metadata: a codec that keeps metadata must not pay for it here.
+    """Return a picture as RGB, without alpha or metadata: a codec that keeps metadata must not pay for it here.
 
     Raises PictureError where it is damaged, animated, or of more than 8 bits a channel, and OSError.
     """
@@ -141,7 +145,7 @@ def read_picture(path: Path) -> Image.Image:
 
 
 def measure(picture: Image.Image, codec: Codec, quality: float, metrics: Iterable[str]) -> Point:
-    """One RGB picture by one codec.  Raises ValueError if it comes back in another size."""
+    """Measure one codec on one RGB picture. Raises ValueError if it comes back in another size."""
     start = time.process_time()
     data = codec.encode(picture, quality)
     middle = time.process_time()
@@ -149,13 +153,13 @@ def measure(picture: Image.Image, codec: Codec, quality: float, metrics: Iterabl
     end = time.process_time()
     a, b = np.asarray(picture), np.asarray(decoded.convert("RGB"))
     if a.shape != b.shape:
-        raise ValueError(f"it came back as {b.shape[1]} x {b.shape[0]}, in another size than it went in")
+        raise ValueError(f"it came back as {b.shape[1]} x {b.shape[0]}, not in its own size")
     bpp = 8 * len(data) / (picture.width * picture.height)
     return Point(quality, len(data), bpp, round(middle - start, 6), round(end - middle, 6), values_of(metrics, a, b))
 
 
-def values_of(metrics: Iterable[str], a: np.ndarray, b: np.ndarray) -> dict[str, float | None]:
-    """The metrics of two pictures (H, W, 3) uint8 by name, as a ``Point`` has them."""
+def values_of(metrics: Iterable[str], a: NDArray[np.uint8], b: NDArray[np.uint8]) -> dict[str, float | None]:
+    """Return the metrics of two pictures (H, W, 3) uint8 by name, as a ``Point`` has them."""
     values: dict[str, float | None] = {}
     for name in metrics:
         try:
@@ -167,15 +171,15 @@ def values_of(metrics: Iterable[str], a: np.ndarray, b: np.ndarray) -> dict[str,
 
 
 class Journal:
-    """What was measured before, by picture and codec; with a file, each new point is a line in it at once.
+    """Earlier measurements, by picture and codec; with a file, each new point is a line in it at once.
 
-    A line cut short by a crash is left out when the file is read again.  Raises AecodecError where the file cannot be
-    read or written.
+    A line cut short by a crash is left out when the file is read again. Raises AecodecError where the file cannot be read
+    or written.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        self._points: dict[tuple, Point] = {}
+        self._points: dict[tuple[str | float, ...], Point] = {}
         text = ""
         if path is not None and path.exists():
             text = self._on_file(lambda: path.read_text("utf-8", "replace"))
@@ -183,32 +187,34 @@ class Journal:
             try:
                 entry = json.loads(line)
                 point = Point(**entry["point"])
-                self._points[(*entry["key"], point.quality)] = point
+                key = (*entry["key"], point.quality)
+                self._points[key] = point
             except (ValueError, TypeError, KeyError):
                 continue
         if path is not None:  # also finds out, before hours of work, whether the file can be written
-            self._append("\n" if text and not text.endswith("\n") else "")
+            self._append(path, "\n" if text and not text.endswith("\n") else "")
 
     def find(self, picture: Picture, codec: Codec, quality: float) -> Point | None:
         return self._points.get((*_key(picture, codec), quality))
 
     def add(self, picture: Picture, codec: Codec, point: Point) -> None:
-        """Keeps a point; one of the same key gets its metrics beside those it had."""
+        """Keep a point; if there is one of the same key, its metrics are joined."""
         if before := self.find(picture, codec, point.quality):
             point = replace(before, values=before.values | point.values)
         key = _key(picture, codec)
-        self._points[(*key, point.quality)] = point
+        place: tuple[str | float, ...] = (*key, point.quality)
+        self._points[place] = point
         if self._path is not None:
-            self._append(json.dumps({"key": key, "point": asdict(point)}, allow_nan=False) + "\n")
+            self._append(self._path, json.dumps({"key": key, "point": asdict(point)}, allow_nan=False) + "\n")
 
-    def _append(self, text: str) -> None:
+    def _append(self, path: Path, text: str) -> None:
         def write() -> None:
-            with open(self._path, "a", encoding="utf-8") as file:
+            with open(path, "a", encoding="utf-8") as file:
                 file.write(text)
 
         self._on_file(write)
 
-    def _on_file(self, work: Callable):
+    def _on_file(self, work: Callable[[], Result]) -> Result:
         try:
             return work()
         except OSError as error:
@@ -230,7 +236,7 @@ class Task:
 
 
 def missing(pictures: Sequence[Picture], codecs: Sequence[Codec], metrics: Sequence[str], journal: Journal) -> list[Task]:
-    """What is not in the journal yet, picture by picture."""
+    """Return the tasks that are not in the journal yet, picture by picture."""
     tasks = []
     for picture in pictures:
         for codec in codecs:
@@ -243,11 +249,12 @@ def missing(pictures: Sequence[Picture], codecs: Sequence[Codec], metrics: Seque
 
 
 def measure_all(tasks: Sequence[Task], journal: Journal, processes: int = 1) -> Iterator[Failure | None]:
-    """Does every task, ``processes`` at a time, and yields as each ends: None, or why there is no measurement.
+    """Do every task, ``processes`` at a time, and yield as each ends: None, or why there is no measurement.
 
-    A measurement is in the journal before its end is told.  What is measured does not depend on ``processes``, except
-    for the seconds.  Raises AecodecError where a process dies.
+    A measurement is in the journal before its end is reported. The results do not depend on ``processes``, except for the
+    seconds. Raises AecodecError where a process dies.
     """
+    results: Iterator[tuple[Task, Point | Failure]]
     if processes == 1:
         results = ((task, _attempt(task)) for task in tasks)
     else:
@@ -265,36 +272,39 @@ def _in_processes(tasks: Sequence[Task], processes: int) -> Iterator[tuple[Task,
         for future in as_completed(futures):
             yield futures[future], future.result()
     except BrokenProcessPool:
-        raise AecodecError("a measuring process died, perhaps out of memory; the same command goes on from here") from None
+        raise AecodecError(
+            "a measuring process died, perhaps out of memory; the same command continues from here"
+        ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def open_pool(processes: int) -> ProcessPoolExecutor:
-    """Processes to measure in; spawned, since a fork of a process whose inference threads have started may hang."""
+    """Return processes to measure in; spawned, since a fork of a process with running inference threads may hang."""
     return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin_worker)
 
 
 def _begin_worker() -> None:
-    """Ctrl-C is the parent's to handle; a worker ends with its measurement, or with a parent that was killed."""
+    """Leave Ctrl-C to the parent; a worker ends with its measurement, or with a parent that was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()  # a worker holds both ends of the queue that it waits at
-    os._exit(1)
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()  # a worker holds both ends of the queue that it waits at
+        os._exit(1)
 
 
 def _attempt(task: Task) -> Point | Failure:
-    """A codec that fails on one picture, in whatever way, must not cost the others theirs."""
+    """Measure one task. A codec that fails on one picture, in whatever way, must not cost the others theirs."""
     try:
         picture = _read_cached(task.picture.path)
         _warm_up(task.codec, picture.size)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return measure(picture, task.codec, task.quality, task.metrics)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  of whatever kind
         return Failure(task.picture.name, _one_line(error), task.codec.name, task.quality)
 
 
@@ -305,7 +315,7 @@ def _read_cached(path: Path) -> Image.Image:
 
 @functools.lru_cache(maxsize=64)
 def _warm_up(codec: Codec, size: tuple[int, int]) -> None:
-    """A first use loads libraries and weights, and may compile networks for the size: no part of coding a picture."""
+    """Use a codec once: a first use loads libraries and weights, and may compile networks for the size."""
     codec.decode(codec.encode(Image.new("RGB", size, (90, 120, 150)), codec.qualities[0]))
 
 

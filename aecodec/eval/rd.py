@@ -1,4 +1,4 @@
-"""Rate-distortion of a folder of pictures on the terminal: aecodec against JPEG by PSNR-RGB.
+"""Show the rate-distortion of a folder of pictures on the terminal: aecodec against JPEG by PSNR-RGB.
 
     python -m aecodec.eval.rd FOLDER [--weights NAME] [--qualities 5,15,...] [--json OUT] [-j N]
     python -m aecodec.eval.rd FOLDER --check-monotonic
@@ -31,7 +31,7 @@ METRIC = "psnr_rgb"
 
 
 def measured(pictures: Sequence[Picture], codecs: Sequence[Codec], processes: int) -> Journal:
-    """Every picture by every codec at every quality.  Raises AecodecError for the first that cannot be measured."""
+    """Measure every picture by every codec at every quality. Raises AecodecError for the first that cannot be measured."""
     journal = Journal()
     for failure in measure_all(missing(pictures, codecs, [METRIC], journal), journal, processes):
         if failure is not None:
@@ -40,7 +40,7 @@ def measured(pictures: Sequence[Picture], codecs: Sequence[Codec], processes: in
 
 
 def monotonic_faults(points: Sequence[Point]) -> list[str]:
-    """A line for each quality at which one picture has a lower PSNR or fewer bytes than at the quality before."""
+    """Return a line for each quality at which a picture has a lower PSNR or fewer bytes than at the one below."""
     faults = []
     for before, after in pairwise(points):
         step = f"quality {before.quality:g} to {after.quality:g}"
@@ -53,7 +53,7 @@ def monotonic_faults(points: Sequence[Point]) -> list[str]:
 
 
 def table(results: Results) -> list[str]:
-    """Lines of codec, quality, mean bits per pixel and mean PSNR."""
+    """Return lines of codec, quality, mean bits per pixel and mean PSNR."""
     lines = [f"{'codec':<8} {'quality':>7} {'mean bpp':>9} {'mean PSNR-RGB':>14}"]
     for name, codec in results["codecs"].items():
         for point in codec["points"]:
@@ -63,7 +63,7 @@ def table(results: Results) -> list[str]:
 
 
 def summary(method: Method, details: dict[str, Any]) -> list[str]:
-    """Lines of one method's BD-rate: on the mean curve, its spread over pictures, and the pictures that have none."""
+    """Return lines of one method's BD-rate: on the mean curve, its spread over pictures, and pictures that have none."""
     mean, pictures = details["mean_curve"], details["images"]
     if "percent" in mean:
         where = f"over {mean['low']:.2f}..{mean['high']:.2f} dB, {mean['overlap']:.0%} of both ranges"
@@ -83,7 +83,7 @@ def summary(method: Method, details: dict[str, Any]) -> list[str]:
 
 
 def _parse_qualities(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[float, ...] | None:
-    """ "5,15,25" to numbers; BadParameter unless they rise within 0..100."""
+    """Return "5,15,25" as numbers; raises BadParameter unless they rise within 0..100."""
     if text is None:
         return None
     try:
@@ -125,7 +125,7 @@ def main(
     processes: int,
     check_monotonic: bool,
 ) -> None:
-    """Rate-distortion of aecodec and JPEG on the pictures of FOLDER, and the BD-rate of the one against the other."""
+    """Show rate-distortion of aecodec and JPEG on the pictures of FOLDER, and the BD-rate of one against the other."""
     if check_monotonic and (qualities or json_path):
         raise click.UsageError("--check-monotonic has its own qualities and writes no JSON")
     try:
@@ -149,7 +149,8 @@ def _report_monotonic(pictures: Sequence[Picture], codec: Codec, processes: int)
     journal = measured(pictures, [codec], processes)
     bad = 0
     for picture in pictures:
-        faults = monotonic_faults([journal.find(picture, codec, quality) for quality in codec.qualities])
+        found = (journal.find(picture, codec, quality) for quality in codec.qualities)
+        faults = monotonic_faults([point for point in found if point is not None])
         bad += bool(faults)
         for line in faults:
             click.echo(f"{picture.name}: {line}")

@@ -1,4 +1,4 @@
-"""report.html: one file with everything inside, that opens from disk without a network."""
+"""Write report.html: one file with everything inside, which opens from disk without a network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DIGITS = 6  # significant ones of a number in the page
 
 
 def render(results: Results, embedded: list[dict[str, Any]]) -> str:
-    """The page of ``results`` (``results.summarise``) with the pictures of ``sidebyside.embed``."""
+    """Return the page of ``results`` (``results.summarise``) with the pictures of ``sidebyside.embed``."""
     folder = resources.files("aecodec.eval") / "page"
     parts = {name: (folder / file).read_text("utf-8") for name, file in (("style", "report.css"), ("script", "report.js"))}
     data = json.dumps(_rounded(_page_data(results, embedded)), allow_nan=False, separators=(",", ":"), ensure_ascii=False)
@@ -26,7 +26,7 @@ def render(results: Results, embedded: list[dict[str, Any]]) -> str:
 
 
 def _page_data(results: Results, embedded: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the page draws.  Points are rows of ``columns``: thousands of named fields would fill the file."""
+    """Return the data of the page. Points are rows of ``columns``: thousands of named fields would fill the file."""
     metrics = list(results["metrics"])
     columns = ["quality", "bytes", "bpp", *metrics, "encode_seconds", "decode_seconds"]
 
@@ -63,7 +63,7 @@ def _page_data(results: Results, embedded: list[dict[str, Any]]) -> dict[str, An
 
 
 def _bd(codec: Results) -> dict[str, Any] | None:
-    """BD-rates by metric and method: of the mean curve, the spread, and percent or reason by picture."""
+    """Return BD-rates by metric and method: of the mean curve, the spread, and percent or reason by picture."""
     if "bd_rate_details" not in codec:
         return None
     return {
@@ -82,7 +82,7 @@ def _bd(codec: Results) -> dict[str, Any] | None:
 
 
 def _rounded(value: Any) -> Any:
-    """The same with shorter numbers."""
+    """Return the same with shorter numbers."""
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}")
     if isinstance(value, dict):

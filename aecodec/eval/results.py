@@ -1,4 +1,4 @@
-"""From measurements to what a report says: mean curves, BD-rates, speeds, published curves, and what changed."""
+"""Turn measurements into a report's results: mean curves, BD-rates, speeds, published curves, and changes."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def summarise(
     failures: Sequence[Failure] = (),
     references: dict[str, Results] | None = None,
 ) -> Results:
-    """Everything that was measured and what follows from it, as plain JSON.
+    """Return everything that was measured and what follows from it, as plain JSON.
 
     Means are over the pictures that every codec has coded at every quality and for which every metric is defined, so that
-    all curves speak of the same pictures.  Codecs that have no such picture are left out of that rule, and have no curve.
+    all curves speak of the same pictures. Codecs that have no such picture are left out of that rule, and have no curve.
     """
     points = {
         codec.name: {
@@ -65,12 +65,13 @@ def summarise(
     for codec in codecs:
         measured = [points[codec.name][picture.name] for picture in common]
         complete = bool(measured) and all(len(each) == len(codec.qualities) for each in measured)
-        entry = results["codecs"][codec.name] = {
+        entry: Results = {
             "version": codec.version,
             "settings": codec.settings,
-            "points": [_mean(column, metrics) for column in zip(*measured)] if complete else [],
+            "points": [_mean(column, metrics) for column in zip(*measured, strict=True)] if complete else [],
             "images": {name: [_plain(point) for point in each] for name, each in points[codec.name].items()},
         }
+        results["codecs"][codec.name] = entry
         if complete:
             pixels = len(codec.qualities) * sum(picture.pixels for picture in common)
             for way in ("encode", "decode"):
@@ -104,32 +105,35 @@ def _common(
 
 
 def _plain(point: Point) -> Results:
-    """A point with its metrics beside the rest."""
+    """Return a point as a dictionary, with its metrics among the other values."""
     entry = asdict(point)
-    return entry | entry.pop("values")
+    values: Results = entry.pop("values")
+    return entry | values
 
 
 def _mean(column: Sequence[Point], metrics: Sequence[str]) -> Results:
-    """The mean over pictures, metric by metric and as curves have it; None where one picture has no value (a lossless one is
-    infinite)."""
-    mean = {"quality": column[0].quality}
+    """Return the mean over pictures, metric by metric, taken on the scale of curves.
+
+    It is None where one picture has no value (a lossless one is infinite).
+    """
+    mean: Results = {"quality": column[0].quality}
     for name in ("bytes", "bpp", "encode_seconds", "decode_seconds"):
         mean[name] = fmean(getattr(point, name) for point in column)
     for name in metrics:
-        values = [point.values[name] for point in column]
-        mean[name] = None if None in values else METRICS[name].mean(values)
+        values = [value for point in column if (value := point.values[name]) is not None]
+        mean[name] = METRICS[name].mean(values) if len(values) == len(column) else None
     return mean
 
 
 def curve(points: Sequence[Results], metric: str) -> Curve:
-    """(bits per pixel, value as on curves) of points in results, without those that are infinite or undefined."""
+    """Return (bits per pixel, value on the scale of curves) of points, without those that are infinite or undefined."""
     values = [(point["bpp"], point.get(metric)) for point in points]
     drawn = [(bpp, METRICS[metric].on_curve(value)) for bpp, value in values if value is not None]
     return [(bpp, value) for bpp, value in drawn if math.isfinite(value)]
 
 
 def _add_bd_rates(results: Results) -> None:
-    """ "bd_rate" of every codec and published curve against the anchor: on the mean curves, and of each picture."""
+    """Add "bd_rate" of every codec and published curve against the anchor: on the mean curves, and of each picture."""
     anchor = results["anchor"]
     base = results["codecs"].get(anchor)
     if base is None:
@@ -154,7 +158,7 @@ def _add_bd_rates(results: Results) -> None:
 
 
 def _against(results: Results) -> Results:
-    """BdRate, or the reason for none, of aecodec's mean curves: by weights, by what they are compared with, by metric."""
+    """Return the BdRate of aecodec's mean curves, or the reason for none, by weights, by other codec, by metric."""
     sources = {**results["codecs"], **results["references"]}
     return {
         ours: {
@@ -171,7 +175,7 @@ def _against(results: Results) -> Results:
 
 
 def bd_rate_or_reason(anchor: Curve, test: Curve, method: Method) -> Results:
-    """A BdRate as a dictionary, or {"error": reason}: one curve without a BD-rate must not cost the others theirs."""
+    """Return a BdRate as a dictionary, or {"error": reason}: one failure must not cost other curves their results."""
     try:
         return asdict(bd_rate(anchor, test, method))
     except ValueError as error:
@@ -179,13 +183,16 @@ def bd_rate_or_reason(anchor: Curve, test: Curve, method: Method) -> Results:
 
 
 def spread(images: dict[str, Results]) -> tuple[float, float, float] | None:
-    """Least, median and greatest BD-rate in percent over pictures; None where no picture has one."""
+    """Return least, median and greatest BD-rate in percent over pictures; None where no picture has one."""
     percents = [result["percent"] for result in images.values() if "percent" in result]
     return (min(percents), median(percents), max(percents)) if percents else None
 
 
 def headlines(results: Results) -> list[str]:
-    """Lines for the terminal: BD-rates against the anchor with speeds, then of aecodec against each of the others."""
+    """Return lines for the terminal.
+
+    They are BD-rates against the anchor with speeds, then those of aecodec against each of the others.
+    """
     where = f"{len(results['averaged'])} pictures, pchip on mean curves"
     speeds = {way: f"{way}_megapixels_per_second" for way in ("encode", "decode")}
     rows = [
@@ -215,15 +222,15 @@ def _percent(value: float | None, is_anchor: bool = False) -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of a table as lines: the first column to the left, the others to the right."""
-    first, *others = [max(map(len, column)) for column in zip(*rows)]
+    """Return rows of a table as lines: the first column to the left, the others to the right."""
+    first, *others = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join([f"{row[0]:<{first}}", *map(str.rjust, row[1:], others)]) for row in rows]
 
 
 def read_reference(path: Path) -> tuple[str, Results]:
-    """Name and points of a published curve in CompressAI's form, {"name", "results": {"psnr-rgb": [], "bpp": []}}.
+    """Return name and points of a published curve, {"name", "results": {"psnr-rgb": [], "bpp": []}}.
 
-    Raises AecodecError for any other file.
+    This is CompressAI's form. Raises AecodecError for any other file.
     """
     try:
         content = json.loads(path.read_text("utf-8"))
@@ -231,8 +238,8 @@ def read_reference(path: Path) -> tuple[str, Results]:
         columns = {"bpp": lists["bpp"]} | {_PUBLISHED[key]: lists[key] for key in _PUBLISHED if key in lists}
         if len({len(column) for column in columns.values()}) != 1 or len(columns) < 2:
             raise ValueError("it needs bpp and one of " + ", ".join(_PUBLISHED) + ", all of one length")
-        rows = sorted(zip(*([float(value) for value in column] for column in columns.values())))
-        points = [dict(zip(columns, row)) for row in rows]
+        rows = sorted(zip(*([float(value) for value in column] for column in columns.values()), strict=True))
+        points = [dict(zip(columns, row, strict=True)) for row in rows]
         return str(content["name"]), {
             "source": path.name, "description": str(content.get("description", "")), "points": points,
         }  # fmt: skip
@@ -243,7 +250,7 @@ def read_reference(path: Path) -> tuple[str, Results]:
 
 
 def environment(command: str, processes: int, packages: Sequence[str] = PACKAGES) -> Results:
-    """What a reader needs to make the report again."""
+    """Return what a reader needs to repeat the report."""
     versions = {"aecodec": __version__}
     for package in packages:
         try:
@@ -268,7 +275,7 @@ def _cpu() -> str:
 
 
 def as_csv(results: Results) -> str:
-    """One line a measurement."""
+    """Return one line for each measurement."""
     metrics = list(results["metrics"])
     columns = ["quality", "bytes", "bpp", *metrics, "encode_seconds", "decode_seconds"]
     sizes = {image["name"]: (image["width"], image["height"]) for image in results["images"]}
@@ -284,7 +291,7 @@ def as_csv(results: Results) -> str:
 
 
 def against_as_csv(results: Results) -> str:
-    """One line for each of aecodec's weights, what they are compared with, and metric."""
+    """Return one line for each of aecodec's weights, each codec that they are compared with, and each metric."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     columns = ["percent", "low", "high", "overlap", "error"]
@@ -297,9 +304,9 @@ def against_as_csv(results: Results) -> str:
 
 
 def read_results(path: Path) -> Results:
-    """results.json of an earlier report.  Raises AecodecError where it is none."""
+    """Return results.json of an earlier report. Raises AecodecError where it is none."""
     try:
-        results = json.loads(path.read_text("utf-8"))
+        results: Results = json.loads(path.read_text("utf-8"))
         if not all(isinstance(results[key], kind) for key, kind in (("codecs", dict), ("metrics", dict), ("images", list))):
             raise ValueError
         return results
@@ -310,7 +317,7 @@ def read_results(path: Path) -> Results:
 
 
 def compare(before: Results, after: Results) -> list[str]:
-    """Lines that say what changed: pictures, codecs, versions, and of each codec rate at equal quality and speed.
+    """Return lines that say what changed: pictures, codecs, versions, and of each codec rate at equal quality and speed.
 
     Rates are compared on the pictures that both reports have, by content, as the median of the BD-rates of each picture.
     """

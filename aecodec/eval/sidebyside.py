@@ -1,4 +1,4 @@
-"""Decoded pictures of equal file size, to be looked at beside each other."""
+"""Show decoded pictures of equal file size side by side."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ BUDGET = 16_000_000  # bytes of embedded pictures in a report
 
 
 def choose(results: Results) -> list[str]:
-    """Names of the pictures to show, from the worst to the best in equal steps.
+    """Return the names of the pictures to show, from the worst to the best in equal steps.
 
-    By the BD-rate, in the first metric, of the first codec that has one: in a usual report, of aecodec.
+    The order is that of the BD-rate, in the first metric, of the first codec that has one: in a usual report, of aecodec.
     """
     metric = next(iter(results["metrics"]))
     compared = (codec["bd_rate_details"] for codec in results["codecs"].values() if "bd_rate_details" in codec)
-    images = next((details[metric]["pchip"]["images"] for details in compared), {})
+    images: dict[str, Results] = next((details[metric]["pchip"]["images"] for details in compared), {})
     ranked = sorted(results["averaged"], key=lambda name: -images.get(name, {}).get("percent", -math.inf))
     if len(ranked) <= PICTURES:
         return ranked
@@ -42,7 +42,7 @@ def choose(results: Results) -> list[str]:
 def embed(
     pictures: Sequence[Picture], codecs: Sequence[Codec], results: Results, processes: int = 1
 ) -> Iterator[dict[str, Any]]:
-    """For each picture, as far as BUDGET reaches, what every codec makes of it in files of equal size."""
+    """Return for each picture, as far as BUDGET reaches, the result of every codec in files of equal size."""
     work = partial(_entry, codecs=codecs, results=results)
     left = BUDGET
     with open_pool(processes) if processes > 1 else contextlib.nullcontext() as pool:
@@ -73,7 +73,7 @@ def _entry(picture: Picture, codecs: Sequence[Codec], results: Results) -> dict[
             try:
                 quality, data = at_size(image, codec, qualities, target)
                 decoded = codec.decode(data).convert("RGB")
-            except Exception:  # a codec that fails between the qualities that were measured must not cost the report
+            except Exception:  # noqa: BLE001  a codec that fails between the measured qualities must not cost the report
                 continue
             level["codecs"][codec.name] = {
                 "quality": quality, "bytes": len(data), "bpp": 8 * len(data) / picture.pixels,
@@ -92,9 +92,9 @@ def at_size(
     tolerance: float = TOLERANCE,
     tries: int = TRIES,
 ) -> tuple[float, bytes]:
-    """Quality and file nearest to ``target`` bytes that a short search finds.
+    """Return quality and file nearest to ``target`` bytes that a short search finds.
 
-    ``known`` are qualities and the bytes of their files, from which the search starts.  It ends at a file that differs by
+    ``known`` are qualities and the bytes of their files, from which the search starts. It ends at a file that differs by
     less than ``tolerance``, or after so many ``tries``.
     """
     sizes = dict(known)
@@ -118,13 +118,13 @@ def at_size(
 
 
 def _box(image: Image.Image) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the middle, at most SIDE x SIDE pixels."""
+    """Return left, top, right and bottom of the middle, at most SIDE x SIDE pixels."""
     left, top = (max(0, side - SIDE) // 2 for side in image.size)
     return left, top, min(left + SIDE, image.width), min(top + SIDE, image.height)
 
 
 def _data_uri(image: Image.Image) -> str:
-    """The middle of a picture, lossless: what is looked at is what was measured."""
+    """Return the middle of a picture, lossless: the reader sees exactly what was measured."""
     buffer = io.BytesIO()
     format = "WEBP" if features.check("webp") else "PNG"
     image.crop(_box(image)).save(buffer, format, lossless=True, quality=100)

@@ -1,9 +1,9 @@
-"""What integer arithmetic costs: the entropy model against its float twin, the same weights without any rounding.
+"""Measure the cost of integer arithmetic: the entropy model against its float twin, the same weights without any rounding.
 
     python -m aecodec.eval.twin FOLDER [--weights NAME] [--checkpoint FILE]
 
-Both are evaluated in torch on the same pictures, by the bits that the model's probabilities say (files are within 1 % of
-that, which the tests check) and the PSNR of the decoded pictures.
+Both are evaluated in torch on the same pictures, by the PSNR of the decoded pictures and the bits that the model's
+probabilities give (files are within 1 % of that, which the tests check).
 """
 
 from __future__ import annotations
@@ -11,25 +11,26 @@ from __future__ import annotations
 import click
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec.container.tiles import whole
-from aecodec.eval.bdrate import bd_rate, mean_curve
+from aecodec.defaults import DEFAULT_WEIGHTS
+from aecodec.eval.bdrate import Curve, bd_rate, mean_curve
 from aecodec.eval.measure import find_pictures
 from aecodec.images import samples
 from aecodec.metrics import psnr
 from aecodec.networks.export import import_tensors
 from aecodec.networks.model import Model
 from aecodec.quality import INTERVALS
-from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.weights.store import load
 
 POSITIONS = tuple(range(0, INTERVALS + 1, 2))  # every other knot
 
 
 @torch.inference_mode()
-def curve(model: Model, array: np.ndarray) -> list[tuple[float, float]]:
-    """(bits per pixel, PSNR in dB) of a picture (H, W, 3) uint8 at POSITIONS."""
+def curve(model: Model, array: NDArray[np.uint8]) -> list[tuple[float, float]]:
+    """Return (bits per pixel, PSNR in dB) of a picture (H, W, 3) uint8 at POSITIONS."""
     height, width = array.shape[:2]
     padded = samples.window(array, whole(*samples.padded_size(height, width)))
     x = torch.tensor(padded).permute(2, 0, 1)[None].float() / 255
@@ -51,7 +52,7 @@ def curve(model: Model, array: np.ndarray) -> list[tuple[float, float]]:
     help="Take the twin's weights from before they were rounded, from a training run.",
 )
 def main(folder: str, weights: str, checkpoint: str | None) -> None:
-    """BD-rate of the integer entropy model against its float twin."""
+    """Show the BD-rate of the integer entropy model against its float twin."""
     opened = load(weights)
     integer, twin = Model(opened.arch).eval(), Model(opened.arch).eval()
     integer.load_state_dict(import_tensors(opened))
@@ -59,14 +60,14 @@ def main(folder: str, weights: str, checkpoint: str | None) -> None:
     if checkpoint:
         twin.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["average"])
     twin.quantise(False)
-    curves: dict[str, list] = {"integer": [], "float": []}
+    curves: dict[str, list[Curve]] = {"integer": [], "float": []}
     for path in find_pictures([folder], recursive=True):
         array = np.asarray(Image.open(path).convert("RGB"))
         curves["integer"].append(curve(integer, array))
         curves["float"].append(curve(twin, array))
     means = {name: mean_curve(points) for name, points in curves.items()}
     click.echo("   integer bpp      dB     float bpp      dB")
-    for (rate, db), (twin_rate, twin_db) in zip(means["integer"], means["float"]):
+    for (rate, db), (twin_rate, twin_db) in zip(means["integer"], means["float"], strict=True):
         click.echo(f"{rate:14.4f}{db:8.3f}{twin_rate:14.4f}{twin_db:8.3f}")
     click.echo(f"rate of the integer model at equal PSNR: {bd_rate(means['float'], means['integer']).percent:+.2f} %")
 

@@ -1,4 +1,4 @@
-"""Take pictures in and give them out: formats, colour, depth, samples as arrays, and the filter on decoded samples.
+"""Read and write pictures: formats, colour, depth, samples as arrays, and the filter on decoded samples.
 
 This room knows nothing of latents.
 """

@@ -30,7 +30,7 @@ static PyObject *py_apply(PyObject *self, PyObject *args)
         PyErr_SetString(PyExc_TypeError, "arrays have the wrong item size or do not fit each other");
         goto done;
     }
-    int32_t *memory = PyMem_RawCalloc((size_t)(2 * ROWS * width), sizeof *memory);
+    int32_t *memory = PyMem_Calloc((size_t)(2 * ROWS * width), sizeof *memory);
     if (memory) {
         Py_BEGIN_ALLOW_THREADS
         filter_edges(picture.buf, strength.buf, amounts.buf, out.buf, height, width, memory);
@@ -38,7 +38,7 @@ static PyObject *py_apply(PyObject *self, PyObject *args)
         result = Py_NewRef(Py_None);
     } else
         PyErr_NoMemory();
-    PyMem_RawFree(memory);
+    PyMem_Free(memory);
 done:
     PyBuffer_Release(&picture);
     PyBuffer_Release(&strength);

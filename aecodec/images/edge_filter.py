@@ -1,24 +1,44 @@
-"""The decoder's last stage in integers: a filter that smooths ripples and keeps edges.
+"""Smooth ripples and keep edges: the decoder's last stage, in integers.
 
-A picture comes in at 1/8 of a level.  Every two pixels that are a pair exchange an amount of light: a function of the
-difference of their luma, odd, piecewise linear between KNOTS, one for each distance (ring) and quality.  What a pixel gets
-is multiplied by the strength of its block and added to R, G and B alike.  ``networks/edge_filter.py`` is what training sees
-of it, docs/format.md what another decoder needs.
+A picture comes in at 1/8 of a level. Every two pixels that are a pair exchange an amount of light: a function of the
+difference of their luma, odd, piecewise linear between KNOTS, one for each distance (ring) and quality. The sum that a
+pixel gets is multiplied by the strength of its block and added to R, G and B alike. Training sees
+``networks/edge_filter.py``; docs/format.md has what another decoder needs.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec.entropy.integer import interpolate
 
-_compiled = None
+
+class _Kernel(Protocol):
+    """What ``_edge_filter.c`` has."""
+
+    def apply(
+        self,
+        picture: NDArray[np.int16],
+        strength: NDArray[np.uint8],
+        amounts: NDArray[np.int16],
+        out: NDArray[np.uint8],
+        height: int,
+        width: int,
+        /,
+    ) -> None: ...
+
+
+_compiled: _Kernel | None = None
 if not os.environ.get("AECODEC_PURE_PYTHON"):
     with contextlib.suppress(ImportError):
-        from aecodec.images import _edge_filter as _compiled
+        from aecodec.images import _edge_filter
+
+        _compiled = _edge_filter
 
 TABLE = "synthesis.edges.table"  # the tensor (quality knots, RINGS * len(KNOTS)), in levels
 BLOCK = 8  # pixels each way that share a strength
@@ -35,7 +55,7 @@ LUMA = (77, 150, 29)  # of R, G, B, out of 256
 AMOUNT_MAX = 32767  # so that tables fit int16, and twelve amounts at the highest strength int32
 
 
-def tables(knots: np.ndarray, rate: int) -> np.ndarray:
+def tables(knots: NDArray[np.floating[Any]], rate: int) -> NDArray[np.int16]:
     """Return the amounts (RINGS, LAST + 1), int16, for differences 0..LAST at a rate index, from the tensor TABLE."""
     known = np.rint(knots.astype(np.float64) * AMOUNT).clip(-AMOUNT_MAX, AMOUNT_MAX).astype(np.int64)
     values = np.pad(interpolate(known, rate).reshape(RINGS, len(KNOTS)), ((0, 0), (1, 0)))
@@ -47,7 +67,7 @@ def tables(knots: np.ndarray, rate: int) -> np.ndarray:
     return np.ascontiguousarray(found, np.int16)
 
 
-def apply(picture: np.ndarray, strength: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+def apply(picture: NDArray[np.int16], strength: NDArray[np.uint8], amounts: NDArray[np.int16]) -> NDArray[np.uint8]:
     """Return the filtered picture (H, W, 3), uint8.
 
     picture: (H, W, 3) int16 in 1/LEVEL of a level, 0..255 * LEVEL, sides multiples of BLOCK; strength: (H/8, W/8) uint8,
@@ -61,10 +81,10 @@ def apply(picture: np.ndarray, strength: np.ndarray, amounts: np.ndarray) -> np.
     return out
 
 
-def _apply(picture: np.ndarray, strength: np.ndarray, amounts: np.ndarray) -> np.ndarray:
-    """``apply`` in numpy, for machines without the extension."""
+def _apply(picture: NDArray[np.int16], strength: NDArray[np.uint8], amounts: NDArray[np.int16]) -> NDArray[np.uint8]:
+    """Compute ``apply`` in numpy, for machines without the extension."""
     wide = picture.astype(np.int32)
-    luma = (wide @ np.int32(LUMA) + 128) >> 8
+    luma: NDArray[np.int32] = (wide @ np.array(LUMA, np.int32) + 128) >> 8
     h, w = luma.shape
     change = np.zeros_like(luma)
     for ring, down, right in PAIRS:
@@ -76,5 +96,5 @@ def _apply(picture: np.ndarray, strength: np.ndarray, amounts: np.ndarray) -> np
         change[second] -= amount
     change *= np.kron(strength, np.ones((BLOCK, BLOCK), np.uint8)).astype(np.int32)
     unit = AMOUNT * STRENGTH
-    samples = (wide * (unit // LEVEL) + change[..., None] + unit // 2) // unit
+    samples: NDArray[np.int32] = (wide * (unit // LEVEL) + change[..., None] + unit // 2) // unit
     return samples.clip(0, 255).astype(np.uint8)

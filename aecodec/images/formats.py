@@ -1,4 +1,4 @@
-"""Pictures in other formats, through Pillow: how their files are opened and written, and what they cannot hold."""
+"""Open and write pictures in other formats, through Pillow, and say what a format cannot hold."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import importlib
 import io
 import os
 import sys
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import islice
+from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from aecodec.container import metadata
-from aecodec.errors import AecodecError, FramesError, MissingPackageError, PictureError
-from aecodec.images import jxl
+from aecodec.errors import AecodecError, FramesError, LimitError, MissingPackageError, PictureError
+from aecodec.images import bmp, embedded, jpeg, jxl, png, tiff, xmp
 from aecodec.images.samples import check_size
 
 # Format: Pillow's name of it, the module that teaches it to Pillow, and the package that has the module
@@ -25,30 +29,40 @@ _PLUGINS = {
     "JPEG XL": ("JXL", "pillow_jxl", "pillow-jxl-plugin"),
 }
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
-_METADATA = {"icc_profile": "ICC profile", "exif": "EXIF", "xmp": "XMP"}
-_KEPT = {  # all that a format keeps as Pillow writes it; those not named keep nothing
-    **dict.fromkeys(("PNG", "WEBP", "TIFF", "AVIF"), {"alpha", *_METADATA}),
-    "JPEG": {*_METADATA},
-    **dict.fromkeys(("JPEG2000", "TGA"), {"alpha"}),
+_METADATA = {
+    "icc_profile": "ICC profile", "exif": "EXIF", "xmp": "XMP", "image_resources": "IPTC", "dpi": "the resolution"
+}  # fmt: skip
+_KEPT: dict[str, Collection[str]] = {  # all that a format keeps as it is written here; those not named keep nothing
+    **dict.fromkeys(("PNG", "TIFF"), frozenset({"alpha", *_METADATA})),
+    **dict.fromkeys(("WEBP", "AVIF"), frozenset({"alpha", "icc_profile", "exif", "xmp"})),
+    "JPEG": frozenset(_METADATA),
+    "BMP": frozenset({"dpi"}),
+    **dict.fromkeys(("JPEG2000", "TGA"), frozenset({"alpha"})),
 }
-_OPTIONS = {  # as little loss as the format allows
+_OPTIONS: dict[str, dict[str, Any]] = {  # as little loss as the format allows
     "PNG": {"compress_level": 2},  # photographs become hardly larger than at level 6, in a third of the time
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"lossless": True},
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
 }
-_SEGMENT = {"exif": 65533, "xmp": 65504}  # bytes that fit in a JPEG's one segment
+_SEGMENT = {"exif": 65533, "xmp": 65504}  # bytes that fit in a JPEG's one segment; a longer XMP is cut in two
 
 
-Source = Image.Image | np.ndarray | str | os.PathLike
+# How raw files of cameras begin that are no TIFF: Olympus, Panasonic, Fujifilm, Sigma, Minolta
+_RAW_MARKS = (b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM")
+_RAW = (
+    "a camera's raw file, of which only a preview could be read; develop it with a raw converter, such as darktable, first"
+)
+
+Source = Image.Image | NDArray[Any] | str | os.PathLike[str]
 
 
 def as_picture(source: Source, max_pixels: int | None) -> Image.Image:
-    """Return a Pillow image of what a caller has: an image, an array of samples, or the path of a file.
+    """Return a caller's picture as a Pillow image: from an image, an array of samples, or the path of a file.
 
-    An array is uint8 (H, W) gray, (H, W, 2) gray with alpha, (H, W, 3) RGB or (H, W, 4) RGBA; or uint16 (H, W) gray.
-    Raises PictureError for another array or a file that is no picture, LimitError, OSError where there is no file,
-    TypeError for anything else.
+    An array is uint8 (H, W) gray, (H, W, 2) gray with alpha, (H, W, 3) RGB or (H, W, 4) RGBA; or uint16 (H, W) gray. Raises
+    PictureError for another array or a file that is no picture, LimitError, OSError where there is no file, TypeError for
+    anything else.
     """
     if isinstance(source, Image.Image):
         return source
@@ -60,7 +74,7 @@ def as_picture(source: Source, max_pixels: int | None) -> Image.Image:
     raise TypeError(f"a picture must be a Pillow image, a NumPy array or a path, not {type(source).__name__}")
 
 
-def _of_array(array: np.ndarray) -> Image.Image:
+def _of_array(array: NDArray[Any]) -> Image.Image:
     kinds = {(np.dtype(np.uint8), channels) for channels in (1, 2, 3, 4)} | {(np.dtype(np.uint16), 1)}
     channels = {2: 1, 3: array.shape[-1]}.get(array.ndim) if array.ndim else None
     if (array.dtype, channels) not in kinds or not array.size:
@@ -70,83 +84,209 @@ def _of_array(array: np.ndarray) -> Image.Image:
 
 
 def open_picture(data: bytes, max_pixels: int | None) -> Image.Image:
-    """A Pillow image whose size is within the limit; nothing is decoded yet where the format's plugin allows it.
+    """Return a Pillow image whose size is within the limit.
 
-    Raises LimitError, PictureError where this is no picture, MissingPackageError where its plugin is not installed.
+    Nothing is decoded yet where the format's plugin allows it. Raises LimitError, PictureError where this is no picture,
+    MissingPackageError where its plugin is not installed.
     """
-    Image.MAX_IMAGE_PIXELS = None  # the limit is max_pixels, checked next
-    with _damage():
+    with _damage(), _pixel_limit(None):  # the size is checked next
+        _refuse(data)
         if _recognise(data) == "JPEG XL":  # whose plugin decodes when it opens
             header = jxl.read_header(data)
             check_size(header.width, header.height, max_pixels)
+        cleaned = png.clean(data) if data.startswith(png.MAGIC) and png.needs_cleaning(data) else None
+        readable = data if cleaned is None else cleaned.data
+        image: Image.Image
         try:
-            image = Image.open(io.BytesIO(data))
-        except UnidentifiedImageError:
+            image = Image.open(io.BytesIO(readable))
+        except Exception as error:
+            is_known = not isinstance(error, UnidentifiedImageError) and not data.startswith(tiff.MARKS)
+            if is_known or isinstance(error, MemoryError):
+                raise
             _find_plugin(data)
             try:
-                image = Image.open(io.BytesIO(data))
-            except UnidentifiedImageError:
-                raise PictureError("not a picture that Pillow can read" if data else "the file is empty") from None
+                image = Image.open(io.BytesIO(readable))
+            except MemoryError:
+                raise
+            except Exception:  # noqa: BLE001  Pillow 11 raises others for a BigTIFF
+                image = _open_unknown(data, max_pixels)
         check_size(*image.size, max_pixels)
         if image.format == "EPS":  # Pillow would have Ghostscript run it, whatever the file's name says
             raise PictureError("PostScript is a program and not a picture; render it first")
+        if cleaned is not None:
+            image.info.update(cleaned.info)
+            if cleaned.dropped:
+                warnings.warn(f"not kept: {', '.join(cleaned.dropped)}", stacklevel=2)
     return image
 
 
-def load(image: Image.Image, frame: int | None, max_pixels: int | None) -> int:
-    """Decodes an opened picture, or one ``frame`` of it, in place; returns the bits that a sample has in its file.
+def _open_unknown(data: bytes, max_pixels: int | None) -> Image.Image:
+    """Return a picture that Pillow does not take, decoded.  Raises PictureError where nothing takes it, LimitError."""
+    if data.startswith(tiff.MARKS):
+        pages = tiff.Tiff(data)
+        index, full = pages.main_page()
+        page = next(islice(pages.pages(), index, None), {})
+        if full == 1 and tiff.is_misread(pages, page):
+            check_size(pages.number(page, tiff.WIDTH, 0), pages.number(page, tiff.HEIGHT, 0), max_pixels)
+            image = tiff.picture_of(pages, page)
+            image.info["bit_depth"] = pages.number(page, tiff.BITS, 8)
+            embedded.complete_tiff(image, data, index)
+            return image
+    raise PictureError(_why(data))
 
-    Raises FramesError where there are several frames and none is chosen, PictureError where the file is damaged,
-    LimitError.
+
+def _why(data: bytes) -> str:
+    """Return why nothing here can read a file."""
+    if not data:
+        return "the file is empty"
+    if data.startswith(b"\x8faec"):
+        return "this is an .aec file already"
+    if data.startswith(tiff.MARKS):
+        pages = tiff.Tiff(data)
+        page = next(pages.pages(), {})
+        bits, kind = pages.number(page, tiff.BITS, 1), pages.number(page, tiff.SAMPLE_FORMAT, 1)
+        if kind == 3:
+            return f"samples of {bits}-bit floating point have no fixed range; convert them to 8 or 16 bits first"
+        if bits > 16:
+            return f"samples of {bits} bits are not supported; convert them to 8 or 16 bits first"
+    for kind_of_file in Image.ID:
+        factory, accept = Image.OPEN[kind_of_file]
+        try:
+            if accept is not None and accept(data[:16]) is True:
+                factory(io.BytesIO(data), "")
+        except Exception as error:  # noqa: BLE001  plugins raise whatever they meet
+            return f"not a picture that Pillow can read ({kind_of_file}: {error})"
+    return "not a picture that Pillow can read"
+
+
+def _refuse(data: bytes) -> None:
+    """Raise PictureError for a camera's raw file, of which Pillow would read a preview or nothing."""
+    start = data[:32]
+    is_raw = start.startswith(_RAW_MARKS) or start[4:12] == b"ftypcrx " or start[6:14] == b"HEAPCCDR"
+    if not is_raw and start.startswith(tiff.MARKS):
+        is_raw = tiff.Tiff(data).is_raw()
+    if is_raw:
+        raise PictureError(_RAW)
+
+
+def load(image: Image.Image, frame: int | None, max_pixels: int | None) -> int:
+    """Decode an opened picture, or one ``frame`` of it, in place, and return the bits of a sample in its file.
+
+    What its file says beside the pixels comes into ``info``, and a warning says what cannot be kept. Raises FramesError
+    where there are several frames and none is chosen, PictureError where the file is damaged, LimitError.
     """
-    with _damage():
-        count = 1 if image.format == "PSD" else getattr(image, "n_frames", 1)  # a PSD comes with its layers merged
-        what = "pages" if image.format in ("TIFF", "DCX") else "frames"
-        if frame is not None:
-            if not 0 <= frame < count:
-                raise PictureError(f"there is no frame {frame} among the {count} of the picture, counted from 0")
-            if count > 1:
-                image.seek(frame)
-        elif count > 1 and image.format == "MPO":  # as many phones write their photographs
-            warnings.warn(f"not kept: {count - 1} more in the file (previews, other views or a gain map)", stacklevel=3)
-        elif count > 1:
-            problem = f"the file has {count} pages" if what == "pages" else f"the picture is animated ({count} frames)"
-            raise FramesError(problem)
+    with _damage(), _pixel_limit(max_pixels):
+        file = _file_of(image)
+        pages = tiff.Tiff(file) if image.format == "TIFF" and file is not None else None
+        if pages is not None and pages.is_raw():
+            raise PictureError(_RAW)
+        _choose_frame(image, frame, pages)
         check_size(*image.size, max_pixels)
         bits = _bits(image)
         if image.format == "JXL":
             _complete_jxl(image)
-        low = _low_bytes(image) if bits == 16 else None
-        image.load()
-        if low is not None:
-            _round(image, low)
+        page = next(islice(pages.pages(), image.tell(), None), {}) if pages is not None else {}
+        if pages is not None and tiff.is_misread(pages, page):
+            _replace(image, tiff.picture_of(pages, page))
+        else:
+            low = _low_bytes(image) if bits == 16 else None
+            _load(image, file)
+            check_size(*image.size, max_pixels)  # an icon may hold a picture of another size
+            if low is not None:
+                _round(image, low)
+        embedded.complete(image, file)
     return bits
 
 
+def _choose_frame(image: Image.Image, frame: int | None, pages: tiff.Tiff | None) -> None:
+    """Go to the frame that is asked for, or to the picture that a file of several stands for; warn of the others."""
+    count = 1 if image.format == "PSD" else getattr(image, "n_frames", 1)  # a PSD comes with its layers merged
+    if frame is not None:
+        if not 0 <= frame < count:
+            raise PictureError(f"there is no frame {frame}; the picture has {count}, counted from 0")
+        if count > 1:
+            image.seek(frame)
+        return
+    if count == 1:
+        return
+    more = f"{count - 1} more picture{'s' if count > 2 else ''} in the file"
+    if image.format == "MPO":  # as many phones write their photographs
+        warnings.warn(f"not kept: {more} (previews, other views or a gain map)", stacklevel=3)
+    elif image.format == "HEIF":  # which is at its primary picture
+        warnings.warn(f"not kept: {more}", stacklevel=3)
+    elif image.format in ("TIFF", "DCX"):
+        main, full = pages.main_page() if pages is not None else (0, count)
+        if full > 1:
+            raise FramesError(f"the file has {count} pages")
+        image.seek(main)
+        warnings.warn(f"not kept: {more} (smaller copies or masks)", stacklevel=3)
+    else:
+        raise FramesError(f"the picture is animated ({count} frames)")
+
+
+def _load(image: Image.Image, file: bytes | None) -> None:
+    """Decode a picture; a JPEG that lacks nothing but its end mark is taken with a warning."""
+    try:
+        if image.format == "BMP" and file is not None and (rows := bmp.run_lengths(file)) is not None:
+            _replace(image, rows)
+        else:
+            image.load()
+    except OSError:
+        if image.format not in ("JPEG", "MPO") or file is None:
+            raise
+        whole = jpeg.completed(file)
+        if whole is None:
+            raise
+        warnings.warn("the file lacks its last bytes, an end mark; the picture is whole", stacklevel=4)
+        _replace(image, whole)
+
+
+def _replace(image: Image.Image, other: Image.Image) -> None:
+    """Put the pixels of another picture into an opened one."""
+    image.im = other.im
+    image._mode, image._size = other.mode, other.size
+    if other.mode == "P":
+        image.palette = other.palette
+    vars(image)["tile"] = []  # nothing is left to decode
+
+
+def _file_of(image: Image.Image) -> bytes | None:
+    """Return the whole file of a picture that is not decoded yet, None where it is closed."""
+    fp = getattr(image, "fp", None)
+    if fp is None or getattr(fp, "closed", False):
+        return None
+    position = fp.tell()
+    fp.seek(0)
+    data = fp.read()
+    fp.seek(position)
+    return bytes(data)
+
+
 def _complete_jxl(image: Image.Image) -> None:
-    """What the JPEG XL plugin leaves out: frames, XMP, and that it turned the picture as told."""
+    """Add what the JPEG XL plugin leaves out: frames, XMP, and that it turned the picture as EXIF says."""
     data = getattr(image, "fc", b"")  # the whole file, which the plugin keeps
     if jxl.read_header(data).animated:
-        raise PictureError("the picture is animated, and Pillow's plugin for JPEG XL takes no frame of it")
+        raise PictureError("the picture is animated, and Pillow's plugin for JPEG XL cannot take one frame of it")
     found = dict(jxl.boxes(data))
     if b"xml " in found:
         image.info["xmp"] = found[b"xml "]
     if b"brob" in found:
         warnings.warn("not kept: compressed metadata of JPEG XL", stacklevel=4)
-    if not getattr(image, "jpeg", False):  # those it leaves as they lie
-        with contextlib.suppress(Exception):  # damaged EXIF, of which metadata.read warns
-            image.getexif().pop(0x0112, None)
+    # the plugin does not turn JPEGs that it restores
+    if not getattr(image, "jpeg", False) and isinstance(exif := image.info.get("exif"), bytes):
+        image.info["exif"] = metadata.with_orientation(exif, 1)
 
 
-def _low_bytes(image: Image.Image) -> np.ndarray | None:
-    """The low bytes (H, W, C) of 16-bit colour in a PNG or TIFF, of which Pillow keeps the high ones.
+def _low_bytes(image: Image.Image) -> NDArray[np.uint8] | None:
+    """Return the low bytes (H, W, C) of 16-bit colour in a PNG or TIFF, of which Pillow keeps the high ones.
 
-    They are what it reads where it is told that the file's bytes are swapped.  None where that cannot be told.
+    Pillow reads the low bytes if it is made to believe that the file's bytes are swapped. Returns None where that does not
+    work.
     """
     orders = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
     swapped = {f"{mode};16{order}": f"{mode};16{orders[order]}" for mode in ("RGB", "RGBA") for order in orders}
     swapped["LA;16B"] = "RGBA"  # high and low bytes as four channels
-    if image.format not in ("PNG", "TIFF") or not getattr(image, "tile", None):
+    if image.format != "PNG" or not isinstance(image, ImageFile.ImageFile) or not image.tile or image.fp is None:
         return None
     position = image.fp.tell()
     image.fp.seek(0)
@@ -155,39 +295,55 @@ def _low_bytes(image: Image.Image) -> np.ndarray | None:
     if image.tell():
         twin.seek(image.tell())
     tiles = []
-    for *place, args in twin.tile:
-        first, *rest = (args,) if isinstance(args, str) else args
+    for codec, extents, offset, args in twin.tile:
+        first, *rest = args if isinstance(args, tuple) else (args,)
         if first not in swapped:
             return None
-        tiles.append((*place, (swapped[first], *rest) if rest else swapped[first]))
+        swapped_args = (swapped[first], *rest) if rest else swapped[first]
+        tiles.append(ImageFile._Tile(codec, extents, offset, swapped_args))
     twin.tile = tiles
     low = np.asarray(twin)
     return low[..., 1::2] if first == "LA;16B" else low
 
 
-def _round(image: Image.Image, low: np.ndarray) -> None:
-    """Puts 16-bit samples, rounded to 8 bits, in place of their high bytes; gray with alpha becomes "LA"."""
+def _round(image: Image.Image, low: NDArray[np.uint8]) -> None:
+    """Replace the high bytes of 16-bit samples by the samples rounded to 8 bits; gray with alpha becomes "LA".
+
+    A transparent colour, which is one of 16-bit samples, becomes alpha.
+    """
     high = np.asarray(image)[..., -low.shape[-1] :].astype(np.uint32)
-    rounded = ((high << 8 | low) * 255 + 32895) >> 16  # the nearest to 255/65535 of it
-    image.im = Image.fromarray(rounded.astype(np.uint8)).im
-    image._mode = {2: "LA", 3: "RGB", 4: "RGBA"}[low.shape[-1]]
+    values = high << 8 | low
+    rounded = ((values * 255 + 32895) >> 16).astype(np.uint8)  # the nearest to 255/65535 of it
+    if low.shape[-1] == 3 and (key := image.info.pop("transparency", None)) is not None:
+        opaque = np.where((values != np.asarray(key)).any(-1), np.uint8(255), np.uint8(0))
+        rounded = np.dstack([rounded, opaque])
+    image.im = Image.fromarray(rounded).im
+    image._mode = {2: "LA", 3: "RGB", 4: "RGBA"}[rounded.shape[-1]]
 
 
 def save(image: Image.Image, kind: str) -> bytes:
-    """A decoded picture as a file of a format that Pillow writes; a warning says what of it the format does not keep.
+    """Return a decoded picture as a file of a format that Pillow writes; a warning names what the format does not keep.
 
-    Without alpha the picture is laid on white, without EXIF it is turned upright.  Raises AecodecError where Pillow
-    cannot write it.
+    Where the format has no alpha, the picture is laid on white; where it has no EXIF, it is turned upright. Raises
+    AecodecError where Pillow cannot write it.
     """
-    kept = _KEPT.get(kind, set())
+    kept = _KEPT.get(kind, ())
     if image.mode in ("LA", "RGBA") and "alpha" not in kept:
         image = _on_white(image, kind)
     if "exif" not in kept:
         image = metadata.upright(image)
+    if image.mode in ("L", "LA") and image.info.get("icc_profile", b"")[16:20] == b"RGB ":  # gray that was stored as colour
+        info = image.info
+        image = image.convert("RGB" if image.mode == "L" else "RGBA")
+        image.info = info
     values = {name: image.info[name] for name in _METADATA if image.info.get(name)}
-    if metadata.is_empty(image):
+    if "exif" not in kept and metadata.is_empty(image):
         values.pop("exif", None)
-    lost = {name for name in values if name not in kept or kind == "JPEG" and len(values[name]) > _SEGMENT.get(name, 2**24)}
+    if "dpi" not in kept and "exif" in kept and metadata.says_resolution(values.get("exif", b""), values.get("dpi")):
+        values.pop("dpi", None)
+    if "image_resources" not in kept and not jpeg.iptc_of(values.get("image_resources", b"")):
+        values.pop("image_resources", None)  # settings of Photoshop, which nobody misses
+    lost = {name for name in values if name not in kept or (kind == "JPEG" and not _fits(name, values[name]))}
     if lost:
         warnings.warn(f"not kept in {kind}: {', '.join(_METADATA[name] for name in sorted(lost))}", stacklevel=2)
     if kind == "GIF" and image.getcolors() is None:
@@ -202,34 +358,74 @@ def save(image: Image.Image, kind: str) -> bytes:
                 data = _write(image, kind, {name: value for name, value in values.items() if name not in dropped})
             except MemoryError:
                 raise
-            except Exception as error:  # the writers raise whatever they meet
+            except Exception as error:  # noqa: BLE001  the writers raise whatever they meet
                 reason = reason or error
                 continue
             if dropped:
                 names = " and ".join(_METADATA[name] for name in dropped)
                 warnings.warn(f"{names} cannot be kept in {kind}: {reason}", stacklevel=2)
             if kind == "ICO" and (size := Image.open(io.BytesIO(data)).size) != image.size:
-                warnings.warn(f"icons have few sizes; this one is {size[0]} x {size[1]}", stacklevel=2)
+                warnings.warn(f"icons have fixed sizes; this one is {size[0]} x {size[1]}", stacklevel=2)
             return data
     finally:
         image.info = info
-    raise AecodecError(f"Pillow cannot write it as {kind}: {reason}")
+    if image.mode in ("L", "LA"):  # a format without gray
+        colour = image.convert("RGB" if image.mode == "L" else "RGBA")
+        colour.info = info
+        return save(colour, kind)
+    raise AecodecError(f"Pillow cannot write the picture as {kind}: {reason}")
 
 
-def _write(image: Image.Image, kind: str, values: dict[str, bytes]) -> bytes:
-    if kind == "PNG" and "xmp" in values:
+def _fits(name: str, value: Any) -> bool:
+    """Return whether a JPEG has room for metadata."""
+    if name == "xmp" and len(value) > _SEGMENT["xmp"]:
+        return xmp.split(value, _SEGMENT["xmp"]) is not None
+    return name == "dpi" or len(value) <= _SEGMENT.get(name, 2**24)
+
+
+def _write(image: Image.Image, kind: str, values: dict[str, Any]) -> bytes:
+    packet, resources = values.get("xmp", b""), values.get("image_resources", b"")
+    if kind == "TIFF" and image.mode in ("L", "LA", "RGB", "RGBA"):
+        samples = np.asarray(image).reshape(image.height, image.width, -1)
+        return tiff.write(
+            samples, exif=values.get("exif", b""), icc=values.get("icc_profile", b""), xmp=packet, resources=resources,
+            dpi=values.get("dpi"),
+        )  # fmt: skip
+    options: dict[str, Any] = {name: value for name, value in values.items() if name not in ("xmp", "image_resources")}
+    if kind == "PNG" and (packet or resources):
         from PIL.PngImagePlugin import PngInfo
 
-        values["pnginfo"] = PngInfo()
-        values["pnginfo"].add_itxt("XML:com.adobe.xmp", values.pop("xmp").decode("utf-8", "replace"))
-    elif kind == "TIFF" and "xmp" in values:
-        exif = Image.Exif()
-        exif.load(values.get("exif", b""))
-        exif[700] = values.pop("xmp")
-        values["exif"] = exif
+        options["pnginfo"] = PngInfo()
+        if packet:
+            options["pnginfo"].add_itxt("XML:com.adobe.xmp", packet.decode("utf-8", "replace"))
+        if resources:  # as ImageMagick and ExifTool know it
+            options["pnginfo"].add_text(
+                "Raw profile type iptc", f"\niptc\n{len(resources):8}\n{resources.hex()}\n", zip=True
+            )
+    elif kind == "AVIF" and "exif" in values:
+        options["exif"] = _KeptExif(values["exif"])
+    if packet and kind not in ("PNG", "JPEG"):
+        options["xmp"] = packet
     buffer = io.BytesIO()
-    image.save(buffer, kind, **_OPTIONS.get(kind, {}), **values)
-    return buffer.getvalue()
+    image.save(buffer, kind, **_OPTIONS.get(kind, {}), **options)
+    if kind != "JPEG":
+        return buffer.getvalue()
+    first, extended = packet, b""
+    if len(packet) > _SEGMENT["xmp"]:
+        first, extended = xmp.split(packet, _SEGMENT["xmp"]) or (b"", b"")
+    return jpeg.with_segments(buffer.getvalue(), xmp=first, extended=extended, resources=resources)
+
+
+class _KeptExif(Image.Exif):
+    """EXIF that is written as it came, where a writer of Pillow would take it apart for its orientation."""
+
+    def __init__(self, block: bytes) -> None:
+        super().__init__()
+        self.load(block)
+        self._block = metadata.with_orientation(block, 1)
+
+    def tobytes(self, offset: int = 8) -> bytes:
+        return self._block
 
 
 def _on_white(image: Image.Image, kind: str) -> Image.Image:
@@ -242,19 +438,54 @@ def _on_white(image: Image.Image, kind: str) -> Image.Image:
     return white
 
 
+_limits: list[int | None] = []  # of the calls that are at work, in any thread
+_limits_lock = threading.Lock()
+_others_limit: int | None = None  # Pillow's, while ours stands in its place
+
+
+@contextlib.contextmanager
+def _pixel_limit(max_pixels: int | None) -> Iterator[None]:
+    """Have Pillow keep to a limit of pixels for as long as this lasts, also in pictures inside pictures, as in an icon.
+
+    Its limit is one for the whole process, so that of the most generous call holds while several are at work.
+    """
+    global _others_limit  # noqa: PLW0603  Pillow's limit is one for the process, too
+    with _limits_lock:
+        if not _limits:
+            _others_limit = Image.MAX_IMAGE_PIXELS
+        _limits.append(max_pixels)
+        Image.MAX_IMAGE_PIXELS = _most_generous()
+    try:
+        yield
+    finally:
+        with _limits_lock:
+            _limits.remove(max_pixels)
+            Image.MAX_IMAGE_PIXELS = _most_generous() if _limits else _others_limit
+
+
+def _most_generous() -> int | None:
+    numbers = [limit for limit in _limits if limit is not None]
+    return max(numbers) if len(numbers) == len(_limits) else None
+
+
 @contextlib.contextmanager
 def _damage() -> Iterator[None]:
-    """Turns what Pillow's plugins raise, which is whatever they meet in a damaged file, into PictureError."""
+    """Turn the exceptions of Pillow's plugins into PictureError; on a damaged file they raise all kinds."""
     try:
         yield
     except (AecodecError, MemoryError):
         raise
-    except Exception as error:
+    except Image.DecompressionBombError as error:
+        raise LimitError(f"a picture inside the file is too large: {error}", Image.MAX_IMAGE_PIXELS) from None
+    except Exception as error:  # noqa: BLE001  plugins raise whatever they meet
         raise PictureError(f"the picture cannot be read: {error}") from None
 
 
 def _find_plugin(data: bytes) -> None:
-    """Import the plugin of a format that Pillow may not know by itself; MissingPackageError where it is not installed."""
+    """Import the plugin of a format that Pillow may not know by itself.
+
+    Raises MissingPackageError where it is not installed.
+    """
     kind = _recognise(data)
     if kind is None:
         return
@@ -270,7 +501,7 @@ def _find_plugin(data: bytes) -> None:
 
 
 def _recognise(data: bytes) -> str | None:
-    """The key of _PLUGINS that the first bytes of a file stand for (ISO/IEC 14496-12, 23008-12, 18181-2)."""
+    """Return the key of _PLUGINS that the first bytes of a file stand for (ISO/IEC 14496-12, 23008-12, 18181-2)."""
     if data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")):
         return "JPEG XL"
     if data[4:8] != b"ftyp":
@@ -281,16 +512,18 @@ def _recognise(data: bytes) -> str | None:
 
 
 def _bits(image: Image.Image) -> int:
-    """Bits of a sample in the file of an opened picture; those of Pillow's mode where the file does not say.
+    """Return the bits of a sample in the file of an opened picture; those of Pillow's mode where the file does not say.
 
-    Pillow reads more than 8 bits of colour as 8 in silence.
+    Pillow silently reads more than 8 bits of colour as 8.
     """
     deep = image.mode.startswith("I")
     if image.format == "TIFF":
-        bits, kind = (np.atleast_1d(image.tag_v2.get(tag, default)) for tag, default in ((258, 8), (339, 1)))
-        return int(max(bits)) - (deep and 2 in kind)  # BitsPerSample; signed (SampleFormat) has half of the range for light
+        tags = vars(image)["tag_v2"]  # which the base class does not have
+        bits, numbers = (np.atleast_1d(tags.get(tag, default)) for tag, default in ((258, 8), (339, 1)))
+        # BitsPerSample; signed (SampleFormat) has half of the range for light
+        return int(max(bits)) - (deep and 2 in numbers)
     if deep or "bit_depth" in image.info:  # other formats' gray is spread over 16 bits; pillow_heif says what it read
-        return 16 if deep else image.info["bit_depth"]
+        return 16 if deep else int(image.info["bit_depth"])
     if image.format == "JXL":
         return jxl.read_header(getattr(image, "fc", b"")).bits
     fp = getattr(image, "fp", None)
@@ -299,13 +532,14 @@ def _bits(image: Image.Image) -> int:
         return 16 if isinstance(key, (int, tuple)) and np.max(key) > 255 else 8
     position = fp.tell()
     fp.seek(0)
-    head = fp.read(4096)
+    head: bytes = fp.read(4096)
     fp.seek(position)
     if image.format == "PNG":
         return head[24]  # IHDR
-    if image.format == "PPM" and image.tile and image.tile[0][0].startswith("ppm"):
-        maximum = image.tile[0][3]
-        return (maximum if isinstance(maximum, int) else maximum[-1]).bit_length()
+    if image.format == "PPM" and (tiles := getattr(image, "tile", None)) and tiles[0][0].startswith("ppm"):
+        arguments = tiles[0][3]
+        maximum = arguments if isinstance(arguments, int) else arguments[-1]
+        return maximum.bit_length() if isinstance(maximum, int) else 1 if image.mode == "1" else 8
     for kind, mark, offset, add in (("AVIF", b"pixi", 9, 0), ("JPEG2000", b"\xff\x4f\xff\x51", 42, 1)):
         if image.format == kind and 0 <= (start := head.find(mark)) < len(head) - offset:
             return (head[start + offset] & 127) + add

@@ -1,4 +1,4 @@
-"""What the first bytes of a JPEG XL file say, for its Pillow plugin decodes everything when a file is opened.
+"""Read the first bytes of a JPEG XL file, because its Pillow plugin decodes everything when it opens a file.
 
 ISO/IEC 18181-1, annex D (SizeHeader, ImageMetadata) and 18181-2 (boxes).
 """
@@ -13,7 +13,7 @@ _RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 
 
 @dataclass(frozen=True)
 class Header:
-    """Size before any turning, bits of a sample, and whether there are frames to play."""
+    """The size before any turning, the bits of a sample, and whether there are frames to play."""
 
     width: int
     height: int
@@ -22,7 +22,7 @@ class Header:
 
 
 class _Bits:
-    """Numbers out of bytes, least significant bit first.  Zeros follow the end."""
+    """A reader of numbers, least significant bit first. Zeros follow the end."""
 
     def __init__(self, data: bytes) -> None:
         self.value = int.from_bytes(data, "little")
@@ -33,12 +33,12 @@ class _Bits:
         return value
 
     def choose(self, *choices: tuple[int, int]) -> int:
-        """A U32 of the standard: one of four (offset, bits)."""
+        """Read a U32 of the standard: one of four (offset, bits)."""
         offset, count = choices[self.take(2)]
         return offset + self.take(count)
 
     def size(self) -> tuple[int, int]:
-        """A SizeHeader: width, height."""
+        """Read a SizeHeader: width, height."""
         small = self.take(1)
 
         def side() -> int:
@@ -51,7 +51,7 @@ class _Bits:
 
 
 def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Types and bodies of a container's boxes; none for a bare codestream."""
+    """Yield types and bodies of a container's boxes; none for a bare codestream."""
     position = 0 if data.startswith(b"\0\0\0\x0cJXL ") else len(data)
     while position + 8 <= len(data):
         size, kind, head = int.from_bytes(data[position : position + 4], "big"), data[position + 4 : position + 8], 8
@@ -63,7 +63,7 @@ def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def read_header(data: bytes) -> Header:
-    """The header of a JPEG XL file.  Of damaged data it says something; the decoder will refuse it."""
+    """Return the header of a JPEG XL file. For damaged data it is arbitrary; the decoder will refuse the file."""
     stream = data
     for kind, body in boxes(data):
         if kind in (b"jxlc", b"jxlp"):

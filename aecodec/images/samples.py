@@ -1,12 +1,14 @@
-"""Any picture to colour and alpha that can be coded, colour to an array, and back."""
+"""Turn any picture into colour and alpha that can be coded, colour into an array, and back."""
 
 from __future__ import annotations
 
 import io
 import warnings
+from typing import Any
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
+from PIL import Image, ImageChops
 
 from aecodec.container.bitstream import MAX_SIDE
 from aecodec.container.tiles import Box
@@ -15,15 +17,19 @@ from aecodec.errors import LimitError, PictureError
 
 
 def split(image: Image.Image, bits: int = 8) -> tuple[Image.Image, Image.Image | None]:
-    """As ``separate``, with colour that nobody sees replaced (``fill``)."""
+    """Separate colour and alpha as ``separate`` does, and replace colour that nobody sees (``fill``).
+
+    Colour that is gray everywhere comes as "L".
+    """
     colour, alpha = separate(image, bits)
+    colour = gray_if_equal(colour)
     return (colour if alpha is None else fill(colour, alpha)), alpha
 
 
 def separate(image: Image.Image, bits: int = 8) -> tuple[Image.Image, Image.Image | None]:
-    """A loaded picture as colour, "L" or "RGB", and alpha, "L" or None; warnings say what that loses.
+    """Return a loaded picture as colour, "L" or "RGB", and alpha, "L" or None; warnings say what that loses.
 
-    ``bits`` is what a sample had in the file.  Raises PictureError where the range of the samples is unknown.
+    ``bits`` is the depth of a sample in the file. Raises PictureError where the range of the samples is unknown.
     """
     gray = _levels(image, bits) if image.mode == "F" or image.mode.startswith("I") else None
     if bits > 8:
@@ -50,19 +56,28 @@ def separate(image: Image.Image, bits: int = 8) -> tuple[Image.Image, Image.Imag
     return colour, alpha
 
 
-def fill(colour: Image.Image, alpha: Image.Image) -> Image.Image:
-    """``colour`` with that under an alpha of 0 made up from what is seen around it, as smooth as it can be: nobody sees it,
-    and it should cost nothing.
+def gray_if_equal(colour: Image.Image) -> Image.Image:
+    """Return a picture of equal red, green and blue as gray, which cannot come out tinted, and any other as it is."""
+    if colour.mode != "RGB":
+        return colour
+    red, green, blue = colour.split()
+    different = ImageChops.difference(red, green).getbbox() or ImageChops.difference(red, blue).getbbox()
+    return colour if different else red
 
-    Pull and push (Gortler et al., The Lumigraph, 1996): halve the picture, averaging what is seen, until no hole is left;
-    then fill the holes of each size from the next smaller, enlarged bilinearly.
+
+def fill(colour: Image.Image, alpha: Image.Image) -> Image.Image:
+    """Return ``colour`` with its invisible part, under an alpha of 0, made up from what is visible around it.
+
+    It is as smooth as it can be: nobody sees it, so it should cost nothing. Pull and push (Gortler et al., The Lumigraph,
+    1996): halve the picture, averaging what is visible, until no hole is left; then fill the holes of each size from the
+    next smaller, enlarged bilinearly.
     """
-    if alpha.getextrema()[0] > 0:
+    if not _has_holes(alpha):
         return colour
     level = colour.copy()
     level.putalpha(_seen(alpha))
     finer = []
-    while level.getextrema()[-1][0] == 0 and max(level.size) > 1:
+    while _has_holes(level.getchannel("A")) and max(level.size) > 1:
         finer.append(level)
         level = level.reduce(2)
         level.putalpha(_seen(level.getchannel("A")))
@@ -73,17 +88,23 @@ def fill(colour: Image.Image, alpha: Image.Image) -> Image.Image:
     return filled
 
 
+def _has_holes(alpha: Image.Image) -> bool:
+    """Whether alpha, "L", is 0 anywhere."""
+    lowest, _ = alpha.getextrema()
+    return lowest == 0
+
+
 def _seen(alpha: Image.Image) -> Image.Image:
     return alpha.point([0] + [255] * 255)
 
 
-def _opaque(mask: np.ndarray) -> Image.Image:
-    """Alpha of 255 where any channel of (H, W, C) is set, else 0."""
+def _opaque(mask: NDArray[np.bool_]) -> Image.Image:
+    """Return alpha of 255 where any channel of (H, W, C) is set, else 0."""
     return Image.fromarray(np.where(mask.any(-1), np.uint8(255), np.uint8(0)))
 
 
-def _levels(image: Image.Image, bits: int) -> np.ndarray:
-    """Samples (H, W) of up to 16 bits."""
+def _levels(image: Image.Image, bits: int) -> NDArray[np.integer[Any]]:
+    """Return samples (H, W) of up to 16 bits. Raises PictureError for others."""
     samples = np.asarray(image)
     if image.mode == "F" or bits > 16 or samples.min() < 0 or samples.max() > 65535:
         raise PictureError("floating-point and 32-bit samples have no fixed range; convert them to 8 or 16 bits first")
@@ -91,38 +112,40 @@ def _levels(image: Image.Image, bits: int) -> np.ndarray:
 
 
 def _managed(image: Image.Image) -> Image.Image:
-    """A CMYK or Lab picture in sRGB, through its ICC profile where it has one."""
+    """Return a CMYK or Lab picture in sRGB, through its ICC profile where it has one."""
     if profile := image.info.get("icc_profile"):
         from PIL import ImageCms
 
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            managed = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            if managed is not None:  # as it would be of a picture that is changed in place
+                return managed
         except (ImageCms.PyCMSError, OSError):
             pass  # a broken profile; the plain conversion is what is left
     return image.convert("RGB")
 
 
-def to_array(image: Image.Image) -> np.ndarray:
-    """(H, W, 3) uint8 of an "L" or "RGB" picture; gray is repeated in the three channels."""
+def to_array(image: Image.Image) -> NDArray[np.uint8]:
+    """Return an "L" or "RGB" picture as (H, W, 3) uint8; gray is repeated in the three channels."""
     array = np.asarray(image, np.uint8)
     return np.repeat(array[..., None], 3, -1) if array.ndim == 2 else array
 
 
-def from_array(array: np.ndarray, mode: str) -> Image.Image:
-    """Inverse of ``to_array``; the gray value is the rounded mean of the channels."""
+def from_array(array: NDArray[np.uint8], mode: str) -> Image.Image:
+    """Invert ``to_array``; the gray value is the rounded mean of the channels."""
     if mode == "L":
         array = np.rint(array.mean(-1)).astype(np.uint8)
     return Image.fromarray(array)
 
 
 def padded_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width rounded up to what the networks take."""
+    """Return height and width rounded up to what the networks take."""
     return -height % PADDING + height, -width % PADDING + width
 
 
-def window(array: np.ndarray, box: Box) -> np.ndarray:
-    """The box of a picture (H, W, C), which may reach over its bottom and right edges: those are replicated."""
+def window(array: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    """Return the box of a picture (H, W, C). It may reach over the bottom and right edges, which are replicated."""
     height, width = array.shape[:2]
     part = array[min(box.top, height - 1) : box.bottom, min(box.left, width - 1) : box.right]
     rows, columns = box.shape
@@ -132,7 +155,7 @@ def window(array: np.ndarray, box: Box) -> np.ndarray:
 
 
 def check_size(width: int, height: int, max_pixels: int | None) -> None:
-    """Raises LimitError, or PictureError where the format has no room for a side."""
+    """Raise LimitError for too many pixels, or PictureError where the format has no room for a side."""
     if max_pixels is not None and width * height > max_pixels:
         raise LimitError(f"{width} x {height} is over the limit of {max_pixels} pixels", max_pixels)
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):

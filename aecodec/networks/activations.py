@@ -44,10 +44,14 @@ def fraction_bits(model: FloatModel) -> Tensor:
         return look
 
     synthesis = model.synthesis
-    layers = [("stem", synthesis.stem), ("stream_16", synthesis.up_8), ("stream_8", synthesis.head)]
+    layers: list[tuple[str, nn.Module]] = [
+        ("stem", synthesis.stem),
+        ("stream_16", synthesis.up_8),
+        ("stream_8", synthesis.head),
+    ]
     for size, blocks in ((16, synthesis.blocks_16), (8, synthesis.blocks_8)):
-        for block in blocks:
-            layers += [(f"stream_{size}", block.conv1), (f"middle_{size}", block.conv2)]
+        for block in blocks.children():
+            layers += [(f"stream_{size}", block.get_submodule("conv1")), (f"middle_{size}", block.get_submodule("conv2"))]
     hooks = [layer.register_forward_pre_hook(note(name)) for name, layer in layers]
     try:
         picture = pictures().to(next(model.parameters()).device)

@@ -1,7 +1,7 @@
-"""The context model: means and scales of the latents in four parallel steps (``entropy/partition.py``).
+"""Predict means and scales of the latents in four parallel steps: the context model (``entropy/partition.py``).
 
-Each step reads the hyper-features and the companded latents decoded so far, mixes them at each position (1x1), gathers
-the neighbourhood (depthwise 3x3) and predicts (two 1x1) the mean, at gain 1, and the logarithm of the scale.
+Each step reads the hyper-features and the companded latents decoded so far, mixes them at each position (1x1), gathers the
+neighbourhood (depthwise 3x3) and predicts (two 1x1) the mean, at gain 1, and the logarithm of the scale.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aecodec.networks.integer import IntegerConv2d, interpolate, round_half_up
 
 
 class ContextStep(nn.Module):
-    """One step: predicts a quarter of the latents, each phase another channel group."""
+    """Predict a quarter of the latents in one step, for each phase another channel group."""
 
     def __init__(self, arch: Architecture, step: int) -> None:
         super().__init__()
@@ -30,8 +30,10 @@ class ContextStep(nn.Module):
             self.out.weight.mul_(0.1)
 
     def forward(self, features: Tensor, context: Tensor | None, position: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (B, F, h, w) and context (B, M, h, w) to means at gain 1 and log scales, (4, B, M/4, h/2, w/2) each,
-        stacked by phase."""
+        """Return means at gain 1 and log scales, (4, B, M/4, h/2, w/2) each, stacked by phase.
+
+        features: (B, F, h, w); context: (B, M, h, w).
+        """
         x = features if context is None else torch.cat([features.to(context.dtype), context], 1)
         x = self.hidden(self.gather(self.mix(x, position), position), position)
         weights = self.out.quantised_weight().unflatten(0, (2, CONTEXT_STEPS, -1)).unbind(1)
@@ -48,7 +50,7 @@ class ContextStep(nn.Module):
 
 
 def split_steps(y: Tensor) -> list[Tensor]:
-    """(B, M, h, w) to one (4, B, M/4, h/2, w/2) per step, stacked by phase."""
+    """Split (B, M, h, w) into one (4, B, M/4, h/2, w/2) for each step, stacked by phase."""
     parts = _phases(y).unflatten(2, (CONTEXT_STEPS, -1)).transpose(1, 2).flatten(0, 1).unbind()  # by phase, then group
     return [
         torch.stack([parts[CONTEXT_STEPS * phase + group_of(step, phase)] for phase in range(4)])
@@ -57,15 +59,16 @@ def split_steps(y: Tensor) -> list[Tensor]:
 
 
 def _phases(x: Tensor) -> Tensor:
-    """(B, C, h, w) to (4, B, C, h/2, w/2)."""
-    return x.unflatten(2, (-1, 2)).unflatten(4, (-1, 2)).permute(3, 5, 0, 1, 2, 4).flatten(0, 1)
+    """Rearrange (B, C, h, w) to (4, B, C, h/2, w/2)."""
+    parts: Tensor = x.unflatten(2, (-1, 2)).unflatten(4, (-1, 2))
+    return parts.permute(3, 5, 0, 1, 2, 4).flatten(0, 1)
 
 
 def join_steps(parts: list[Tensor]) -> Tensor:
-    """The inverse of ``split_steps``; steps that are missing at the end are zero."""
+    """Invert ``split_steps``; steps that are missing at the end are zero."""
     zero = torch.zeros_like(parts[0][0])
     phases = []
-    for phase, of_steps in enumerate(zip(*(part.unbind() for part in parts))):
+    for phase, of_steps in enumerate(zip(*(part.unbind() for part in parts), strict=True)):
         by_group = {group_of(step, phase): part for step, part in enumerate(of_steps)}
         phases.append(torch.cat([by_group.get(group, zero) for group in range(CONTEXT_STEPS)], 1))
     _, b, m, h, w = (4, *phases[0].shape)

@@ -1,15 +1,18 @@
-"""The decoder's last stage while it is trained: a filter that smooths ripples and keeps edges.
+"""Smooth ripples and keep edges: the decoder's last stage while it is trained.
 
-Quantisation cuts basis functions off, and what is left of them shows as faint copies of an edge, a block away.  A linear
-filter cannot tell a ripple from texture; a function of the difference of two pixels can, because a ripple's is small beside
-an edge's.  Each pair of near pixels exchanges an amount of light that depends on the difference of their luma, by a learned
-function for each distance and quality (a step of trained nonlinear diffusion: Y. Chen and T. Pock, "Trainable nonlinear
-reaction diffusion", IEEE Trans. PAMI 2017).  A strength for each block of 8x8 pixels comes from the network.
+Quantisation cuts basis functions off, and the rest of them shows as faint copies of an edge, a block away. A linear filter
+cannot tell a ripple from texture. A function of the difference of two pixels can, because the difference of a ripple is
+small compared with that of an edge. Each pair of near pixels exchanges an amount of light that depends on the difference of
+their luma, by a learned function for each distance and quality (a step of trained nonlinear diffusion: Y. Chen and T. Pock,
+"Trainable nonlinear reaction diffusion", IEEE Trans. PAMI 2017). A strength for each block of 8x8 pixels comes from the
+network.
 
 ``images/edge_filter.py`` computes the same in integers.
 """
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,17 +20,22 @@ from torch.nn import functional as F
 
 from aecodec.images.edge_filter import BLOCK, KNOTS as DIFFERENCES, LUMA, PAIRS, RINGS, STRENGTH_MAX
 from aecodec.networks.integer import interpolate
+from aecodec.networks.typed import Context, apply
 from aecodec.quality import KNOTS
 
 PEAK = 255
 
 
+class _ExchangeContext(Context, Protocol):
+    shape: torch.Size  # of the values that a table becomes
+
+
 class _Exchange(torch.autograd.Function):
-    """The piecewise linear, odd function of differences; a gather forward and a sum by index backward."""
+    """Apply the piecewise linear, odd function of differences: a gather forward and a sum by index backward."""
 
     @staticmethod
-    def forward(ctx, difference: Tensor, table: Tensor) -> Tensor:
-        """difference (B, H, W) in levels, table (B, len(DIFFERENCES)) in levels, to (B, H, W) in levels."""
+    def forward(ctx: _ExchangeContext, difference: Tensor, table: Tensor) -> Tensor:
+        """Map differences (B, H, W) through a table (B, len(DIFFERENCES)), all in levels."""
         ends = torch.tensor((0, *DIFFERENCES), dtype=torch.float32, device=table.device)
         values = F.pad(table, (1, 1))  # 0 at 0; the last one holds beyond its end
         values[:, -1] = table[:, -1]
@@ -43,7 +51,7 @@ class _Exchange(torch.autograd.Function):
         return (low + (high - low) * share) * sign
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: _ExchangeContext, grad: Tensor) -> tuple[Tensor, Tensor]:
         slope, index, share, sign = ctx.saved_tensors
         signed, index = (grad * sign).flatten(), index.flatten()
         upper = signed * share.flatten()
@@ -54,21 +62,22 @@ class _Exchange(torch.autograd.Function):
 
 
 class EdgeFilter(nn.Module):
-    """See above.  A table of zeros, with which training starts from weights that have none, changes nothing."""
+    """The filter at the top of this page. A table of zeros, as new weights have it, changes nothing."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
         self.table = nn.Parameter(torch.zeros(KNOTS, RINGS * len(DIFFERENCES)))
         self.strength = nn.Conv2d(features, 1, 1)
         nn.init.zeros_(self.strength.weight)
-        nn.init.ones_(self.strength.bias)
+        nn.init.ones_(self.strength.get_parameter("bias"))
 
     def strengths(self, features: Tensor) -> Tensor:
-        """Return what amounts are multiplied by, (B, 1, H/8, W/8) in 0..STRENGTH_MAX, of features (B, C, H/8, W/8)."""
-        return self.strength(features).float().clamp(0, STRENGTH_MAX)
+        """Return the factors of amounts, (B, 1, H/8, W/8) in 0..STRENGTH_MAX, from features (B, C, H/8, W/8)."""
+        strength: Tensor = self.strength(features)
+        return strength.float().clamp(0, STRENGTH_MAX)
 
     def forward(self, picture: Tensor, features: Tensor, position: Tensor) -> Tensor:
-        """Return the filtered picture (B, 3, H, W), of one in 0..1 and the features (B, C, H/8, W/8) that it came from."""
+        """Return the filtered picture (B, 3, H, W), of one in 0..1 and the features (B, C, H/8, W/8) behind it."""
         luma = PEAK * torch.einsum("c,bchw->bhw", picture.new_tensor(LUMA) / sum(LUMA), picture)
         tables = interpolate(self.table, position).view(len(picture), RINGS, len(DIFFERENCES)).unbind(1)
         h, w = luma.shape[1:]
@@ -76,7 +85,7 @@ class EdgeFilter(nn.Module):
         for ring, down, right in PAIRS:
             left = slice(max(0, -right), w - max(0, right))  # columns whose partner, `right` of them, is in the picture
             there = slice(max(0, right), w + min(0, right))
-            amount = _Exchange.apply(luma[:, down:, there] - luma[:, : h - down, left], tables[ring].contiguous())
+            amount = apply(_Exchange, luma[:, down:, there] - luma[:, : h - down, left], tables[ring].contiguous())
             change = change + F.pad(amount, (left.start, w - left.stop, 0, down))
             change = change - F.pad(amount, (there.start, w - there.stop, down, 0))
         strength = F.interpolate(self.strengths(features), scale_factor=BLOCK, mode="nearest")

@@ -1,18 +1,18 @@
-"""A trained model to the tensors of a weights file, and the float half of it back.
+"""Turn a trained model into the tensors of a weights file, and its float half back.
 
-The transforms' networks are stored in int8, their linear paths, which the picture itself goes through, in float16.  The
-entropy path is stored as the integers that it computes with, and nothing else of it is kept: the file cannot disagree with
-what is coded.
+The transforms' networks are stored in int8, their linear paths, which the picture itself goes through, in float16. The
+entropy path is stored as the integers that it computes with, and in no other form: the file cannot disagree with what is
+coded.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aecodec.entropy.certificate import certify, known_answer
@@ -45,7 +45,7 @@ def _integer_tensors(layer: IntegerConv2d) -> dict[str, Tensor]:
 
 
 def _float_tensors(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What a weights file holds of float layers: float16, or int8 and a scale where ``store.expand`` takes it back."""
+    """Return float layers as a weights file holds them: float16, or int8 and a scale that ``store.expand`` takes back."""
     tensors = {}
     for name, value in state.items():
         if value.ndim == 4 and name not in LINEAR:
@@ -58,16 +58,17 @@ def _float_tensors(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def export_tensors(model: Model) -> dict[str, np.ndarray]:
-    """The tensors of a weights file.
+def export_tensors(model: Model) -> dict[str, NDArray[Any]]:
+    """Return the tensors of a weights file.
 
     Raises WeightsError where an integer layer's sums could leave the range that float32 holds exactly.
     """
     with torch.device("meta"):
         half = FloatModel(model.arch).state_dict().keys()
     tensors = _float_tensors({name: value for name, value in model.state_dict().items() if name in half})
+    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, IntegerConv2d)}
     for name in layer_names():
-        for key, value in _integer_tensors(model.get_submodule(name)).items():
+        for key, value in _integer_tensors(layers[name]).items():
             tensors[f"{name}.{key}"] = value
     gains = model.gain(torch.linspace(0, INTERVALS, GAIN_ROWS))[:, :, 0, 0]
     tensors["mean_gain"] = torch.round(gains * 2**GAIN_FRAC).to(torch.int32)
@@ -82,7 +83,7 @@ def export_tensors(model: Model) -> dict[str, np.ndarray]:
 
 
 def load_float_model(weights: Weights) -> FloatModel:
-    """The float half of a model, in float32 and evaluation mode, on the CPU.
+    """Return the float half of a model, in float32 and evaluation mode, on the CPU.
 
     Raises WeightsError where the tensors do not fit the architecture.
     """
@@ -97,7 +98,7 @@ def load_float_model(weights: Weights) -> FloatModel:
 
 
 def import_tensors(weights: Weights) -> dict[str, Tensor]:
-    """A whole model's state from its weights: the inverse of ``export_tensors``, on the grids of what was stored."""
+    """Return a whole model's state from its weights: the inverse of ``export_tensors``, on the stored grids."""
     tensors = {name: torch.from_numpy(array) for name, array in weights.tensors.items()}
     state = {name: value.float() for name, value in tensors.items() if value.is_floating_point()}
     for name in layer_names():
@@ -112,7 +113,7 @@ def import_tensors(weights: Weights) -> dict[str, Tensor]:
 
 
 def save_weights(model: Model, folder: Path, name: str, card: dict[str, Any]) -> str:
-    """Writes ``folder`` with the model's tensors and its card, and returns the weights id.
+    """Write ``folder`` with the model's tensors and its card, and return the weights id.
 
     ``card`` adds to name, sha256 and architecture what only the caller knows: data, steps, results.
     """
@@ -138,15 +139,16 @@ def save_weights(model: Model, folder: Path, name: str, card: dict[str, Any]) ->
 def save_encoder(
     model: FloatModel, folder: Path, name: str, card: dict[str, Any], own: dict[str, Tensor] | None = None
 ) -> str:
-    """Writes ``folder`` with a restoring encoder, the two analyses of a model, and returns its id.
+    """Write ``folder`` with a restoring encoder, the two analyses of a model, and return its id.
 
-    ``card`` has what only the caller knows: the ``task`` and the hash of the ``decoder`` among it.  ``own`` are tensors of
-    the decoder's weights; what is the same there is left out.
+    ``card`` has what only the caller knows, such as the ``task`` and the hash of the ``decoder``. ``own`` are tensors of
+    the decoder's weights; tensors that are equal to them are left out.
     """
     from safetensors.numpy import save
 
     state = {name: value for name, value in model.state_dict().items() if is_of_encoder(name)}
-    new = {name: value for name, value in state.items() if name not in (own or {}) or not torch.equal(value, own[name])}
+    known = own or {}
+    new = {name: value for name, value in state.items() if name not in known or not torch.equal(value, known[name])}
     tensors = _float_tensors(new)
     data = save({name: value.contiguous().numpy() for name, value in tensors.items()})
     digest = content_hash(data)
@@ -161,7 +163,7 @@ def save_encoder(
 
 
 def _write(folder: Path, tensors: bytes, card: dict[str, Any]) -> None:
-    """Both files of a folder of weights, which may replace others: first beside them, so that neither is ever half there."""
+    """Write both files of a folder of weights, which may replace others, so that neither is ever half written."""
     import tomli_w
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -169,4 +171,4 @@ def _write(folder: Path, tensors: bytes, card: dict[str, Any]) -> None:
     for name, content in contents.items():
         (folder / f"{name}.new").write_bytes(content)
     for name in contents:
-        os.replace(folder / f"{name}.new", folder / name)
+        (folder / f"{name}.new").replace(folder / name)

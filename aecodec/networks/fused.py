@@ -1,4 +1,4 @@
-"""Whether the pointwise functions of training, and its search, run as fused kernels, which Triton compiles for CUDA."""
+"""Decide whether pointwise functions and search run in training as fused kernels, which Triton compiles for CUDA."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def is_fused(x: Tensor) -> bool:
-    """Whether they do for tensors on the device of ``x``; without Triton, or with one before 3.3, plain torch serves."""
+    """Return whether they do on the device of ``x``. Without Triton, or with one before 3.3, plain torch is used."""
     return x.is_cuda and _has_triton()
 
 

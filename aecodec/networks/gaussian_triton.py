@@ -1,4 +1,4 @@
-"""``model.gaussian_bits`` on a CUDA device: a kernel each way in place of thirty."""
+"""Compute ``model.gaussian_bits`` on a CUDA device, with one kernel each way in place of thirty."""
 
 from __future__ import annotations
 
@@ -40,14 +40,17 @@ def _slopes(x, log_scale, grad, d_x, d_log_scale, count, unit, floor, density, B
 
 
 def bits(x: Tensor, log_scale: Tensor, unit: float, floor: float) -> Tensor:
-    """-log2 of the probability of a unit bin around x, or of ``floor``; ``unit``: 1 / (sqrt(2) scale) at log_scale 0."""
+    """Return -log2 of the probability of a unit bin around x, or of ``floor`` where that is larger.
+
+    ``unit`` is 1 / (sqrt(2) scale) at log_scale 0.
+    """
     result = torch.empty_like(x)
     _bits[(triton.cdiv(x.numel(), _BLOCK),)](x, log_scale, result, x.numel(), unit, floor, BLOCK=_BLOCK)
     return result
 
 
 def slopes(x: Tensor, log_scale: Tensor, grad: Tensor, unit: float, floor: float) -> tuple[Tensor, Tensor]:
-    """The gradients of both arguments, from that of ``bits``."""
+    """Return the gradients of both arguments, from that of ``bits``."""
     d_x, d_log_scale = torch.empty_like(x), torch.empty_like(x)
     density = 1 / (math.log(2) * math.sqrt(math.pi))
     _slopes[(triton.cdiv(x.numel(), _BLOCK),)](

@@ -1,4 +1,4 @@
-"""The hyperprior: a coarse side signal z that says where latents are large.
+"""Compute the hyperprior: a coarse side signal z that says where latents are large.
 
     y * gain -> compand -> analysis -> round -> z (B, Nz, H/64, W/64) -> IntegerConv2d -> features (B, F, H/16, W/16)
 
@@ -19,7 +19,7 @@ from aecodec.quality import KNOTS
 
 
 class HyperAnalysis(nn.Module):
-    """Latents at their gain (B, M, H/16, W/16) to unrounded hyper-latents (B, Nz, H/64, W/64)."""
+    """Map latents at their gain (B, M, H/16, W/16) to unrounded hyper-latents (B, Nz, H/64, W/64)."""
 
     def __init__(self, arch: Architecture) -> None:
         super().__init__()
@@ -33,12 +33,12 @@ class HyperAnalysis(nn.Module):
 
     def forward(self, y: Tensor, position: Tensor) -> Tensor:
         x = F.leaky_relu(self.conv1(compand(y, quantise=False)) + interpolate(self.bias, position), 0.1)
-        x = F.leaky_relu(self.conv2(x), 0.1)
-        return self.conv3(x).float()
+        z: Tensor = self.conv3(F.leaky_relu(self.conv2(x), 0.1))
+        return z.float()
 
 
 class HyperSynthesis(nn.Module):
-    """Integer hyper-latents (B, Nz, H/64, W/64) to features (B, F, H/16, W/16) on the activation grid."""
+    """Map integer hyper-latents (B, Nz, H/64, W/64) to features (B, F, H/16, W/16) on the activation grid."""
 
     def __init__(self, arch: Architecture) -> None:
         super().__init__()
@@ -49,5 +49,5 @@ class HyperSynthesis(nn.Module):
 
     def forward(self, z: Tensor, position: Tensor) -> Tensor:
         x = F.pixel_shuffle(self.up_32(z, position), 2)
-        x = F.pixel_shuffle(self.up_16(x, position), 2)
-        return self.out(x, position)
+        features: Tensor = self.out(F.pixel_shuffle(self.up_16(x, position), 2), position)
+        return features

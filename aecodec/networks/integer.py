@@ -1,4 +1,4 @@
-"""Convolutions whose arithmetic is integer by construction, trained through straight-through rounding.
+"""Convolve in arithmetic that is integer by construction, trained through straight-through rounding.
 
 An activation is an integer ``a`` that stands for ``a * 2**-frac``; a weight is an int8 ``w`` that stands for
 ``w * 2**-k`` with one ``k`` per output channel.  All scales are powers of two, so requantisation is a rounding shift and
@@ -25,6 +25,7 @@ from aecodec.entropy.integer import (
     WEIGHT_MAX,
 )
 from aecodec.networks.fused import is_fused
+from aecodec.networks.typed import Context, apply
 from aecodec.quality import KNOTS
 
 _COMPAND_UNIT, _COMPAND_TOP = COMPAND_STEPS * 2.0**-COMPAND_FRAC, COMPAND_MAX * 2.0**-COMPAND_FRAC
@@ -32,31 +33,33 @@ _COMPAND_UNIT, _COMPAND_TOP = COMPAND_STEPS * 2.0**-COMPAND_FRAC, COMPAND_MAX * 
 
 class _Round(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
+    def forward(ctx: Context, x: Tensor) -> Tensor:
         return torch.floor(x + 0.5)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
+    def backward(ctx: Context, grad: Tensor) -> Tensor:
         return grad
 
 
-def float32(x: Tensor) -> contextlib.AbstractContextManager:
-    """No autocast where ``x`` lies, if there can be one."""
+def float32(x: Tensor) -> contextlib.AbstractContextManager[object]:
+    """Return a context without autocast on the device of ``x``, if there can be one."""
     device = x.device.type
     return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else contextlib.nullcontext()
 
 
 def round_half_up(x: Tensor) -> Tensor:
-    """floor(x + 1/2) forward, the identity backward (a straight-through estimator)."""
-    return _Round.apply(x)
+    """Return floor(x + 1/2), with the gradient of the identity (a straight-through estimator)."""
+    return apply(_Round, x)
 
 
 class _Activation(torch.autograd.Function):
-    """ReLU, clamp to 8 bits and rounding in one, in float32, to a ``dtype`` that holds the result; the gradient passes
-    where the clamp does not bind."""
+    """Apply ReLU, clamp to 8 bits and rounding in one, in float32, to a ``dtype`` that holds the result.
+
+    The gradient passes where the clamp does not bind.
+    """
 
     @staticmethod
-    def forward(ctx, y: Tensor, quantise: bool, dtype: torch.dtype) -> Tensor:
+    def forward(ctx: Context, y: Tensor, quantise: bool, dtype: torch.dtype) -> Tensor:
         top = ACTIVATION_MAX * 2.0**-ACTIVATION_FRAC
         if is_fused(y):
             from aecodec.networks import integer_triton
@@ -71,7 +74,7 @@ class _Activation(torch.autograd.Function):
         return out.to(dtype)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Context, grad: Tensor) -> tuple[Tensor, None, None]:
         (y,) = ctx.saved_tensors
         top = ACTIVATION_MAX * 2.0**-ACTIVATION_FRAC
         if is_fused(y):
@@ -82,10 +85,10 @@ class _Activation(torch.autograd.Function):
 
 
 class _OnGrid(torch.autograd.Function):
-    """Weights on the grids of their output channels; the gradient passes."""
+    """Put weights on the grids of their output channels; the gradient passes."""
 
     @staticmethod
-    def forward(ctx, weight: Tensor, input_max: int) -> Tensor:
+    def forward(ctx: Context, weight: Tensor, input_max: int) -> Tensor:
         if is_fused(weight):
             from aecodec.networks import integer_triton
 
@@ -95,15 +98,15 @@ class _OnGrid(torch.autograd.Function):
         return torch.floor(weight * scale + 0.5) / scale
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Context, grad: Tensor) -> tuple[Tensor, None]:
         return grad, None
 
 
 class _CompandOnDevice(torch.autograd.Function):
-    """``compand`` on a CUDA device."""
+    """Compute ``compand`` on a CUDA device."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, quantise: bool) -> Tensor:
+    def forward(ctx: Context, x: Tensor, quantise: bool) -> Tensor:
         from aecodec.networks import integer_triton
 
         x = _dense(x.float())
@@ -111,21 +114,22 @@ class _CompandOnDevice(torch.autograd.Function):
         return integer_triton.compand(x, _COMPAND_UNIT, _COMPAND_TOP, 2.0**COMPAND_FRAC, quantise)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Context, grad: Tensor) -> tuple[Tensor, None]:
         from aecodec.networks import integer_triton
 
-        return integer_triton.compand_slope(*ctx.saved_tensors, grad, _COMPAND_UNIT, _COMPAND_TOP), None
+        (x,) = ctx.saved_tensors
+        return integer_triton.compand_slope(x, grad, _COMPAND_UNIT, _COMPAND_TOP), None
 
 
 def _dense(x: Tensor) -> Tensor:
-    """A tensor whose elements fill its memory, in whichever order."""
+    """Return a tensor whose elements fill its memory, in any order."""
     if x.is_contiguous() or (x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)):
         return x
     return x.contiguous()
 
 
 def interpolate(table: Tensor, position: Tensor) -> Tensor:
-    """Rows of a (KNOTS, C) table at fractional knot positions (B,) -> (B, C, 1, 1)."""
+    """Interpolate rows of a (KNOTS, C) table at fractional knot positions (B,); returns (B, C, 1, 1)."""
     return (_shares(position)[:, :, None] * table).sum(1)[:, :, None, None]
 
 
@@ -133,8 +137,11 @@ _last_shares: tuple[Tensor, Tensor] | None = None
 
 
 def _shares(position: Tensor) -> Tensor:
-    """(B, KNOTS) what each knot counts for at a position (B,); kept, for all tables of a model are read at one."""
-    global _last_shares
+    """Return the share of each knot, (B, KNOTS), at a position (B,).
+
+    The last result is kept, because all tables of a model are read at one position.
+    """
+    global _last_shares  # noqa: PLW0603  a cache of one entry
     last = _last_shares
     if last is None or last[0] is not position:
         knots = torch.arange(KNOTS, device=position.device)
@@ -143,7 +150,7 @@ def _shares(position: Tensor) -> Tensor:
 
 
 def weight_exponents(weight: Tensor, input_max: int) -> Tensor:
-    """Largest k per output channel with |w| 2**k <= 127 and sum(|w|) 2**k * input_max < SUM_LIMIT."""
+    """Return the largest k per output channel with |w| 2**k <= 127 and sum(|w|) 2**k * input_max < SUM_LIMIT."""
     flat = weight.detach().flatten(1).abs().float()
     peak = WEIGHT_MAX / flat.amax(1).clamp_min(1e-12)
     total = (SUM_LIMIT / input_max - flat.shape[1]) / flat.sum(1).clamp_min(1e-12)  # rounding adds < 1/2 a weight
@@ -183,31 +190,31 @@ class IntegerConv2d(nn.Module):
         return self.convolve(x, self.quantised_weight(), interpolate(self.bias, position))
 
     def quantised_weight(self) -> Tensor:
-        """Weights on their grids, or as they are in the float twin."""
+        """Return the weights on their grids, or unchanged in the float twin."""
         if not self.quantise:
             return self.weight
-        return _OnGrid.apply(self.weight, self.input_max)
+        return apply(_OnGrid, self.weight, self.input_max)
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """The layer with given weights (O, I, k, k) and biases (B, O, 1, 1); raw outputs are not yet rounded.
+        """Apply given weights (O, I, k, k) and biases (B, O, 1, 1); raw outputs are not yet rounded.
 
         Under autocast the sums of a hidden layer are rounded to its few bits while training, which may move an activation
-        by one step.  Raw outputs, which need more, and everything in evaluation are as exact as what is coded.
+        by one step. Raw outputs, which need more, and everything in evaluation are as exact as in coding.
         """
         exact = not (self.relu and self.training)
         with float32(x) if exact else contextlib.nullcontext():
             y = F.conv2d(x.float() if exact else x, weight, padding=weight.shape[-1] // 2, groups=self.groups)
         raw = y.float() + bias
-        return _Activation.apply(raw, self.quantise, y.dtype) if self.relu else raw
+        return apply(_Activation, raw, self.quantise, y.dtype) if self.relu else raw
 
 
 def compand(x: Tensor, quantise: bool = True) -> Tensor:
-    """sign(x) log2(1 + |x|) on a signed 8-bit grid of COMPAND_STEPS an octave: what the context networks see of a latent.
+    """Return sign(x) log2(1 + |x|) on a signed 8-bit grid of COMPAND_STEPS an octave, as context networks read latents.
 
-    Rates differ by a factor of 17 in step size; in the logarithm that is an offset, which the biases can follow.
+    Rates differ by a factor of 17 in step size. In the logarithm that is an offset, which the biases can follow.
     """
     if is_fused(x) and torch.is_grad_enabled():  # to encode a picture Triton, which wants a C compiler, is not needed
-        return _CompandOnDevice.apply(x, quantise)
+        return apply(_CompandOnDevice, x, quantise)
     y = (torch.sign(x) * torch.log2(1 + x.abs()) * _COMPAND_UNIT).clamp(-_COMPAND_TOP, _COMPAND_TOP)
     if quantise:
         scale = 2.0**COMPAND_FRAC

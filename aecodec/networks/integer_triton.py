@@ -1,4 +1,4 @@
-"""The pointwise functions of ``integer.py`` on a CUDA device: one kernel each in place of a dozen."""
+"""Compute the pointwise functions of ``integer.py`` on a CUDA device, with one kernel each in place of a dozen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BLOCK = 1024
 
 @triton.jit
 def _on_grid(weight, result, size, peak, total, most, BLOCK: tl.constexpr):
-    """A row of weights of one output channel on its grid; see ``weight_exponents``."""
+    """Round a row of weights of one output channel to its grid; see ``weight_exponents``."""
     at = tl.arange(0, BLOCK)
     there = at < size
     w = tl.load(weight + tl.program_id(0) * size + at, mask=there, other=0.0)
@@ -60,33 +60,35 @@ def _compand_slope(x, grad, out, count, factor, limit, BLOCK: tl.constexpr):
 
 
 def on_grid(weight: Tensor, peak: float, total: float, most: int) -> Tensor:
-    """Weights (O, I, k, k), whole in memory by output channel, rounded to multiples of 2**-k; k as ``weight_exponents``."""
+    """Round weights (O, I, k, k), whole in memory by output channel, to multiples of 2**-k; k as ``weight_exponents``."""
     result, size = torch.empty_like(weight), weight[0].numel()
     _on_grid[(len(weight),)](weight, result, size, peak, total, most, BLOCK=triton.next_power_of_2(size))
     return result
 
 
 def activation(y: Tensor, top: float, steps: float, quantise: bool, dtype: torch.dtype) -> Tensor:
-    """As ``_Activation``; ``steps`` in a unit."""
+    """Compute ``integer._Activation``, with ``steps`` in a unit."""
     out = torch.empty_like(y, dtype=dtype)
     _activation[(triton.cdiv(y.numel(), _BLOCK),)](y, out, y.numel(), top, steps, QUANTISE=quantise, BLOCK=_BLOCK)
     return out
 
 
 def activation_slope(y: Tensor, grad: Tensor, top: float) -> Tensor:
+    """Return the gradient of ``activation``, from that of its output."""
     grad, out = _laid_out_as(y, grad), torch.empty_like(y)
     _activation_slope[(triton.cdiv(y.numel(), _BLOCK),)](y, grad, out, y.numel(), top, BLOCK=_BLOCK)
     return out
 
 
 def compand(x: Tensor, factor: float, limit: float, steps: float, quantise: bool) -> Tensor:
-    """sign(x) log2(1 + |x|) * factor, within ``limit`` and in ``steps`` a unit."""
+    """Return sign(x) log2(1 + |x|) * factor, within ``limit`` and in ``steps`` a unit."""
     out = torch.empty_like(x)
     _compand[(triton.cdiv(x.numel(), _BLOCK),)](x, out, x.numel(), factor, limit, steps, QUANTISE=quantise, BLOCK=_BLOCK)
     return out
 
 
 def compand_slope(x: Tensor, grad: Tensor, factor: float, limit: float) -> Tensor:
+    """Return the gradient of ``compand``, from that of its output."""
     grad, out = _laid_out_as(x, grad), torch.empty_like(x)
     _compand_slope[(triton.cdiv(x.numel(), _BLOCK),)](x, grad, out, x.numel(), factor, limit, BLOCK=_BLOCK)
     return out

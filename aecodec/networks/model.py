@@ -1,4 +1,4 @@
-"""The whole model as it is trained: every network, the quantisers and the two rates."""
+"""Hold the whole model as it is trained: every network, the quantisers and the two rates."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from aecodec.networks.hyperprior import HyperAnalysis, HyperSynthesis
 from aecodec.networks.integer import IntegerConv2d, compand, interpolate, round_half_up
 from aecodec.networks.quantiser import DependentQuantiser
 from aecodec.networks.transforms import Analysis, Gain, Synthesis
+from aecodec.networks.typed import Context, apply
 from aecodec.quality import KNOTS, LAMBDA_MAX, LAMBDA_MIN
 
 PROBABILITY_FLOOR = 1e-9
@@ -30,10 +31,10 @@ LOG_SCALE_FLOOR = -1.5  # training lets a scale fall this far (in nats) below th
 
 
 class _GaussianBits(torch.autograd.Function):
-    """Value and both derivatives in one pass: autograd's own chain costs three times as much on a CPU."""
+    """Compute value and both derivatives in one pass: autograd's own chain costs three times as much on a CPU."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, log_scale: Tensor) -> Tensor:
+    def forward(ctx: Context, x: Tensor, log_scale: Tensor) -> Tensor:
         if is_fused(x):
             from aecodec.networks import gaussian_triton
 
@@ -49,11 +50,12 @@ class _GaussianBits(torch.autograd.Function):
         return torch.log2(p).neg_()
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Context, grad: Tensor) -> tuple[Tensor, Tensor]:
         if is_fused(grad):
             from aecodec.networks import gaussian_triton
 
-            return gaussian_triton.slopes(*ctx.saved_tensors, grad.contiguous(), UNIT, PROBABILITY_FLOOR)
+            x, log_scale = ctx.saved_tensors
+            return gaussian_triton.slopes(x, log_scale, grad.contiguous(), UNIT, PROBABILITY_FLOOR)
         x, low, high, inverse, p = ctx.saved_tensors
         at_low = torch.exp(-low.square())
         at_high = torch.exp(-high.square())
@@ -65,20 +67,21 @@ class _GaussianBits(torch.autograd.Function):
 
 
 def gaussian_bits(x: Tensor, log_scale: Tensor) -> Tensor:
-    """Bits of x under N(0, (SCALE_MIN e^log_scale)^2) integrated over a unit bin around it; same shape as x."""
-    return _GaussianBits.apply(x, log_scale)
+    """Return bits of x under N(0, (SCALE_MIN e^log_scale)^2) integrated over a unit bin around it, in the shape of x."""
+    return apply(_GaussianBits, x, log_scale)
 
 
 def with_noise(x: Tensor) -> Tensor:
-    """x and uniform noise as wide as a unit bin."""
+    """Return x plus uniform noise as wide as a unit bin."""
     return x + torch.rand_like(x) - 0.5
 
 
 def training_bits(y: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-    """Bits of latents y, of the shape of all three, with noise in place of quantisation; the gradients are of two kinds.
+    """Return bits of latents y, in the shape of all three, with noise in place of quantisation.
 
-    That of y is of the noisy bits, those of mean and scale are of y without noise, which the coder does not see either.
-    That saves rate at low qualities (docs/research-log.md, "Means and scales without noise").
+    The gradients are of two kinds. That of y is the gradient of the noisy bits. Those of mean and scale are taken for y
+    without noise, which the coder does not see either. This saves rate at low qualities (docs/research-log.md, "Means and
+    scales without noise").
     """
     noisy = with_noise((y - mean.detach()) / BIN)
     log_scale = log_scale.clamp(LOG_SCALE_FLOOR, LOG_SCALE_TOP) - math.log(BIN)
@@ -97,7 +100,7 @@ class Output:
 
 
 class FloatModel(nn.Module):
-    """The float half: all that a runtime needs beside the integer entropy model."""
+    """The float half: all that a runtime needs in addition to the integer entropy model."""
 
     def __init__(self, arch: Architecture) -> None:
         super().__init__()
@@ -120,18 +123,23 @@ class Model(FloatModel):
         self.hyper_scale = nn.Parameter(torch.full((KNOTS, arch.hyper_latents), math.log(2 / SCALE_MIN)))
         knots = torch.linspace(math.log(LAMBDA_MIN), math.log(LAMBDA_MAX), KNOTS)
         with torch.no_grad():
-            self.gain.log += 0.5 * (knots - math.log(LAMBDA_UNIT))[:, None]
-            self.inverse_gain.log -= 0.5 * (knots - math.log(LAMBDA_UNIT))[:, None]
+            self.gain.log.add_(0.5 * (knots - math.log(LAMBDA_UNIT))[:, None])
+            self.inverse_gain.log.sub_(0.5 * (knots - math.log(LAMBDA_UNIT))[:, None])
+
+    @property
+    def context_steps(self) -> list[ContextStep]:
+        """The steps of the context model, in their order."""
+        return [step for step in self.context if isinstance(step, ContextStep)]
 
     @torch.no_grad()
     def set_scales(self, deviation: Tensor) -> None:
-        """Starts the predicted scales at the latents' own: ``deviation`` (M,), standard deviations at gain 1."""
+        """Set the predicted scales to the latents' own: ``deviation`` (M,), standard deviations at gain 1."""
         log = (deviation * torch.exp(self.gain.log) / SCALE_MIN).clamp_min(1).log()
-        for step in self.context:
+        for step in self.context_steps:
             step.out.bias[:, self.arch.latents :] = log
 
     def quantise(self, on: bool) -> None:
-        """Integer arithmetic (True) or its float twin (False) on the entropy path."""
+        """Switch the entropy path to integer arithmetic (True) or its float twin (False)."""
         for module in self.modules():
             if isinstance(module, IntegerConv2d):
                 module.quantise = on
@@ -148,9 +156,9 @@ class Model(FloatModel):
 
         parts: list[Tensor] = []
         contexts: list[Tensor] = []
-        bits = 0
+        bits: list[Tensor] = []
         gains = split_steps(gain.expand(-1, -1, 2, 2))
-        for step, y_part, gain_part in zip(self.context, split_steps(y), gains):
+        for step, y_part, gain_part in zip(self.context_steps, split_steps(y), gains, strict=True):
             context = join_steps(contexts).to(memory_format=torch.channels_last) if contexts else None
             mean, log_scale = step(features, context, position)
             mean = mean * gain_part
@@ -159,9 +167,9 @@ class Model(FloatModel):
             value, step_bits = self.quantiser(y_part - mean, log_scale)
             if self.training:
                 step_bits = training_bits(y_part, mean, log_scale)
-            bits = bits + step_bits.sum((0, 2, 3, 4))
+            bits.append(step_bits.sum((0, 2, 3, 4)))
             parts.append(value + mean)
             contexts.append(compand(parts[-1], quantised).to(features.dtype))
         y_hat = join_steps(parts).to(memory_format=torch.channels_last)
         picture = self.synthesis(y_hat * self.inverse_gain(position), position)
-        return Output(picture, bits, hyper_bits.sum((1, 2, 3)))
+        return Output(picture, sum(bits[1:], bits[0]), hyper_bits.sum((1, 2, 3)))

@@ -1,4 +1,4 @@
-"""The number format that is fast where a network is trained."""
+"""Choose the number format that is fast where a network is trained."""
 
 from __future__ import annotations
 

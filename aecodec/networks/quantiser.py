@@ -1,4 +1,4 @@
-"""Dependent quantisation in torch: what the coder will do to the residuals of the latents, while a model is trained."""
+"""Quantise residuals of latents in torch as the coder will, while a model is trained: dependent quantisation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aecodec.entropy import tables, trellis
@@ -15,15 +16,18 @@ from aecodec.networks.fused import is_fused
 
 FORGET = 0.9997  # of the counts, each time that something is counted
 REFRESH = 400  # counts between two updates of the costs
-UNCODED = 4096  # places that latents are counted in that are not coded
+UNCODED = 4096  # places for the counts of latents that are not coded
 
 
 class DependentQuantiser(nn.Module):
-    """Residuals to the values that the coder would choose.  It counts its symbols: the counts become the coding tables.
+    """Map residuals to the values that the coder would choose. Its counts of symbols become the coding tables.
 
-    On a CUDA device with Triton it stays there (``trellis_triton.py``) and can be captured in a graph; what symbols cost is
-    then brought up to date by ``refresh`` alone.
+    On a CUDA device with Triton it stays there (``trellis_triton.py``) and can be captured in a graph. The costs of symbols
+    are then updated by ``refresh`` alone.
     """
+
+    counts: Tensor
+    costs: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,12 +37,12 @@ class DependentQuantiser(nn.Module):
         self.counting = True
         self._age: int | None = None  # what was counted since the costs were first asked for
 
-    def frequencies(self) -> np.ndarray:
-        """The coding tables that the counts ask for; see ``tables.frequencies``."""
+    def frequencies(self) -> NDArray[np.int32]:
+        """Return the coding tables that fit the counts; see ``tables.frequencies``."""
         return tables.frequencies(self.counts.cpu().numpy())
 
     def refresh(self) -> None:
-        """From now on symbols cost what the counts so far say."""
+        """Set the costs of symbols by the counts so far."""
         self.costs.copy_(torch.from_numpy(tables.costs(self.frequencies())))
 
     def renew(self) -> None:
@@ -48,10 +52,10 @@ class DependentQuantiser(nn.Module):
         self._age = 1
 
     def forward(self, residual: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor]:
-        """Quantised residuals and the bits that the tables charge for them, both of the shape of ``residual``.
+        """Return quantised residuals and the bits that the tables charge for them, both in the shape of ``residual``.
 
-        Where the level is 0 nothing is coded, value and bits are 0; elsewhere the gradient of the value is that of the
-        residual (a straight-through estimator).  Symbols are counted where gradients are on, unless ``counting`` is off.
+        Where the level is 0 nothing is coded, value and bits are 0. Elsewhere the gradient of the value is that of the
+        residual (a straight-through estimator). Symbols are counted where gradients are on, unless ``counting`` is off.
         """
         level = (log_scale.detach() * LEVELS_PER_NAT).round().clamp(0, LEVELS - 1).to(torch.uint8)
         count = self.counting and torch.is_grad_enabled()
@@ -67,14 +71,14 @@ class DependentQuantiser(nn.Module):
         return torch.where(level > 0, value, 0), bits
 
     def _on_host(self, residual: Tensor, level: Tensor, count: bool) -> tuple[Tensor, Tensor]:
-        """(n,) values and (n,) bits, from (n,) residuals and levels; a trellis for each thread."""
+        """Return (n,) values and (n,) bits, from (n,) residuals and levels; a trellis for each thread."""
         at = level.nonzero()[:, 0]
         r, levels, costs = (part.cpu().numpy() for part in (residual[at], level[at], self.costs))
         parts = torch.get_num_threads()
         with ThreadPoolExecutor(parts) as workers:
-            pieces = zip(np.array_split(r, parts), np.array_split(levels, parts))
-            found = list(workers.map(lambda piece: trellis.search(*piece, costs, DISTORTION), pieces))
-        symbols, quantisers = (np.concatenate(part) for part in zip(*found))
+            pieces = zip(np.array_split(r, parts), np.array_split(levels, parts), strict=True)
+            found = list(workers.map(lambda piece: trellis.search(piece[0], piece[1], costs, DISTORTION), pieces))
+        symbols, quantisers = (np.concatenate(part) for part in zip(*found, strict=True))
         index = np.ravel_multi_index((quantisers, levels, np.minimum(np.abs(symbols), tables.COUNTED)), costs.shape)
         if count:
             self._count(torch.from_numpy(np.bincount(index, minlength=costs.size)).to(self.counts.device))
@@ -84,7 +88,7 @@ class DependentQuantiser(nn.Module):
         return value, bits
 
     def _on_device(self, residual: Tensor, level: Tensor, count: bool) -> tuple[Tensor, Tensor]:
-        """As ``_on_host``; a trellis for each piece."""
+        """Return what ``_on_host`` does, with a trellis for each piece."""
         from aecodec.networks import trellis_triton
 
         step = trellis.STEP_SIZE

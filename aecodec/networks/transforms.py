@@ -1,7 +1,7 @@
-"""Analysis and synthesis: the float networks at the two ends of the codec.
+r"""Compute analysis and synthesis: the float networks at the two ends of the codec.
 
     picture (B, 3, H, W)                                              reconstruction
-        | \\                                                               ^
+        | \                                                               ^
         |  shuffle 8 -> 1/8 -> 1/16 -> conv                                | shuffle 8
     lap, KLT                                   |              1/8 <- 1/16 <- conv
         |                                      |               |               |
@@ -11,7 +11,7 @@
 
 Nothing in the synthesis runs above 1/8 resolution but the final shuffle and the lapping, a tenth of a kMAC per pixel.  The
 KLT path is a linear transform codec; the networks' last layers start at zero and the lapping as the identity, so training
-starts at a KLT of blocks and not at noise, and then moves it along with the rest.  It stays in float32 under autocast:
+starts at a KLT of blocks and not at noise, and then moves it together with the rest.  It stays in float32 under autocast:
 eight bits would be a step of their own at the top qualities.
 """
 
@@ -30,7 +30,7 @@ KLT_STEP = 38 / 255  # the quantiser step, in picture units, that a unit of y st
 
 
 class ResidualBlock(nn.Module):
-    """x + conv3(act(conv3(x))), dense: on CPUs these reach more FLOP/s than depthwise blocks."""
+    """Compute x + conv3(act(conv3(x))), dense: on CPUs these reach more FLOP/s than depthwise blocks."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -40,11 +40,12 @@ class ResidualBlock(nn.Module):
             self.conv2.weight.mul_(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.leaky_relu(self.conv1(x), 0.1))
+        change: Tensor = self.conv2(F.leaky_relu(self.conv1(x), 0.1))
+        return x + change
 
 
 class Gain(nn.Module):
-    """Per-channel factors that depend on the quality, interpolated between knots in the logarithm."""
+    """Compute per-channel factors that depend on the quality, interpolated between knots in the logarithm."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -55,7 +56,7 @@ class Gain(nn.Module):
 
 
 def upsampler(kind: Upsampler, inputs: int, outputs: int, factor: int, kernel: int) -> nn.Module:
-    """Upsampling by ``factor``: shuffle, resize then convolve, or transposed convolution."""
+    """Return a layer that upsamples by ``factor``: shuffle, resize then convolve, or transposed convolution."""
     if kind == "pixelshuffle":
         return nn.Sequential(nn.Conv2d(inputs, outputs * factor**2, kernel, padding=kernel // 2), nn.PixelShuffle(factor))
     if kind == "resize-conv":
@@ -64,7 +65,7 @@ def upsampler(kind: Upsampler, inputs: int, outputs: int, factor: int, kernel: i
 
 
 class Lapping(nn.Module):
-    """One matrix (16, 16) for the windows astride the borders of blocks: first along rows, then along columns.
+    """Apply one matrix (16, 16) to the windows astride the borders of blocks: first along rows, then along columns.
 
     A filter before the transform of blocks, and its inverse behind that of the reader, make it a lapped transform.  (Tran,
     Liang, Tu, "Lapped transform via time-domain pre- and post-filtering", IEEE Trans. Signal Processing 2003.)  Half a
@@ -76,7 +77,7 @@ class Lapping(nn.Module):
         self.weight = nn.Parameter(torch.eye(LATENT_STRIDE)[:, :, None, None])  # a convolution's, to the optimiser
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), H and W multiples of 16, to the same shape."""
+        """Filter (B, C, H, W), H and W multiples of 16, into the same shape."""
         matrix, half = self.weight[:, :, 0, 0].T, LATENT_STRIDE // 2
         x = x.contiguous()
         for _ in range(2):
@@ -87,10 +88,10 @@ class Lapping(nn.Module):
 
 
 class Analysis(nn.Module):
-    """Picture (B, 3, H, W) in 0..1, H and W multiples of 16, to latents (B, M, H/16, W/16) at gain 1.
+    """Map a picture (B, 3, H, W) in 0..1, H and W multiples of 16, to latents (B, M, H/16, W/16) at gain 1.
 
-    A restoring encoder's input has the hint (``restore/hint.py``) as a fourth channel.  It has a gate, too, on the linear
-    path: that would pass noise on, and to shrink a coefficient is easier to learn than to predict its noise.
+    A restoring encoder's input has the hint (``restore/hint.py``) as a fourth channel. It also has a gate on the linear
+    path, which would pass noise on: to shrink a coefficient is easier to learn than to predict its noise.
     """
 
     def __init__(self, arch: Architecture) -> None:
@@ -110,12 +111,12 @@ class Analysis(nn.Module):
         if arch.restores:
             self.gate = nn.Conv2d(arch.width_16, arch.latents, 3, padding=1)
             nn.init.zeros_(self.gate.weight)  # open at first
-            nn.init.zeros_(self.gate.bias)
+            nn.init.zeros_(self.gate.get_parameter("bias"))
 
     def forward(self, x: Tensor, position: Tensor) -> Tensor:
         colour = x[:, :3] - 0.5
         with float32(x):
-            y = self.klt(self.lap(colour.float()))
+            y: Tensor = self.klt(self.lap(colour.float()))
         x = colour if self.gate is None else torch.cat([colour, x[:, 3:]], 1)
         x = F.leaky_relu(self.stem(F.pixel_unshuffle(x, 8)), 0.1)
         x = self.blocks_8(x * self.gain_8(position).to(x.dtype))
@@ -123,14 +124,17 @@ class Analysis(nn.Module):
         x = self.blocks_16(x * self.gain_16(position).to(x.dtype))
         if self.gate is not None:
             y = y * (2 * torch.sigmoid(self.gate(x).float()))
-        return y + self.head(x).float()
+        correction: Tensor = self.head(x)
+        return y + correction.float()
 
 
 class Synthesis(nn.Module):
-    """Latents (B, M, H/16, W/16) at gain 1 to a picture (B, 3, H, W), not clamped.
+    """Map latents (B, M, H/16, W/16) at gain 1 to a picture (B, 3, H, W), not clamped.
 
     The edge filter at its end computes in floats here and in integers (``images/edge_filter.py``) where files are decoded.
     """
+
+    spread: Tensor
 
     def __init__(self, arch: Architecture) -> None:
         super().__init__()
@@ -151,7 +155,8 @@ class Synthesis(nn.Module):
                     module.weight.mul_(0.05)
 
     def forward(self, y: Tensor, position: Tensor) -> Tensor:
-        return self.edges(*self.unfiltered(y, position), position)
+        picture: Tensor = self.edges(*self.unfiltered(y, position), position)
+        return picture
 
     def unfiltered(self, y: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
         """Return the picture before the edge filter, and the features (B, C, H/8, W/8) that give its strength."""
@@ -165,13 +170,17 @@ class Synthesis(nn.Module):
 
 
 def spread_of(variance: Tensor) -> Tensor:
-    """What the synthesis divides latents by (1, M, 1, 1): their standard deviations, of variances (M,) on the 255 scale."""
+    """Return the divisors of latents in the synthesis, (1, M, 1, 1): their standard deviations.
+
+    variance: (M,) on the 255 scale.
+    """
     return (variance.sqrt() / (255 * KLT_STEP)).clamp_min(0.3)[None, :, None, None]
 
 
 def set_klt(analysis: Analysis, synthesis: Synthesis, basis: Tensor, variance: Tensor) -> None:
-    """Set both linear paths to principal components (M, 768) of 16x16 RGB blocks, flattened as (3, 16, 16), and scale the
-    synthesis' input by their standard deviations, from ``variance`` (M,) on the 255 scale.
+    """Set both linear paths to principal components (M, 768) of 16x16 RGB blocks, flattened as (3, 16, 16).
+
+    The synthesis' input is scaled by their standard deviations, from ``variance`` (M,) on the 255 scale.
     """
     m = analysis.klt.weight.shape[0]
     with torch.no_grad():

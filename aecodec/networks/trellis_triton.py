@@ -1,9 +1,9 @@
-"""The search of ``entropy/trellis.py`` on a CUDA device, for training: no copy to the host, and shapes that never change.
+"""Run the search of ``entropy/trellis.py`` on a CUDA device, for training: no copy to the host, and constant shapes.
 
-The sequence is cut in pieces of ``PIECE`` latents; a latent that is not coded leaves the state as it is.  A program searches
-a piece, a lane each state.  A piece starts in any of ``STARTS`` states: in one alone pieces cost more than a whole sequence
-(0.9 % in bits and error, of Gaussian latents of which two fifths are coded), in any of all less (1.9 %), in one of four nearly
-the same.
+The sequence is cut in pieces of ``PIECE`` latents; a latent that is not coded leaves the state unchanged. A program
+searches a piece, with a lane for each state. A piece starts in any of ``STARTS`` states. If pieces start in one state
+alone, they cost 0.9 % more than a whole sequence (in bits and error, for Gaussian latents of which two fifths are coded).
+If they start in any of all states, they cost 1.9 % less; in one of four, nearly the same.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BLOCK = 256  # latents whose branches a program weighs
 
 @triton.jit
 def _branches(residual, level, bits, costs, magnitudes, step, distortion, level_count, top, BLOCK: tl.constexpr):
-    """Cost and magnitude of the best point of each quantiser and parity, as ``_branches`` of ``_trellis_python.py``."""
+    """Compute cost and magnitude of the best point of each quantiser and parity, as in ``_trellis_python.py``."""
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     size = tl.abs(tl.load(residual + at)) / step
     row = tl.load(level + at).to(tl.int32)
@@ -46,7 +46,7 @@ def _branches(residual, level, bits, costs, magnitudes, step, distortion, level_
 @triton.jit
 def _search(level, costs, odd_is_better, last, STARTS: tl.constexpr, UNREACHED: tl.constexpr, PIECE: tl.constexpr,
             STATES: tl.constexpr, HALF: tl.constexpr, ODD_STATE: tl.constexpr, ODD_SYMBOL: tl.constexpr):  # fmt: skip
-    """Viterbi's algorithm over a piece: what each state came from, and the best state at its end."""
+    """Run Viterbi's algorithm over a piece: store the predecessor of each state, and the best state at its end."""
     piece = tl.program_id(0).to(tl.int64)
     state = tl.arange(0, STATES)
     quantiser = state // HALF
@@ -68,7 +68,7 @@ def _search(level, costs, odd_is_better, last, STARTS: tl.constexpr, UNREACHED: 
 @triton.jit
 def _trace(level, odd_is_better, last, branches, PIECE: tl.constexpr, STATES: tl.constexpr, HALF: tl.constexpr,
            ODD_STATE: tl.constexpr, ODD_SYMBOL: tl.constexpr, LANES: tl.constexpr):  # fmt: skip
-    """Back from the best states, to twice the quantiser and the parity of each symbol; a lane each piece."""
+    """Go back from the best states, to twice the quantiser and the parity of each symbol; a lane for each piece."""
     piece = tl.program_id(0).to(tl.int64) * LANES + tl.arange(0, LANES)
     state = tl.load(last + piece)
     for back in range(PIECE):
@@ -82,11 +82,10 @@ def _trace(level, odd_is_better, last, branches, PIECE: tl.constexpr, STATES: tl
 
 
 def search(residual: Tensor, level: Tensor, bits: Tensor, step: float, distortion: float) -> tuple[Tensor, Tensor]:
-    """Symbols (n,) int32 and quantisers (n,) uint8 as of ``trellis.search`` but for where pieces begin, 0 where the level
-    is; all on one device.
+    """Return symbols (n,) int32 and quantisers (n,) uint8, 0 where the level is; all on one device.
 
-    residual: (n,) float32; level: (n,) uint8, 0 where nothing is coded; bits: (2, levels, K + 1) float32; distortion: bits
-    per squared step.
+    They are those of ``trellis.search`` except where pieces begin. residual: (n,) float32; level: (n,) uint8, 0 where
+    nothing is coded; bits: (2, levels, K + 1) float32; distortion: bits per squared step.
     """
     n, unit = residual.numel(), PIECE * _LANES
     missing = -n % unit

@@ -1,10 +1,10 @@
-"""Damage, made on the fly and made again from its seed: noises on pictures, masks over them.
+"""Damage pictures on the fly, and again in the same way from a seed: noises on pictures, masks over them.
 
     rng = np.random.default_rng(7)
     noisy = Chain((Gaussian(25), Jpeg(40)))(picture, rng)       # (H, W, C) uint8, clipped and rounded
     missing = Union((Scratches(8), Text(4)))(512, 768, rng)     # (H, W) bool, True where nothing is known
 
-A noise or a mask is a small object that holds its strength; whatever is random comes from the generator that it is given.
+A noise or a mask is a small object that holds its strength; all randomness comes from the generator in its call.
 ``draw_noise`` and ``draw_mask`` are the mixes that restoration is trained on.
 """
 
@@ -13,9 +13,10 @@ from __future__ import annotations
 import io
 import string
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 HEAVIEST_SIGMA = 50.0  # of the Gaussian noise in ``draw_noise``, in levels of 0..255
@@ -24,26 +25,29 @@ JPEG_QUALITIES = (10, 60)
 
 
 class Noise(Protocol):
-    """What happens to every sample of a picture."""
+    """A change of every sample of a picture."""
 
-    def __call__(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """uint8 (H, W, C) to the same shape; C is 3, or 1 for a gray picture, of which one noise is seen in all colours."""
+    def __call__(self, picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Return uint8 (H, W, C) in the same shape.
+
+        C is 3, or 1 for a gray picture, whose noise is the same in all colours.
+        """
 
 
 class Mask(Protocol):
-    """What of a picture is lost."""
+    """A choice of the pixels of a picture that are lost."""
 
-    def __call__(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-        """(H, W) bool, True where a pixel is missing."""
+    def __call__(self, height: int, width: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+        """Return (H, W) bool, True where a pixel is missing."""
 
 
 @dataclass(frozen=True)
 class Chain:
-    """One noise after another; none at all leaves the picture as it is."""
+    """One noise after another; without any, the picture stays as it is."""
 
     parts: tuple[Noise, ...] = ()
 
-    def __call__(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         for part in self.parts:
             picture = part(picture, rng)
         return picture
@@ -55,7 +59,7 @@ class Gaussian:
 
     sigma: float
 
-    def __call__(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         return _to_levels(picture + np.float32(self.sigma) * rng.standard_normal(picture.shape, np.float32))
 
 
@@ -66,7 +70,7 @@ class PoissonGaussian:
     peak: float
     sigma: float
 
-    def __call__(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         counted = rng.poisson(picture * (self.peak / 255)) * (255 / self.peak)
         return _to_levels(counted + self.sigma * rng.standard_normal(picture.shape, np.float32))
 
@@ -77,7 +81,7 @@ class SaltPepper:
 
     share: float
 
-    def __call__(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         drawn = rng.random(picture.shape, np.float32)
         dark, light = drawn < self.share / 2, drawn >= 1 - self.share / 2
         return np.where(light, np.uint8(255), np.where(dark, np.uint8(0), picture))
@@ -85,11 +89,11 @@ class SaltPepper:
 
 @dataclass(frozen=True)
 class Jpeg:
-    """Written and read as JPEG, 4:2:0, at Pillow's ``quality``."""
+    """A picture written and read as JPEG, 4:2:0, at Pillow's ``quality``."""
 
     quality: int
 
-    def __call__(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         file = io.BytesIO()
         Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(file, "JPEG", quality=self.quality)
         return np.asarray(Image.open(file)).reshape(picture.shape)
@@ -101,8 +105,9 @@ class Union:
 
     parts: tuple[Mask, ...]
 
-    def __call__(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-        return np.logical_or.reduce([part(height, width, rng) for part in self.parts])
+    def __call__(self, height: int, width: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+        missing: NDArray[np.bool_] = np.logical_or.reduce([part(height, width, rng) for part in self.parts])
+        return missing
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ class RandomPixels:
 
     share: float
 
-    def __call__(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, height: int, width: int, rng: np.random.Generator) -> NDArray[np.bool_]:
         return rng.random((height, width), np.float32) < self.share
 
 
@@ -122,7 +127,7 @@ class Scratches:
     count: int
     thickness: int = 3
 
-    def __call__(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, height: int, width: int, rng: np.random.Generator) -> NDArray[np.bool_]:
         canvas = Image.new("L", (width, height))
         draw = ImageDraw.Draw(canvas)
         for _ in range(self.count):
@@ -141,7 +146,7 @@ class Text:
     lines: int
     size: int = 16
 
-    def __call__(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, height: int, width: int, rng: np.random.Generator) -> NDArray[np.bool_]:
         canvas = Image.new("L", (width, height))
         draw = ImageDraw.Draw(canvas)
         font = ImageFont.load_default(self.size)
@@ -159,7 +164,7 @@ class Hole:
     width: int
     elliptic: bool = False
 
-    def __call__(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, height: int, width: int, rng: np.random.Generator) -> NDArray[np.bool_]:
         rows, columns = min(self.height, max(1, height - 1)), min(self.width, max(1, width - 1))
         top, left = rng.integers(height - rows + 1), rng.integers(width - columns + 1)
         inside = np.ones((rows, columns), bool)
@@ -172,10 +177,10 @@ class Hole:
 
 
 def draw_noise(rng: np.random.Generator, strength: float = 1.0) -> Noise:
-    """One of the noises that ``denoise`` is trained on; ``strength`` in 0..1 is how far the heaviest goes.
+    """Return one of the noises that ``denoise`` is trained on; ``strength`` in 0..1 scales the heaviest.
 
-    15 % nothing, or clean pictures would suffer; 45 % Gaussian, sigma to HEAVIEST_SIGMA; 10 % Poisson-Gaussian, of 1000
-    to 20 photons; 10 % salt and pepper on up to a fifth; 20 % JPEG, the quality uniform in JPEG_QUALITIES.
+    15 % nothing, or clean pictures would suffer; 45 % Gaussian, sigma to HEAVIEST_SIGMA; 10 % Poisson-Gaussian, of 1000 to
+    20 photons; 10 % salt and pepper on up to a fifth; 20 % JPEG, the quality uniform in JPEG_QUALITIES.
     """
     kind = rng.choice(5, p=(0.15, 0.45, 0.1, 0.1, 0.2))
     if kind == 0:
@@ -191,10 +196,10 @@ def draw_noise(rng: np.random.Generator, strength: float = 1.0) -> Noise:
 
 
 def draw_mask(rng: np.random.Generator, height: int, width: int, strength: float = 1.0) -> Mask:
-    """One of the masks that ``inpaint`` is trained on, for a picture of this size; ``strength`` as in ``draw_noise``.
+    """Return one of the masks that ``inpaint`` is trained on, for a picture of this size.
 
-    In equal parts: scratches to 6 pixels thick, text of 8 to 40 pixels, 5 to 50 % random pixels, holes with sides of 8 to
-    MAX_HOLE, and scratches with text.
+    ``strength`` is as in ``draw_noise``. In equal parts: scratches to 6 pixels thick, text of 8 to 40 pixels, 5 to 50 %
+    random pixels, holes with sides of 8 to MAX_HOLE, and scratches with text.
     """
     areas = height * width / 128**2
     scratches = Scratches(1 + int(rng.uniform(1, 4) * areas**0.5), 2 + round(4 * strength * rng.random()))
@@ -212,5 +217,6 @@ def draw_mask(rng: np.random.Generator, height: int, width: int, strength: float
     return Union((scratches, text))
 
 
-def _to_levels(values: np.ndarray) -> np.ndarray:
-    return np.rint(values).clip(0, 255).astype(np.uint8)
+def _to_levels(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    levels: NDArray[np.uint8] = np.rint(values).clip(0, 255).astype(np.uint8)
+    return levels

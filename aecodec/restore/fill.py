@@ -1,8 +1,9 @@
-"""Holes closed without a network: what ``inpaint`` starts from, and all that it does with ``--method classical``."""
+"""Close holes without a network: the start of ``inpaint``, and the whole of its method "classical"."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec.images import samples
@@ -12,12 +13,11 @@ CHANGE = 0.05  # levels; a sweep that changes no sample by more is the last
 OVERRELAXATION = 1.7
 
 
-def smooth(array: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    """uint8 (H, W, 3) with the pixels where ``missing`` (H, W) is True replaced by the smoothest surface over the rest.
+def smooth(array: NDArray[np.uint8], missing: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return uint8 (H, W, 3) with the ``missing`` pixels, (H, W) True, replaced by the smoothest surface over the rest.
 
-    Every missing sample is the mean of its four neighbours, of those that the picture has: Laplace's equation, solved by
-    successive overrelaxation (Young 1954) in two colours, from what ``samples.fill`` makes.  At least one pixel must be
-    known.
+    Every missing sample is the mean of its four neighbours, of those inside the picture: Laplace's equation, solved by
+    successive overrelaxation (Young 1954) in two colours, starting from ``samples.fill``. At least one pixel must be known.
     """
     alpha = Image.fromarray(np.where(missing, np.uint8(0), np.uint8(255)))
     start = np.asarray(samples.fill(Image.fromarray(array), alpha))

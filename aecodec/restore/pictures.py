@@ -1,10 +1,12 @@
-"""A damaged picture to a whole one: through a restoring encoder and the codec's own decoder, at its top quality."""
+"""Repair a damaged picture: through a restoring encoder and the codec's own decoder, at its top quality."""
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec.codec.encoder import Encoder
@@ -36,7 +38,7 @@ def denoise(
     max_pixels: int | None = MAX_PIXELS,
     frame: int | None = None,
 ) -> Image.Image:
-    """See ``aecodec.denoise``."""
+    """Return a picture without noise; see ``aecodec.denoise``."""
     opened = restoring(weights, decoder, "denoise")
     encoder = Encoder(image, weights=opened, hint=hint.of_sigma(sigma), device=device, max_pixels=max_pixels, frame=frame)
     return encoder.show(encoder.quantise(MAX_INDEX))
@@ -53,7 +55,7 @@ def inpaint(
     max_pixels: int | None = MAX_PIXELS,
     frame: int | None = None,
 ) -> tuple[Image.Image, int]:
-    """See ``aecodec.inpaint``; also the number of pixels that were missing."""
+    """Return a picture without holes, see ``aecodec.inpaint``, and the number of pixels that were missing."""
     if method not in get_args(Method):
         raise ValueError(f"method must be one of {', '.join(get_args(Method))}, not {method!r}")
     opened = restoring(weights, decoder, "inpaint") if method == "learned" else None
@@ -64,7 +66,9 @@ def inpaint(
     colour, alpha = samples.separate(image, bits)
     missing = _laid_on(missing, colour.size, chunks.get(EXIF, b""))
     array = samples.to_array(colour)
-    if missing.any():
+    if not missing.any():
+        warnings.warn("the mask marks nothing: no pixel of it is white (128 or more) and opaque", stacklevel=2)
+    else:
         array = fill.smooth(array, missing)
         if opened is not None:
             filled = samples.from_array(array, colour.mode)
@@ -74,13 +78,17 @@ def inpaint(
     result = samples.from_array(array, colour.mode)
     if alpha is not None:
         result.putalpha(alpha)
+    if missing.any() and EXIF in chunks:  # the thumbnail may show what was to go
+        chunks[EXIF] = metadata.without_thumbnail(chunks[EXIF])
     result.info.update(metadata.from_chunks(chunks))
     return result, int(missing.sum())
 
 
-def read_mask(mask: formats.Source, max_pixels: int | None = MAX_PIXELS) -> np.ndarray:
-    """Return (H, W) bool as the mask is shown, True where it is white and, if it has alpha, opaque; of an array of bool,
-    where it is True."""
+def read_mask(mask: formats.Source, max_pixels: int | None = MAX_PIXELS) -> NDArray[np.bool_]:
+    """Return a mask as it is shown, (H, W) bool: True where it is white and, if it has alpha, opaque.
+
+    An array of bool is True where it is True.
+    """
     if isinstance(mask, np.ndarray) and mask.dtype == bool:
         mask = np.where(mask, np.uint8(255), np.uint8(0))
     mask = formats.as_picture(mask, max_pixels)
@@ -90,8 +98,8 @@ def read_mask(mask: formats.Source, max_pixels: int | None = MAX_PIXELS) -> np.n
     return white if alpha is None else white & (np.asarray(alpha) >= THRESHOLD)
 
 
-def _laid_on(missing: np.ndarray, size: tuple[int, int], exif: bytes) -> np.ndarray:
-    """A mask that fits a picture as it is shown, for the picture as it is stored, ``size`` wide and high.
+def _laid_on(missing: NDArray[np.bool_], size: tuple[int, int], exif: bytes) -> NDArray[np.bool_]:
+    """Return a mask that fits a picture as it is shown, for the picture as it is stored, ``size`` wide and high.
 
     Raises PictureError where it has another size or leaves nothing of the picture.
     """
@@ -100,6 +108,6 @@ def _laid_on(missing: np.ndarray, size: tuple[int, int], exif: bytes) -> np.ndar
         rows, columns = missing.shape
         raise PictureError(f"the mask is {columns} x {rows} and the picture {width} x {height}; they must be of one size")
     if missing.all():
-        raise PictureError("the mask is white all over: nothing of the picture is left to go by")
+        raise PictureError("the mask is white everywhere: no pixel of the picture is known")
     turn = _TURN_BACK.get(metadata.orientation(exif))
     return missing if turn is None else np.asarray(Image.fromarray(missing).transpose(turn))

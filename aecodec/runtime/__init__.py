@@ -1,8 +1,8 @@
-"""Compute the networks at the two ends of the codec, where nobody trains.  This room knows nothing of files.
+"""Compute the networks at the two ends of the codec outside training. This room knows nothing of files.
 
-A runtime is opened for one set of weights and offers functions on numpy arrays (``Transforms``).  The decoder's half is
-integer arithmetic: ``exact.py`` has it from libaec, ``integer_synthesis.py`` in numpy, for reading.  A runtime's own
-synthesis is in floats, and within a level of it.  The entropy model is ``entropy/entropy_model.py``, and libaec's.
+A runtime is opened for one set of weights and offers functions on numpy arrays (``Transforms``). The decoder's half is
+integer arithmetic: ``libaec.py`` has it in C, ``integer_synthesis.py`` in numpy, for reading. A runtime's own synthesis is
+in floats, and within a level of it. The entropy model is in ``entropy/entropy_model.py``, and in libaec.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import threading
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec import cuda
 from aecodec.errors import MissingPackageError
-from aecodec.runtime import exact
+from aecodec.runtime import libaec
 from aecodec.threads import thread_count
 from aecodec.weights.store import Weights
 
@@ -25,35 +26,40 @@ MAX_OPEN = 4  # runtimes that are kept; each holds a model
 
 
 class Synthesis(Protocol):
-    """What a decoder needs of a runtime.  Any thread may call."""
+    """What a decoder needs of a runtime. Any thread may call it."""
 
-    def synthesise(self, latents: np.ndarray, rate: int) -> np.ndarray:
-        """int32 latents (h, w, M) in units of 2**-MEAN_FRAC, at a rate index, to uint8 (16 h, 16 w, 3)."""
+    def synthesise(self, latents: NDArray[np.int32], rate: int) -> NDArray[np.uint8]:
+        """Return the picture (16 h, 16 w, 3) uint8 of int32 latents (h, w, M) in units of 2**-MEAN_FRAC."""
 
 
 class Transforms(Synthesis, Protocol):
-    """What a runtime offers.  ``rate`` is the rate index; h = H / 16, w = W / 16.  Any thread may call."""
+    """The functions of a runtime. ``rate`` is the rate index; h = H / 16, w = W / 16. Any thread may call them."""
 
     device: str
 
-    def analyse(self, picture: np.ndarray, rate: int) -> np.ndarray:
-        """uint8 (H, W, 3), or 4 channels where the architecture has a hint, sides multiples of 16, to float32 latents at
-        their gain (h, w, M)."""
+    def analyse(self, picture: NDArray[np.uint8], rate: int) -> NDArray[np.float32]:
+        """Return float32 latents at their gain (h, w, M) of a picture (H, W, 3) uint8, sides multiples of 16.
 
-    def hyper_analyse(self, y: np.ndarray, rate: int) -> np.ndarray:
-        """Latents at their gain (h, w, M), h and w multiples of 4, to unrounded hyper-latents (h/4, w/4, Nz), float32."""
+        Where the architecture has a hint, the picture has 4 channels.
+        """
+
+    def hyper_analyse(self, y: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+        """Return unrounded hyper-latents (h/4, w/4, Nz) float32.
+
+        The latents (h, w, M) are at their gain, h and w multiples of 4.
+        """
 
     def prepare_synthesis(self) -> None:
-        """Builds what ``synthesise`` needs, so that its first call takes no longer than others."""
+        """Build what ``synthesise`` needs, so that its first call takes no longer than others."""
 
 
 def open_synthesis(weights: Weights, device: str = "auto") -> Synthesis:
-    """The synthesis for a device, ready to run: libaec's, exact, but for "cuda" and for what libaec cannot decode.
+    """Return the synthesis for a device, ready to run: libaec's, exact, except for "cuda" and where libaec cannot decode.
 
     Raises as ``open_transforms`` does.
     """
     _check(device)
-    decoder = None if device == "cuda" else exact.open_decoder(weights)
+    decoder = None if device == "cuda" else libaec.open_decoder(weights)
     if decoder is not None:
         return decoder
     transforms = open_transforms(weights, device)
@@ -62,11 +68,11 @@ def open_synthesis(weights: Weights, device: str = "auto") -> Synthesis:
 
 
 def open_transforms(weights: Weights, device: str = "auto") -> Transforms:
-    """The runtime for a device; opened once and kept.
+    """Return the runtime for a device; it is opened once and kept.
 
     "cpu" is OpenVINO, or torch where OpenVINO is not installed or the architecture needs it; "cuda" is torch; "auto" is
-    "cuda" where there is an NVIDIA driver and a torch that can use it, else "cpu".  Raises DeviceError where the device
-    is not there, MissingPackageError where a library for it is not, ValueError for another name.
+    "cuda" where there is an NVIDIA driver and a torch that can use it, else "cpu". Raises DeviceError where the device is
+    missing, MissingPackageError where its library is missing, ValueError for another name.
     """
     _check(device)
     if device == "auto":
@@ -90,8 +96,8 @@ _opening = threading.Lock()
 
 
 def preload(device: str) -> None:
-    """Imports what ``open_synthesis`` will most likely need, for a thread that has nothing else to do."""
-    if device != "cuda" and not exact.is_compiled() and _installed("openvino"):
+    """Import what ``open_synthesis`` will most likely need; meant for a thread that has nothing else to do."""
+    if device != "cuda" and not libaec.is_compiled() and _installed("openvino"):
         importlib.import_module("aecodec.runtime.openvino_runtime")
 
 

@@ -35,7 +35,7 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *keyword
     PyBuffer_Release(&data);
     if (result.status != AEC_OK)
         return raise(result);
-    Model *self = (Model *)type->tp_alloc(type, 0);
+    Model *self = (Model *)PyType_GenericAlloc(type, 0);
     if (!self)
         aec_weights_free(weights);
     else
@@ -47,7 +47,7 @@ static void model_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     aec_weights_free(((Model *)self)->weights);
-    type->tp_free(self);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
 }
 
@@ -109,11 +109,32 @@ static PyObject *synthesise(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* A whole file, as aecdec decodes it. */
+static PyObject *decode(PyObject *self, PyObject *args)
+{
+    Py_buffer data, samples;
+    int threads = 1, kernels = AEC_KERNELS_BEST;
+    if (!PyArg_ParseTuple(args, "y*w*|ii:decode", &data, &samples, &threads, &kernels))
+        return NULL;
+    const aec_weights *weights = ((Model *)self)->weights;
+    aec_options options = options_of(&threads, kernels);
+    aec_result result;
+    Py_BEGIN_ALLOW_THREADS
+    result = aec_decode(weights, data.buf, (size_t)data.len, &options, samples.buf, (size_t)samples.len);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&samples);
+    if (result.status != AEC_OK)
+        return raise(result);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef model_methods[] = {
     {"decode_latents", decode_latents, METH_VARARGS,
      "decode_latents(payload, latents, rate, rows, columns[, kernels]); fills latents (rows, columns, M) int32"},
     {"synthesise", synthesise, METH_VARARGS,
      "synthesise(latents, samples, rate, rows, columns, threads[, kernels]); fills samples (16 rows, 16 columns, 3) uint8"},
+    {"decode", decode, METH_VARARGS, "decode(data, samples[, threads, kernels]); fills samples (H, W, channels) uint8"},
     {NULL, NULL, 0, NULL},
 };
 
@@ -132,36 +153,6 @@ static PyType_Spec model_spec = {
     .slots = model_slots,
 };
 
-/* decode(model data, file, samples): what aecdec does; for tests of the whole library. */
-static PyObject *decode(PyObject *module, PyObject *args)
-{
-    Py_buffer data, samples;
-    PyObject *model;
-    int threads = 1, kernels = AEC_KERNELS_BEST;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "Oy*w*|ii:decode", &model, &data, &samples, &threads, &kernels))
-        return NULL;
-    aec_result result = {AEC_ARGUMENT, "the first argument is no Model"};
-    if (Py_TYPE(model)->tp_dealloc == model_dealloc) {
-        aec_options options = options_of(&threads, kernels);
-        Py_BEGIN_ALLOW_THREADS
-        const aec_weights *weights = ((Model *)model)->weights;
-        result = aec_decode(weights, data.buf, (size_t)data.len, &options, samples.buf, (size_t)samples.len);
-        Py_END_ALLOW_THREADS
-    }
-    PyBuffer_Release(&data);
-    PyBuffer_Release(&samples);
-    if (result.status != AEC_OK)
-        return raise(result);
-    Py_RETURN_NONE;
-}
-
-static PyMethodDef methods[] = {
-    {"decode", decode, METH_VARARGS,
-     "decode(model, data, samples[, threads, kernels]); fills samples (H, W, channels) uint8"},
-    {NULL, NULL, 0, NULL},
-};
-
 static int fill(PyObject *module)
 {
     PyObject *type = PyType_FromSpec(&model_spec);
@@ -178,7 +169,7 @@ static int fill(PyObject *module)
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)fill}, {0, NULL}};
 
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_libaec", .m_methods = methods, .m_slots = slots};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_libaec", .m_slots = slots};
 
 PyMODINIT_FUNC PyInit__libaec(void)
 {

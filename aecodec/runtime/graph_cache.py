@@ -1,6 +1,6 @@
-"""Compiled graphs, kept between processes: OpenVINO compiles the synthesis in 75 ms and reads it back in 30.
+"""Keep compiled graphs between processes: OpenVINO compiles the synthesis in 75 ms and reads it back in 30.
 
-They lie in the user's cache folder, or in ``AECODEC_CACHE``; where that is set and empty nothing is kept.  Nothing depends
+They lie in the user's cache folder, or in ``AECODEC_CACHE``; if that is set to nothing, no graph is kept. Nothing depends
 on them: a file that is missing, damaged or of another machine is compiled again, and a folder that cannot be written is
 left alone.
 """
@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import openvino
@@ -23,7 +23,7 @@ _SUFFIX = ".graph"
 
 
 def folder() -> Path | None:
-    """Where graphs are kept, or None."""
+    """Return the folder of kept graphs, or None."""
     if (chosen := os.environ.get("AECODEC_CACHE")) is not None:
         return Path(chosen) if chosen else None
     with contextlib.suppress(RuntimeError):  # no home
@@ -36,11 +36,14 @@ def folder() -> Path | None:
 
 
 def compiled(
-    core: openvino.Core, build: Callable[[], openvino.Model], options: dict, identity: tuple
+    core: openvino.Core,
+    build: Callable[[], openvino.Model],
+    options: Mapping[str, str | int],
+    identity: tuple[object, ...],
 ) -> openvino.CompiledModel:
-    """The graph that ``build`` builds, compiled for the CPU.
+    """Return the graph that ``build`` builds, compiled for the CPU.
 
-    ``identity`` says all that it depends on but the machine and the options.
+    ``identity`` covers all that it depends on except the machine and the options.
     """
     where = folder()
     if where is None:
@@ -62,16 +65,16 @@ def compiled(
 
 
 def _store(path: Path, data: bytes) -> None:
-    """Writes a file, whole or not at all, and removes what is too many."""
+    """Write a file, whole or not at all, and remove the oldest files where there are too many."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(zlib.crc32(data).to_bytes(4, "little") + data)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
-        os.unlink(temporary)
+        Path(temporary).unlink()
         raise
-    files = sorted(path.parent.glob("*" + _SUFFIX), key=lambda file: file.stat().st_mtime, reverse=True)
-    for file in files[MAX_FILES:]:
-        file.unlink(missing_ok=True)
+    graphs = sorted(path.parent.glob("*" + _SUFFIX), key=lambda graph: graph.stat().st_mtime, reverse=True)
+    for graph in graphs[MAX_FILES:]:
+        graph.unlink(missing_ok=True)

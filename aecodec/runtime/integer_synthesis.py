@@ -11,6 +11,7 @@ Between them a sum is multiplied by a dyadic number and rounded, ties upward.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,7 +117,7 @@ class Convolution:
     limit: int
 
     @classmethod
-    def of(cls, tensors: dict[str, np.ndarray], name: str, input_frac: int) -> Convolution:
+    def of(cls, tensors: dict[str, NDArray[Any]], name: str, input_frac: int) -> Convolution:
         """Return the layer of a name.  Raises WeightsError where its tensors are not there or its sums leave int32."""
         try:
             weight, scale = tensors[f"{name}.weight"], tensors[f"{name}.weight{SCALE}"].astype(np.float64)
@@ -164,7 +165,7 @@ def _clamp(x: Integers, limit: int) -> Integers:
 class IntegerSynthesis:
     """The synthesis of one set of weights.  ``blocks_*`` are pairs of layers."""
 
-    tensors: dict[str, np.ndarray]
+    tensors: dict[str, NDArray[Any]]
     bits: FractionBits
     stem: Convolution
     blocks_16: list[tuple[Convolution, Convolution]]

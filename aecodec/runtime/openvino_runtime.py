@@ -1,7 +1,7 @@
-"""The transforms in OpenVINO: a CPU needs no torch, and starts in a fraction of its time.
+"""Compute the transforms in OpenVINO: on a CPU it needs no torch, and starts in a fraction of torch's time.
 
 The graphs are built from the tensors of a weights file, layer by layer as ``networks/transforms.py`` and
-``networks/hyperprior.py`` compute; the tests hold one against the other.
+``networks/hyperprior.py`` compute; the tests compare the two.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 # OpenVINO's import starts openvino_telemetry, which reports usage over the network from a thread that forks.  A codec
 # reports nothing; besides, that fork has hung OpenBLAS and the dynamic loader for good.  Absent, it is replaced by a stub.
 _telemetry = sys.modules.get("openvino_telemetry")
-sys.modules["openvino_telemetry"] = None
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # None keeps it from being imported
 try:
     import openvino
-    from openvino import opset13 as ops
+    from openvino import Node, opset13 as ops
 finally:
     if _telemetry is None:
         del sys.modules["openvino_telemetry"]
@@ -35,27 +37,28 @@ from aecodec.quality import INDICES_PER_INTERVAL, INTERVALS
 from aecodec.runtime.graph_cache import compiled
 from aecodec.weights.store import Weights
 
-Node = openvino.Node
 _SOURCE = zlib.crc32(Path(__file__).read_bytes())  # graphs that other code built are others
 PATCH = 8  # pixels each way
 
 
-def _patch_order(channels: int) -> np.ndarray:
-    """The channels of a patch in a picture's own order (row, column, channel), by their place in torch's (channel, row,
-    column)."""
+def _patch_order(channels: int) -> NDArray[np.int_]:
+    """Return the channels of a patch in a picture's own order (row, column, channel).
+
+    They are given by their place in torch's order (channel, row, column).
+    """
     return np.arange(channels * PATCH**2).reshape(channels, PATCH, PATCH).transpose(1, 2, 0).ravel()
 
 
 class OpenVinoTransforms:
-    """See ``runtime.Transforms``.
+    """Run ``runtime.Transforms`` in OpenVINO.
 
-    Each transform is two graphs.  The linear path and the sum are float32, as latents and pictures need more than
-    bfloat16's 8 bits; the network beside it, where nearly all the work is, uses bfloat16 on CPUs that compute with it.
-    A call waits for that of another thread: each uses all cores, and memory that the graphs share.
+    Each transform is two graphs. The linear path and the sum are float32, since latents and pictures need more than
+    bfloat16's 8 bits. The network, where nearly all the work is, uses bfloat16 on CPUs that compute with it. A call waits
+    for that of another thread: each uses all cores, and memory that the graphs share.
     """
 
     def __init__(self, weights: Weights, threads: int | None = None, *, bfloat16: bool | None = None) -> None:
-        """``bfloat16`` None: where the CPU has it."""
+        """Open the weights. ``bfloat16`` None: where the CPU has it."""
         self.device = "cpu"
         self._id = weights.id + weights.encoder_id
         self._tensors = weights.tensors
@@ -65,45 +68,48 @@ class OpenVinoTransforms:
         if bfloat16 is None:
             bfloat16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self._network_precision = "bf16" if bfloat16 else "f32"
-        self._options = {"PERFORMANCE_HINT": "LATENCY"}
+        self._options: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY"}
         if threads:
             self._options["INFERENCE_NUM_THREADS"] = threads
         self._compiled: dict[str, openvino.CompiledModel] = {}
         self._lock = threading.Lock()
 
-    def analyse(self, picture: np.ndarray, rate: int) -> np.ndarray:
+    def analyse(self, picture: NDArray[np.uint8], rate: int) -> NDArray[np.float32]:
         patches, colour = _to_patches(picture)[None], np.ascontiguousarray(picture[None, ..., :3])
         gains = (self._gain(name, rate) for name in ("analysis.gain_8", "analysis.gain_16"))
         with self._lock:
             correction = self._run(self._analysis_network, patches, *gains, share=True)
             lapped = self._run(self._analysis_lapping, colour, share=True)
-            return self._run(self._analysis_linear, lapped, correction, self._gain("gain", rate))[0]
+            latents: NDArray[np.float32] = self._run(self._analysis_linear, lapped, correction, self._gain("gain", rate))[0]
+            return latents
 
-    def hyper_analyse(self, y: np.ndarray, rate: int) -> np.ndarray:
+    def hyper_analyse(self, y: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
         with self._lock:
-            return self._run(self._hyper_analysis, y[None], self._lerp("hyper_analysis.bias", rate))[0]
+            z: NDArray[np.float32] = self._run(self._hyper_analysis, y[None], self._lerp("hyper_analysis.bias", rate))[0]
+            return z
 
     def prepare_synthesis(self) -> None:
         with self._lock:
             self._compile(self._synthesis_network)
             self._compile(self._synthesis_linear)
 
-    def synthesise(self, latents: np.ndarray, rate: int) -> np.ndarray:
+    def synthesise(self, latents: NDArray[np.int32], rate: int) -> NDArray[np.uint8]:
         inverse, *gains = (self._gain(name, rate) for name in ("inverse_gain", "synthesis.gain_16", "synthesis.gain_8"))
         with self._lock:
             correction, *strength = self._all(self._synthesis_network, latents[None], inverse, *gains)
-            picture = self._run(self._synthesis_linear, latents[None], inverse, correction)[0]
+            picture: NDArray[Any] = self._run(self._synthesis_linear, latents[None], inverse, correction)[0]
             if not self._filters_edges:
                 return picture
             blocks = strength[0][0, 0].copy()  # the graph may run again, and this is its memory
         return edge_filter.apply(picture, blocks, edge_filter.tables(self._tensors[edge_filter.TABLE], rate))
 
-    def _run(self, build: Callable[[], openvino.Model], *inputs: np.ndarray, share: bool = False) -> np.ndarray:
-        """The output of a graph; with ``share`` it lies in the runtime's memory, until the graph runs again."""
-        return self._compile(build)(inputs, share_inputs=True, share_outputs=share)[0]
+    def _run(self, build: Callable[[], openvino.Model], *inputs: NDArray[Any], share: bool = False) -> NDArray[Any]:
+        """Return the output of a graph; with ``share`` it lies in the runtime's memory until the graph runs again."""
+        output: NDArray[Any] = self._compile(build)(inputs, share_inputs=True, share_outputs=share)[0]
+        return output
 
-    def _all(self, build: Callable[[], openvino.Model], *inputs: np.ndarray) -> list[np.ndarray]:
-        """All outputs of a graph, in the runtime's memory, until the graph runs again."""
+    def _all(self, build: Callable[[], openvino.Model], *inputs: NDArray[Any]) -> list[NDArray[Any]]:
+        """Return all outputs of a graph, in the runtime's memory until the graph runs again."""
         found = self._compile(build)(inputs, share_inputs=True, share_outputs=True)
         return [found[i] for i in range(len(found))]
 
@@ -115,15 +121,17 @@ class OpenVinoTransforms:
             self._compiled[name] = compiled(self._core, build, options, (self._id, name, _SOURCE))
         return self._compiled[name]
 
-    def _lerp(self, name: str, rate: int) -> np.ndarray:
-        """A quality table (KNOTS, C) at a rate index, as (1, C, 1, 1)."""
+    def _lerp(self, name: str, rate: int) -> NDArray[np.float32]:
+        """Return a quality table (KNOTS, C) at a rate index, as (1, C, 1, 1)."""
         low = min(rate // INDICES_PER_INTERVAL, INTERVALS - 1)
         part = np.float32((rate - low * INDICES_PER_INTERVAL) / INDICES_PER_INTERVAL)
-        table = self._tensors[name].astype(np.float32)
-        return (table[low] + (table[low + 1] - table[low]) * part)[None, :, None, None]
+        table: NDArray[np.float32] = self._tensors[name].astype(np.float32)
+        row: NDArray[np.float32] = table[low] + (table[low + 1] - table[low]) * part
+        return row[None, :, None, None]
 
-    def _gain(self, name: str, rate: int) -> np.ndarray:
-        return np.exp(self._lerp(f"{name}.log", rate))
+    def _gain(self, name: str, rate: int) -> NDArray[np.float32]:
+        gain: NDArray[np.float32] = np.exp(self._lerp(f"{name}.log", rate))
+        return gain
 
     # Graphs: NHWC outside, as pictures and latents are, NCHW inside.  The networks read pictures as patches.
 
@@ -143,7 +151,10 @@ class OpenVinoTransforms:
         return openvino.Model([correction], [picture, gain_8, gain_16])
 
     def _analysis_lapping(self) -> openvino.Model:
-        """A graph of its own: what comes after it could not be compiled with it (OpenVINO 2026.4: "overflow while multiplying")."""
+        """Build the lapping as a graph of its own.
+
+        The layers after it could not be compiled with it (OpenVINO 2026.4: "overflow while multiplying").
+        """
         picture = ops.parameter([1, -1, -1, 3], np.uint8)
         lapped = self._lap("analysis.lap", _centred(picture, 3, 1))
         return openvino.Model([ops.space_to_depth(lapped, "depth_first", PATCH)], [picture])
@@ -154,8 +165,8 @@ class OpenVinoTransforms:
         correction = ops.parameter([1, 2 * latents if self._arch.restores else latents, -1, -1], np.float32)
         gain = _vector(latents)
 
-        def by_patches(weight: np.ndarray) -> np.ndarray:
-            """A convolution of 16x16 pixels (M, 3, 16, 16) as one of 2x2 patches (M, 192, 2, 2)."""
+        def by_patches(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+            """Return a convolution of 16x16 pixels (M, 3, 16, 16) as one of 2x2 patches (M, 192, 2, 2)."""
             parts = weight.reshape(-1, 3, 2, PATCH, 2, PATCH).transpose(0, 1, 3, 5, 2, 4)
             return parts.reshape(-1, 3 * PATCH**2, 2, 2)
 
@@ -210,13 +221,13 @@ class OpenVinoTransforms:
         return openvino.Model([ops.convert(_to_nhwc(x), kind)], [latents, inverse, correction])
 
     def _latents(self) -> tuple[Node, Node, Node]:
-        """The two inputs of the synthesis, and the latents at gain 1 that they make."""
+        """Return the two inputs of the synthesis, and the latents at gain 1 that they make."""
         latents, inverse = ops.parameter([1, -1, -1, self._arch.latents], np.int32), _vector(self._arch.latents)
         y = ops.multiply(ops.convert(_to_nchw(latents), "f32"), _scalar(2.0**-MEAN_FRAC))
         return latents, inverse, ops.multiply(y, inverse)
 
     def _lap(self, name: str, x: Node) -> Node:
-        """Windows of 16 pixels of (1, 3, H, W) astride the borders of blocks through their matrix, along rows and columns."""
+        """Multiply windows of 16 pixels astride the borders of blocks by their matrix, along rows and columns."""
         matrix = ops.constant(np.ascontiguousarray(self._tensors[f"{name}.weight"][:, :, 0, 0].T.astype(np.float32)))
         half = LATENT_STRIDE // 2
         for _ in range(2):
@@ -229,12 +240,12 @@ class OpenVinoTransforms:
         self,
         name: str,
         x: Node,
-        order: Callable[[np.ndarray], np.ndarray] = lambda weight: weight,
+        order: Callable[[NDArray[np.float32]], NDArray[np.float32]] = lambda weight: weight,
         *,
         stride: int = 1,
         pad: int | None = None,
     ) -> Node:
-        """A layer; ``order`` rearranges its weights (O, I, k, k)."""
+        """Build a layer; ``order`` rearranges its weights (O, I, k, k)."""
         weight = order(self._tensors[f"{name}.weight"].astype(np.float32))
         pad = weight.shape[-1] // 2 if pad is None else pad
         y = ops.convolution(x, ops.constant(np.ascontiguousarray(weight)), [stride] * 2, [pad] * 2, [pad] * 2, [1, 1])
@@ -249,8 +260,8 @@ class OpenVinoTransforms:
         return x
 
 
-def _to_patches(picture: np.ndarray) -> np.ndarray:
-    """(H, W, C) to (H / 8, W / 8, 64 C)."""
+def _to_patches(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Reshape (H, W, C) to (H / 8, W / 8, 64 C)."""
     h, w, channels = picture.shape
     parts = picture.reshape(h // PATCH, PATCH, w // PATCH, channels * PATCH).transpose(0, 2, 1, 3)
     return parts.reshape(h // PATCH, w // PATCH, -1)
@@ -269,14 +280,14 @@ def _leaky(x: Node) -> Node:
 
 
 def _reshape(x: Node, shape: list[int]) -> Node:
-    """To a shape in which 0 is what the dimension was, and -1 what is left."""
+    """Reshape; 0 keeps a dimension, and -1 takes what is left."""
     return ops.reshape(x, ops.constant(shape), True)
 
 
 def _centred(picture: Node, channels: int, pixels_each: int) -> Node:
-    """Pixels of uint8, so many at each position, as floats: colour in -0.5..0.5, a hint in 0..1."""
+    """Convert uint8 pixels, so many at each position, to floats: colour in -0.5..0.5, a hint in 0..1."""
     pixels = ops.convert(_to_nchw(picture), "f32")
-    middle = np.tile(np.float32([0.5, 0.5, 0.5, 0][:channels]), pixels_each)[None, :, None, None]
+    middle = np.tile(np.array([0.5, 0.5, 0.5, 0][:channels], np.float32), pixels_each)[None, :, None, None]
     return ops.subtract(ops.multiply(pixels, _scalar(1 / 255)), ops.constant(middle))
 
 

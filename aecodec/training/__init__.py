@@ -1,6 +1,6 @@
-"""Train weights from pictures.  This room knows nothing of the command line.
+"""Train weights from pictures. This room knows nothing of the command line.
 
-``run`` is the run itself and ``settings`` its configuration.  What it trains is one of ``tasks``: ``compression`` or
-``restoration``.  ``loss`` and ``distortion`` say what is good, ``validation`` scores it, ``guard`` leaves out steps that
-would spoil it, ``checkpoint`` keeps it.
+``run`` is the run itself and ``settings`` its configuration. It trains one of ``tasks``: ``compression`` or
+``restoration``. ``loss`` and ``distortion`` define what is good, ``validation`` scores it, ``guard`` skips steps that would
+spoil it, ``checkpoint`` keeps it.
 """

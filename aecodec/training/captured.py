@@ -1,4 +1,4 @@
-"""A training step as one CUDA graph: crops, loss, gradients, optimiser and averaged weights, launched at once.
+"""Run a training step as one CUDA graph: crops, loss, gradients, optimiser and averaged weights, launched at once.
 
 A step of these networks is some two thousand small kernels, which take a GPU less time than their launches take a CPU.
 """
@@ -21,16 +21,20 @@ LARGEST_LIMIT = 1e30
 class CapturedStep:
     """One step of a model on a CUDA device with SOAP, again and again.
 
-    The learning rates are the groups' "peak" times a factor.  Gradients larger than ``limit`` move nothing but the moments,
-    which shrink.  A NaN gradient cannot be recovered.
+    The learning rates are the groups' "peak" times a factor. Gradients larger than ``limit`` move only the moments, which
+    shrink. A NaN gradient cannot be recovered.
     """
 
     def __init__(self, loss: Callable[[], tuple[Tensor, Tensor]], optimiser: Soap, model: nn.Module, average: nn.Module,
                  clipped: list[Tensor], clip: float) -> None:  # fmt: skip
-        """``loss`` draws a batch and gives the loss () and the rates (B,) of it, the same kernels each time."""
+        """Capture the step.
+
+        ``loss`` draws a batch and returns its loss () and its rates (B,), by the same kernels each time.
+        """
         self.loss, self.optimiser, self.clipped, self.clip = loss, optimiser, clipped, clip
-        pairs = [pair for pair in zip(model.parameters(), average.parameters()) if pair[0].requires_grad]
-        self.weights, self.averages = ([pair[i] for pair in pairs] for i in (0, 1))
+        pairs = [pair for pair in zip(model.parameters(), average.parameters(), strict=True) if pair[0].requires_grad]
+        self.weights: list[Tensor] = [weight for weight, _ in pairs]
+        self.averages: list[Tensor] = [mean for _, mean in pairs]
         known = {id(p) for p in clipped}
         self.others = [p for p in self.weights if id(p) not in known]
         device = self.weights[0].device
@@ -45,7 +49,7 @@ class CapturedStep:
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self, factor: float, decay: float, limit: float) -> Tensor:
-        """Takes a step and gives (3,): loss, mean rate, norm of the clipped gradients; on the device, when it is done."""
+        """Take a step and return (3,), on the device: loss, mean rate, norm of the clipped gradients."""
         if self.count % AHEAD == 0:
             if self.behind is not None:
                 self.behind.synchronize()

@@ -1,8 +1,7 @@
-"""Checkpoints: a run's state in one file, and the model that a run starts from."""
+"""Read and write checkpoints: a run's state in one file, and the model that a run starts from."""
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write a run's state into its folder, whole or not at all."""
     temporary = folder / (CHECKPOINT + ".new")
     torch.save(state, temporary)
-    os.replace(temporary, folder / CHECKPOINT)
+    temporary.replace(folder / CHECKPOINT)
 
 
 def checkpoint_of(source: str) -> dict[str, Any] | None:
@@ -68,5 +67,5 @@ def initial_state(source: str) -> tuple[Architecture, dict[str, Tensor]]:
 
 
 def with_neutral(state: dict[str, Tensor], architecture: dict[str, Any]) -> dict[str, Tensor]:
-    """Return a model's state with ``store.neutral`` in place of what it is too old to have."""
+    """Return a model's state with ``store.neutral`` in place of tensors that it is too old to have."""
     return {name: torch.from_numpy(array) for name, array in neutral(Architecture(**architecture)).items()} | state

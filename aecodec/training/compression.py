@@ -1,4 +1,4 @@
-"""Compression as a task of training: the codec itself, from a KLT transform codec or from an earlier model."""
+"""Train the codec itself, starting as a KLT transform codec or from an earlier model."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aecodec.errors import TrainingError
@@ -33,7 +34,7 @@ class Compression:
     of_crops = True
 
     def __init__(self, settings: Settings) -> None:
-        """Raises TrainingError where the distortion cannot be taken of so small crops."""
+        """Set up the task. Raises TrainingError where the distortion cannot be computed for so small crops."""
         self.settings = settings
         self.distortion = Mix(settings.distortion)
         if settings.crop < self.distortion.side:
@@ -57,7 +58,7 @@ class Compression:
         fit_scales(model.eval(), model.arch.latents - arch.latents, data.to_tensor(crops, torch.device("cpu")))
         return model.train()
 
-    def batch(self, crops: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    def batch(self, crops: NDArray[np.uint8], share: float, rng: np.random.Generator) -> NDArray[np.uint8]:
         return crops
 
     def phase(self, share: float) -> int:
@@ -93,10 +94,10 @@ def new_model(settings: Settings, pictures: data.Pictures, rng: np.random.Genera
 
 
 def recount(model: Model, x: Tensor) -> None:
-    """Count again what symbols a trained model chooses for pictures x (B, 3, H, W), for the coding tables of its weights.
+    """Count again the symbols that a trained model chooses for pictures x (B, 3, H, W).
 
-    During training they are counted for the weights before averaging.  More than once, since what is chosen
-    depends on what it costs.
+    The counts become the coding tables of its weights. During training symbols are counted for the weights before
+    averaging. The count is repeated, since the choice of symbols depends on their costs.
     """
     model.eval()
     for _ in range(RECOUNTS):

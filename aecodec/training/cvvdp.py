@@ -1,14 +1,14 @@
-"""ColorVideoVDP as a loss: the pooled contrast difference of two still pictures, in torch, with gradients.
+"""Compute ColorVideoVDP as a loss: the pooled contrast difference of two still pictures, in torch, with gradients.
 
 R. K. Mantiuk, P. Hanji, M. Ashraf, Y. Asano and A. Chapiro, "ColorVideoVDP: A visual difference predictor for image, video
-and display distortions", ACM Trans. Graph. 43(4), 2024; package ``cvvdp`` 0.5.7 (MIT licence), whose published parameters,
-display ``standard_fhd`` and table of sensitivities stand below.  Both pictures become light on that display, in an opponent
-colour space (achromatic, red-green, yellow-violet), and a Laplacian pyramid of Weber contrasts.  Every band's contrasts are
+and display distortions", ACM Trans. Graph. 43(4), 2024; package ``cvvdp`` 0.5.7 (MIT licence). Its published parameters,
+display ``standard_fhd`` and table of sensitivities stand below. Both pictures become light on that display, in an opponent
+colour space (achromatic, red-green, yellow-violet), and a Laplacian pyramid of Weber contrasts. Every band's contrasts are
 multiplied by castleCSF's sensitivity at the original's local luminance, their differences are divided by the masking of
 contrast that both pictures have, and p-norms pool them over pixels, bands and channels.
 
-The metric then turns the pooled difference into a quality in just-objectionable differences (JOD) by a power.  A loss
-needs no such power: masking's exponent already makes the difference about proportional to a squared error.
+The metric then turns the pooled difference into a quality in just-objectionable differences (JOD) by a power. A loss needs
+no such power: masking's exponent already makes the difference about proportional to a squared error.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,7 +41,7 @@ CROSS_MASKING = (  # log2 of a row's channel's part in the masking of a column's
     (2.5655593872070312, 0.34406712651252747, -2.719646453857422),
     (3.8118371963500977, -1.0051705837249756, -0.5193376541137695),
 )
-_MASKING = tuple(tuple(2**weight for weight in column) for column in zip(*CROSS_MASKING))
+_MASKING = tuple(tuple(2**weight for weight in column) for column in zip(*CROSS_MASKING, strict=True))
 DILATION = 3  # sigma of the Gaussian that spreads masking, pixels of a band; its window is 4 sigma + 1 wide
 MOST = 10**2.5642454624176025  # a difference, softly
 BASE_WEIGHTS = (0.0036334486212581396, 1.6627724170684814, 4.11874532699585)  # of the band that is left of the pyramid
@@ -92,14 +91,14 @@ SENSITIVITIES = torch.tensor(_SENSITIVITIES, dtype=torch.float64).reshape(-1, 3,
 
 
 def pooled_difference(x: Tensor, y: Tensor) -> Tensor:
-    """Return the pooled differences (B,) of distorted pictures x from originals y, (B, 3, H, W) in 0..1; 0 for equal ones.
+    """Return the pooled differences (B,) of distorted pictures x from originals y, (B, 3, H, W) in 0..1.
 
-    Gradients reach x alone.  Values of x outside 0..1 are taken as what a file would hold.
+    It is 0 for equal pictures. Gradients reach x alone. Values of x outside 0..1 are clamped, as a file would hold them.
     """
     with torch.no_grad():
         originals = _contrasts(_light(y))
     pooled = []
-    for band, ((test, _), (reference, luminance)) in enumerate(zip(_contrasts(_light(x)), originals)):
+    for band, ((test, _), (reference, luminance)) in enumerate(zip(_contrasts(_light(x)), originals, strict=True)):
         base = band == len(originals) - 1
         sensitivity = _sensitivity(luminance, -1 if base else band)
         if base:
@@ -115,17 +114,17 @@ def pooled_difference(x: Tensor, y: Tensor) -> Tensor:
 def jod(pooled: float) -> float:
     """Return the metric's quality in JOD, at most 10, of a pooled difference."""
     if pooled <= 0.1:  # a straight line up to there, instead of an infinite slope at 0
-        return 10 - JOD_A * 0.1 ** (JOD_EXPONENT - 1) * pooled
-    return 10 - JOD_A * pooled**JOD_EXPONENT
+        return 10 - JOD_A * math.pow(0.1, JOD_EXPONENT - 1) * pooled
+    return 10 - JOD_A * math.pow(pooled, JOD_EXPONENT)
 
 
 def _light(x: Tensor) -> Tensor:
-    """sRGB in 0..1 to the display's light in DKL, cd/m^2."""
+    """Turn sRGB in 0..1 into the display's light in DKL, cd/m^2."""
     return _mixed(DKL, (WHITE - BLACK) * linear(x) + (BLACK + REFLECTED))
 
 
 def _contrasts(dkl: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Weber contrasts (B, 3, h, w) and the luminances (B, 1, h, w) that they are relative to, from the finest band on.
+    """Return Weber contrasts (B, 3, h, w) and the luminances (B, 1, h, w) that they are relative to, finest band first.
 
     The metric's limits of both, 0.01 cd/m^2 and 1000, lie outside this display's range.
     """
@@ -144,7 +143,7 @@ def _contrasts(dkl: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 @torch.no_grad()
 def _sensitivity(luminance: Tensor, band: int) -> Tensor:
-    """(B, 3, h, w) sensitivities to contrast of originals' luminances (B, 1, h, w)."""
+    """Return sensitivities (B, 3, h, w) to contrast at originals' luminances (B, 1, h, w)."""
     table = _constant(luminance, _table, band)
     at = ((luminance.log10() - LOG_LUMINANCE) / LOG_LUMINANCE_STEP).clamp(0, LUMINANCES - 1)
     below = at.long().clamp_max(LUMINANCES - 2)
@@ -153,59 +152,61 @@ def _sensitivity(luminance: Tensor, band: int) -> Tensor:
 
 
 def _table(band: int) -> Tensor:
-    """(3, LUMINANCES) log10 of sensitivities."""
+    """Return log10 of sensitivities, (3, LUMINANCES)."""
     return SENSITIVITIES[band]
 
 
 def _masked(test: Tensor, reference: Tensor) -> Tensor:
-    """Differences (B, 3, h, w) of contrasts in units of the threshold, masked by the contrast that both pictures have."""
+    """Return differences (B, 3, h, w) of contrasts in units of the threshold, masked by the contrast of both pictures."""
     h, w = test.shape[2:]
     both = torch.minimum(test.abs(), reference.abs())
     if min(h, w) > 2 * DILATION:
         both = _filtered(both, _blur, (h,), (w,))
-    parts = torch.stack([_power(MASK_C * channel, q) for channel, q in zip(both.unbind(1), MASK_Q)], 1)
+    parts = torch.stack([_power(MASK_C * channel, q) for channel, q in zip(both.unbind(1), MASK_Q, strict=True)], 1)
     change = _power((test - reference).abs(), MASK_P) / (1 + _mixed(_MASKING, parts))
     return MOST * change / (MOST + change)
 
 
 def _power(x: Tensor, exponent: float) -> Tensor:
-    """x**exponent of x >= 0, as the metric has it."""
-    return (x + _EPSILON) ** exponent - _EPSILON**exponent
+    """Return x**exponent of x >= 0, as the metric computes it."""
+    power: Tensor = (x + _EPSILON) ** exponent - _EPSILON**exponent
+    return power
 
 
 def _norm(x: Tensor, beta: int, dim: int | tuple[int, ...], count: int = 1) -> Tensor:
-    """p-norms over ``dim``, with sums divided by ``count``."""
+    """Return p-norms over ``dim``, with sums divided by ``count``."""
     return _power(_power(x, beta).sum(dim) / count, 1 / beta)
 
 
 def _mixed(matrix: tuple[tuple[float, ...], ...], x: Tensor) -> Tensor:
-    """A (3, 3) matrix applied to the channels of (B, 3, h, w)."""
-    return (_constant(x, torch.tensor, matrix) @ x.flatten(2)).unflatten(2, x.shape[2:])
+    """Apply a (3, 3) matrix to the channels of (B, 3, h, w)."""
+    mixed: Tensor = (_constant(x, torch.tensor, matrix) @ x.flatten(2)).unflatten(2, x.shape[2:])
+    return mixed
 
 
-def _filtered(x: Tensor, make: Callable[..., Tensor], h: tuple, w: tuple) -> Tensor:
-    """(.., h, w) times the matrices ``make`` of its columns' and its rows' arguments.
+def _filtered(x: Tensor, make: Callable[..., Tensor], h: tuple[int, ...], w: tuple[int, ...]) -> Tensor:
+    """Multiply (.., h, w) by the matrices that ``make`` returns for columns and for rows.
 
     On CPUs two matrix products are faster than a convolution of one channel.
     """
     return _constant(x, make, *h) @ x @ _constant(x, make, *w).mT
 
 
-def _constant(x: Tensor, make: Callable[..., Tensor], *arguments: Any) -> Tensor:
-    """A constant of x's kind, made once: a CUDA graph takes none from the host."""
+def _constant(x: Tensor, make: Callable[..., Tensor], *arguments: object) -> Tensor:
+    """Return a constant on x's device, made once: a CUDA graph takes none from the host."""
     return _made(make, arguments, x.dtype, x.device)
 
 
 @functools.cache
-def _made(make: Callable[..., Tensor], arguments: tuple, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _made(make: Callable[..., Tensor], arguments: tuple[object, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     return make(*arguments).to(device, dtype)
 
 
 def _reduction(size: int, odd: int) -> Tensor:
-    """(ceil(size / 2), size): filters and keeps every other one, mirrored at the ends."""
+    """Return (ceil(size / 2), size), which filters and keeps every other sample, mirrored at the ends."""
     band = torch.zeros((size + 1) // 2, size)
     for row in range(len(band)):
-        for offset, tap in zip(range(-2, 3), PYRAMID):
+        for offset, tap in zip(range(-2, 3), PYRAMID, strict=True):
             if 0 <= 2 * row + offset < size:
                 band[row, 2 * row + offset] = tap
     band[0, 0] += PYRAMID[1]
@@ -216,21 +217,21 @@ def _reduction(size: int, odd: int) -> Tensor:
 
 
 def _expansion(size: int) -> Tensor:
-    """(size, ceil(size / 2)): puts zeros between and filters; the ends are repeated."""
+    """Return (size, ceil(size / 2)), which puts zeros between samples and filters; the ends are repeated."""
     band = torch.zeros(size, (size + 1) // 2)
     for at in range(-1, band.shape[1] + 1):
-        for offset, tap in zip(range(-2, 3), PYRAMID):
+        for offset, tap in zip(range(-2, 3), PYRAMID, strict=True):
             if 0 <= 2 * at + offset < size:
                 band[2 * at + offset, min(max(at, 0), band.shape[1] - 1)] += 2 * tap
     return band
 
 
 def _blur(size: int) -> Tensor:
-    """(size, size): a Gaussian's taps in each row, reflected at the ends."""
+    """Return (size, size), a Gaussian's taps in each row, reflected at the ends."""
     taps = [math.exp(-((offset / DILATION) ** 2) / 2) for offset in range(-2 * DILATION, 2 * DILATION + 1)]
     band = torch.zeros(size, size)
     for row in range(size):
-        for offset, tap in zip(range(-2 * DILATION, 2 * DILATION + 1), taps):
+        for offset, tap in zip(range(-2 * DILATION, 2 * DILATION + 1), taps, strict=True):
             at = abs(row + offset)
             band[row, min(at, 2 * size - 2 - at)] += tap / sum(taps)
     return band

@@ -1,4 +1,4 @@
-"""Pictures for training: decoded once, kept as bytes in memory, cropped there."""
+"""Load pictures for training: decode them once, keep them as bytes in memory, and crop them there."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aecodec.errors import AecodecError, TrainingError
 from aecodec.images import formats, samples
 
-EXTENSIONS = frozenset(".bmp .jpeg .jpg .png .ppm .tif .tiff .webp".split())
+EXTENSIONS = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
 
 
 @dataclass(frozen=True)
 class Pictures:
     """Decoded pictures, (H, W, 3) uint8 each, and their file names."""
 
-    arrays: list[np.ndarray]
+    arrays: list[NDArray[np.uint8]]
     names: list[str]
 
 
 def find(folders: Sequence[str]) -> list[Path]:
-    """Picture files below folders, sorted.  Raises TrainingError where a folder is missing or none holds a picture."""
+    """Return the picture files below folders, sorted.
+
+    Raises TrainingError where a folder is missing or none holds a picture.
+    """
     files: list[Path] = []
     for folder in folders:
         if not Path(folder).is_dir():
@@ -41,20 +45,22 @@ def find(folders: Sequence[str]) -> list[Path]:
 
 
 def is_held_out(name: str, share: float) -> bool:
-    """Whether a file name belongs to the validation set: a hash, so that it stays there whatever else is in the folder."""
+    """Return whether a file name belongs to the validation set.
+
+    It is decided by a hash, so that a file stays there whatever else is in the folder.
+    """
     return int(hashlib.sha256(os.fsencode(name)).hexdigest()[:8], 16) < share * 2**32
 
 
 def load(files: Sequence[Path], complain: Callable[[str], None]) -> Pictures:
-    """Decodes files to what the encoder would see of them, as RGB.  One that cannot be decoded is named through
-    ``complain`` and left out.
+    """Decode files as the encoder would see them, as RGB.
 
-    Raises TrainingError where none is left.
+    A file that cannot be decoded is reported through ``complain`` and left out. Raises TrainingError where none is left.
     """
     pictures = Pictures([], [])
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as workers:
-        warnings.simplefilter("ignore")  # of what is lost, which nobody will decode
-        for path, found in zip(files, workers.map(_decoded, files)):
+        warnings.simplefilter("ignore")  # about losses, since nobody will decode these
+        for path, found in zip(files, workers.map(_decoded, files), strict=True):
             if isinstance(found, Exception):
                 complain(f"{path}: skipped: {found}")
                 continue
@@ -65,8 +71,8 @@ def load(files: Sequence[Path], complain: Callable[[str], None]) -> Pictures:
     return pictures
 
 
-def _decoded(path: Path) -> np.ndarray | Exception:
-    """A picture (H, W, 3), or why there is none."""
+def _decoded(path: Path) -> NDArray[np.uint8] | Exception:
+    """Return a picture (H, W, 3), or the reason why there is none."""
     try:
         image = formats.open_picture(path.read_bytes(), None)
         colour, _ = samples.split(image, formats.load(image, None, None))
@@ -75,23 +81,23 @@ def _decoded(path: Path) -> np.ndarray | Exception:
         return error
 
 
-def crop(array: np.ndarray, size: int, top: int, left: int) -> np.ndarray:
-    """(size, size, 3) from (H, W, 3), mirrored at the bottom and right where the picture is smaller."""
+def crop(array: NDArray[np.uint8], size: int, top: int, left: int) -> NDArray[np.uint8]:
+    """Return (size, size, 3) from (H, W, 3), mirrored at the bottom and right where the picture is smaller."""
     return _at_least(array[top : top + size, left : left + size], size)
 
 
-def _at_least(array: np.ndarray, size: int) -> np.ndarray:
-    """(H, W, 3) with no side below ``size``."""
+def _at_least(array: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Return (H, W, 3) with no side below ``size``."""
     while array.shape[0] < size or array.shape[1] < size:
         grow = [(0, min(max(0, size - n), n)) for n in array.shape[:2]]
         array = np.pad(array, (*grow, (0, 0)), "symmetric")
     return array
 
 
-def batch(pictures: Pictures, count: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """(count, size, size, 3) uint8: random crops, mirrored and transposed at random.
+def batch(pictures: Pictures, count: int, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return (count, size, size, 3) uint8: random crops, mirrored and transposed at random.
 
-    A picture is drawn with its area as weight: every pixel is one to be stored.
+    A picture is drawn with its area as weight, since every pixel is one to be stored.
     """
     weights = np.array([array.shape[0] * array.shape[1] for array in pictures.arrays], float)
     out = np.empty((count, size, size, 3), np.uint8)
@@ -107,16 +113,16 @@ def batch(pictures: Pictures, count: int, size: int, rng: np.random.Generator) -
     return out
 
 
-def to_tensor(crops: np.ndarray, device: torch.device) -> Tensor:
+def to_tensor(crops: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Turn crops (B, H, W, 3) uint8 into (B, 3, H, W) float32 in 0..1, channels last in memory."""
     return torch.from_numpy(crops).to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
 
 
 class DeviceCrops:
-    """Pictures as bytes on a device, and ``batch`` there: what it draws can be captured in a CUDA graph."""
+    """Pictures as bytes on a device. Its ``batch`` can be captured in a CUDA graph."""
 
     def __init__(self, pictures: Pictures, size: int, device: torch.device) -> None:
-        """Pictures that are smaller than ``size`` are mirrored up to it, as ``crop`` does."""
+        """Load the pictures; those smaller than ``size`` are mirrored up to it, as ``crop`` does."""
         arrays = [_at_least(array, size) for array in pictures.arrays]
         areas = torch.tensor([array.shape[0] * array.shape[1] for array in arrays])
         drawn = torch.tensor([array.shape[0] * array.shape[1] for array in pictures.arrays], dtype=torch.float64)
@@ -127,7 +133,7 @@ class DeviceCrops:
         self.up_to = (drawn.cumsum(0) / drawn.sum()).to(device)
 
     def batch(self, count: int) -> Tensor:
-        """(count, size, size, 3) uint8, as ``batch``."""
+        """Return (count, size, size, 3) uint8, as ``batch`` does."""
 
         def chance(*shape: int) -> Tensor:
             return torch.rand(*shape, dtype=torch.float64, device=self.device)
@@ -144,14 +150,14 @@ class DeviceCrops:
         return self.pixels[self.starts[which, None, None] + (top + y) * width + left + x]
 
 
-def sample(pictures: Pictures, count: int, size: int, seed: int) -> np.ndarray:
-    """(<= count, size, size, 3) uint8: what ``batch`` draws, and no more crops than the pictures have room for."""
+def sample(pictures: Pictures, count: int, size: int, seed: int) -> NDArray[np.uint8]:
+    """Return (<= count, size, size, 3) uint8: crops as ``batch`` draws them, no more than the pictures have room for."""
     room = sum(array.shape[0] * array.shape[1] for array in pictures.arrays) // size**2
     return batch(pictures, max(1, min(count, room)), size, np.random.default_rng(seed))
 
 
-def centres(pictures: Pictures, count: int, size: int) -> np.ndarray:
-    """(<= count, size, size, 3) uint8: the middle of the first pictures."""
+def centres(pictures: Pictures, count: int, size: int) -> NDArray[np.uint8]:
+    """Return (<= count, size, size, 3) uint8: the middle of the first pictures."""
     return np.stack(
         [crop(a, size, max(0, (a.shape[0] - size) // 2), max(0, (a.shape[1] - size) // 2)) for a in pictures.arrays[:count]]
     )

@@ -1,9 +1,9 @@
-"""More latents, input channels or residual blocks for what is trained already.
+"""Add latents, input channels or residual blocks to a trained model.
 
-**Latents of a model.**  A linear path of few components has a ceiling: what it leaves out of a picture's blocks is lost
-at any rate, but for what the networks guess.  The new latents are the principal components of just that.  Each group
-of the context model (``entropy/partition.py``) gets its share of them behind its own, so every old latent is decoded when
-it was.  The networks begin with zeros for the new ones, and do to the old ones what they did.
+**Latents of a model.** A linear path of few components has a ceiling: the part of a picture's blocks outside of them is
+lost at any rate, except for what the networks guess. The new latents are the principal components of just that part. Each
+group of the context model (``entropy/partition.py``) gets its share of them behind its own, so every old latent is decoded
+in the same step as before. The networks begin with zeros for the new latents and treat the old ones unchanged.
 
 **A restoring encoder** starts from its decoder's own, with one input channel more and perhaps more blocks, or from an
 earlier restoring encoder, perhaps of a decoder with fewer latents.
@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -33,28 +34,28 @@ ENCODER_LATENTS = {  # tensors of a restoring encoder with a dimension for the l
     "analysis.klt.weight": 0, "analysis.head.weight": 0, "analysis.head.bias": 0, "analysis.gate.weight": 0,
     "analysis.gate.bias": 0, "hyper_analysis.conv1.weight": 1,
 }  # fmt: skip
-LARGE, SMALL = 1 / 2, 1 / 8  # shares of the old latents, those of most and of least variance, that new ones take after
+LARGE, SMALL = 1 / 2, 1 / 8  # shares of the old latents, of most and of least variance, that new ones copy
 
 
 def beside(old: Tensor, new: Tensor, dimension: int) -> Tensor:
-    """Both along a dimension of channels, each group's new ones behind its old ones."""
-    pairs = zip(old.chunk(CONTEXT_STEPS, dimension), new.chunk(CONTEXT_STEPS, dimension))
+    """Join both along a dimension of channels, each group's new ones behind its old ones."""
+    pairs = zip(old.chunk(CONTEXT_STEPS, dimension), new.chunk(CONTEXT_STEPS, dimension), strict=True)
     return torch.cat([part for pair in pairs for part in pair], dimension)
 
 
 def with_more_latents(
-    state: dict[str, Tensor], old: Architecture, new: Architecture, covariance: np.ndarray
+    state: dict[str, Tensor], old: Architecture, new: Architecture, covariance: NDArray[np.float64]
 ) -> dict[str, Tensor]:
-    """A model's state with the latents of ``new``, from that of ``old``; covariance (768, 768): ``klt.block_covariance``, of
-    blocks that do not lap, which is near enough to start from.
+    """Return a model's state with the latents of ``new``, from that of ``old``.
 
-    The new latents' gains are the median of those of the old ones of most variance, which are in use at every quality.
-    Their scales depend on the features as the old ones of least variance do on average; ``fit_scales`` sets their size.
-    Raises TrainingError where the architectures differ in anything but the latents, or there are not more.
+    covariance: (768, 768), ``klt.block_covariance`` of blocks that do not lap, which is close enough to start from. The new
+    latents' gains are the median of those of the old ones of most variance, which are in use at every quality. Their scales
+    depend on the features as the old ones of least variance do on average; ``fit_scales`` sets their size. Raises
+    TrainingError where the architectures differ in anything but the latents, or the new one has no more latents.
     """
     added = new.latents - old.latents
     if added <= 0 or new != replace(old, latents=new.latents):
-        raise TrainingError("architecture: it must be that of the weights to start from, or have more latents than they")
+        raise TrainingError("architecture: it must be that of the weights to start from, or have more latents")
     basis = state["analysis.klt.weight"].flatten(1).double().numpy() * KLT_STEP
     orthonormal = np.linalg.qr(basis.T)[0].T  # training has moved the basis
     further, variance = (torch.from_numpy(a).float() for a in further_components(covariance, orthonormal, added))
@@ -90,7 +91,7 @@ def with_more_latents(
         if step:
             features, latents = state[mix].tensor_split([old.hyper_width], 1)
             result[mix] = torch.cat([features, grown(latents, 1, zeros)], 1)
-        for name, dimension in zip(out, (0, 1)):
+        for name, dimension in zip(out, (0, 1), strict=True):
             mean, scale = state[name].chunk(2, dimension)
             result[name] = torch.cat([grown(mean, dimension, zeros), grown(scale, dimension, mean_of_small)], dimension)
     return result
@@ -98,9 +99,11 @@ def with_more_latents(
 
 @torch.no_grad()
 def fit_scales(model: Model, added: int, x: Tensor) -> None:
-    """Sets the biases of the last ``added`` latents' scales (each group's share of them, behind its own) so that at each
-    quality knot their mean square is that of the residuals of pictures x (B, 3, H, W).  The model must be in evaluation
-    mode."""
+    """Set the biases of the last ``added`` latents' scales (each group's share of them, behind its own).
+
+    At each quality knot their mean square becomes that of the residuals of pictures x (B, 3, H, W). The model must be in
+    evaluation mode.
+    """
     m, counting = model.arch.latents, model.quantiser.counting
     is_new = beside(torch.zeros(m - added), torch.ones(added), 0).bool().view(CONTEXT_STEPS, -1)
     given: list[tuple[Tensor, Tensor]] = []
@@ -113,16 +116,16 @@ def fit_scales(model: Model, added: int, x: Tensor) -> None:
             groups = [group_of(step, phase) for phase in range(4)]
             wanted, had = residual.square().mean((1, 3, 4)), (2 * log_scale).exp().mean((1, 3, 4)) * SCALE_MIN**2
             correction = 0.5 * (wanted.clamp_min(SCALE_FLOOR**2) / had).log()  # (4, M/4), by phase
-            bias = model.context[step].out.bias[knot, m:].view(CONTEXT_STEPS, -1)
+            bias = model.context_steps[step].out.bias[knot, m:].view(CONTEXT_STEPS, -1)
             bias[groups] += torch.where(is_new[groups], correction, 0)
     hook.remove()
     model.quantiser.counting = counting
 
 
 def encoder_with_more_latents(state: dict[str, Tensor], own: dict[str, Tensor], latents: int) -> dict[str, Tensor]:
-    """A restoring encoder's state with as many latents as a decoder that ``with_more_latents`` has made since.
+    """Return a restoring encoder's state with as many latents as a decoder that ``with_more_latents`` has made since.
 
-    The new ones are what they are in the decoder's ``own`` encoder, each group's behind its old ones; their gates are open.
+    The new latents are those of the decoder's ``own`` encoder, each group's behind its old ones; their gates are open.
     """
     result = dict(state)
     for name, dimension in ENCODER_LATENTS.items():
@@ -138,8 +141,11 @@ def encoder_with_more_latents(state: dict[str, Tensor], own: dict[str, Tensor], 
 def encoder_before_new_decoder(
     state: dict[str, Tensor], old: dict[str, Tensor], own: dict[str, Tensor]
 ) -> dict[str, Tensor]:
-    """A restoring encoder's state, with as many latents as a decoder has, as that decoder's ``own`` encoder and what it has
-    learnt beyond the one of an ``old`` decoder."""
+    """Return a restoring encoder's state for a new decoder with as many latents.
+
+    It is the new decoder's ``own`` encoder plus all that the restoring encoder has learnt beyond the one of the ``old``
+    decoder.
+    """
     state, old = (encoder_with_more_latents(each, own, len(own["analysis.klt.weight"])) for each in (state, old))
     result = dict(state)
     for name in state.keys() & old.keys() & own.keys():
@@ -151,9 +157,9 @@ def encoder_before_new_decoder(
 
 
 def with_more_blocks(state: dict[str, Tensor], model: Model) -> dict[str, Tensor]:
-    """A whole model's ``state`` for a ``model`` with more residual blocks, or more input channels in its analysis.
+    """Return a whole model's ``state`` for a ``model`` with more residual blocks, or more input channels in its analysis.
 
-    What is new changes nothing yet: channels start at zero, blocks as the identity.  Raises TrainingError where the model
+    The new parts change nothing yet: channels start at zero, blocks as the identity. Raises TrainingError where the model
     differs in anything else.
     """
     result = {}
@@ -167,5 +173,7 @@ def with_more_blocks(state: dict[str, Tensor], model: Model) -> dict[str, Tensor
             raise TrainingError(f"architecture: {name} has another width than in the weights to start from")
         result[name] = value
     if lost := sorted(state.keys() - result.keys()):
-        raise TrainingError(f"architecture: {lost[0]} of the weights to start from has no place; give it as many blocks")
+        raise TrainingError(
+            f"architecture: there is no place for {lost[0]} of the weights to start from; give it as many blocks"
+        )
     return result

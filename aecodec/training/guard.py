@@ -1,4 +1,4 @@
-"""The divergence guard: a step with a gradient of unusual size is left out; after many of them a run goes back."""
+"""Guard a run against divergence: skip a step with a gradient of unusual size; after many of them, go back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from aecodec.errors import TrainingError
 
@@ -21,26 +21,26 @@ LEAST_DAMPING = 0.01
 class DivergenceGuard:
     """Judge the steps of a run by the norms of their gradients.
 
-    ``damping`` is a factor of the learning rate, lower with each return; ``norms`` are those of gradients so far, spikes
-    cut; ``skipped`` the steps of late that were left out.
+    ``damping`` is a factor of the learning rate, lowered with each return. ``norms`` are those of gradients so far, with
+    spikes cut. ``skipped`` are the recent steps that were left out.
     """
 
     def __init__(self, models: Sequence[nn.Module]) -> None:
-        """``models`` go back together.  Call ``keep_state`` when they are ready for the first step."""
+        """Guard ``models``, which go back together. Call ``keep_state`` when they are ready for the first step."""
         self.models = models
         self.damping = 1.0
         self.norms: list[float] = []
         self.skipped: list[int] = []
-        self.good: list[dict] = []
+        self.good: list[dict[str, Tensor]] = []
 
     @property
     def usual_norm(self) -> float:
-        """The median norm of late; infinite while there are too few."""
+        """Return the median of recent norms; infinite while there are too few."""
         return statistics.median(self.norms[-RECENT:]) if len(self.norms) > ENOUGH else math.inf
 
     @property
     def limit(self) -> float:
-        """The norm above which a gradient is not applied."""
+        """Return the norm above which a gradient is not applied."""
         return SPIKE * self.usual_norm
 
     def accepts(self, norm: float) -> bool:
@@ -76,7 +76,7 @@ class DivergenceGuard:
 
         Raises TrainingError where that has happened too often.
         """
-        for model, state in zip(self.models, self.good):
+        for model, state in zip(self.models, self.good, strict=True):
             model.load_state_dict(state)
         self.skipped.clear()
         self.damping *= ROLLBACK_DAMPING

@@ -1,7 +1,7 @@
-"""The rate-distortion loss: what a bit and an error cost at each quality.
+"""Compute the rate-distortion loss: what a bit and an error cost at each quality.
 
 The loss of a crop at quality q is ``(R + lambda * D) / sqrt(lambda)`` with its Lagrangian lambda: R in bits per pixel, D
-the distortion.  The optimum of R + lambda D grows about as the square root of lambda, so no quality dominates the sum.
+the distortion. The optimum of R + lambda D grows about as the square root of lambda, so no quality dominates the sum.
 """
 
 from __future__ import annotations

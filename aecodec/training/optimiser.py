@@ -1,4 +1,4 @@
-"""Which optimiser a run has, and the groups of parameters that it trains at different rates."""
+"""Choose the optimiser of a run, and the groups of parameters that it trains at different rates."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from torch import nn
 
 from aecodec.networks.model import Model
 from aecodec.training.settings import Settings
-from aecodec.training.soap import Soap
+from aecodec.training.soap import Group, Soap
 
-# What the linear paths' weights are trained in; the synthesis' by the spread of the latent that they multiply.  With the
+# Units of the linear paths' weights; in the synthesis times the spread of the latent that they multiply.  In the
 # networks' units they would move by many quantiser steps at once.
 ANALYSIS_UNIT, SYNTHESIS_UNIT, LAPPING_UNIT = 5.0, 0.025, 5.0
 REFRESH = {"cpu": 10, "cuda": 80}  # steps between two updates of SOAP's bases, which a GPU is slow at
 
 
-def open_optimiser(groups: list[dict], settings: Settings, device: torch.device) -> torch.optim.Optimizer:
+def open_optimiser(groups: list[Group], settings: Settings, device: torch.device) -> torch.optim.Optimizer:
     """Return the optimiser that the settings name, for groups as ``parameter_groups`` gives them."""
     if settings.optimiser == "soap":
         return Soap(groups, refresh=REFRESH[device.type])
     return torch.optim.Adam(groups, betas=(0.9, 0.995), fused=True)
 
 
-def parameter_groups(model: Model, settings: Settings) -> list[dict]:
+def parameter_groups(model: Model, settings: Settings) -> list[Group]:
     """Return the groups of parameters, each with its learning rate.
 
     They are the transforms, the entropy model, the tables that are indexed by quality, and the linear paths of the two
@@ -43,13 +43,13 @@ def parameter_groups(model: Model, settings: Settings) -> list[dict]:
     rated = [(factor, {"params": parameters}) for factor, parameters in groups.items()]
     rated += [(settings.linear_rate, group) for group in linear]
     rates = [settings.learning_rate * factor for factor, _ in rated]
-    return [{**group, "lr": rate, "peak": rate} for rate, (_, group) in zip(rates, rated)]
+    return [{**group, "lr": rate, "peak": rate} for rate, (_, group) in zip(rates, rated, strict=True)]
 
 
-def linear_paths(model: Model) -> list[dict]:
-    """Return a group each for the linear analysis and synthesis and the lapping of each, where both are trained.
+def linear_paths(model: Model) -> list[Group]:
+    """Return one group each for the linear analysis and synthesis and the lapping of each, where both are trained.
 
-    One alone is of a restoring encoder, and gets no group of its own.
+    A restoring encoder has only one of the two, which gets no group of its own.
     """
     analysis, synthesis = model.analysis.klt.weight, model.synthesis.klt.weight
     if not (analysis.requires_grad and synthesis.requires_grad):

@@ -1,8 +1,8 @@
-"""Restoration as a task of training: an encoder for damaged pictures, before a decoder and an entropy model that stay.
+"""Train an encoder for damaged pictures, before a decoder and an entropy model that stay fixed.
 
-The encoder starts as the codec's own, with a fourth input channel, the hint, whose weights start at zero.  For the first
-part of a run (``distil``) its loss is the L1 distance to the latents of the clean picture, which needs no decoder; after
-that it is rate and distortion of what the decoder shows against the clean picture.
+The encoder starts as the codec's own, with a fourth input channel, the hint, whose weights start at zero. For the first
+part of a run (``distil``) its loss is the L1 distance to the latents of the clean picture, which needs no decoder. After
+that it is the rate, and the distortion of the decoded picture against the clean one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,6 +22,7 @@ from aecodec.networks.export import import_tensors, save_encoder
 from aecodec.networks.model import LAMBDA_UNIT, Model
 from aecodec.networks.precision import autocast
 from aecodec.networks.transforms import Analysis
+from aecodec.networks.typed import channels_last
 from aecodec.restore import fill, hint
 from aecodec.restore.damage import Gaussian, draw_mask, draw_noise
 from aecodec.training import data
@@ -33,7 +35,7 @@ from aecodec.weights.store import is_of_encoder, load, load_any
 
 INPUTS = 4  # colour and the hint
 FIRST_STRENGTH = 0.1  # of the damage, when a run begins
-TOLD_SHARE = 0.5  # of the crops with Gaussian noise, whose hint says how strong it is
+HINTED_SHARE = 0.5  # of the crops with Gaussian noise, whose hint says how strong it is
 GRAY_SHARE = 0.1
 KNOWN_WEIGHT = 0.1  # of what is known, in the loss of inpainting: it is put back afterwards
 PURPOSES = {"denoise": "noise and JPEG artefacts", "inpaint": "scratches, text and holes"}
@@ -48,16 +50,16 @@ class Restoration:
     of_crops = False
 
     def __init__(self, settings: Settings, device: torch.device) -> None:
-        """Raises WeightsError where the decoder cannot be opened."""
+        """Open the decoder. Raises WeightsError where it cannot be opened."""
         self.settings = settings
         self.decoder = load(settings.decoder)
         self.state = import_tensors(self.decoder)
         self.own = Analysis(self.decoder.arch).eval().requires_grad_(False)
         self.own.load_state_dict({key[9:]: value for key, value in self.state.items() if key.startswith("analysis.")})
-        self.own.to(device).to(memory_format=torch.channels_last)
+        channels_last(self.own.to(device))
 
     def model(self, pictures: data.Pictures, rng: np.random.Generator) -> Model:
-        """The decoder's model with the encoder's architecture; nothing but the two analyses is trained."""
+        """Return the decoder's model with the encoder's architecture; only the two analyses are trained."""
         model = Model(self.settings.architecture)
         own = model.state_dict().keys()
         start = {name: value for name, value in self.state.items() if name in own}  # it may have fewer blocks
@@ -75,8 +77,8 @@ class Restoration:
             parameter.requires_grad_(is_of_encoder(name))
         return model
 
-    def batch(self, crops: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-        """Damaged crops (B, H, W, 7) of clean ones (B, H, W, 3), the heavier the larger the ``share`` of the run done."""
+    def batch(self, crops: NDArray[np.uint8], share: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Return damaged crops (B, H, W, 7) of clean ones (B, H, W, 3), heavier as the ``share`` of the run grows."""
         growth = min(1.0, share / self.settings.curriculum) if self.settings.curriculum else 1.0
         strength = FIRST_STRENGTH + (1 - FIRST_STRENGTH) * growth
         make = noisy if self.settings.task == "denoise" else holed
@@ -99,8 +101,10 @@ class Restoration:
         return (error * scale * matters).abs().mean(), torch.zeros((), device=x.device)
 
     def measure(self, model: Model, x: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-        """(B,) bits per pixel (0 for inpainting), and (B,) squared error against the clean picture on the 255 scale: its
-        mean, or that over missing pixels and KNOWN_WEIGHT of that over the others."""
+        """Return (B,) bits per pixel, 0 for inpainting, and (B,) squared error against the clean picture on the 255 scale.
+
+        The error is the mean, or that over missing pixels plus KNOWN_WEIGHT times that over the others.
+        """
         damaged, clean = x[:, :INPUTS], x[:, INPUTS:]
         with autocast(x):
             if self.settings.task == "denoise":
@@ -115,10 +119,10 @@ class Restoration:
         return torch.zeros(len(x), device=x.device), parts[0] + KNOWN_WEIGHT * parts[1]
 
     def finish(self, model: Model, pictures: data.Pictures, rng: np.random.Generator) -> None:
-        """Nothing: the coding tables are the decoder's."""
+        """Do nothing: the coding tables are the decoder's."""
 
     def _weight(self, damaged: Tensor) -> Tensor:
-        """(B, 1, H, W) how much each pixel matters."""
+        """Return the weight of each pixel, (B, 1, H, W)."""
         if self.settings.task == "denoise":
             return torch.ones_like(damaged[:, :1])
         return KNOWN_WEIGHT + (1 - KNOWN_WEIGHT) * damaged[:, 3:]
@@ -129,26 +133,30 @@ class Restoration:
         return save_encoder(model, folder, self.settings.name, {**facts, **card}, self.state)
 
 
-def noisy(crop: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """(H, W, 7) of a clean crop (H, W, 3), by ``damage.draw_noise``; some of it gray."""
+def noisy(crop: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return (H, W, 7) of a clean crop (H, W, 3), damaged by ``damage.draw_noise``; some of it gray."""
     gray = rng.random() < GRAY_SHARE
-    clean = np.rint(crop @ np.float32(LUMA_PER_MILLE)[:, None] / 1000).astype(np.uint8) if gray else crop
+    weights = np.array(LUMA_PER_MILLE, np.float32)[:, None]
+    clean = np.rint(crop @ weights / 1000).astype(np.uint8) if gray else crop
     noise = draw_noise(rng, strength)
-    told = isinstance(noise, Gaussian) and rng.random() < TOLD_SHARE
-    level = np.full((*crop.shape[:2], 1), hint.of_sigma(noise.sigma if told else None), np.uint8)
+    known = noise.sigma if isinstance(noise, Gaussian) and rng.random() < HINTED_SHARE else None
+    level = np.full((*crop.shape[:2], 1), hint.of_sigma(known), np.uint8)
     colours = [np.broadcast_to(part, crop.shape) for part in (noise(clean, rng), clean)]
     return np.concatenate([colours[0], level, colours[1]], -1)
 
 
-def holed(crop: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """(H, W, 7) of a clean crop (H, W, 3), by ``damage.draw_mask``, filled as ``inpaint`` does before its encoder."""
-    missing = draw_mask(rng, *crop.shape[:2], strength)(*crop.shape[:2], rng)
+def holed(crop: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return (H, W, 7) of a clean crop (H, W, 3), damaged by ``damage.draw_mask``, filled as ``inpaint`` fills it first."""
+    height, width = crop.shape[:2]
+    missing = draw_mask(rng, height, width, strength)(height, width, rng)
     return np.concatenate([fill.smooth(crop, missing), hint.of_mask(missing)[..., None], crop], -1)
 
 
 def _encoder_state(source: str) -> dict[str, Tensor]:
-    """What there is of an earlier encoder: in weights, where tensors may be left out that are the decoder's own, or in a
-    run's folder or checkpoint."""
+    """Return the tensors of an earlier encoder, in weights, or in a run's folder or checkpoint.
+
+    In weights, tensors that are the decoder's own may be left out.
+    """
     checkpoint = checkpoint_of(source)
     if checkpoint is not None:
         state = checkpoint["average"]

@@ -1,4 +1,4 @@
-"""The training run: steps, averaged weights, logs, validation, checkpoints.  What it trains is a task (``tasks.py``)."""
+"""Run the training: steps, averaged weights, logs, validation, checkpoints. It trains a task (``tasks.py``)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aecodec.errors import TrainingError
 from aecodec.networks.fused import is_fused
+from aecodec.networks.typed import channels_last
 from aecodec.quality import INTERVALS
 from aecodec.training import data
 from aecodec.training.captured import CapturedStep
-from aecodec.training.checkpoint import CHECKPOINT, check_same_run, checkpoint_of, with_neutral, write_checkpoint
+from aecodec.training.checkpoint import check_same_run, checkpoint_of, with_neutral, write_checkpoint
 from aecodec.training.guard import DivergenceGuard
 from aecodec.training.optimiser import open_optimiser, parameter_groups
 from aecodec.training.settings import Settings
+from aecodec.training.soap import Soap
 from aecodec.training.tasks import open_task
 from aecodec.training.validation import held_out_batch, validate
 from aecodec.training.workers import Workers
@@ -35,7 +38,7 @@ LOG_EVERY = 100
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run reports every LOG_EVERY steps: means over them; rate in bits per pixel, seconds since the start."""
+    """A report every LOG_EVERY steps: means over them; rate in bits per pixel, seconds since the start."""
 
     step: int
     seconds: float
@@ -58,7 +61,7 @@ class Run:
         if not self.workers.first:
             complain = _ignore_message
         self.device = self.workers.device
-        torch.backends.cudnn.allow_tf32 = False  # what is not under autocast is so because it needs its bits
+        torch.backends.cudnn.allow_tf32 = False  # everything outside autocast needs the bits of float32
         torch.manual_seed(settings.seed)
         self.rng = np.random.default_rng(settings.seed)
         self.task = open_task(settings, self.device)
@@ -71,7 +74,7 @@ class Run:
         self.validation = None if batch is None else data.to_tensor(batch, self.device)
         model = self.task.model(self.pictures, self.rng)
         model.quantise(settings.quantise)
-        self.model = model.to(self.device).to(memory_format=torch.channels_last)
+        self.model = channels_last(model.to(self.device))
         self.average = copy.deepcopy(self.model).eval()
         self.average.quantiser = self.model.quantiser  # one count of symbols
         groups = parameter_groups(self.model, settings)
@@ -81,8 +84,7 @@ class Run:
         self.guard = DivergenceGuard((self.model, self.average))
         self.step, self.seconds, self.phase_start = 0, 0.0, 0
         self.stopped = self._stop_asked = False
-        if (folder / CHECKPOINT).is_file():
-            self._resume()
+        self._resume()
         self._synchronise_workers()
         self.phase = self.task.phase(self.share)
         self._captured: CapturedStep | None = None
@@ -92,11 +94,11 @@ class Run:
         torch.backends.cudnn.benchmark = True
         self.guard.keep_state()
         self._reader = ThreadPoolExecutor(1, "batches")
-        self._next: Future[np.ndarray] = self._reader.submit(self._draw_batch, self.share)
+        self._next: Future[NDArray[np.uint8]] = self._reader.submit(self._draw_batch, self.share)
 
     @property
     def share(self) -> float:
-        """How much of the run is done, 0..1."""
+        """Return how much of the run is done, 0..1."""
         done = [self.step / self.settings.steps] if self.settings.steps else []
         done += [self.seconds / (60 * self.settings.minutes)] if self.settings.minutes else []
         return min(1.0, max(done))
@@ -132,7 +134,7 @@ class Run:
             self.validate_and_save()
 
     def stop(self) -> None:
-        """End the run after the step that it is at, with a checkpoint; the first worker's word counts for all."""
+        """End the run after the current step, with a checkpoint; the first worker decides for all."""
         self._stop_asked = True
 
     def validate_and_save(self) -> None:
@@ -153,7 +155,7 @@ class Run:
             self.guard.norms.clear()
             self._clear_optimiser_state()
         factor, decay = self._rate_factor(), min(self.settings.ema, (self.step + 1) / (self.step + 20))
-        if not self._can_capture:
+        if not (self._can_capture and isinstance(self.optimiser, Soap)):
             return self._plain_step(factor, decay)
         self._place_batch_on_device()
         if self._captured is None:
@@ -171,7 +173,7 @@ class Run:
         return rising * (self.guard.damping * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * falling))))
 
     def _plain_step(self, factor: float, decay: float) -> Tensor:
-        """Take a step kernel by kernel; ``factor`` is of the learning rates, ``decay`` of the averaged weights."""
+        """Take a step kernel by kernel; ``factor`` is for the learning rates, ``decay`` for the averaged weights."""
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * factor
         drawn, self._next = self._next.result(), self._reader.submit(self._draw_batch, self.share)
@@ -206,20 +208,20 @@ class Run:
         self.model.quantiser.refresh()
 
     def _positions(self, device: str | torch.device) -> Tensor:
-        """Return knot positions (B,) of a batch, drawn evenly over what ``low_quality_bias`` makes of 0..1."""
+        """Return knot positions (B,) of a batch, drawn evenly over the image of 0..1 under ``low_quality_bias``."""
         count = self.settings.batch
         uniform = (torch.arange(count, device=device) + torch.rand(count, device=device)) / count
         return INTERVALS * uniform**self.settings.low_quality_bias
 
     @property
     def _can_capture(self) -> bool:
-        """Whether steps from now on can be one CUDA graph: on one GPU, once the loss is what it stays."""
+        """Return whether steps from now on can be one CUDA graph: on one GPU, once the loss no longer changes."""
         settings = self.settings
         alone = is_fused(self.model.gain.log) and self.workers.size == 1 and settings.optimiser == "soap"
         return alone and self.step >= settings.hyper_warm_up
 
     def _place_batch_on_device(self) -> None:
-        """Put the next batch where ``_loss_on_device`` finds it, or the pictures, which it can draw crops of itself."""
+        """Put the next batch where ``_loss_on_device`` finds it, or the pictures, if it can draw crops of them itself."""
         if self.task.of_crops:
             self._crops = self._crops or data.DeviceCrops(self.pictures, self.settings.crop, self.device)
             return
@@ -229,7 +231,12 @@ class Run:
         self._batch_on_device.copy_(drawn)
 
     def _loss_on_device(self) -> tuple[Tensor, Tensor]:
-        drawn = self._crops.batch(self.settings.batch) if self.task.of_crops else self._batch_on_device
+        if self._crops is not None:
+            drawn = self._crops.batch(self.settings.batch)
+        elif self._batch_on_device is not None:
+            drawn = self._batch_on_device
+        else:
+            raise RuntimeError("no batch has been placed on the device")
         x = drawn.permute(0, 3, 1, 2).float().div_(255)
         return self.task.loss(self.model, x, self._positions(self.device), self.step, self.phase)
 
@@ -237,21 +244,23 @@ class Run:
         self.optimiser.state.clear()
         self._captured = None
 
-    def _draw_batch(self, share: float) -> np.ndarray:
-        """Return a batch; it is made while the step before it is computed, and nothing else draws from ``rng`` by then."""
+    def _draw_batch(self, share: float) -> NDArray[np.uint8]:
+        """Return a batch. It is made while the step before it is computed; nothing else draws from ``rng`` meanwhile."""
         crops = data.batch(self.pictures, self.settings.batch, self.settings.crop, self.rng)
         return self.task.batch(crops, share, self.rng)
 
     def _synchronise_workers(self) -> None:
         """Give all workers the first one's weights, and each crops of its own; a resumed run sees new ones."""
         if self.workers.agree(self.step) != [self.step]:
-            raise TrainingError(f"{self.folder} has another checkpoint here than on the first host; let all hosts see one")
+            raise TrainingError(
+                f"the checkpoint in {self.folder} is not that of the first host; all hosts must see the same one"
+            )
         for model in (self.model, self.average):
             self.workers.follow(model.state_dict().values())
         torch.manual_seed(self.settings.seed + self.workers.rank + (self.step << 16))
         self.rng = np.random.default_rng([self.settings.seed, self.workers.rank, self.step])
 
-    def _log(self, name: str, row: list) -> None:
+    def _log(self, name: str, row: list[object]) -> None:
         if not self.workers.first:
             return
         with open(self.folder / name, "a", newline="") as file:
@@ -269,7 +278,10 @@ class Run:
         })  # fmt: skip
 
     def _resume(self) -> None:
+        """Go on from the folder's checkpoint, where there is one."""
         state = checkpoint_of(str(self.folder))
+        if state is None:
+            return
         check_same_run(state, self.settings, self.folder)
         self.model.load_state_dict(with_neutral(state["model"], state["architecture"]))
         self.average.load_state_dict(with_neutral(state["average"], state["architecture"]))
@@ -281,15 +293,15 @@ class Run:
             self.optimiser.load_state_dict(state["optimiser"])
         except ValueError:
             raise TrainingError(
-                f"{self.folder} holds a run that trains other parameters; go on from it with init, in another folder"
+                f"{self.folder} holds a run that trains other parameters; continue from it with init, in another folder"
             ) from None
         self.step, self.seconds = state["step"], state["seconds"]
-        if all(own["peak"] == group["peak"] for own, group in zip(asked, self.optimiser.param_groups)):
+        if all(own["peak"] == group["peak"] for own, group in zip(asked, self.optimiser.param_groups, strict=True)):
             self.guard.damping = state["damping"]
-        for group, own in zip(self.optimiser.param_groups, asked):
+        for group, own in zip(self.optimiser.param_groups, asked, strict=True):
             group.update(own)
         self.phase_start = self.step if moved else state.get("phase_start", 0)
 
 
 def _ignore_message(message: str) -> None:
-    """Take the place of ``complain`` in the other workers, whose complaints would be those of the first one again."""
+    """Take the place of ``complain`` in the other workers, which would repeat the first one's messages."""

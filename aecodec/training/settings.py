@@ -1,7 +1,8 @@
-"""What a training run is told, from a TOML file; every key has a default but the data."""
+"""Read the settings of a training run from a TOML file; every key has a default but the data."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import UnionType
@@ -10,31 +11,32 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.entropy.architecture import ENCODER_ONLY, Architecture
 from aecodec.errors import SettingsError, WeightsError
-from aecodec.weights.cards import folder_of, read_card, tomllib
+from aecodec.weights.cards import folder_of, read_card, read_toml
 
-
+CONFIGS = Path(__file__).parent / "configs"  # of the installed weights; NAME.toml makes the weights NAME
 DISTORTION_TERMS = ("mse", "ms-ssim", "ssimulacra2", "cvvdp")  # ``distortion.py`` has them; this module imports no torch
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One run.  A run ends after ``steps`` or ``minutes``, whichever is set.
+    """The settings of one run. A run ends after ``steps`` or ``minutes``, whichever is set.
 
-    data: folders of pictures, searched to any depth; name: of the weights that are written; init: weights (a name, a
-    folder or a checkpoint) to start from, of the same architecture or with fewer latents or residual blocks; held_out: share
-    of pictures kept for validation, chosen by file name; crop, batch: crops of crop x crop pixels a step; optimiser: see
+    data: folders of pictures, searched to any depth; name: of the weights that are written; init: weights (a name, a folder
+    or a checkpoint) to start from, of the same architecture or with fewer latents or residual blocks; held_out: share of
+    pictures kept for validation, chosen by file name; crop, batch: crops of crop x crop pixels a step; optimiser: see
     ``training/soap.py``; learning_rate: of the transforms, at its peak, with entropy_rate and table_rate as factors for the
-    entropy model and the quality tables, and linear_rate for the linear paths (0: they stay; SOAP alone can train them);
-    warm_up: steps to reach it; decay: the share of the run, at its end, over which it falls; hyper_warm_up: steps until
-    hyper-latents cost their full rate; clip: of the gradient's norm; ema: decay of the averaged weights; low_quality_bias:
-    crops draw their quality as 100 * u**bias from uniform u; quantise: integer arithmetic in training (off: the float twin);
-    distortion: the weight of each term of the codec's distortion (``distortion.py``); validate_every, device, seed, threads.
+    entropy model and the quality tables, and linear_rate for the linear paths (0: they stay fixed; only SOAP can train
+    them); warm_up: steps to reach it; decay: the share of the run, at its end, over which it falls; hyper_warm_up: steps
+    until hyper-latents cost their full rate; clip: of the gradient's norm; ema: decay of the averaged weights;
+    low_quality_bias: crops draw their quality as 100 * u**bias from uniform u; quantise: integer arithmetic in training
+    (off: the float twin); distortion: the weight of each term of the codec's distortion (``distortion.py``);
+    validate_every, device, seed, threads.
 
     task: what is trained, the codec or, for restoration, an encoder alone, before the networks of ``decoder`` (weights, a
-    name or a folder), which stay as they are; distil: the share of a run, at its start, with the distance of latents as
-    loss; curriculum: the share after which the damage is as heavy as it gets.  ``architecture`` then has only what differs
-    from the decoder's own encoder, ``init`` is an earlier encoder, and init_decoder the weights that it was trained before,
-    where these are others: then the run starts from the decoder's own encoder and what ``init`` has beyond that of those.
+    name or a folder), which stay fixed; distil: the share of a run, at its start, with the distance of latents as loss;
+    curriculum: the share after which the damage has its full strength. ``architecture`` then has only what differs from the
+    decoder's own encoder, ``init`` is an earlier encoder, and init_decoder the weights that it was trained for, where these
+    are others: then the run starts from the decoder's own encoder plus what ``init`` has learnt beyond that of those.
     """
 
     data: tuple[str, ...]
@@ -70,30 +72,51 @@ class Settings:
     architecture: Architecture = field(default_factory=Architecture)
 
     def to_dict(self) -> dict[str, Any]:
-        """As TOML can hold it: without the keys that are not set."""
+        """Return the settings as TOML can hold them: without the keys that are not set."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
+def configurations() -> dict[str, str]:
+    """Return the names of the configurations that come with aecodec, each with the first line of its file."""
+    texts = {path.stem: path.read_text("utf-8") for path in CONFIGS.glob("*.toml")}
+    return {name: texts[name].partition("\n")[0].lstrip("# ") for name in sorted(texts)}
+
+
+def locate(name: str | os.PathLike[str]) -> Path:
+    """Return the file of a configuration that comes with aecodec, or of a path.
+
+    Raises SettingsError where there is neither.
+    """
+    name = os.fspath(name)
+    if name in configurations():
+        return CONFIGS / f"{name}.toml"
+    if not os.path.exists(name):
+        raise SettingsError(
+            f"no configuration {name!r}; there is no such file, and aecodec has {', '.join(configurations())}"
+        )
+    return Path(name)
+
+
 def read(path: Path, **overrides: Any) -> Settings:
-    """Settings from a TOML file; ``overrides`` that are not None replace what it says.
+    """Return settings from a TOML file; ``overrides`` that are not None replace its values.
 
     Raises SettingsError where the file cannot be read, or a key is missing, unknown or of the wrong type.
     """
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        content = read_toml(path)
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:
         raise SettingsError(f"{path} is not TOML: {error}") from None
     return make({**content, **{key: value for key, value in overrides.items() if value not in (None, ())}})
 
 
 def make(content: dict[str, Any]) -> Settings:
-    """Settings from a dictionary.  Raises SettingsError as ``read`` does."""
+    """Return settings from a dictionary. Raises SettingsError as ``read`` does."""
     content = dict(content)
     known = {f.name: f for f in fields(Settings)}
     if unknown := sorted(set(content) - set(known)):
-        raise SettingsError(f"unknown key {unknown[0]!r}; known are {', '.join(known)}")
+        raise SettingsError(f"unknown key {unknown[0]!r}; the keys are {', '.join(known)}")
     if not content.get("data"):
         raise SettingsError("the key 'data' is missing: a folder of pictures, or a list of folders")
     if isinstance(content["data"], str):
@@ -113,12 +136,12 @@ def make(content: dict[str, Any]) -> Settings:
 
 
 def _of_encoder(changes: dict[str, Any], decoder: str) -> dict[str, Any]:
-    """The architecture of a restoring encoder: that of its decoder's weights, the hint, and ``changes``."""
+    """Return the architecture of a restoring encoder: that of its decoder's weights, the hint, and ``changes``."""
     if not isinstance(changes, dict):
         raise SettingsError(f"architecture must be a table, not {changes!r}")
     if fixed := sorted(set(changes) - set(ENCODER_ONLY)):
         free = ", ".join(ENCODER_ONLY)
-        raise SettingsError(f"architecture: {fixed[0]} is the decoder's; of an encoder, {free} may change")
+        raise SettingsError(f"architecture: {fixed[0]} belongs to the decoder; an encoder may change {free} only")
     try:
         return {**read_card(folder_of(decoder))["architecture"], "inputs": 4, **changes}
     except (WeightsError, KeyError) as error:
@@ -132,7 +155,7 @@ _NAMES = {
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of the type that an annotation names; a whole number is a number, too, and a truth value none."""
+    """Return whether a value is of an annotated type. An integer is a number, too; a truth value is none."""
     if isinstance(hint, UnionType):
         return any(_fits(value, part) for part in get_args(hint))
     if get_origin(hint) is Literal:
@@ -147,8 +170,8 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _name(hint: Any) -> str:
-    """What a user is told that a value must be."""
-    if isinstance(hint, UnionType):  # with None, which TOML has not
+    """Return the name of an annotated type, for a message."""
+    if isinstance(hint, UnionType):  # with None, which TOML does not have
         hint = get_args(hint)[0]
     return _NAMES.get(hint) or f"one of {', '.join(get_args(hint))}"
 
@@ -169,7 +192,7 @@ def _check(settings: Settings) -> None:
     if settings.crop % 64:
         raise SettingsError(f"crop must be a multiple of 64, not {settings.crop}")
     if settings.init_decoder is not None and (settings.init is None or settings.task == "compress"):
-        raise SettingsError("init_decoder goes with the init of a restoring encoder")
+        raise SettingsError("init_decoder needs the init of a restoring encoder")
     for key in ("distil", "curriculum"):
         if not 0 <= getattr(settings, key) <= 1:
             raise SettingsError(f"{key} must be a share of the run, 0..1, not {getattr(settings, key)}")
@@ -179,7 +202,7 @@ def _check(settings: Settings) -> None:
     if not settings.distortion or any(not weight > 0 for weight in settings.distortion.values()):
         raise SettingsError(f"distortion must give each of its terms a weight above 0, not {settings.distortion!r}")
     if unknown := sorted(set(settings.distortion) - set(DISTORTION_TERMS)):
-        raise SettingsError(f"unknown distortion {unknown[0]!r}; known are {', '.join(DISTORTION_TERMS)}")
+        raise SettingsError(f"unknown distortion {unknown[0]!r}; the terms are {', '.join(DISTORTION_TERMS)}")
     if settings.threads is not None and settings.threads < 1:
         raise SettingsError(f"threads must be 1 or more, not {settings.threads}")
     if settings.device not in ("auto", "cpu", "cuda") and not settings.device.startswith("cuda:"):

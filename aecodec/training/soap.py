@@ -1,36 +1,42 @@
-"""SOAP: Adam in the eigenbasis of Shampoo's preconditioner, for the convolutions of a network.
+"""Run SOAP: Adam in the eigenbasis of Shampoo's preconditioner, for the convolutions of a network.
 
-(Vyas et al., "SOAP: improving and stabilizing Shampoo using Adam", ICLR 2025.)  A convolution's gradient
-(O, I, k, k) has two covariances, (O, O) and (I, I), averaged over steps.  Adam's moments are kept in the basis of
-their eigenvectors, where the coordinates of a gradient are nearly uncorrelated; the kernel's positions are not mixed.  The
-bases are refreshed by one step of orthogonal iteration every few steps, their vectors in order of their eigenvalues.
-A kernel that sees a whole patch is the matrix (O, I k k) that it multiplies patches by.  A side of more than
-``LARGEST_SIDE`` keeps its own basis (SOAP's one-sided form).  Parameters that are no convolutions get Adam.
+(Vyas et al., "SOAP: improving and stabilizing Shampoo using Adam", ICLR 2025.) A convolution's gradient (O, I, k, k) has
+two covariances, (O, O) and (I, I), averaged over steps. Adam's moments are kept in the basis of their eigenvectors, where
+the coordinates of a gradient are nearly uncorrelated; the kernel's positions are not mixed. The bases are refreshed by one
+step of orthogonal iteration every few steps, their vectors in order of their eigenvalues. A kernel that sees a whole patch
+is the matrix (O, I k k) that it multiplies patches by. A side of more than ``LARGEST_SIDE`` keeps its own basis (SOAP's
+one-sided form). Parameters that are no convolutions get Adam.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from aecodec.networks.precision import fast_dtype
 
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+
+Group = dict[str, Any]  # of parameters, with what applies to them, as torch has it
+State = dict[str, Tensor]  # of what parameters have in common, by name
 LARGEST_KERNEL = 5  # positions each way; larger ones are patches
 LARGEST_SIDE = 800  # channels; what turning a side costs grows with the cube of them
 
 
 class Soap(torch.optim.Optimizer):
-    """Drop-in for ``torch.optim.Adam``; ``refresh`` is the number of steps between two updates of the bases.
+    """Replace ``torch.optim.Adam``; ``refresh`` is the number of steps between two updates of the bases.
 
-    ``unit`` is what parameters of a group are measured in, a number or a tensor that broadcasts with each of them: a
-    parameter p is trained as p / unit would be.
+    ``unit`` is the unit of a group's parameters, a number or a tensor that broadcasts with each of them: a parameter p is
+    trained as p / unit would be.
     """
 
     def __init__(
         self,
-        params,
+        params: ParamsT,
         lr: float = 5e-4,
         betas: tuple[float, float] = (0.9, 0.99),
         eps: float = 1e-8,
@@ -38,11 +44,13 @@ class Soap(torch.optim.Optimizer):
         refresh: int = 10,
         unit: float | Tensor = 1.0,
     ) -> None:
-        defaults = dict(lr=lr, betas=betas, eps=eps, covariance_beta=covariance_beta, refresh=refresh, unit=unit)
+        defaults = {
+            "lr": lr, "betas": betas, "eps": eps, "covariance_beta": covariance_beta, "refresh": refresh, "unit": unit,
+        }  # fmt: skip
         super().__init__(params, defaults)
 
     @torch.no_grad()
-    def step(self, closure=None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # one that computes the loss is not called
         for group, parameters in self._alike():
             state = self.state[parameters[0]]
             self._count(parameters, 1)
@@ -52,12 +60,13 @@ class Soap(torch.optim.Optimizer):
 
     @torch.no_grad()
     def captured(self, factor: Tensor, corrections: Tensor, streams: list[torch.cuda.Stream]) -> None:
-        """A step without what a CUDA graph cannot hold: ``passed`` counts it, and ``refresh`` is left to the caller.
+        """Take a step without anything that a CUDA graph cannot hold.
 
-        factor: (), of the groups' "peak" rates; corrections: (2,), 1 - beta**n at the n-th step.  Small kernels hardly fill
-        a GPU, so parameters are spread over ``streams``.
+        ``passed`` counts the step, and ``refresh`` is left to the caller. factor: (), of the groups' "peak" rates;
+        corrections: (2,), 1 - beta**n at the n-th step. Small kernels hardly fill a GPU, so parameters are spread over
+        ``streams``.
         """
-        here, alike = torch.cuda.current_stream(), list(self._alike())  # what begins their states is of this stream
+        here, alike = torch.cuda.current_stream(), list(self._alike())  # their first states are made on this stream
         for stream in streams:
             stream.wait_stream(here)
         for i, (group, parameters) in enumerate(alike):
@@ -67,21 +76,24 @@ class Soap(torch.optim.Optimizer):
             here.wait_stream(stream)
 
     def passed(self, steps: int) -> None:
-        """Counts steps that ``captured`` took."""
+        """Count steps that ``captured`` took."""
         for _, parameters in self._alike():
             self._count(parameters, steps)
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Brings the bases up to date, in place, where that is due."""
+        """Update the bases, in place, where that is due."""
         for group, parameters in self._alike():
             state = self.state[parameters[0]]
             if parameters[0].ndim == 4 and int(state["step"]) % group["refresh"] == 0:
                 self._refresh(parameters[0], state)
 
-    def _alike(self) -> Iterator[tuple[dict, list[Tensor]]]:
-        """Groups, and parameters with a gradient that are treated as one, with a state from now on: all that are no
-        convolutions, each with its own, and on a GPU, which is faster so, convolutions of one shape, with the first's."""
+    def _alike(self) -> Iterator[tuple[Group, list[Tensor]]]:
+        """Yield groups, and parameters with a gradient that are treated as one, and create their state.
+
+        Parameters that are no convolutions come all together, each with its own state. On a GPU, where it is faster, so do
+        convolutions of one shape, with the state of the first.
+        """
         for group in self.param_groups:
             found: dict[object, list[Tensor]] = {}
             for p in group["params"]:
@@ -97,7 +109,7 @@ class Soap(torch.optim.Optimizer):
     def _stacks(p: Tensor) -> bool:
         return p.is_cuda
 
-    def _start(self, group: dict, parameters: list[Tensor]) -> None:
+    def _start(self, group: Group, parameters: list[Tensor]) -> None:
         if parameters[0].ndim != 4:
             for p in parameters:
                 self.state[p].update({"step": torch.zeros(()), "first": torch.zeros_like(p), "second": torch.zeros_like(p)})
@@ -116,7 +128,9 @@ class Soap(torch.optim.Optimizer):
             if p in self.state:
                 self.state[p]["step"] += steps
 
-    def _update(self, group: dict, parameters: list[Tensor], lr: float | Tensor, corrections: list[float] | Tensor) -> None:
+    def _update(
+        self, group: Group, parameters: list[Tensor], lr: float | Tensor, corrections: list[float] | Tensor
+    ) -> None:
         if parameters[0].ndim != 4:
             self._update_as_adam(group, parameters, lr, corrections)
             return
@@ -130,11 +144,11 @@ class Soap(torch.optim.Optimizer):
         denominator = (state["second"] / corrections[1]).sqrt_().add_(group["eps"])
         update = _rotate_back((state["first"] / corrections[0]).div_(denominator), state, outputs)
         updates = update.unbind() if len(parameters) > 1 else [update]
-        for p, update in zip(parameters, updates):
+        for p, update in zip(parameters, updates, strict=True):
             p.sub_(_unrows(update, p).to(p.dtype) * (group["unit"] * lr))
 
     def _update_as_adam(
-        self, group: dict, parameters: list[Tensor], lr: float | Tensor, corrections: list[float] | Tensor
+        self, group: Group, parameters: list[Tensor], lr: float | Tensor, corrections: list[float] | Tensor
     ) -> None:
         first, second = ([self.state[p][key] for p in parameters] for key in ("first", "second"))
         unit, (beta1, beta2) = group["unit"], group["betas"]
@@ -151,7 +165,7 @@ class Soap(torch.optim.Optimizer):
         torch._foreach_sub_(parameters, update)
 
     @staticmethod
-    def _refresh(p: Tensor, state: dict) -> None:
+    def _refresh(p: Tensor, state: State) -> None:
         first = _rotate_back(state["first"], state, p.shape[0])
         second = state["second"]
         second = second.view(*second.shape[:-2], p.shape[0], -1, second.shape[-1])
@@ -171,26 +185,30 @@ class Soap(torch.optim.Optimizer):
 
 
 def _measured(p: Tensor, unit: float | Tensor) -> Tensor:
-    """The gradient of p / unit."""
+    """Return the gradient of p / unit."""
+    if p.grad is None:
+        raise ValueError("a parameter without a gradient cannot be updated")
     return p.grad if isinstance(unit, float) and unit == 1 else p.grad * unit
 
 
-def _gradients(group: dict, parameters: list[Tensor]) -> Tensor:
-    """The gradients of convolutions of one shape in their group's unit, as ``_rows`` of each (stacked, if they are several),
-    in ``fast_dtype``."""
+def _gradients(group: Group, parameters: list[Tensor]) -> Tensor:
+    """Return the gradients of convolutions of one shape in their group's unit, in ``fast_dtype``.
+
+    They are ``_rows`` of each, stacked if there are several.
+    """
     rows = [_rows(_measured(p, group["unit"])) for p in parameters]
     return (rows[0] if len(rows) == 1 else torch.stack(rows)).to(fast_dtype(rows[0].device.type))
 
 
 def _rows(x: Tensor) -> Tensor:
-    """(O, I, k, k) to (O k k, I), the order of channels-last memory, or of a patch to (O, I k k)."""
+    """Rearrange (O, I, k, k) to (O k k, I), the order of channels-last memory, or of a patch to (O, I k k)."""
     if x.shape[2] > LARGEST_KERNEL:
         return x.flatten(1).float()
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]).float()
 
 
 def _unrows(x: Tensor, like: Tensor) -> Tensor:
-    """The inverse of ``_rows``, for the shape of ``like``."""
+    """Invert ``_rows``, for the shape of ``like``."""
     o, i, h, w = like.shape
     if h > LARGEST_KERNEL:
         return x.view(like.shape)
@@ -198,36 +216,38 @@ def _unrows(x: Tensor, like: Tensor) -> Tensor:
 
 
 def _multiply(a: Tensor, b: Tensor) -> Tensor:
-    """In ``fast_dtype``, and so is the result: bfloat16, where there is such hardware, is several times as fast."""
+    """Multiply in ``fast_dtype`` to a result in it: bfloat16, with hardware for it, is several times as fast."""
     dtype = fast_dtype(a.device.type)
     return a.to(dtype) @ b.to(dtype)
 
 
 def _covariances(g: Tensor, outputs: int) -> dict[str, Tensor]:
-    """ "out" (.., O, O) and "in" (.., I, I) from (.., O k k, I), without a side that is too large to turn."""
+    """Return "out" (.., O, O) and "in" (.., I, I) from (.., O k k, I), without a side that is too large to turn."""
     left = _by_outputs(g, outputs)
     sides = {"out": (left, left.mT), "in": (g.mT, g)}
     return {key: _multiply(*pair).float() for key, pair in sides.items() if pair[0].shape[-2] <= LARGEST_SIDE}
 
 
 def _by_outputs(g: Tensor, outputs: int) -> Tensor:
-    """(.., O k k, I) to (.., O, k k I)."""
+    """Rearrange (.., O k k, I) to (.., O, k k I)."""
     return g.reshape(*g.shape[:-2], outputs, -1)
 
 
-def _rotate(g: Tensor, state: dict, outputs: int) -> Tensor:
-    """(.., O k k, I) into the bases that ``state`` has, whose vectors are the columns of "out" (.., O, O) and "in"
-    (.., I, I)."""
+def _rotate(g: Tensor, state: State, outputs: int) -> Tensor:
+    """Rotate (.., O k k, I) into the bases of ``state``.
+
+    Their vectors are the columns of "out" (.., O, O) and "in" (.., I, I).
+    """
     return _turn(g, state["out"].mT if "out" in state else None, state.get("in"), outputs)
 
 
-def _rotate_back(g: Tensor, state: dict, outputs: int) -> Tensor:
-    """The inverse of ``_rotate``."""
+def _rotate_back(g: Tensor, state: State, outputs: int) -> Tensor:
+    """Invert ``_rotate``."""
     return _turn(g, state.get("out"), state["in"].mT if "in" in state else None, outputs)
 
 
 def _turn(g: Tensor, left: Tensor | None, right: Tensor | None, outputs: int) -> Tensor:
-    """left @ g @ right, in float32, of g (.., O k k, I) with left (.., O, O) and right (.., I, I)."""
+    """Return left @ g @ right, in float32, of g (.., O k k, I) with left (.., O, O) and right (.., I, I)."""
     if left is not None:
         g = _multiply(left, _by_outputs(g, outputs)).view(g.shape)
     return (g if right is None else _multiply(g, right)).float()

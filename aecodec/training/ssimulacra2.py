@@ -1,9 +1,9 @@
-"""SSIMULACRA2 as a loss: the weighted sum that its score is made of, in torch, with gradients.
+"""Compute SSIMULACRA2 as a loss: the weighted sum that its score is made of, in torch, with gradients.
 
-J. Sneyers, "SSIMULACRA 2", github.com/cloudinary/ssimulacra2.  Both pictures are compared in XYB, at six scales, by SSIM's
+J. Sneyers, "SSIMULACRA 2", github.com/cloudinary/ssimulacra2. Both pictures are compared in XYB, at six scales, by SSIM's
 error, by edges that only the second picture has (artefacts) and by edges that only the first one has (lost detail), each as
-a mean and as an L4 norm over the picture.  The metric then bends the weighted sum by two polynomials into a score of 0 to
-100; a loss has no use for them, because they are monotonic.
+a mean and as an L4 norm over the picture. The metric then bends the weighted sum by two polynomials into a score of 0 to
+100. A loss has no use for them, because they are monotonic.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ WEIGHTS = torch.tensor(_WEIGHTS, dtype=torch.float64).reshape(3, SCALES, 2, 3)
 def weighted_sum(x: Tensor, y: Tensor) -> Tensor:
     """Return the weighted sum (B,) of distorted pictures x against originals y, (B, 3, H, W) in 0..1; 0 for equal ones.
 
-    Gradients reach x alone.  Values of x outside 0..1 are taken as what a file would hold.
+    Gradients reach x alone. Values of x outside 0..1 are clamped, as a file would hold them.
     """
-    total: Tensor | float = 0.0
+    total = x.new_zeros(len(x))
     with torch.no_grad():
         original = linear(y)
     distorted = linear(x)
@@ -90,12 +90,12 @@ def score(weighted: float) -> float:
     """Return the metric's score, at most 100, of a weighted sum."""
     s = weighted * SCORE_FACTOR
     s = 2.326765642916932 * s - 0.020884521182843837 * s**2 + 6.248496625763138e-05 * s**3
-    return 100 - 10 * s**0.6276336467831387 if s > 0 else 100.0
+    return 100 - 10 * math.pow(s, 0.6276336467831387) if s > 0 else 100.0
 
 
 def _fourth_root(x: Tensor) -> Tensor:
-    """x**(1/4), 0 at 0, with a gradient there."""
-    return (x + _FLOOR).sqrt().sqrt() - _FLOOR**0.25
+    """Return x**(1/4), 0 at 0, with a gradient there."""
+    return (x + _FLOOR).sqrt().sqrt() - math.pow(_FLOOR, 0.25)
 
 
 def linear(x: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ def linear(x: Tensor) -> Tensor:
 
 
 def _xyb(linear: Tensor) -> Tensor:
-    """Linear RGB to XYB, in the metric's positive units: 14 X + 0.42, Y + 0.01, B - Y + 0.55."""
+    """Turn linear RGB into XYB, in the metric's positive units: 14 X + 0.42, Y + 0.01, B - Y + 0.55."""
     matrix = torch.tensor(OPSIN, dtype=linear.dtype, device=linear.device)
     mixed = torch.einsum("oc,bchw->bohw", matrix, linear) + OPSIN_BIAS
     low, middle, blue = (mixed.pow(1 / 3) - OPSIN_BIAS ** (1 / 3)).unbind(1)
@@ -114,7 +114,7 @@ def _xyb(linear: Tensor) -> Tensor:
 
 
 def _blur(x: Tensor) -> Tensor:
-    """Gaussian means of (.., H, W), mirrored at the top and the bottom, with zeros beyond the sides, as the metric has them."""
+    """Return Gaussian means of (.., H, W), mirrored at top and bottom, with zeros beyond the sides, as in the metric."""
     down = _band(x.shape[-2], True).to(x)
     across = _band(x.shape[-1], False).to(x)
     return down @ x @ across.T
@@ -122,11 +122,14 @@ def _blur(x: Tensor) -> Tensor:
 
 @functools.cache
 def _band(size: int, mirrored: bool) -> Tensor:
-    """(size, size), a window's taps in each row: on CPUs two matrix products are faster than a convolution of one channel."""
+    """Return (size, size), a window's taps in each row.
+
+    On CPUs two matrix products are faster than a convolution of one channel.
+    """
     taps = [math.exp(-((offset / SIGMA) ** 2) / 2) for offset in range(-RADIUS, RADIUS + 1)]
     band = torch.zeros(size, size)
     for row in range(size):
-        for offset, tap in zip(range(-RADIUS, RADIUS + 1), taps):
+        for offset, tap in zip(range(-RADIUS, RADIUS + 1), taps, strict=True):
             at = row + offset
             if mirrored:  # the edge's own pixel counts twice, as often as it takes
                 at %= 2 * size

@@ -1,4 +1,4 @@
-"""The score of a model on held-out crops, the same ones in every run on the same pictures."""
+"""Score a model on held-out crops, the same ones in every run on the same pictures."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aecodec.errors import TrainingError
@@ -22,8 +23,8 @@ CROPS, CROP_SEED = 64, 9
 
 def held_out_batch(
     files: list[Path], task: Task, size: int, seed: int, complain: Callable[[str], None]
-) -> np.ndarray | None:
-    """Return a batch (B, H, W, C) of crops of these files, or None where there is nothing that can be read."""
+) -> NDArray[np.uint8] | None:
+    """Return a batch (B, H, W, C) of crops of these files, or None where none can be read."""
     if not files:
         return None
     try:
@@ -42,8 +43,8 @@ def validate(
 ) -> tuple[float, list[tuple[float, float]]]:
     """Return the score, and for each knot the mean bits per pixel (estimated) and decibels of D below PEAK squared.
 
-    The score is the mean of log(R + lambda D) over the knots, lower is better; 0.01 is about 1 % of rate.  R and D are by
-    ``measure``.
+    The score is the mean of log(R + lambda D) over the knots, lower is better; 0.01 is about 1 % of rate. ``measure`` gives
+    R and D.
     """
     score, curve = 0.0, []
     for knot in range(KNOTS):

@@ -1,12 +1,12 @@
-"""Several processes, one run: each takes steps on crops of its own, all with the mean of their gradients.
+"""Train one run in several processes: each takes steps on crops of its own, all with the mean of their gradients.
 
-torch's launcher starts them, on one host or on many, and says in the environment who is who:
+torch's launcher starts them, on one host or on many, and names each process in the environment:
 
-    torchrun --nproc-per-node 8 -m aecodec train photo.toml -o runs/photo
+    torchrun --nproc-per-node 8 -m aecodec train photo --data pictures -o runs/photo
 
-All begin with the same weights and get the same gradients; what rounding still lets drift apart is put together at every
-checkpoint.  The first of them writes the logs and checkpoints, and decides when a step is left out and when it is time to
-stop.  Without a launcher there is one worker, and nothing here does anything.
+All begin with the same weights and get the same gradients. Differences that come from rounding are removed at every
+checkpoint. The first worker writes the logs and checkpoints, and decides when a step is left out and when it is time to
+stop. Without a launcher there is one worker, and nothing here does anything.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Workers:
     """The processes of a run, as one of them sees them: its ``rank`` among ``size``."""
 
     def __init__(self, device: str) -> None:
-        """Meets the others.  ``device`` is "cpu" or "cuda"; ``self.device`` is this worker's own."""
-        self.rank, self.size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        """Join the others. ``device`` is "cpu" or "cuda"; ``self.device`` is this worker's own."""
+        self.rank, self.size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         self.device = torch.device(device)
         if self.size > 1:
             if device == "cuda":
@@ -34,12 +34,12 @@ class Workers:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that reports and writes."""
+        """Return whether this is the worker that reports and writes."""
         return self.rank == 0
 
     @torch.no_grad()
     def follow(self, tensors: Iterable[Tensor]) -> None:
-        """Gives all workers the tensors of the first."""
+        """Give all workers the tensors of the first."""
         if self.size > 1:
             for tensor in tensors:
                 dense = tensor.contiguous()
@@ -48,15 +48,17 @@ class Workers:
 
     @torch.no_grad()
     def average(self, tensors: list[Tensor]) -> None:
-        """Gives all workers the means of their tensors."""
+        """Give all workers the means of their tensors."""
         if self.size > 1:
             flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
             distributed.all_reduce(flat)
-            for tensor, mean in zip(tensors, flat.div_(self.size).split([tensor.numel() for tensor in tensors])):
+            for tensor, mean in zip(
+                tensors, flat.div_(self.size).split([tensor.numel() for tensor in tensors]), strict=True
+            ):
                 tensor.copy_(mean.view(tensor.shape))
 
     def agree(self, *values: float) -> list[float]:
-        """The first one's values, on all."""
+        """Return the first worker's values, on all."""
         if self.size == 1:
             return list(values)
         tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
@@ -64,7 +66,7 @@ class Workers:
         return tensor.tolist()
 
     def leave(self) -> None:
-        """Ends the meeting, once all have come to it."""
+        """Leave the group, once all workers have come to this point."""
         if self.size > 1:
             distributed.barrier()
             distributed.destroy_process_group()

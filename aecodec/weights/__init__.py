@@ -1,7 +1,7 @@
 """Find and open models: ``cards`` reads what is written about them, ``store`` opens their tensors.
 
-This room does not know how the networks are computed.  The functions of ``store``, which imports numpy, load when they
-are first asked for, so that the command line can list models quickly.
+This room does not know how the networks are computed. The functions of ``store``, which imports numpy, are loaded when they
+are first used, so that the command line can list models quickly.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A model is a folder:
 
-    NAME/card.toml            architecture, content hash, what it was trained on and what it reaches
+    NAME/card.toml            architecture, content hash, training data and results
     NAME/model.safetensors    its tensors, which ``store.py`` opens
 
 The weights id in a file's header is the first 32 bits of the SHA-256 of ``model.safetensors``.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,9 @@ from typing import Any
 from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.errors import WeightsError
 
-try:
+if sys.version_info >= (3, 11):
     import tomllib
-except ModuleNotFoundError:  # Python 3.10
+else:
     import tomli as tomllib
 
 INSTALLED = Path(__file__).parent
@@ -30,18 +31,18 @@ TENSORS = "model.safetensors"
 
 
 def names(encoders: bool = False) -> list[str]:
-    """Installed models, the default first; with ``encoders`` those that are encoders for restoration instead."""
+    """Return the names of installed models, the default first; with ``encoders`` those of restoring encoders instead."""
     found = sorted(path.parent.name for path in INSTALLED.glob(f"*/{CARD}"))
     found = [name for name in found if is_restoring(read_card(INSTALLED / name)) == encoders]
     return sorted(found, key=lambda name: name != DEFAULT_WEIGHTS)
 
 
 def is_restoring(card: dict[str, Any]) -> bool:
-    """Whether a card describes an encoder for restoration."""
+    """Return whether a card describes a restoring encoder."""
     return "decoder" in card
 
 
-def folder_of(name: str | os.PathLike) -> Path:
+def folder_of(name: str | os.PathLike[str]) -> Path:
     """Return the folder of an installed name, or of a path to a folder that holds a card.
 
     Raises WeightsError where there is none.
@@ -53,38 +54,43 @@ def folder_of(name: str | os.PathLike) -> Path:
     raise WeightsError(f"no weights named {name!r}; installed: {', '.join(names()) or 'none'}")
 
 
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file says.  Raises OSError where it cannot be read, ValueError where it is not TOML."""
+    return tomllib.loads(path.read_text("utf-8"))
+
+
 def read_card(folder: Path) -> dict[str, Any]:
-    """A card as nested dictionaries.  Raises WeightsError where it cannot be read."""
+    """Return a card as nested dictionaries. Raises WeightsError where it cannot be read."""
     try:
-        return tomllib.loads((folder / CARD).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return read_toml(folder / CARD)
+    except (OSError, ValueError) as error:
         raise WeightsError(f"cannot read {folder / CARD}: {error}") from None
 
 
 def content_hash(data: bytes) -> str:
-    """SHA-256 of a tensors file, as a card states it; its first 8 digits are the weights id."""
+    """Return the SHA-256 of a tensors file, as a card states it; its first 8 digits are the weights id."""
     return hashlib.sha256(data).hexdigest()
 
 
 def _by_use() -> Iterator[str]:
-    """Names of installed models; the default, which most files are of, before the others' cards are read."""
+    """Yield the names of installed models: first the default, which most files need, before other cards are read."""
     if (INSTALLED / DEFAULT_WEIGHTS / CARD).is_file():
         yield DEFAULT_WEIGHTS
     yield from names()
 
 
-def locate(identity: str, name: str | os.PathLike | None = None) -> str | os.PathLike:
-    """The name of the weights with this id: among those installed, or ``name`` (a name or a folder) where it is given.
+def locate(identity: str, name: str | os.PathLike[str] | None = None) -> str | os.PathLike[str]:
+    """Return the name of the weights with this id: of those installed, or of ``name`` (a name or a folder) if given.
 
-    Raises WeightsError naming the id where none has it.
+    Raises WeightsError, which names the id, where none has it.
     """
     for candidate in _by_use() if name is None else [name]:
         if read_card(folder_of(candidate)).get("sha256", "")[:8] == identity:
             return candidate
-    where = f"installed: {describe()}" if name is None else f"{name} holds others"
-    raise WeightsError(f"the file needs the weights {identity}, which are not there ({where})")
+    where = f", which are not installed (installed: {describe()})" if name is None else f"; {name} holds others"
+    raise WeightsError(f"the file needs the weights {identity}{where}")
 
 
 def describe() -> str:
-    """Names and ids of what is installed, for messages."""
+    """Return names and ids of all that is installed, for messages."""
     return ", ".join(f"{name} {read_card(INSTALLED / name).get('sha256', '?')[:8]}" for name in names()) or "none"

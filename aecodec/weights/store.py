@@ -2,8 +2,9 @@
 
     model.safetensors    float16 or int8 transforms, int8 and int32 entropy model
 
-A folder of restoring weights holds an encoder alone, or what of it is not as in the decoder's own weights.  It maps damaged
-pictures to the latents of clean ones for that decoder; its card names their hash as ``decoder``, and its ``task``.
+The folder of a restoring encoder holds the encoder alone, or only those tensors that differ from the decoder's own weights.
+The encoder maps damaged pictures to the latents of clean ones for that decoder. Its card names the hash of those weights as
+``decoder``, and its ``task``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.entropy.architecture import ENCODER_ONLY, LATENT_STRIDE, Architecture
@@ -44,8 +46,8 @@ SCALE = ".scale"  # after the name of a float layer's int8 weights: the value of
 class Weights:
     """One model, opened: its card, its identity and its tensors by name.
 
-    ``encoder`` is the folder of the restoring encoder that stands in for the model's own, and ``encoder_id`` what tells it
-    from others; all else, the ``id`` in the files that it writes among it, is the model's.
+    ``encoder`` is the folder of the restoring encoder that replaces the model's own, and ``encoder_id`` identifies it.
+    Everything else is the model's, also the ``id`` in the files that it writes.
     """
 
     name: str
@@ -53,29 +55,30 @@ class Weights:
     id: str
     card: dict[str, Any]
     arch: Architecture
-    tensors: dict[str, np.ndarray]
+    tensors: dict[str, NDArray[Any]]
     encoder: Path | None = None
     encoder_id: str = ""
 
     @property
     def filters_edges(self) -> bool:
-        """Whether the decoder ends with the edge filter: a table of zeros is that of weights without it."""
+        """Return whether the decoder ends with the edge filter. A table of zeros belongs to weights without it."""
         return bool(self.tensors[edge_filter.TABLE].any())
 
     @functools.cached_property
     def entropy_model(self) -> EntropyModel:
-        """The integer half, its known answer checked on this machine.  Raises WeightsError where that fails."""
+        """Return the integer half, its known answer checked on this machine. Raises WeightsError where that fails."""
         try:
             return exact(EntropyModel.from_tensors(self.tensors, self.arch), self.card.get("known_answer"))
         except (KeyError, IndexError, ValueError) as error:
             raise WeightsError(f"the tensors in {self.folder} do not fit their card: {error}") from None
 
 
-Source = str | os.PathLike | Weights  # an installed name, the path of a folder, or weights that are open
+Source = str | os.PathLike[str] | Weights  # an installed name, the path of a folder, or weights that are open
+Stamp = tuple[object, ...]  # what tells a folder's files from later ones
 
 
 def load(source: Source = DEFAULT_WEIGHTS) -> Weights:
-    """Open weights and check them against their card; once, until their folder holds others.
+    """Open weights and check them against their card; once, until the content of their folder changes.
 
     Raises WeightsError where they are missing, damaged or not as the card says.
     """
@@ -85,26 +88,26 @@ def load(source: Source = DEFAULT_WEIGHTS) -> Weights:
     return _load(name, _stamp(name))
 
 
-def _stamp(name: str) -> tuple:
+def _stamp(name: str) -> Stamp:
     """Return a fingerprint of the weight files, so that a changed folder is loaded again."""
     folder = folder_of(name).absolute()
     try:
-        found = [os.stat(folder / file) for file in (CARD, TENSORS)]
+        found = [(folder / file).stat() for file in (CARD, TENSORS)]
     except OSError as error:
         raise WeightsError(f"cannot open the weights in {folder}: {error}") from None
     return folder, *((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in found)
 
 
 @functools.lru_cache(maxsize=4)
-def _load(name: str, stamp: tuple) -> Weights:
+def _load(name: str, stamp: Stamp) -> Weights:
     opened = load_any(name)
     if is_restoring(opened.card):
-        raise NotAModelError(f"{name} is an encoder for restoration and no whole model")
+        raise NotAModelError(f"{name} is a restoring encoder, not a whole model")
     return opened
 
 
-def load_any(name: str | os.PathLike) -> Weights:
-    """Open weights as ``load`` does, also an encoder for restoration; each time."""
+def load_any(name: str | os.PathLike[str]) -> Weights:
+    """Open weights as ``load`` does, also a restoring encoder, and read them again each time."""
     from safetensors import SafetensorError
     from safetensors.numpy import load as load_tensors
 
@@ -124,8 +127,8 @@ def load_any(name: str | os.PathLike) -> Weights:
         raise WeightsError(f"cannot open the weights in {folder}: {error}") from None
 
 
-def neutral(arch: Architecture) -> dict[str, np.ndarray]:
-    """Return tensors that change nothing, for weights that were made before the codec had them: lapping and edge filter."""
+def neutral(arch: Architecture) -> dict[str, NDArray[np.float32]]:
+    """Return tensors of lapping and edge filter that change nothing, for weights that were made without them."""
     lapping = {name: np.eye(LATENT_STRIDE, dtype=np.float32)[:, :, None, None] for name in LAPPING}
     return lapping | {
         edge_filter.TABLE: np.zeros((KNOTS, edge_filter.RINGS * len(edge_filter.KNOTS)), np.float32),
@@ -134,8 +137,8 @@ def neutral(arch: Architecture) -> dict[str, np.ndarray]:
     }
 
 
-def expand(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The tensors of a weights file with float32 in place of what it stores as int8 (O, ...) and scales (O,)."""
+def expand(stored: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the tensors of a weights file, with float32 in place of those stored as int8 (O, ...) and scales (O,)."""
     tensors = {name: value for name, value in stored.items() if not name.endswith(SCALE)}
     for name in stored.keys() - tensors.keys():
         weight = name.removesuffix(SCALE)
@@ -143,7 +146,7 @@ def expand(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return tensors
 
 
-def stored_tensors(weights: Weights) -> dict[str, np.ndarray]:
+def stored_tensors(weights: Weights) -> dict[str, NDArray[Any]]:
     """Return the tensors of a model's decoder as its file holds them, int8 where ``expand`` gives float32."""
     from safetensors.numpy import load_file
 
@@ -153,13 +156,13 @@ def stored_tensors(weights: Weights) -> dict[str, np.ndarray]:
 def restoring(source: Source, decoder: Source | None = None, task: str | None = None) -> Weights:
     """Return the weights of a decoder with a restoring encoder, ``source``, in front of it.
 
-    ``decoder`` is None for the installed weights that the encoder was trained for; ``task`` is what it must be for.
-    Weights that are open already, as this function gives them, come back as they are.  Raises WeightsError where the
-    encoder is missing, damaged, for another task or for another decoder.
+    ``decoder`` is None for the installed weights that the encoder was trained for; ``task`` is the task that it has to be
+    for. Weights that this function returned are returned unchanged. Raises WeightsError where the encoder is missing,
+    damaged, for another task or for another decoder.
     """
     if isinstance(source, Weights):
         if source.encoder is None:
-            raise WeightsError(f"{source.name} is a whole model and no encoder for restoration")
+            raise WeightsError(f"{source.name} is a whole model, not a restoring encoder")
         return source
     name = os.fspath(source)
     if decoder is not None:
@@ -172,11 +175,11 @@ def restoring(source: Source, decoder: Source | None = None, task: str | None = 
 
 
 @functools.lru_cache(maxsize=4)
-def _restoring(name: str, decoder: str | None, task: str | None, stamp: tuple) -> Weights:
+def _restoring(name: str, decoder: str | None, task: str | None, stamp: Stamp) -> Weights:
     encoder = load_any(name)
     wanted = encoder.card.get("decoder")
     if wanted is None:
-        raise WeightsError(f"{name} is a whole model and no encoder for restoration")
+        raise WeightsError(f"{name} is a whole model, not a restoring encoder")
     if task not in (None, encoder.card.get("task")):
         raise WeightsError(f"{name} is for the task {encoder.card.get('task')}, not for {task}")
     for candidate in names() if decoder is None else [decoder]:
@@ -184,8 +187,8 @@ def _restoring(name: str, decoder: str | None, task: str | None, stamp: tuple) -
             whole = load(candidate)
             break
     else:
-        where = f"installed: {describe()}" if decoder is None else f"{decoder} is another"
-        raise WeightsError(f"{name} was trained for the decoder {wanted[:8]}, which is not there ({where})")
+        where = f", which is not installed (installed: {describe()})" if decoder is None else f"; {decoder} is another"
+        raise WeightsError(f"{name} was trained for the decoder {wanted[:8]}{where}")
     same = {key: getattr(whole.arch, key) for key in ENCODER_ONLY}
     if replace(encoder.arch, **same) != whole.arch or not all(map(is_of_encoder, encoder.tensors)):
         raise WeightsError(f"the encoder in {encoder.folder} does not fit its decoder")
@@ -195,10 +198,10 @@ def _restoring(name: str, decoder: str | None, task: str | None, stamp: tuple) -
 
 
 def is_of_encoder(tensor: str) -> bool:
-    """Whether a tensor of this name is one that only the writer of a file needs."""
+    """Return whether a tensor of this name is one that only the writer of a file needs."""
     return tensor.startswith(("analysis.", "hyper_analysis."))
 
 
-def find(identity: str, name: str | None = None) -> Weights:
-    """The weights with this id, opened.  Raises WeightsError as ``locate`` and ``load`` do."""
+def find(identity: str, name: str | os.PathLike[str] | None = None) -> Weights:
+    """Return the weights with this id, opened. Raises WeightsError as ``locate`` and ``load`` do."""
     return load(locate(identity, name))

@@ -55,7 +55,7 @@ static inline int pop(Stream *stream, uint32_t frequency, uint32_t start)
     return 1;
 }
 
-/* Decodes the digits after an escape to a value. Returns NULL or what is wrong. */
+/* Decodes the digits after an escape to a value. Returns NULL, or a message. */
 static inline const char *pop_escape(Stream *stream, int32_t radius, int32_t *value)
 {
     uint32_t rest = 0, nibble = 8;
@@ -74,7 +74,7 @@ static inline const char *pop_escape(Stream *stream, int32_t radius, int32_t *va
 
 /* Decodes count symbols. Where stride is not 0 they are dependent, as trellis.py says: the table is the one of the level
    plus stride in quantiser 0 and plus 2 stride in quantiser 1, and multiples take the place of symbols. Every level must
-   have its tables. Returns NULL or what is wrong. */
+   have its tables. Returns NULL, or a message. */
 static inline const char *pop_all(const Tables *tables, Stream *shared, const uint8_t *levels, ptrdiff_t count, int stride,
                                   int32_t *symbols)
 {

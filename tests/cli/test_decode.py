@@ -139,7 +139,7 @@ def test_unknown_extensions_are_refused(fails, stored, tmp_path, output):
 
 
 def test_pipes(cli, stored):
-    """ "-" gives PNG and nothing else on standard output."""
+    """The output "-" gives PNG and nothing else on standard output."""
     result = cli("decode", "--json", "-", "-", stdin=stored)
     assert result.exit_code == 0
     with Image.open(io.BytesIO(result.stdout_bytes)) as image:
@@ -156,7 +156,7 @@ def test_json(cli, stored):
 
 
 def test_many_files(cli, stored, tmp_path):
-    """One damaged file among many: the rest is decoded.  3 says damage; with another failure beside it, 1."""
+    """One damaged file among many: the rest is decoded.  3 says damage; with another failure too, 1."""
     (tmp_path / "out").mkdir()
     (tmp_path / "bad.aec").write_bytes(stored[:-1])
     result = cli("decode", "--output-dir", "out", "bad.aec", "good.aec")
@@ -166,14 +166,14 @@ def test_many_files(cli, stored, tmp_path):
     assert cli("decode", "-f", "--output-dir", "out", "bad.aec", "missing.aec", "good.aec").exit_code == 1
 
 
-def test_two_inputs_of_one_name_are_refused(cli, stored, tmp_path):
-    """The second would silently replace the first."""
+def test_the_second_of_one_name_is_refused(cli, stored, tmp_path):
+    """It would silently replace the first."""
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "good.aec").write_bytes(stored)
     result = cli("decode", "--output-dir", ".", "good.aec", "sub/good.aec")
-    assert result.exit_code == 2
-    assert "would both become good.png" in result.stderr
-    assert not (tmp_path / "good.png").exists()
+    assert result.exit_code == 1
+    assert "sub/good.aec: would become good.aec.png, as good.aec does" in result.stderr
+    assert (tmp_path / "good.aec.png").exists()
 
 
 def test_limit_of_pixels(cli, fails, stored):
@@ -205,7 +205,7 @@ def test_a_format_that_cannot_be_written_is_one_line(cli, stored):
 
 @pytest.mark.parametrize("args", ["good.aec", "a b c", "- --output-dir .", "--device tpu a b", ""])
 def test_usage_errors(cli, stored, tmp_path, args):
-    """A wrong command line is told with exit code 2 and does nothing at all."""
+    """A wrong command line is reported with exit code 2 and does nothing at all."""
     result = cli("decode", *args.split())
     assert result.exit_code == 2
     assert "Error: " in result.stderr
@@ -222,3 +222,14 @@ def test_a_region_is_decoded(cli, fails, file, tmp_path):
     assert "96 x 64" in fails(1, "decode", "--crop", "90,20,30,40", "a.aec", "out.png")
     assert cli("decode", "--crop", "1,2,3", "a.aec", "out.png").exit_code == 2
     assert not (tmp_path / "out.png").exists()
+
+
+def test_two_formats_for_one_output_are_refused(cli, tmp_path, file):
+    """--format jpg with out.png gave a PNG."""
+    (tmp_path / "a.aec").write_bytes(file)
+    result = cli("decode", "--format", "jpg", "a.aec", "out.png")
+    assert result.exit_code == 2
+    assert "OUT has the extension '.png' and --format says 'jpg'" in result.stderr
+    assert not (tmp_path / "out.png").exists()
+    assert cli("decode", "--format", "jpeg", "a.aec", "out.jpg").exit_code == 0
+    assert Image.open("out.jpg").format == "JPEG"

@@ -95,7 +95,7 @@ def test_a_write_that_fails_leaves_what_was(fails, pictures, tmp_path, monkeypat
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 @pytest.mark.parametrize("force", [[], ["--force"]])
 def test_a_pipe_is_not_replaced(fails, pictures, tmp_path, force):
-    """ "--force" for root with /dev/null as output must not cost the machine its /dev/null."""
+    """The output /dev/null with --force must not cost root the machine's /dev/null."""
     os.mkfifo(tmp_path / "pipe")
     fails(1, "encode", *force, "a.png", "pipe")
     assert (tmp_path / "pipe").is_fifo()
@@ -123,7 +123,7 @@ def test_a_full_standard_output_is_told(fails, pictures, monkeypatch):
 
 
 def test_outputs_that_cannot_be(fails, pictures):
-    """A wrong path is told before the work, not after it."""
+    """A wrong path is reported before the work, not after it."""
     assert "no folder" in fails(1, "encode", "a.png", "no/where.aec")
     assert "is a folder" in fails(1, "encode", "a.png", ".")
     assert "no folder" in fails(1, "encode", "--output-dir", "no/where", "a.png")  # a path mistyped, or a disk not there
@@ -154,6 +154,7 @@ def test_json(cli, pictures, tmp_path):
     assert report == {
         "input": "a.png", "output": "a.aec", "bytes": len(data), "width": 48, "height": 32, "quality": 25.0,
         "bpp": pytest.approx(len(data) * 8 / 48 / 32, abs=1e-6), "weights": aecodec.info(data).weights,
+        "exact": 0.0,
     }  # fmt: skip
     report = json.loads(cli("encode", "--json", "--psnr", "25", "a.png", "p.aec").stdout)
     assert report["psnr"] >= 25
@@ -174,12 +175,12 @@ def test_many_files(cli, pictures, tmp_path):
     assert names(tmp_path / "out") == ["a.aec", "b.aec"]
 
 
-def test_two_inputs_of_one_name_are_refused(cli, pictures, tmp_path, photo):
+def test_two_inputs_of_one_name_keep_their_extensions(cli, pictures, tmp_path, photo):
     """The second would silently replace the first."""
     photo(8, 8).save(tmp_path / "a.jpg")
-    result = cli("encode", "--force", "--output-dir", ".", "a.png", "a.jpg")
-    assert result.exit_code == 2
-    assert "would both become a.aec" in result.stderr
+    assert cli("encode", "--force", "--output-dir", ".", "a.png", "a.jpg").exit_code == 0
+    assert aecodec.info(tmp_path / "a.png.aec").width == 48
+    assert aecodec.info(tmp_path / "a.jpg.aec").width == 8
     assert not (tmp_path / "a.aec").exists()
 
 
@@ -201,9 +202,21 @@ def test_bpp_is_never_passed(cli, tmp_path, photo):
 def test_unreachable_targets_write_nothing(fails, pictures, tmp_path):
     """A file that misses its target is not what was asked for."""
     assert "cannot be reached" in fails(1, "encode", "--size", "30", "a.png", "a.aec")
-    assert "cannot be reached" in fails(1, "encode", "--psnr", "90", "a.png", "a.aec")
-    assert "SSIMULACRA2 99.5 cannot be reached" in fails(1, "encode", "--ssimulacra2", "99.5", "a.png", "a.aec")
+    assert "cannot be reached" in fails(1, "encode", "--bpp", "0.01", "a.png", "a.aec")
     assert names(tmp_path) == ["a.png", "b.png"]
+
+
+def test_without_loss(cli, pictures, tmp_path):
+    """Asked for, or where nothing else meets the target; the report says so, in JSON that any program reads."""
+    report = json.loads(cli("encode", "--json", "--lossless", "a.png", "a.aec").stdout)
+    assert (report["exact"], report["quality"], report["weights"]) == (1.0, 100.0, "00000000")
+    report = json.loads(cli("encode", "--json", "--psnr", "90", "a.png", "b.aec").stdout, parse_constant=pytest.fail)
+    assert (report["exact"], report["psnr"]) == (1.0, None)
+    report = json.loads(cli("encode", "--json", "--ssimulacra2", "99.5", "a.png", "c.aec").stdout)
+    assert (report["exact"], report["ssimulacra2"]) == (1.0, 100.0)
+    with Image.open(tmp_path / "a.png") as picture:
+        for name in ("a.aec", "b.aec", "c.aec"):
+            assert aecodec.decode(tmp_path / name).tobytes() == picture.tobytes()
 
 
 def test_a_missing_package_is_told_once(fails, pictures, tmp_path, monkeypatch):
@@ -219,6 +232,9 @@ def test_a_missing_package_is_told_once(fails, pictures, tmp_path, monkeypatch):
     [
         "-q 50 --size 2k",
         "--bpp 1 --psnr 40",
+        "-q 50 --lossless",
+        "--size 2k --lossless",
+        "--restore denoise --lossless",
         "--psnr 40 --ssimulacra2 80",
         "--ssimulacra2 80 -q 60",
         "-q -1",
@@ -240,7 +256,7 @@ def test_a_missing_package_is_told_once(fails, pictures, tmp_path, monkeypatch):
     ],
 )
 def test_usage_errors(cli, pictures, tmp_path, args):
-    """A wrong command line is told with exit code 2 and does nothing at all."""
+    """A wrong command line is reported with exit code 2 and does nothing at all."""
     result = cli("encode", *args.split(), "a.png", "a.aec")
     assert result.exit_code == 2
     assert "Error: " in result.stderr

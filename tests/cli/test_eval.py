@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from aecodec.cli.eval import JOURNAL
 from aecodec import metrics
+from aecodec.cli.eval import JOURNAL
 from aecodec.eval import codecs, measure
 from aecodec.metrics import METRICS
 
@@ -34,6 +34,7 @@ def encoded(monkeypatch) -> list:
     return calls
 
 
+@pytest.mark.slow
 def test_writes_the_report(cli, folder, tmp_path, encoded):
     """The command of the README."""
     result = cli("eval", folder, "-o", "report", *QUICK)
@@ -62,7 +63,7 @@ def test_goes_on_where_it_was_stopped(cli, folder, tmp_path, encoded, monkeypatc
     monkeypatch.setattr(measure, "measure", interrupted)
     stopped = cli("eval", folder, "-o", "report", *QUICK)
     assert stopped.exit_code == 130
-    assert stopped.stderr == "aecodec: interrupted; what was measured is kept, and the same command goes on from there\n"
+    assert stopped.stderr == "aecodec: interrupted; all measurements are kept, and the same command continues from there\n"
     assert not (tmp_path / "report" / "report.html").exists()
     monkeypatch.setattr(measure, "measure", counted)
     assert cli("eval", folder, "-o", "report", *QUICK).exit_code == 0
@@ -106,14 +107,15 @@ def test_faults_are_named_and_everything_else_is_measured(cli, folder, tmp_path,
     ],
 )
 def test_one_line_says_what_is_wrong(cli, folder, tmp_path, args, message):
-    """A traceback, or an hour of measuring before the fault is told."""
+    """A traceback, or an hour of measuring before the fault is reported."""
     (tmp_path / "file").write_text("text")
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
     result = cli("eval", *args)
     assert result.exit_code == 1
     assert result.stdout == ""
     *_, line = result.stderr.splitlines()
-    assert line.startswith("aecodec: ") and message in line
+    assert line.startswith("aecodec: ")
+    assert message in line
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,7 @@ def test_one_line_says_what_is_wrong(cli, folder, tmp_path, args, message):
     ],
 )
 def test_usage_errors(cli, folder, args):
-    """What cannot be meant is told before anything is measured."""
+    """An impossible request is reported before anything is measured."""
     assert cli("eval", *args).exit_code == 2
 
 
@@ -161,7 +163,8 @@ def test_compare_prints_what_changed(cli, folder, tmp_path):
     assert cli("eval", folder, "-o", "report", *QUICK).exit_code == 0
     result = cli("eval", "--compare", "report/results.json", "report/results.json")
     assert result.exit_code == 0, result.stderr
-    assert "webp" in result.stdout and "psnr_rgb +0.00 %" in result.stdout
+    assert "webp" in result.stdout
+    assert "psnr_rgb +0.00 %" in result.stdout
 
 
 def test_help_names_every_codec_and_metric(cli):

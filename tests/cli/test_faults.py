@@ -15,7 +15,7 @@ import pytest
 from aecodec.container import bitstream
 
 AECODEC = [sys.executable, "-m", "aecodec"]
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and mounts of POSIX")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="signals and mounts of POSIX")]
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_full_disk_keeps_the_old_file(folder, small_disk):
 
 
 def test_a_disk_that_fills_up_keeps_what_was_written(folder, small_disk):
-    """What fitted is whole, what did not is told, one line each."""
+    """Each output that fits is whole, and each other one is reported in one line."""
     disk = small_disk("size=64k,nr_inodes=1000")
     result = run("encode", "-j", 1, "-q", 100, "--output-dir", "disk", "photos", cwd=folder)
     assert result.returncode == 1
@@ -137,10 +137,11 @@ def test_the_output_is_the_input(fails, folder, name, force):
 
 
 def test_a_file_replaced_through_a_link_is_not_the_input(cli, folder):
-    """The opposite: a link to something else is replaced like any file."""
+    """The opposite: a link to something else is followed, and that is replaced like any file."""
     (folder / "link.aec").symlink_to(folder / "old.aec")
     assert cli("encode", "-f", "a.png", "link.aec").exit_code == 0
-    assert (folder / "old.aec").read_bytes() == b"precious"
+    assert (folder / "old.aec").read_bytes() != b"precious"
+    assert (folder / "link.aec").is_symlink()
 
 
 def test_a_reader_that_goes_away(folder):
@@ -157,10 +158,13 @@ def test_a_reader_that_goes_away(folder):
 
 
 def interrupt(folder: Path, number: int, threads: str, everyone: bool = False) -> tuple[int, str]:
-    """Encodes photos/ and sends a signal once the first output is there; exit code and standard error."""
+    """Encodes photos/ and sends a signal once the first output is there; exit code and standard error.
+
+    Orphaned workers end after the picture that they have; they hold the pipe until then, so nothing is written after it.
+    """
     command = [*AECODEC, "encode", "-j", threads, "--output-dir", "out", "photos"]
     running = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True,
-                               preexec_fn=_hear)  # fmt: skip
+                               preexec_fn=_hear)  # noqa: PLW1509  the tests that call this have one thread  # fmt: skip
     while not any(path.suffix == ".aec" for path in (folder / "out").iterdir()):
         time.sleep(0.002)
         assert running.poll() is None
@@ -199,9 +203,6 @@ def test_a_killed_process_leaves_no_half_file(folder, threads):
     """Nothing can be tidied after kill -9, but no name that was asked for may hold half a picture; --update goes on."""
     code, _ = interrupt(folder, signal.SIGKILL, threads)
     assert code == -signal.SIGKILL
-    deadline = time.monotonic() + 60
-    while threads == "2" and time.monotonic() < deadline and _still_growing(folder / "out"):
-        pass  # orphaned workers end after the picture that they have
     for path in (folder / "out").iterdir():
         if not path.name.startswith(".aecodec-"):
             bitstream.read(path.read_bytes())
@@ -218,32 +219,28 @@ def _hear() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _still_growing(folder: Path) -> bool:
-    before = files_in(folder)
-    time.sleep(1)
-    return files_in(folder) != before
-
-
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-"])
 def test_closed_streams(folder, closed):
     """As some daemons start programs: what can be done is done, and the exit code says so."""
     for args in ("--version", "encode --output-dir out a.png photos/00.png photos/01.png"):
         command = f"{sys.executable} -m aecodec {args} {closed}"
         done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True, timeout=200)
-        assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.returncode == 0, done.stderr
     assert files_in(folder / "out") == ["00.aec", "01.aec", "a.aec"]
 
 
 def test_a_closed_standard_output_is_no_place_to_write(folder):
     command = f"{sys.executable} -m aecodec encode a.png - >&-"
     done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 1 and "standard output is closed" in done.stderr
+    assert done.returncode == 1
+    assert "standard output is closed" in done.stderr
 
 
 def test_a_mount_without_permissions(cli, folder, monkeypatch):
     """FAT: what the file would be allowed is not worth losing it for."""
 
-    def denied(*_):
+    def denied(*_, **__):
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "chmod", denied)

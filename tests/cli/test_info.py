@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
+import aecodec
 from aecodec import weights
 from aecodec.codec.encoder import Encoder
 from aecodec.quality import index_of_quality
@@ -26,8 +28,8 @@ def test_json(cli, described):
     report = json.loads(cli("info", "--json", "in.aec").stdout)
     assert report == {
         "input": "in.aec", "version": 1, "width": 40, "height": 24, "mode": "L", "weights": weights.load().id,
-        "quality": 42.5, "bytes": described, "bpp": pytest.approx(described * 8 / 40 / 24, abs=1e-6), "tiles": 1,
-        "metadata": ["exif"],
+        "quality": 42.5, "exact": 0.0, "bytes": described, "bpp": pytest.approx(described * 8 / 40 / 24, abs=1e-6),
+        "tiles": 1, "metadata": ["exif"],
     }  # fmt: skip
 
 
@@ -38,6 +40,21 @@ def test_prose(cli, described):
     assert line.endswith(", with exif\n")
 
 
+def test_what_is_without_loss_is_said(cli, tmp_path):
+    """Whether a file is a copy or an approximation is what an archivist asks first."""
+    array = np.full((64, 300, 3), 250, np.uint8)
+    array[::3, ::2] = 20, 40, 90
+    array[10:50, 200:260] = np.random.default_rng(0).normal(120, 30, (40, 60, 1)).clip(0, 255).astype(np.uint8)
+    (tmp_path / "some.aec").write_bytes(aecodec.encode(array, 30))
+    (tmp_path / "all.aec").write_bytes(aecodec.encode(array, lossless=True))
+    share = json.loads(cli("info", "--json", "some.aec").stdout)["exact"]
+    assert 0.8 < share < 1
+    assert f"quality 30, {share:.0%} of it without loss, " in cli("info", "some.aec").stdout
+    report = json.loads(cli("info", "--json", "all.aec").stdout)
+    assert (report["exact"], report["tiles"]) == (1.0, 0)
+    assert "300 x 64 RGB, without loss, " in cli("info", "all.aec").stdout
+
+
 def test_alpha_is_in_the_mode(cli, tmp_path, photo):
     """Whether a picture has alpha is what a page's author asks first."""
     (tmp_path / "in.aec").write_bytes(Encoder(photo(8, 8).convert("LA")).encode(0).data)
@@ -45,7 +62,7 @@ def test_alpha_is_in_the_mode(cli, tmp_path, photo):
 
 
 def test_reads_pipes_and_many_files(cli, described, tmp_path):
-    """All files are told about, whatever is wrong with some."""
+    """All files are reported, whatever is wrong with some."""
     data = (tmp_path / "in.aec").read_bytes()
     (tmp_path / "bad.aec").write_bytes(data[:-1])
     result = cli("info", "bad.aec", "-", "in.aec", stdin=data)
@@ -63,7 +80,7 @@ def test_bad_files(fails, tmp_path, content, code):
 
 
 def test_damage_deep_in_the_file_is_found(fails, described, tmp_path):
-    """ "info" is what people use to check an archive, so it reads all checksums and not the header's only."""
+    """People use ``info`` to check an archive, so it reads all checksums and not only the header's."""
     data = bytearray((tmp_path / "in.aec").read_bytes())
     data[-20] ^= 4
     (tmp_path / "in.aec").write_bytes(data)

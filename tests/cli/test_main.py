@@ -44,13 +44,14 @@ def python(*args: object, cwd) -> subprocess.CompletedProcess:
     ],
 )
 def test_quick_answers_import_nothing_heavy(tmp_path, file, args, code):
-    """Three seconds of importing torch before a typing error is told are three seconds lost, every time."""
+    """Three seconds of importing torch before a typing error is reported are three seconds lost, every time."""
     (tmp_path / "good.aec").write_bytes(file)
     (tmp_path / "bad.aec").write_bytes(file[:-1])
     result = python("-c", IMPORTED, *args.split(), cwd=tmp_path)
     assert result.stderr.splitlines()[-1] == f"code {code}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "code"),
     [
@@ -63,7 +64,7 @@ def test_quick_answers_import_nothing_heavy(tmp_path, file, args, code):
     ],
 )
 def test_errors_import_no_torch(tmp_path, file, args, code):
-    """A folder of broken files must be told about in the time that reading them takes."""
+    """A folder of broken files must be reported in the time that reading them takes."""
     (tmp_path / "text.png").write_text("hello")
     (tmp_path / "good.aec").write_bytes(file)
     (tmp_path / "bad.aec").write_bytes(file[:-1])

@@ -34,7 +34,7 @@ def script(name: str):
 
 
 def complete(line: str, cwd: Path) -> list[str]:
-    """What bash is told for the last word of a line."""
+    """What bash gets to complete the last word of a line."""
     environment = {**os.environ, "_AECODEC_COMPLETE": "bash_complete", "COMP_WORDS": line,
                    "COMP_CWORD": str(line.count(" "))}  # fmt: skip
     result = subprocess.run([sys.executable, "-c", COMPLETE], env=environment, cwd=cwd, capture_output=True, text=True)
@@ -42,6 +42,7 @@ def complete(line: str, cwd: Path) -> list[str]:
     return result.stdout.split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "expected"),
     [

@@ -7,15 +7,24 @@ import signal
 import pytest
 
 from aecodec import weights
-from aecodec.training import compression
+from aecodec.training import compression, settings, validation
 from aecodec.training.checkpoint import CHECKPOINT, checkpoint_of
 from aecodec.training.run import Run
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def train(cli, tmp_path, photo, tiny, monkeypatch):
-    """train(folder, *options) trains on ten small pictures, from the weights ``tiny`` where no others are named."""
-    monkeypatch.setattr(compression, "RECOUNT_CROPS", 2)  # counting symbols of many crops would be nearly all of the time
+    """train(folder, *options) trains on ten small pictures, from the weights ``tiny`` where no others are named.
+
+    Batches and what is looked at in the end are small: those of a real run would be nearly all of the time.
+    """
+    make = settings.make
+    monkeypatch.setattr(settings, "make", lambda content: make({"crop": 64, "batch": 2, **content}))
+    monkeypatch.setattr(compression, "RECOUNT_CROPS", 2)
+    monkeypatch.setattr(compression, "RECOUNTS", 1)
+    monkeypatch.setattr(validation, "CROPS", 2)
     (tmp_path / "scans").mkdir()
     for i in range(10):
         photo(96, 64, seed=i).save(tmp_path / "scans" / f"{i}.png")
@@ -38,6 +47,16 @@ def test_a_run_starts_from_another_ones_checkpoint(train):
     assert train("runs/first").exit_code == 0
     assert train("runs/second", init="runs/first").exit_code == 0
     assert train("runs/third", init=f"runs/second/{CHECKPOINT}").exit_code == 0
+
+
+def test_configurations_that_come_along_can_be_seen(cli, fails):
+    """Messages name them, and an installed package has no folder that a user would look into."""
+    for name in cli("train", "--list-configs").stdout.split("\n")[:-1]:
+        shown = cli("train", "--show-config", name.split()[0])
+        assert shown.exit_code == 0
+        assert 'data = ["pictures"]' in shown.stdout
+    assert "no configuration 'phto'" in cli("train", "--show-config", "phto").stderr
+    assert "no configuration 'phto'" in fails(1, "train", "phto", "-o", "runs/x")
 
 
 def test_a_checkpoint_that_is_none_is_one_line(train, tmp_path):

@@ -110,7 +110,7 @@ def test_broken_cards_are_told_in_one_line(cli, copied, command, old, new):
 
 
 def test_weights_that_are_trained_anew_are_opened_anew(tiny, copied, photo):
-    """A process that lives long coded with the weights of before, whatever the folder held."""
+    """A process that lives long would code with the old weights, whatever the folder holds."""
     before = weights.load(str(copied))
     assert weights.load(str(copied)) is before
     shutil.copytree(tiny[1], copied, dirs_exist_ok=True)

@@ -25,7 +25,7 @@ def exif_of(orientation: object, endian: str = ">") -> bytes:
 @pytest.mark.parametrize("endian", ["<", ">"])
 @pytest.mark.parametrize("orientation", [0, 1, 2, 5, 6, 8, 9])
 def test_orientation_is_read_as_pillow_reads_it(photo, orientation, endian):
-    """ "info" must give the size that a viewer shows, and does so without Pillow."""
+    """``info`` must give the size that a viewer shows, and does so without Pillow."""
     exif = exif_of(orientation, endian)
     image = photo(20, 10)
     image.info["exif"] = exif
@@ -36,7 +36,7 @@ def test_orientation_is_read_as_pillow_reads_it(photo, orientation, endian):
 
 @pytest.mark.parametrize("cut", range(len(exif_of(6))))
 def test_damaged_exif_has_no_orientation(cut):
-    """ "info" is for looking into files that are broken."""
+    """``info`` is for looking into files that are broken."""
     assert metadata.orientation(exif_of(6)[:cut]) in (1, 6)
     assert metadata.orientation(b"\xff" * cut) == 1
 

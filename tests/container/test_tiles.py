@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from aecodec.container.tiles import TILE, Box, Grid, tile_count, tile_side, whole
 from aecodec.entropy.architecture import Architecture
@@ -49,6 +48,7 @@ def test_only_large_pictures_are_cut():
     assert tile_side(TILE + 1, 3) == TILE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blocks", [(0, 0, 0, 0), (3, 2, 2, 2), (1, 3, 3, 1)])
 @pytest.mark.parametrize("upsampler", ["pixelshuffle", "resize-conv", "transposed"])
 def test_halos_reach_as_far_as_the_networks(upsampler, blocks):
@@ -59,7 +59,7 @@ def test_halos_reach_as_far_as_the_networks(upsampler, blocks):
     torch.manual_seed(1)
     names = ("blocks_8", "blocks_16", "decoder_blocks_8", "decoder_blocks_16")
     arch = Architecture(latents=8, width_8=4, width_16=4, decoder_width_8=4, decoder_width_16=4, upsampler=upsampler,
-                        **dict(zip(names, blocks)))  # fmt: skip
+                        **dict(zip(names, blocks, strict=True)))  # fmt: skip
     position, size = torch.zeros(1), 2 * max(arch.analysis_halo, arch.synthesis_halo) + 3
 
     def reach(network, channels, cell_in, cell_out):

@@ -77,7 +77,7 @@ def test_latents_of_level_zero_cost_nothing(model):
 @pytest.mark.parametrize("quality", [10, 50, 100])
 def test_payload_is_as_long_as_the_model_says(encoder, quality):
     """What the coder adds to the model's own estimate is pure loss; training minimises the estimate."""
-    _, (coded,) = encoder._code(index_of_quality(quality), 0, lambda coded: coded)
+    _, (coded,) = encoder._code(encoder.array, index_of_quality(quality), 0, lambda coded: coded)
     estimate = latents.estimate_bits(encoder.weights.entropy_model, coded)
     assert len(coded.payload) == pytest.approx(estimate / 8, rel=0.01, abs=100)
 

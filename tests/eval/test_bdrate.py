@@ -86,6 +86,12 @@ def test_points_may_come_in_any_order():
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("method", METHODS)
+def test_a_point_may_stand_for_several_qualities(method):
+    """A drawing without loss is the same file at many qualities; its folder must still have a number."""
+    assert bd_rate(ANCHOR, [*TEST, TEST[-1], TEST[-1]], method) == bd_rate(ANCHOR, TEST, method)
+
+
 def test_overlap_is_reported_and_not_warned_about():
     """A number that speaks for a tenth of a curve would look like any other."""
     result = bd_rate(ANCHOR, [(0.05, 20.0), (0.1, 23.0), (0.12, 24.0), (0.15, 25.35)])
@@ -146,7 +152,7 @@ def test_mean_curve_needs_the_same_qualities(curves):
 
 
 def test_results_are_plain_numbers():
-    """numpy scalars in a result would break ``json.dumps`` of it."""
+    """Scalars of numpy in a result would break ``json.dumps`` of it."""
     result = bd_rate(ANCHOR, TEST)
     assert isinstance(result, BdRate)
     assert all(type(value) is float for value in vars(result).values())

@@ -123,7 +123,7 @@ def test_aecodec_is_every_installed_weights(tiny):
 
 def test_unknown_names_are_refused(tmp_path):
     """A typing error would silently give a report without the codec that was asked for."""
-    with pytest.raises(AecodecError, match="no codec 'jepg'; there are aecodec, jpeg, webp"):
+    with pytest.raises(AecodecError, match="no codec 'jepg'; the codecs are aecodec, jpeg, webp"):
         open_codecs(["jepg"])
     with pytest.raises(WeightsError):
         open_codecs(["aecodec"], ["no-such-weights"])

@@ -26,7 +26,7 @@ def test_a_crop_is_read_from_its_text():
      "../x=a.png:1,2,3,4", "x=a.png:1,2,3,4.5"],
 )  # fmt: skip
 def test_other_texts_are_refused(text):
-    """A typing error would be told by a traceback, or write outside of the folder."""
+    """A typing error would be reported by a traceback, or write outside of the folder."""
     with pytest.raises(AecodecError, match="no crop: write NAME=FILE:X,Y,WIDTH,HEIGHT"):
         read_crop(text)
 
@@ -36,6 +36,7 @@ def original(photo) -> Image.Image:
     return photo(160, 120)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["webp", "jxl", "avif444-iq"])
 def test_files_are_of_the_size_that_is_asked_for(original, name):
     """Pictures "at equal bytes" would not be: the codec that took more would look better."""
@@ -44,7 +45,7 @@ def test_files_are_of_the_size_that_is_asked_for(original, name):
         pytest.skip(absent[name])
     (codec,) = found
     rates = (0.8, 1.6)
-    for rate, shown in zip(rates, at_rates(original, codec, rates)):
+    for rate, shown in zip(rates, at_rates(original, codec, rates), strict=True):
         target = rate * 160 * 120 / 8
         near = [codec.encode(original, shown.quality + step) for step in (-codec.step, codec.step)]
         assert shown.bytes == len(codec.encode(original, shown.quality))
@@ -112,7 +113,8 @@ def test_the_command_makes_a_picture_of_each_crop(tmp_path, original):
     lines = result.output.splitlines()
     assert len(lines) == 2 * (1 + 2 * 2)
     assert [line.endswith("(not 0.01: out of reach)") for line in lines[1:5]] == [True, True, False, False]
-    assert "jpeg (4:2:0, optimize)" in lines[3] and "SSIMULACRA2" in lines[3]
+    assert "jpeg (4:2:0, optimize)" in lines[3]
+    assert "SSIMULACRA2" in lines[3]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +128,7 @@ def test_the_command_makes_a_picture_of_each_crop(tmp_path, original):
     ],
 )
 def test_one_line_says_what_is_wrong(tmp_path, original, crop, options, message):
-    """It would be told after minutes of coding, or by a traceback."""
+    """It would be reported after minutes of coding, or by a traceback."""
     original.save(tmp_path / "a.png")
     result = run(crop.format(tmp_path / "a.png"), "-o", tmp_path / "out", *options)
     assert result.exit_code in (1, 2)

@@ -33,10 +33,10 @@ def codec(name: str, version: str = "1") -> Codec:
 
 
 def filled(*scales: float, without: tuple = (), names: tuple = ()) -> tuple[list[Codec], Journal]:
-    """Codecs c0, c1, ... (or ``names``) whose files are ``scale`` times as large at PSNR 20 + 3 q, MS-SSIM 1 - 10^(-q/2)."""
+    """Codecs c0, c1, ... (or ``names``), files ``scale`` times as large at PSNR 20 + 3 q, MS-SSIM 1 - 10^(-q/2)."""
     names = names or tuple(f"c{index}" for index in range(len(scales)))
     codecs, journal = [codec(name) for name in names], Journal()
-    for each, scale in zip(codecs, scales):
+    for each, scale in zip(codecs, scales, strict=True):
         for picture in PICTURES:
             for quality in QUALITIES:
                 if (each.name, picture.name, quality) not in without:
@@ -68,7 +68,7 @@ def test_half_the_bytes_are_minus_fifty_percent_by_every_metric():
 
 
 def test_aecodec_against_each_of_the_others():
-    """ "Smaller than JPEG" says nothing about AVIF, and each peer as the anchor would be a report of its own."""
+    """To be "smaller than JPEG" says nothing about AVIF, and each peer as the anchor would be a report of its own."""
     names = ("aecodec-a", "aecodec-b", "easy", "hard")
     codecs, journal = filled(0.5, 0.4, 1, 0.25, names=names)
     paper = {"source": "", "points": [{"bpp": 0.1 * 2**quality, "psnr_rgb": 20.0 + 3 * quality} for quality in QUALITIES]}
@@ -94,7 +94,8 @@ def test_aecodec_against_each_of_the_others():
         ("aecodec-a", "easy", "psnr_rgb"), ("aecodec-a", "easy", "ms_ssim"), ("aecodec-a", "hard", "psnr_rgb"),
     ]  # fmt: skip
     assert float(rows[0]["percent"]) == pytest.approx(-50)
-    assert rows[5]["percent"] == "" and rows[5]["error"]
+    assert rows[5]["percent"] == ""
+    assert rows[5]["error"]
 
 
 def test_bd_rates_are_of_the_mean_of_rates_and_values():
@@ -106,7 +107,7 @@ def test_bd_rates_are_of_the_mean_of_rates_and_values():
     values = {"a": (8.0, 9.0), "b": (9.5, 9.9)}
     codecs = [Codec(name, "1", "", (1, 2), None, None) for name in ("aecodec", "other")]
     journal = Journal()
-    for picture, bpps in zip(PICTURES, rates.values()):
+    for picture, bpps in zip(PICTURES, rates.values(), strict=True):
         for each in codecs:
             for quality in (1, 2):
                 value = values[picture.name[0]][quality - 1]
@@ -213,7 +214,7 @@ def test_other_files_are_no_references(tmp_path, results):
     """A traceback, or a curve through nothing."""
     path = tmp_path / "curve.json"
     path.write_text(json.dumps({"name": "x", "results": results}))
-    with pytest.raises(AecodecError, match="curve.json is no curve in CompressAI's form"):
+    with pytest.raises(AecodecError, match=r"curve\.json is no curve in CompressAI's form"):
         read_reference(path)
     with pytest.raises(AecodecError, match="cannot read"):
         read_reference(tmp_path / "missing.json")
@@ -223,7 +224,8 @@ def test_csv_has_a_line_for_each_measurement():
     """What a spreadsheet opens."""
     lines = list(csv.DictReader(as_csv(summary(1, 0.5)).splitlines()))
     assert len(lines) == 2 * 2 * len(QUALITIES)
-    assert lines[0]["image"] == "a.png" and lines[0]["codec"] == "c0"
+    assert lines[0]["image"] == "a.png"
+    assert lines[0]["codec"] == "c0"
     assert float(lines[-1]["bpp"]) == pytest.approx(0.05 * 2**5)
     assert float(lines[0]["ms_ssim"]) == pytest.approx(1 - math.sqrt(0.1))
 
@@ -235,7 +237,8 @@ def test_compare_says_what_changed():
     lines = compare(before, after)
     assert "codecs only in the second: c2" in lines
     (line,) = [line for line in lines if line.startswith("  c1 ")]
-    assert "psnr_rgb -10.00 %" in line and "ms_ssim -10.00 %" in line
+    assert "psnr_rgb -10.00 %" in line
+    assert "ms_ssim -10.00 %" in line
     assert "    version: 1 -> 2" in lines
     (line,) = [line for line in lines if line.startswith("  c0 ")]
     assert "psnr_rgb +0.00 %" in line
@@ -253,5 +256,5 @@ def test_compare_is_on_the_same_pictures():
 def test_other_files_are_no_results(tmp_path, text):
     """The two arguments of --compare are easily mistaken."""
     (tmp_path / "results.json").write_text(text)
-    with pytest.raises(AecodecError, match="no results.json"):
+    with pytest.raises(AecodecError, match=r"no results\.json"):
         read_results(tmp_path / "results.json")

@@ -29,7 +29,7 @@ def exponential(calls: list) -> Codec:
 
 @pytest.mark.parametrize("target", [1100, 4000, 15000])
 def test_the_search_meets_the_size_in_few_steps(target):
-    """ "At equal bytes" would not be true, or a report would take as long as the measurements."""
+    """The words "at equal bytes" would not be true, or a report would take as long as the measurements."""
     calls: list[float] = []
     codec = exponential(calls)
     known = [(quality, len(codec.encode(None, quality))) for quality in (0, 100)]
@@ -73,7 +73,7 @@ def test_the_worst_picture_comes_first(measured, monkeypatch):
     """A report that shows only what looks good is not believed."""
     _, _, results = measured
     images = results["codecs"]["webp"]["bd_rate_details"]["psnr_rgb"]["pchip"]["images"]
-    for name, percent in zip(("0.png", "1.png", "2.png"), (-30.0, 5.0, -60.0)):
+    for name, percent in zip(("0.png", "1.png", "2.png"), (-30.0, 5.0, -60.0), strict=True):
         images[name] = {"percent": percent}
     assert choose(results) == ["1.png", "0.png", "2.png"]
     monkeypatch.setattr(sidebyside, "PICTURES", 2)
@@ -93,6 +93,7 @@ def test_what_is_embedded_is_what_was_decoded(measured):
     assert np.array_equal(np.asarray(shown.convert("RGB")), np.asarray(decoded))
 
 
+@pytest.mark.slow
 def test_processes_do_not_change_what_is_shown(measured):
     """With -j the pictures would stand under each other's names."""
     pictures, codecs, results = measured

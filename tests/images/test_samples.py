@@ -109,7 +109,8 @@ def test_unseen_colour_is_smooth_and_seen_colour_untouched(photo):
     steps = np.abs(np.diff(filled.astype(int), axis=1))[:, 22:78]
     assert steps[np.r_[:29, 32:64]].mean() < 3
     assert np.abs(np.diff(pixels.astype(int), axis=1)).mean() > 30
-    assert filled[~seen].min() >= source[seen].min() and filled[~seen].max() <= source[seen].max()
+    assert filled[~seen].min() >= source[seen].min()
+    assert filled[~seen].max() <= source[seen].max()
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
@@ -147,7 +148,7 @@ def test_samples_without_a_range_are_refused(array):
 
 def cmyk_profile() -> bytes:
     """An ICC profile (version 2, one mft1 table) of a printer that prints everything green, and darker with more ink."""
-    corners = [(200 - 40 * bin(inks).count("1"), 60, 160) for inks in range(16)]  # L* in 255ths, a* and b* from 128
+    corners = [(200 - 40 * inks.bit_count(), 60, 160) for inks in range(16)]  # L* in 255ths, a* and b* from 128
     table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + struct.pack(">9i", *(65536 * (i % 4 == 0) for i in range(9)))
     table += bytes(range(256)) * 4 + bytes(sum(corners, ())) + bytes(range(256)) * 3
     head = b"\0\0\0\0" + bytes.fromhex("02100000") + b"prtrCMYKLab " + bytes(12) + b"acsp" + bytes(28)
@@ -163,7 +164,8 @@ def test_cmyk_goes_through_its_profile():
         plain, alpha = samples.split(image)
     assert (plain.mode, alpha, len(caught)) == ("RGB", None, 1)
     red, green, _ = plain.getpixel((0, 0))
-    assert red > 200 and green < 60
+    assert red > 200
+    assert green < 60
     image.info["icc_profile"] = cmyk_profile()
     with pytest.warns(UserWarning, match="from CMYK to sRGB") as caught:
         managed, _ = samples.split(image)
@@ -181,3 +183,14 @@ def test_size_limits():
         samples.check_size(10, 10, 99)
     with pytest.raises(PictureError, match="stored"):
         samples.check_size(2**22 + 1, 1, None)
+
+
+def test_gray_that_is_stored_as_colour_is_gray(photo):
+    """Three channels that were the same came out tinted, by up to 16 levels."""
+    gray = photo(20, 10, "L")
+    assert samples.gray_if_equal(gray.convert("RGB")).mode == "L"
+    assert np.array_equal(np.asarray(samples.gray_if_equal(gray.convert("RGB"))), np.asarray(gray))
+    for channel in range(3):
+        almost = np.asarray(gray.convert("RGB")).copy()
+        almost[5, 7, channel] ^= 1
+        assert samples.gray_if_equal(Image.fromarray(almost)).mode == "RGB"

@@ -42,7 +42,7 @@ def test_a_restoring_encoder_without_lapping_laps_as_its_decoders_own(tiny, rest
 
 
 def test_weights_are_replaced_whole_or_not_at_all(tiny, tmp_path, monkeypatch):
-    """A run that is killed while it saves must leave those of before."""
+    """A run that is killed while it saves must leave the earlier ones."""
     folder = tmp_path / "weights"
     save_weights(tiny[0], folder, "tiny", {})
     before = {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -36,7 +36,7 @@ def test_autocast_changes_no_integer_in_evaluation(given):
 
 def test_autocast_keeps_activations_on_their_grid_in_training(given):
     """In bfloat16 a half more than 128 is no number: odd activations moved up, the largest out of its 8 bits."""
-    model, z, position = given
+    model, _, position = given
     layer = model.context[0].mix.train()
     x = torch.rand(2, model.arch.hyper_width, 8, 8) * 60
     with torch.autocast("cpu", torch.bfloat16):
@@ -45,4 +45,5 @@ def test_autocast_keeps_activations_on_their_grid_in_training(given):
     bias = torch.stack([torch.lerp(*layer.bias[low : low + 2], part) for low, part in ((0, 0.5), (7, 0.2))])
     wanted = ((raw.float() + bias[:, :, None, None]) * 2**ACTIVATION_FRAC + 0.5).floor().clamp(0, ACTIVATION_MAX)
     assert (out - wanted).abs().max() <= 1e-3
-    assert (wanted[wanted < ACTIVATION_MAX] > 128).any() and (wanted == ACTIVATION_MAX).any()
+    assert (wanted[wanted < ACTIVATION_MAX] > 128).any()
+    assert (wanted == ACTIVATION_MAX).any()

@@ -39,5 +39,5 @@ def test_noise_is_for_the_transforms_alone():
     assert not torch.allclose(noisy, other)
     mean, log_scale = (value.clone().requires_grad_() for value in given[1:])
     gaussian_bits((given[0] - mean) / BIN, log_scale - math.log(BIN)).sum().backward()
-    for ours, theirs in zip((*first, *second), (mean.grad, log_scale.grad) * 2):
+    for ours, theirs in zip((*first, *second), (mean.grad, log_scale.grad) * 2, strict=True):
         assert torch.allclose(ours, theirs)

@@ -34,7 +34,8 @@ def test_the_coder_would_choose_the_same(given, monkeypatch):
     assert np.array_equal(value.numpy()[coded], trellis.multiples(symbols, quantisers) * np.float32(trellis.STEP_SIZE))
     top = costs.shape[2] - 1
     assert np.allclose(bits.numpy()[coded], costs[quantisers, levels[coded], np.abs(symbols).clip(max=top)])
-    assert not value.numpy()[~coded].any() and not bits.numpy()[~coded].any()
+    assert not value.numpy()[~coded].any()
+    assert not bits.numpy()[~coded].any()
 
 
 def test_the_gradient_passes_where_something_is_coded(given):

@@ -11,11 +11,10 @@ from aecodec.entropy.gaussian import LEVELS, LEVELS_PER_NAT
 from aecodec.networks import integer, model
 from aecodec.networks.quantiser import DependentQuantiser
 
-
 pytest.importorskip("triton")  # interpreted: tests/conftest.py says so
 
 
-@pytest.fixture()
+@pytest.fixture
 def search(monkeypatch):
     """The search with pieces small enough to interpret."""
     from aecodec.networks import trellis_triton
@@ -32,6 +31,7 @@ def latents(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return (rng.standard_normal(n) * rng.choice([1, 8], n)).astype(np.float32), level
 
 
+@pytest.mark.slow
 def test_it_finds_the_symbols_of_the_coder(search):
     """Piece by piece, with what is not coded left out, as ``trellis.search`` does; the last piece is not whole."""
     residual, level = latents(150)
@@ -42,11 +42,13 @@ def test_it_finds_the_symbols_of_the_coder(search):
     for piece in np.split(np.arange(150), [64, 128]):
         coded = piece[level[piece] > 0]
         expected = trellis.search(residual[coded], level[coded], bits, weight)
-        assert np.array_equal(symbols[coded], expected[0]) and np.array_equal(quantisers[coded], expected[1])
+        assert np.array_equal(symbols[coded], expected[0])
+        assert np.array_equal(quantisers[coded], expected[1])
 
 
+@pytest.mark.slow
 def test_pieces_cost_what_a_whole_sequence_does(search, monkeypatch):
-    """Training on symbols that are dearer, or cheaper, than those of the coder would aim beside it."""
+    """Training on symbols that are dearer, or cheaper, than those of the coder would miss its aim."""
     from aecodec.networks import trellis_triton
 
     residual, level = latents(1024, 5)
@@ -64,7 +66,8 @@ def test_pieces_cost_what_a_whole_sequence_does(search, monkeypatch):
         monkeypatch.setattr(trellis_triton, "STARTS", starts)
         found = search(*map(torch.from_numpy, (residual, level, bits)), step, weight * step**2)
         off[starts] = cost(*(part.numpy()[coded] for part in found)) / whole - 1
-    assert trellis_triton.STARTS == 4 and abs(off[4]) < 0.5 * off[1]
+    assert trellis_triton.STARTS == 4
+    assert abs(off[4]) < 0.5 * off[1]
 
 
 def test_the_quantiser_does_the_same_on_a_device(search, monkeypatch):
@@ -80,7 +83,7 @@ def test_the_quantiser_does_the_same_on_a_device(search, monkeypatch):
         value.sum().backward()
         found.append((value.detach(), bits, r.grad, quantiser.counts))
     assert found[0][3].sum() == (level > 0).sum()
-    for one, other in zip(*found):
+    for one, other in zip(*found, strict=True):
         assert torch.equal(one, other)
 
 
@@ -95,7 +98,8 @@ def test_weights_lie_on_the_same_grids(kernel):
     plain = integer._OnGrid.apply(weight, integer.ACTIVATION_MAX)
     total = integer.SUM_LIMIT / integer.ACTIVATION_MAX - weight[0].numel()
     fused = integer_triton.on_grid(weight, integer.WEIGHT_MAX, total, integer.MAX_EXPONENT)
-    assert torch.equal(plain, fused) and not torch.equal(plain, weight)
+    assert torch.equal(plain, fused)
+    assert not torch.equal(plain, weight)
 
 
 @pytest.mark.parametrize("quantise", [True, False])
@@ -124,9 +128,10 @@ def test_activations_and_companded_latents_are_the_same(quantise):
 
 def test_bits_and_their_gradients_are_the_same(monkeypatch):
     """The interpreter has no erfc of its own; torch's stands in."""
-    from aecodec.networks import gaussian_triton
-    from triton.runtime.interpreter import TensorHandle
     import triton.language as tl
+    from triton.runtime.interpreter import TensorHandle
+
+    from aecodec.networks import gaussian_triton
 
     def erfc(x):
         data = torch.erfc(torch.from_numpy(x.handle.data)).numpy()
@@ -142,5 +147,5 @@ def test_bits_and_their_gradients_are_the_same(monkeypatch):
     expected.backward(grad)
     assert torch.allclose(expected, gaussian_triton.bits(x, log_scale, model.UNIT, model.PROBABILITY_FLOOR), atol=1e-4)
     slopes = gaussian_triton.slopes(x, log_scale, grad, model.UNIT, model.PROBABILITY_FLOOR)
-    for one, other in zip((a.grad, b.grad), slopes):
+    for one, other in zip((a.grad, b.grad), slopes, strict=True):
         assert torch.allclose(one, other, rtol=1e-3, atol=1e-5)

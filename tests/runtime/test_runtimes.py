@@ -78,6 +78,7 @@ def fast(request):
     return TorchTransforms(opened, "cpu", bfloat16=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", RATES)
 def test_bfloat16_costs_no_quality(both, fast, array, rate):
     """What computes with 8 bits where it is fast must not show a worse picture, at the top quality least of all."""
@@ -92,15 +93,15 @@ def test_pictures_of_several_threads_stay_apart(both, array):
     torch_runtime = both[1]
     arrays = [np.roll(array, 16 * i, 1) for i in range(4)] + [array[:64]]
     rates = [0, 700, 2048, 1300, 700]
-    alone = [torch_runtime.analyse(one, rate) for one, rate in zip(arrays, rates)]
+    alone = [torch_runtime.analyse(one, rate) for one, rate in zip(arrays, rates, strict=True)]
     with ThreadPoolExecutor(len(arrays)) as threads:
         together = list(threads.map(torch_runtime.analyse, arrays, rates))
-    for one, other in zip(alone, together):
+    for one, other in zip(alone, together, strict=True):
         assert np.abs(one - other).max() < 1e-3 * np.abs(one).max()
 
 
 def test_a_runtime_reads_no_weights_again():
-    """To read and hash them takes 30 ms, and a second copy would lie in memory beside the first."""
+    """To read and hash them takes 30 ms, and a second copy would lie in memory next to the first."""
     moved = replace(weights.load(), id="0" * 8, folder=Path("nowhere"))
     transforms = runtime.open_transforms(moved, "cpu")
     assert runtime.open_transforms(moved, "cpu") is transforms
@@ -117,13 +118,15 @@ def test_threads_share_the_cpu_runtime(array):
 
 
 def held_up(calls: list, pixels: int) -> tuple[list, list[int]]:
-    """Results of calls (array, rate), each in a thread of its own, that all wait while a first one computes; and the sizes
-    of the batches after it."""
+    """Results of calls (array, rate), each in a thread of its own, and the sizes of the batches.
+
+    All calls wait while a first one computes.
+    """
     begun, go, sizes = threading.Event(), threading.Event(), []
 
     def compute(batch, rates):
         begun.set()
-        go.wait(10)
+        go.wait(100)
         sizes.append(len(batch))
         if -1 in rates:
             raise ValueError("a bad rate")
@@ -132,7 +135,7 @@ def held_up(calls: list, pixels: int) -> tuple[list, list[int]]:
     batched = _Batched(compute, lambda array: pixels)
     with ThreadPoolExecutor(len(calls) + 1) as threads:
         first = threads.submit(batched, np.zeros(1), 0)
-        assert begun.wait(10)
+        assert begun.wait(100)
         others = [threads.submit(batched, *call) for call in calls]
         while len(batched._waiting) < len(calls):
             pass
@@ -163,10 +166,12 @@ def test_an_error_reaches_the_one_whose_call_failed():
     assert [result.tolist() for result in results[1:]] == [[1, 1], [4, 4, 4]]
 
 
+@pytest.mark.slow
 def test_encoding_and_decoding_import_no_torch(tmp_path):
-    """torch takes seconds to import; one careless import would make the command line unusable again.
+    """One careless import would make the command line unusable again: torch takes seconds to import.
 
-    OpenVINO's telemetry is among them: it opens connections, and its thread has hung decoders for good."""
+    OpenVINO's telemetry is among them: it opens connections, and its thread has hung decoders for good.
+    """
     code = (
         "import sys\n"
         "import numpy as np\n"
@@ -195,7 +200,7 @@ def test_a_device_that_is_not_there_is_one_clear_line():
 
 
 def test_a_gpu_that_does_not_work_is_none(monkeypatch):
-    """ "auto" is the CPU then: a driver and a torch that do not fit must not cost the picture."""
+    """The device "auto" is the CPU then: a driver and a torch that do not fit must not cost the picture."""
     import torch
 
     def fail():

@@ -13,8 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from aecodec.training import captured, guard
-from aecodec.training import run as running
+from aecodec.training import captured, guard, run as running
 from aecodec.training.captured import CapturedStep
 from aecodec.training.settings import make
 from aecodec.training.soap import Soap
@@ -43,7 +42,7 @@ class _Graph:
         self.step()
 
 
-@pytest.fixture()
+@pytest.fixture
 def cuda(monkeypatch):
     """As much of ``torch.cuda`` as a captured step needs, on the CPU."""
     running = []
@@ -86,6 +85,7 @@ def groups_of(model):
     return [{"params": list(model.parameters()), "lr": 1e-2, "peak": 1e-2}]
 
 
+@pytest.mark.slow
 def test_it_does_what_plain_steps_do(cuda):
     """Clipping, optimiser, bases and average: the same numbers, whichever way."""
     model, batches = problem()
@@ -113,7 +113,7 @@ def test_it_does_what_plain_steps_do(cuda):
     assert step.graph is not None
     assert torch.allclose(torch.stack(results)[:, 2], torch.tensor(norms), rtol=1e-4)
     for ours, theirs in ((whole, plain), (its_average, average)):
-        for one, other in zip(ours.parameters(), theirs.parameters()):
+        for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
             assert torch.allclose(one, other, atol=1e-5)
     assert {int(state["step"]) for state in its_optimiser.state.values()} == {len(batches)}
 
@@ -128,12 +128,12 @@ def test_a_spike_moves_nothing(cuda):
     for _ in range(5):
         step(1.0, 0.9, 100.0)
     before = [p.detach().clone() for p in model.parameters()]
-    loss, _, norm = step(1.0, 0.9, 100.0).tolist()
+    _, _, norm = step(1.0, 0.9, 100.0).tolist()
     assert not norm <= 100
-    for one, other in zip(before, model.parameters()):
+    for one, other in zip(before, model.parameters(), strict=True):
         assert torch.equal(one, other)
     step(1.0, 0.9, 100.0)
-    assert all(torch.isfinite(p).all() and not torch.equal(p, q) for p, q in zip(model.parameters(), before))
+    assert all(torch.isfinite(p).all() and not torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
 
 
 def small_run(folder, **settings) -> running.Run:
@@ -150,6 +150,7 @@ def small_run(folder, **settings) -> running.Run:
                           "architecture": architecture, **settings}), folder, print)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_takes_captured_steps(cuda, monkeypatch, tmp_path):
     """Crops, positions, the limit of gradients, the log and the end of a run, with the captured step amid them."""
     monkeypatch.setattr(running.Run, "_can_capture", property(lambda run: run.step >= 4))
@@ -157,15 +158,18 @@ def test_a_run_takes_captured_steps(cuda, monkeypatch, tmp_path):
     run = small_run(tmp_path, steps=15, hyper_warm_up=4)
     begun = run.model.analysis.head.weight.detach().clone()
     reports = list(run.progress())
-    assert [report.step for report in reports] == [5, 10, 15] and run._captured.graph is not None
+    assert [report.step for report in reports] == [5, 10, 15]
+    assert run._captured.graph is not None
     assert all(math.isfinite(value) for report in reports for value in (report.loss, report.rate, report.gradient))
-    assert not torch.equal(run.model.analysis.head.weight, begun) and len(run.guard.norms) == 15
+    assert not torch.equal(run.model.analysis.head.weight, begun)
+    assert len(run.guard.norms) == 15
     run._captured.result.fill_(math.nan)
     monkeypatch.setattr(CapturedStep, "__call__", lambda self, *_: self.result)
     good = run.guard.good[0]["analysis.head.weight"].clone()
     run.settings = dataclasses.replace(run.settings, steps=20)
     list(run.progress())
-    assert torch.equal(run.model.analysis.head.weight, good) and run._captured is None
+    assert torch.equal(run.model.analysis.head.weight, good)
+    assert run._captured is None
     assert run.guard.damping == guard.ROLLBACK_DAMPING  # one fault, one punishment
 
 

@@ -61,6 +61,7 @@ def test_ms_ssim_is_the_metric(two):
     assert 1 - value.item() / MS_SSIM_UNIT == pytest.approx(metrics.ms_ssim(*two), abs=2e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quality", [5, 30, 90])
 def test_ssimulacra2_is_the_metric(quality):
     """Otherwise the default weights are tuned for something that no report measures."""
@@ -71,8 +72,9 @@ def test_ssimulacra2_is_the_metric(quality):
     assert score == pytest.approx(metrics.ssimulacra2(crop, coded), abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quality", [5, 30, 90])
-@pytest.mark.parametrize("h, w", [(256, 256), (192, 320), (101, 130), (50, 33)])
+@pytest.mark.parametrize(("h", "w"), [(256, 256), (192, 320), (101, 130), (50, 33)])
 def test_cvvdp_is_the_metric(package, quality, h, w):
     """Otherwise a run is trained for something that no report measures; filters end in another way at odd sides."""
     crop = np.asarray(Image.open(SAMPLE).convert("RGB"))[:h, :w]
@@ -116,7 +118,7 @@ def test_a_mix_is_the_weighted_sum_of_its_terms(two):
 
 def test_settings_know_the_terms():
     """Settings are checked without torch, from a list of their own."""
-    assert settings.DISTORTION_TERMS == tuple(TERMS)
+    assert tuple(TERMS) == settings.DISTORTION_TERMS
 
 
 @pytest.mark.parametrize("name", TERMS)

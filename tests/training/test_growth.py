@@ -77,6 +77,7 @@ def x(pictures):
     return to_tensor(np.stack(pictures.arrays[:4]), torch.device("cpu"))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_what_a_model_did_it_still_does(old, grown, x):
     """With the new latents silent every file would be as long as before, and every picture the same."""
@@ -90,6 +91,7 @@ def test_what_a_model_did_it_still_does(old, grown, x):
         assert torch.allclose(before.picture, after.picture, atol=1e-5)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_what_the_old_latents_left_out_is_coded(old, grown, x, covariance):
     """This is what they are for, and it needs no training: without it the top quality has a ceiling."""
@@ -104,16 +106,17 @@ def test_what_the_old_latents_left_out_is_coded(old, grown, x, covariance):
     assert errors[0] - errors[1] > held / 2
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_scales_are_those_of_the_residuals(grown, x):
     """Or a run would spend its first thousand steps on finding that out, and spoil the old latents' scales on the way."""
     started = [step.out.bias.clone() for step in grown.context]
     fit_scales(grown, 64, x)
     fitted = [step.out.bias.clone() for step in grown.context]
-    assert all((a - b).abs().max() > 0.4 for a, b in zip(started, fitted))
+    assert all((a - b).abs().max() > 0.4 for a, b in zip(started, fitted, strict=True))
     old_biases = [bias.view(KNOTS, 2, 4, 24)[:, 1, :, :8] for bias in fitted]
     fit_scales(grown, 64, x)
-    for step, bias, old_bias in zip(grown.context, fitted, old_biases):
+    for step, bias, old_bias in zip(grown.context, fitted, old_biases, strict=True):
         assert torch.equal(step.out.bias.view(KNOTS, 2, 4, 24)[:, 1, :, :8], old_bias)
         assert torch.allclose(step.out.bias, bias, atol=0.2)  # what is decoded before has changed a little
 
@@ -123,7 +126,7 @@ def test_new_components_are_orthogonal_to_the_old(covariance, grown):
     basis = grown.analysis.klt.weight.flatten(1) * KLT_STEP
     assert torch.allclose(basis @ basis.T, torch.eye(96), atol=1e-4)
     assert torch.allclose(grown.synthesis.klt.weight[:, :, 0, 0], basis.T * KLT_STEP, atol=1e-6)
-    components, variance = further_components(covariance, principal_components(covariance)[0][:32], 64)
+    _, variance = further_components(covariance, principal_components(covariance)[0][:32], 64)
     assert np.allclose(variance, principal_components(covariance)[1][32:96], rtol=1e-6)
 
 
@@ -134,6 +137,7 @@ def test_nothing_else_can_change(old, covariance, change):
         with_more_latents(old.state_dict(), OLD, replace(OLD, **change), covariance)
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_weights_of_fewer_latents(tmp_path, photo):
     """The way a user takes: `latents` in the configuration, `init` the weights that there are."""
     (tmp_path / "pictures").mkdir()
@@ -144,8 +148,10 @@ def test_a_run_starts_from_weights_of_fewer_latents(tmp_path, photo):
     (tmp_path / "first").mkdir()
     first.save()
     run = Run(make({**common, "init": str(tmp_path / "first"), "architecture": NEW.to_dict()}), tmp_path, print)
-    assert run.model.arch == NEW and run.model.training
-    assert sum(1 for _ in run.progress()) == 0 and run.step == 1
+    assert run.model.arch == NEW
+    assert run.model.training
+    assert sum(1 for _ in run.progress()) == 0
+    assert run.step == 1
     assert all(parameter.isfinite().all() for parameter in run.average.parameters())
 
 
@@ -189,7 +195,7 @@ def test_a_restoring_encoder_follows_its_decoder(old, grown, x):
 
 @torch.no_grad()
 def test_a_restoring_encoder_moves_with_its_decoder(old, grown):
-    """A decoder that was trained on has another encoder, and what was learnt beyond the old one's should hold beyond its."""
+    """A decoder that was trained further has another encoder; what was learnt beyond the old one holds beyond the new."""
     small = Model(replace(OLD, inputs=4)).eval()
     learnt = {name: value for name, value in with_more_blocks(old.state_dict(), small).items() if is_of_encoder(name)}
     own = {name: value + 0.1 if value.is_floating_point() else value for name, value in grown.state_dict().items()}

@@ -23,8 +23,11 @@ def guard():
 
 def test_a_spike_is_left_out_and_growth_is_not(guard):
     """One bad batch would undo hours; a run that learns quickly must not be slowed."""
-    assert guard.accepts(SPIKE - 0.1) and not guard.accepts(SPIKE + 0.1) and not guard.accepts(math.nan)
-    assert not guard.record([SPIKE + 1], 2) and guard.skipped == [2]
+    assert guard.accepts(SPIKE - 0.1)
+    assert not guard.accepts(SPIKE + 0.1)
+    assert not guard.accepts(math.nan)
+    assert not guard.record([SPIKE + 1], 2)
+    assert guard.skipped == [2]
     assert guard.norms[-1] == SPIKE  # so that a lasting change becomes usual
 
 
@@ -35,7 +38,9 @@ def test_many_spikes_bring_the_good_state_back(guard):
     with torch.no_grad():
         model.weight.fill_(math.nan)
     assert guard.record([math.nan] * (ROLLBACK_COUNT + 1), 3)
-    assert torch.equal(model.weight, good) and guard.damping == ROLLBACK_DAMPING and guard.skipped == []
+    assert torch.equal(model.weight, good)
+    assert guard.damping == ROLLBACK_DAMPING
+    assert guard.skipped == []
 
 
 def test_weights_amid_spikes_are_not_kept_as_good(guard):
@@ -52,6 +57,10 @@ def test_weights_amid_spikes_are_not_kept_as_good(guard):
 
 def test_a_run_that_never_recovers_ends(guard):
     """A machine would be busy for days with nothing."""
-    with pytest.raises(AecodecError, match="diverges"):
+
+    def diverge() -> None:
         for _ in range(99):
             guard.restore_state()
+
+    with pytest.raises(AecodecError, match="diverges"):
+        diverge()

@@ -22,6 +22,8 @@ from aecodec.training.settings import make
 from aecodec.training.validation import validate
 from aecodec.weights.store import LAPPING, load
 
+pytestmark = pytest.mark.slow
+
 TINY = {
     "latents": 32,
     "width_8": 16,
@@ -69,13 +71,22 @@ def fail(message):
     raise AssertionError(message)
 
 
-def test_training_lowers_the_cost_of_pictures_it_has_not_seen(pictures, tmp_path):
+def take_cheap_steps(run, count):
+    """Take steps that change nothing but the gains, for what depends on the number of steps alone."""
+    loss, run.task.loss = run.task.loss, lambda model, x, position, *_: (model.gain.log.square().sum(), position)
+    for _ in range(count):
+        run._train_step()
+        run.step += 1
+    run.task.loss = loss
+
+
+def test_training_lowers_the_cost_of_pictures_it_has_not_seen(all_crops, pictures, tmp_path):
     """A sign error in the loss or a frozen optimiser would otherwise show only after a day of training."""
-    run = Run(settings(pictures, steps=120, ema=0.9), tmp_path, fail)
+    run = Run(settings(pictures, steps=20, ema=0.9), tmp_path, fail)
     before, _ = validate(run.average, run.validation)
     list(run.progress())
     after, curve = validate(run.average, run.validation)
-    assert after < before - 0.02
+    assert after < before - 0.2
     assert len(curve) == KNOTS
 
 
@@ -104,13 +115,15 @@ def test_a_run_is_not_resumed_as_another(pictures, tmp_path):
 
 @pytest.mark.parametrize(("more", "moves"), [({}, True), ({"optimiser": "adam"}, False), ({"linear_rate": 0.0}, False)])
 def test_the_linear_paths_learn_with_the_networks(pictures, tmp_path, more, moves):
-    """Fixed, they hold the codec to a transform of blocks that no network at their side can leave; in the networks' units,
-    which are all that Adam has, they blow the loss up."""
+    """Fixed paths hold the codec to a transform of blocks that no network can leave.
+
+    In the networks' units, which are all that Adam has, they blow the loss up.
+    """
     run = Run(settings(pictures, steps=6, warm_up=0, **more), tmp_path, fail)
     paths = [getattr(part, kind).weight for part in (run.model.analysis, run.model.synthesis) for kind in ("klt", "lap")]
     before = [path.detach().clone() for path in paths]
     list(run.progress())
-    for path, old in zip(paths, before):
+    for path, old in zip(paths, before, strict=True):
         change = ((path - old).norm() / old.norm()).item()
         assert 1e-5 < change < 0.1 if moves else change == 0
     assert not any(path is each for path in paths for each in run.clipped)
@@ -129,8 +142,8 @@ def test_the_learning_rate_is_held_and_then_falls(pictures, tmp_path, decay):
     """Most is learnt at the full rate, and lost again without the fall."""
     run = Run(settings(pictures, steps=40, warm_up=0, decay=decay), tmp_path, fail)
     rates = []
-    for run.step in range(40):
-        run._train_step()
+    for _ in range(40):
+        take_cheap_steps(run, 1)
         rates.append(run.optimiser.param_groups[0]["lr"] / run.settings.learning_rate)
     held = round(40 * (1 - decay))
     assert rates[: held + 1] == pytest.approx([1] * (held + 1))
@@ -149,22 +162,22 @@ def page(seed: int) -> Image.Image:
     return Image.fromarray(array.clip(0, 255).astype(np.uint8))
 
 
-@pytest.mark.slow
 def test_fine_tuning_pays_on_pictures_of_the_same_kind(tmp_path):
     """What a user with a cabinet full of scans would train for: smaller files of scans that were not trained on."""
     (tmp_path / "scans").mkdir()
     for i in range(20):
         page(i).save(tmp_path / "scans" / f"{i}.png")
     others = torch.stack([torch.from_numpy(np.array(page(100 + i))) for i in range(5)]).permute(0, 3, 1, 2) / 255
+    others = others[..., :64, :64]
     content = {
         "data": str(tmp_path / "scans"),
         "init": "photo",
-        "steps": 60,
+        "steps": 12,
         "batch": 4,
-        "crop": 128,
+        "crop": 64,
         "ema": 0.9,
-        "learning_rate": 1e-4,
-        "warm_up": 10,
+        "learning_rate": 2e-4,
+        "warm_up": 2,
         "hyper_warm_up": 0,
         "held_out": 0.0,
         "device": "cpu",
@@ -181,9 +194,7 @@ def test_fine_tuning_pays_on_pictures_of_the_same_kind(tmp_path):
 def test_a_gradient_that_is_no_number_is_not_applied(pictures, tmp_path, monkeypatch, first, bad):
     """One bad batch must not destroy days of work, nor the first one of a run that is resumed."""
     run = Run(settings(pictures), tmp_path, fail)
-    for _ in range(first):
-        run._train_step()
-        run.step += 1
+    take_cheap_steps(run, first)
     before = {name: value.clone() for name, value in run.model.named_parameters()}
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(bad))
     run._train_step()
@@ -191,7 +202,7 @@ def test_a_gradient_that_is_no_number_is_not_applied(pictures, tmp_path, monkeyp
 
 
 def test_a_run_that_diverges_goes_back(pictures, tmp_path, monkeypatch):
-    """To the weights of before, and to their average: that is what is saved in the end."""
+    """A return to the earlier weights includes their average, which is saved in the end."""
     run = Run(settings(pictures), tmp_path, fail)
     good = {name: value.clone() for name, value in run.average.named_parameters()}
     with torch.no_grad():
@@ -199,13 +210,12 @@ def test_a_run_that_diverges_goes_back(pictures, tmp_path, monkeypatch):
             value.add_(1)
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(math.nan))
     while run.guard.damping == 1:
-        run._train_step()
-        run.step += 1
+        take_cheap_steps(run, 1)
     for model in (run.model, run.average):
         assert all(torch.equal(value, good[name]) for name, value in model.named_parameters())
 
 
-def test_the_coding_tables_are_those_of_the_averaged_model(pictures, tmp_path):
+def test_the_coding_tables_are_those_of_the_averaged_model(all_crops, pictures, tmp_path):
     """Tables of other weights' symbols cost bits in every file that is ever written."""
     run = Run(settings(pictures), tmp_path, fail)
     run.average.quantiser.counts[..., 20:] += 1e6  # as if large symbols were the rule
@@ -214,11 +224,11 @@ def test_the_coding_tables_are_those_of_the_averaged_model(pictures, tmp_path):
     crops = to_tensor(np.stack([np.asarray(array[:64, :64]) for array in run.pictures.arrays]), run.device)
     recount(run.average, crops)
     _, after = validate(run.average, run.validation)
-    assert all(new[0] < 0.9 * old[0] for new, old in zip(after, before))
+    assert all(new[0] < 0.9 * old[0] for new, old in zip(after, before, strict=True))
 
 
 def test_a_resumed_run_takes_the_learning_rate_that_it_is_told(pictures, tmp_path):
-    """ "lower learning_rate" is the advice of a run that diverges."""
+    """A run that diverges advises to "lower learning_rate"."""
     list(Run(settings(pictures, steps=2), tmp_path, fail).progress())
     for rate in (5e-4, 1e-4):
         run = Run(settings(pictures, steps=4, learning_rate=rate), tmp_path, fail)
@@ -235,7 +245,7 @@ def test_a_resumed_run_has_its_own_groups(pictures, tmp_path):
         group["unit"], group["refresh"] = torch.full_like(torch.as_tensor(group["unit"]), 9), 77
     torch.save(state, tmp_path / "checkpoint.pt")
     again = Run(settings(pictures, steps=4), tmp_path, fail)
-    for own, group in zip(run.optimiser.param_groups, again.optimiser.param_groups):
+    for own, group in zip(run.optimiser.param_groups, again.optimiser.param_groups, strict=True):
         assert group["refresh"] == own["refresh"]
         assert torch.equal(torch.as_tensor(group["unit"]), torch.as_tensor(own["unit"]))
     list(again.progress())
@@ -247,8 +257,10 @@ def test_what_is_held_out_may_be_unreadable(pictures, tmp_path):
     (pictures / held).write_text("not a picture")
     said = []
     run = Run(settings(pictures, steps=1, held_out=0.01), tmp_path, said.append)
-    assert run.validation is None and len(run.pictures.arrays) == 24
-    assert held in said[0] and "nothing is validated" in said[-1]
+    assert run.validation is None
+    assert len(run.pictures.arrays) == 24
+    assert held in said[0]
+    assert "nothing is validated" in said[-1]
     list(run.progress())
     with pytest.raises(AecodecError, match="held out"):
         Run(settings(pictures, held_out=0.9999999), tmp_path / "other", said.append)

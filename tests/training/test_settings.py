@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from aecodec.training.settings import SettingsError, make, read
+import aecodec
+from aecodec.training.settings import SettingsError, configurations, locate, make, read
+from aecodec.weights import cards
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ from aecodec.training.settings import SettingsError, make, read
         ({"data": "x", "steps": 1, "distortion": {"mse": 0}}, "distortion must give each of its terms a weight above 0"),
         (
             {"data": "x", "steps": 1, "distortion": {"mae": 1}},
-            "unknown distortion 'mae'; known are mse, ms-ssim, ssimulacra2, cvvdp",
+            "unknown distortion 'mae'; the terms are mse, ms-ssim, ssimulacra2, cvvdp",
         ),
         ({"data": "x", "steps": 1, "architecture": 5}, "architecture must be a table, not 5"),
         ({"data": "x", "steps": 1, "task": "denoise", "architecture": 5}, "architecture must be a table, not 5"),
@@ -70,9 +72,19 @@ def test_an_unreadable_file_is_one_clear_line(tmp_path):
         read(tmp_path / "bad.toml")
 
 
-def test_the_recipes_in_the_project_can_be_read():
-    """A recipe that its own program refuses is no record of how the weights were made."""
-    recipes = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
-    assert recipes
-    for path in recipes:
-        assert read(path).name == path.stem
+def test_every_installed_model_has_its_configuration():
+    """A recipe that its own program refuses, or that is not there, is no record of how the weights were made."""
+    installed = {*cards.names(), *cards.names(encoders=True)}
+    assert configurations().keys() == installed
+    for name in installed:
+        assert read(locate(name)).name == cards.read_card(cards.folder_of(name))["training"]["config"] == name
+
+
+def test_a_configuration_is_a_name_or_a_path(tmp_path, monkeypatch):
+    """Who installed a wheel has no checkout to take the file from; who has a file of this name must still reach it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo").write_text("mine")
+    assert locate("photo").is_relative_to(Path(aecodec.__file__).parent)
+    assert locate("./photo").samefile(tmp_path / "photo")
+    with pytest.raises(SettingsError, match="'phto'; there is no such file, and aecodec has denoise, inpaint, photo"):
+        locate("phto")

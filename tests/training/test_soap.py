@@ -14,7 +14,7 @@ from aecodec.training.soap import Soap
 
 
 def train(optimiser_of, steps: int = 150, outputs: int = 8) -> float:
-    """Final loss of a convolution that must undo an ill-conditioned mixture of its input channels, 8, some of them twice."""
+    """Final loss of a convolution that must undo an ill-conditioned mixture of 8 input channels, some of them twice."""
     generator = torch.Generator().manual_seed(1)
     mixture = torch.randn(8, 8, generator=generator) * torch.logspace(0, -2, 8)
     layer = nn.Conv2d(8, outputs, 3, padding=1)
@@ -47,7 +47,8 @@ def test_a_side_that_is_too_large_keeps_its_basis(monkeypatch):
 
     assert train(one_sided, outputs=12) < 0.8 * train(lambda p: torch.optim.Adam(p, lr=3e-2), outputs=12)
     (kernel,) = [state for state in kept[0].state.values() if "in" in state]
-    assert "out" not in kernel and kernel["in"].shape == (8, 8)
+    assert "out" not in kernel
+    assert kernel["in"].shape == (8, 8)
 
 
 def test_tables_and_biases_get_adam():
@@ -105,7 +106,7 @@ def _steps(parameter, gradient_of, **options):
 
 
 def test_a_unit_is_another_scale_for_a_parameter():
-    """Linear paths have weights of 0.005 beside others of 0.2; in one unit either the first explode or the others stand."""
+    """Linear paths have weights of 0.005, others of 0.2; in one unit either the first explode or the others stand."""
     unit = torch.tensor([1 / 64, 1 / 8, 1.0, 8.0]).view(1, 4, 1, 1)  # powers of two, whose products round alike
     start = torch.randn(5, 4, 1, 1, generator=torch.Generator().manual_seed(9))
     plain = _steps(nn.Parameter(start.clone()), lambda g: torch.randn(5, 4, 1, 1, generator=g))
@@ -139,5 +140,6 @@ def test_convolutions_of_one_shape_are_trained_alike_together_and_apart(monkeypa
             optimiser.step()
         trained.append(parameters)
         assert sum("in" in state for state in optimiser.state.values()) == (2 if stacks else 4)
-    for one, other in zip(*trained):
-        assert one.abs().max() > 0.02 and torch.allclose(one, other, atol=1e-4)
+    for one, other in zip(*trained, strict=True):
+        assert one.abs().max() > 0.02
+        assert torch.allclose(one, other, atol=1e-4)

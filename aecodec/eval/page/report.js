@@ -80,8 +80,10 @@ function ticksOf(low, high, logarithmic) {
 function marker(index, x, y, fill) {
   const r = 4.5;
   if (index % 4 === 1) return make("rect", { x: x - r + 0.5, y: y - r + 0.5, width: 2 * r - 1, height: 2 * r - 1, fill });
-  if (index % 4 === 2) return make("polygon", { points: `${x},${y - r - 1} ${x + r},${y + r - 1} ${x - r},${y + r - 1}`, fill });
-  if (index % 4 === 3) return make("polygon", { points: `${x},${y - r - 1} ${x + r + 1},${y} ${x},${y + r + 1} ${x - r - 1},${y}`, fill });
+  if (index % 4 === 2) return make("polygon",
+    { points: `${x},${y - r - 1} ${x + r},${y + r - 1} ${x - r},${y + r - 1}`, fill });
+  if (index % 4 === 3) return make("polygon",
+    { points: `${x},${y - r - 1} ${x + r + 1},${y} ${x},${y + r + 1} ${x - r - 1},${y}`, fill });
   return make("circle", { cx: x, cy: y, r, fill });
 }
 
@@ -137,7 +139,8 @@ function plot(host, series, xTitle, yTitle) {
         const free = (at) => labels.every((each) => to < each.from || from > each.to || Math.abs(at - each.at) > 13);
         const at = [y + 4, y - 10, y + 18, y - 24, y + 32].find(free) ?? y + 4;
         labels.push({ from, to, at });
-        root.append(make("text", { class: "name", x: x + (end ? -9 : 9), y: at, "text-anchor": end ? "end" : "start" }, name));
+        root.append(
+          make("text", { class: "name", x: x + (end ? -9 : 9), y: at, "text-anchor": end ? "end" : "start" }, name));
       }
     }
     if (line && index < 0 && last)
@@ -193,10 +196,12 @@ function fill(table, columns, rows, sorted = null, own = () => false) {
     return make("th", { scope: "col", class: words ? "words" : null, "aria-sort": ariaSort },
       sorted ? make("button", { onclick: again }, title + arrow) : title);
   });
-  const body = order.map((row) => make("tr", { class: own(row) ? "own" : null }, ...columns.map(({ value, show, words }) => {
+  const cell = (row, { value, show, words }) => {
     const content = show ? show(row) : value(row);
     return make("td", { class: words ? "words" : null }, known(content) ? content : "–");
-  })));
+  };
+  const body = order.map((row) =>
+    make("tr", { class: own(row) ? "own" : null }, ...columns.map((column) => cell(row, column))));
   table.replaceChildren(make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...body));
 }
 
@@ -220,14 +225,16 @@ function drawHead() {
   document.title = byId("headline").textContent;
   const pictures = Object.keys(report.images).length;
   byId("what").textContent = `${count(pictures, "picture")}, ${count(codecs.length, "codec")}; ` +
-    (averaged.length === pictures ? "means are over all of them" : `means are over the ${averaged.length} that every codec ` +
+    (averaged.length === pictures ? "means are over all of them"
+      : `means are over the ${averaged.length} that every codec ` +
       "coded at every quality and that are large enough for every metric") + `. ${environment.date}, ${environment.cpu}.`;
   const cards = codecs.filter((name) => name !== anchor).map((name) => {
     const value = bdOf(name)?.[metrics[0]]?.pchip.mean.percent;
     return make("li", {}, make("b", {}, bdCell(value)), codecCell(name));
   });
   byId("cards").append(...cards);
-  if (cards.length) byId("cards-note").textContent = `Bytes against ${anchor} at equal ${short(metrics[0])}, by pchip on mean curves.`;
+  if (cards.length)
+    byId("cards-note").textContent = `Bytes against ${anchor} at equal ${short(metrics[0])}, by pchip on mean curves.`;
 }
 
 function drawMetricButtons() {
@@ -240,9 +247,12 @@ function drawMetricButtons() {
 function tipOf(name, row) {
   const pixelsPerSecond = (seconds) => (seconds ? `${plain(1000 * seconds)} ms` : "–");
   const lines = [`${row[column.bpp].toFixed(3)} bits per pixel`];
-  for (const metric of metrics) if (known(row[column[metric]])) lines.push(`${short(metric)} ${shown(metric, row[column[metric]])}`);
+  const values = metrics.map((metric) => [metric, row[column[metric]]]);
+  for (const [metric, value] of values) if (known(value)) lines.push(`${short(metric)} ${shown(metric, value)}`);
   if (known(row[column.encode_seconds]))
-    lines.push(`CPU: ${pixelsPerSecond(row[column.encode_seconds])} to write, ${pixelsPerSecond(row[column.decode_seconds])} to read`);
+    lines.push(
+      `CPU: ${pixelsPerSecond(row[column.encode_seconds])} to write, ` +
+      `${pixelsPerSecond(row[column.decode_seconds])} to read`);
   return [known(row[column.quality]) ? `${name}, quality ${row[column.quality]}` : titled(name), ...lines];
 }
 
@@ -250,7 +260,8 @@ function drawCurves() {
   const series = [...codecs, ...references].filter((name) => !state.hidden.has(name)).map((name) => {
     const source = report.codecs[name] ?? report.references[name];
     const rows = state.picture === "" ? source.points : source.images?.[state.picture] ?? [];
-    const points = rows.map((row) => ({ x: row[column.bpp], y: onCurve(state.metric, row[column[state.metric]]), tip: tipOf(name, row) }));
+    const points = rows.map((row) => ({ x: row[column.bpp], y: onCurve(state.metric, row[column[state.metric]]),
+      tip: tipOf(name, row) }));
     return { name, line: true, points: points.filter((point) => known(point.y)) };
   });
   plot(byId("curve-plot"), series, "bits per pixel", report.metrics[state.metric].title);
@@ -264,11 +275,13 @@ function drawCurves() {
 function drawAgainst() {
   const ours = byId("against-codec").value, others = report.against[ours] ?? {};
   byId("against").hidden = !Object.keys(others).length;
-  byId("against-note").textContent = `BD-rate of ${ours} against each: the difference in bytes at equal quality, averaged ` +
+  byId("against-note").textContent =
+    `BD-rate of ${ours} against each: the difference in bytes at equal quality, averaged ` +
     "over the qualities that both curves reach, by pchip on mean curves. Negative is smaller files.";
   fill(byId("against-all"), [
     { title: "against", value: (row) => row, show: codecCell },
-    { title: "settings", value: (row) => (report.codecs[row] ?? report.references[row]).settings ?? "published", words: true },
+    { title: "settings", value: (row) => (report.codecs[row] ?? report.references[row]).settings ?? "published",
+      words: true },
     ...metrics.map((metric) => ({
       title: short(metric),
       value: (row) => others[row][metric].percent,
@@ -295,18 +308,23 @@ function drawBd() {
   const of = (row, method = "pchip") => bdOf(row)[state.metric][method];
   const values = others.flatMap((row) => Object.values(of(row).images)).filter((value) => typeof value === "number");
   const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
-  byId("bd-spread").textContent = "Overlap is the part of both curves' range that the average is over. Best, median and worst are " +
+  byId("bd-spread").textContent =
+    "Overlap is the part of both curves' range that the average is over. Best, median and worst are " +
     `of single pictures, which are the dots, from ${percent(low)} to ${percent(high)} with a line at 0.`;
   const single = (title, value, show = null) => ({ title, value, show });
   const spread = (at) => (row) => of(row).spread?.[at];
+  const range = ({ low, high }) => `${low.toFixed(2)} … ${high.toFixed(2)}`;
   fill(byId("bd-one"), [name,
     single("pchip", (row) => of(row).mean.percent, (row) => bdCell(of(row).mean.percent ?? of(row).mean.error, 2)),
     single("cubic", (row) => of(row, "cubic").mean.percent,
       (row) => bdCell(of(row, "cubic").mean.percent ?? of(row, "cubic").mean.error, 2)),
-    single("overlap", (row) => of(row).mean.overlap, (row) => (known(of(row).mean.overlap) ? `${Math.round(100 * of(row).mean.overlap)} %` : "–")),
-    single("from … to", (row) => of(row).mean.low, (row) => (known(of(row).mean.low) ? `${of(row).mean.low.toFixed(2)} … ${of(row).mean.high.toFixed(2)}`.replaceAll("-", "−") : "–")),
+    single("overlap", (row) => of(row).mean.overlap,
+      (row) => (known(of(row).mean.overlap) ? `${Math.round(100 * of(row).mean.overlap)} %` : "–")),
+    single("from … to", (row) => of(row).mean.low,
+      (row) => (known(of(row).mean.low) ? range(of(row).mean).replaceAll("-", "−") : "–")),
     ...["best", "median", "worst"].map((title, at) => single(title, spread(at), (row) => bdCell(spread(at)(row)))),
-    single("each picture", spread(1), (row) => of(row).spread && strip(Object.entries(of(row).images), low, high, colour(row))),
+    single("each picture", spread(1), (row) => of(row).spread
+      && strip(Object.entries(of(row).images), low, high, colour(row))),
   ], others, { at: 1, down: false }, own);
 }
 
@@ -314,7 +332,8 @@ function drawBd() {
 function strip(images, low, high, fillColour) {
   const x = (value) => 6 + (188 * (value - low)) / (high - low || 1);
   const dots = images.filter(([, value]) => typeof value === "number").map(([image, value]) =>
-    make("circle", { cx: x(value), cy: 13, r: 4, fill: fillColour, "fill-opacity": 0.45 }, make("title", {}, `${image} ${percent(value)}`)));
+    make("circle", { cx: x(value), cy: 13, r: 4, fill: fillColour, "fill-opacity": 0.45 },
+      make("title", {}, `${image} ${percent(value)}`)));
   return make("svg", { class: "strip", viewBox: "0 0 200 26" },
     make("line", { x1: x(0), x2: x(0), y1: 2, y2: 24, stroke: "var(--soft)" }), ...dots);
 }
@@ -327,18 +346,25 @@ function drawSpeed() {
     return { name, names: true, points: [{ x: speed[way], y: value(name),
       tip: [name, `${percent(value(name))} bytes at equal ${short(state.metric)}`, words("encode"), words("decode")] }] };
   });
-  plot(byId("speed-plot"), series, `megapixels per CPU second, ${way.slice(0, -1)}ing`, `BD-rate of ${short(state.metric)}, %`);
+  plot(byId("speed-plot"), series, `megapixels per CPU second, ${way.slice(0, -1)}ing`,
+    `BD-rate of ${short(state.metric)}, %`);
 }
 
 function drawPictures() {
   const others = codecs.filter((name) => name !== report.anchor && bdOf(name));
-  byId("pictures-note").textContent = `BD-rate of ${short(state.metric)} against ${report.anchor} on each picture, the worst ` +
+  byId("pictures-note").textContent =
+    `BD-rate of ${short(state.metric)} against ${report.anchor} on each picture, the worst ` +
     `for ${others[0] ?? "the first codec"} first. A click on a heading sorts, one on a name shows the picture's curves.`;
   const value = (codec, image) => bdOf(codec)[state.metric].pchip.images[image];
-  const show = (image) => { byId("curve-picture").value = state.picture = image; drawCurves(); byId("curves").scrollIntoView(); };
+  const show = (image) => {
+    byId("curve-picture").value = state.picture = image;
+    drawCurves();
+    byId("curves").scrollIntoView();
+  };
   fill(byId("picture-table"), [
     { title: "picture", value: (row) => row, show: (row) => make("button", { onclick: () => show(row) }, row) },
-    { title: "size", value: (row) => report.images[row][0] * report.images[row][1], show: (row) => report.images[row].join(" × ") },
+    { title: "size", value: (row) => report.images[row][0] * report.images[row][1],
+      show: (row) => report.images[row].join(" × ") },
     ...others.map((codec) => ({
       title: codec,
       value: (row) => (typeof value(codec, row) === "number" ? value(codec, row) : null),
@@ -351,7 +377,8 @@ function drawFailures() {
   const absent = Object.entries(report.absent).map(([name, reason]) => ({ picture: "every picture", codec: name, reason }));
   const all = [...absent, ...report.failures];
   if (!all.length) {
-    byId("failure-list").append(make("p", { class: "note" }, "Nothing: every codec measured every picture at every quality."));
+    byId("failure-list").append(make("p", { class: "note" },
+      "Nothing: every codec measured every picture at every quality."));
     return;
   }
   const table = make("table");
@@ -366,22 +393,29 @@ function drawFailures() {
 
 function drawHow() {
   const { environment } = report;
-  const list = (host, entries) => host.append(...entries.flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, text)]));
+  const list = (host, entries) => host.append(
+    ...entries.flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, text)]));
   list(byId("environment"), [
     ["Command", make("code", {}, environment.command)],
     ["Date", environment.date],
-    ["CPU", `${environment.cpu}, ${count(environment.cores, "core")}; ${count(environment.processes, "measurement")} at a time, one thread each`],
+    ["CPU",
+      `${environment.cpu}, ${count(environment.cores, "core")}; ` +
+      `${count(environment.processes, "measurement")} at a time, one thread each`],
     ["System", `${environment.system}, Python ${environment.python}`],
     ["Versions", Object.entries(environment.versions).map((pair) => pair.join(" ")).join(", ")],
-    ["Published curves", references.map((name) => `${name} (${report.references[name].source}: ${report.references[name].description})`).join("; ") || "none"],
+    ["Published curves", references.map((name) =>
+      `${name} (${report.references[name].source}: ${report.references[name].description})`).join("; ") || "none"],
     ["Rates", "whole files, without metadata; pictures are compared as 8-bit RGB, alpha left out"],
-    ["Means", "of each metric over pictures at each quality, every picture the same weight; curves in dB or logarithms are of that mean"],
+    ["Means",
+      "of each metric over pictures at each quality, every picture the same weight; " +
+      "curves in dB or logarithms are of that mean"],
   ]);
   fill(byId("codec-table"), [
     { title: "codec", value: (row) => row, show: codecCell },
     { title: "settings", value: (row) => report.codecs[row].settings, words: true },
     { title: "version", value: (row) => report.codecs[row].version, words: true },
-    { title: "qualities", value: (row) => (report.codecs[row].points.length ? report.codecs[row].points : Object.values(report.codecs[row].images)[0] ?? [])
+    { title: "qualities", value: (row) =>
+      (report.codecs[row].points.length ? report.codecs[row].points : Object.values(report.codecs[row].images)[0] ?? [])
       .map((point) => point[column.quality]).join(" "), words: true },
     ...["encode", "decode"].map((way) => ({ title: `${way}, MP/s`, value: (row) => report.codecs[row].speed[way],
       show: (row) => (report.codecs[row].speed[way] ? plain(report.codecs[row].speed[way]) : "–") })),
@@ -411,7 +445,8 @@ function errorMap(a, b) {
   for (let at = 0; at < a.data.length; at += 4) {
     let error = 0;
     for (let channel = 0; channel < 3; channel++) error += Math.abs(a.data[at + channel] - b.data[at + channel]);
-    const place = Math.min(1, ((error / 3) * 8) / 255) * (RAMP.length - 1), step = Math.min(RAMP.length - 2, Math.floor(place));
+    const place = Math.min(1, ((error / 3) * 8) / 255) * (RAMP.length - 1),
+      step = Math.min(RAMP.length - 2, Math.floor(place));
     for (let channel = 0; channel < 3; channel++)
       out.data[at + channel] = RAMP[step][channel] + (place - step) * (RAMP[step + 1][channel] - RAMP[step][channel]);
     out.data[at + 3] = 255;
@@ -439,8 +474,10 @@ async function drawLook() {
     canvas.getContext("2d").putImageData(byId("look-mode").value === "error" ? errorMap(original, pixels) : pixels, 0, 0);
     byId(`tag-${side}`).textContent = name;
     const facts = file && [`quality ${file.quality}`, size(file.bytes), `${file.bpp.toFixed(3)} bits per pixel`,
-      ...metrics.filter((metric) => known(file[metric])).map((metric) => `${short(metric)} ${shown(metric, file[metric])}`)];
-    byId(`caption-${side}`).replaceChildren(make("b", {}, name), make("br"), facts ? facts.join(" · ") : `${entry.width} × ${entry.height}`);
+      ...metrics.filter((metric) => known(file[metric])).map((metric) =>
+        `${short(metric)} ${shown(metric, file[metric])}`)];
+    byId(`caption-${side}`).replaceChildren(make("b", {}, name), make("br"), facts ? facts.join(" · ")
+      : `${entry.width} × ${entry.height}`);
   }
   const cut = right - left < entry.width || bottom - top < entry.height;
   byId("look-note").textContent = "Worst pictures first, each codec at the quality whose file comes nearest to one size" +
@@ -454,7 +491,8 @@ function place() {
   const stage = byId("stage"), { width, height } = stage.getBoundingClientRect();
   look.x = Math.min(0, Math.max(width * (1 - look.zoom), look.x));
   look.y = Math.min(0, Math.max(height * (1 - look.zoom), look.y));
-  for (const side of ["a", "b"]) byId(`canvas-${side}`).style.transform = `translate(${look.x}px, ${look.y}px) scale(${look.zoom})`;
+  const move = `translate(${look.x}px, ${look.y}px) scale(${look.zoom})`;
+  for (const side of ["a", "b"]) byId(`canvas-${side}`).style.transform = move;
   byId("pane-b").style.clipPath = `inset(0 0 0 ${look.divider}%)`;
   byId("bar").style.left = `${look.divider}%`;
   byId("divider").value = look.divider;
@@ -477,7 +515,8 @@ function lookChosen() {
   const fallback = [names.find((name) => name !== report.anchor), report.anchor];
   for (const [at, side] of ["a", "b"].entries()) {
     options(byId(`look-${side}`), [ORIGINAL, ...names].map((name) => [name, name]));
-    byId(`look-${side}`).value = [before[at], fallback[at], ORIGINAL].find((name) => name === ORIGINAL || names.includes(name));
+    byId(`look-${side}`).value = [before[at], fallback[at], ORIGINAL].find((name) => name === ORIGINAL
+      || names.includes(name));
   }
   return drawLook(entry);
 }
@@ -501,7 +540,10 @@ function startLook() {
   const stage = byId("stage"), middle = () => [stage.clientWidth / 2, stage.clientHeight / 2];
   byId("zoom-in").addEventListener("click", () => zoomTo(look.zoom * 2, ...middle()));
   byId("zoom-out").addEventListener("click", () => zoomTo(look.zoom / 2, ...middle()));
-  const at = (event) => [event.clientX - stage.getBoundingClientRect().left, event.clientY - stage.getBoundingClientRect().top];
+  const at = (event) => {
+    const { left, top } = stage.getBoundingClientRect();
+    return [event.clientX - left, event.clientY - top];
+  };
   stage.addEventListener("dblclick", (event) => zoomTo(look.zoom > 1 ? 1 : 4, ...at(event)));
   stage.addEventListener("wheel", (event) => {
     if (!event.ctrlKey) return;  // a page that scrolls must not stop at the picture

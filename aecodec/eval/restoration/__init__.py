@@ -1,5 +1,5 @@
-"""Measure what repairs pictures, as ``aecodec eval --task`` does.
+"""Measure restoration methods, as ``aecodec eval --task`` does.
 
-``methods`` are what is measured and the damage that all of them get; ``measure`` makes measurements, ``results`` sums them
+``methods`` defines the methods and the damage that all of them get; ``measure`` makes measurements, ``results`` sums them
 up, and ``report`` makes the page.
 """

@@ -1,7 +1,7 @@
-"""Measurements: every picture in every case by every method.
+"""Measure every picture in every case by every method.
 
-In one case of noise the files are measured, too: what ``encode --restore`` saves at equal PSNR to the clean picture, and
-what ``encode`` would, had it the clean one.
+In one case of noise the files are measured, too: how much ``encode --restore`` saves at equal PSNR to the clean picture,
+and how much ``encode`` would save if it had the clean picture.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec.codec.encoder import Encoder
+from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.errors import AecodecError
 from aecodec.eval.measure import Failure, Picture, open_pool, read_picture
 from aecodec.eval.restoration.methods import BOUND, CASES, Case, Example, Method, example
 from aecodec.metrics import psnr, ssim
 from aecodec.quality import index_of_quality
-from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.weights.store import restoring
 
 FILES_CASE = "Gaussian, sigma 25"
@@ -36,7 +37,7 @@ Curve = list[tuple[int, float]]  # bytes and PSNR against the clean picture, in 
 
 @dataclass(frozen=True)
 class Measured:
-    """One picture in one case: values by method and metric, what failed, and the parts to show by method."""
+    """One picture in one case: values by method and metric, failures, and the parts to show by method."""
 
     picture: str
     case: str
@@ -47,7 +48,7 @@ class Measured:
 
 
 def measure_all(found: Sequence[Picture], task: str, methods: Sequence[Method], processes: int = 1) -> Iterator[Measured]:
-    """Every picture in every case, in order, ``processes`` at a time; parts to show of the first SHOWN pictures.
+    """Measure every picture in every case, in order, ``processes`` at a time, with parts to show of the first SHOWN.
 
     Raises AecodecError where a process dies.
     """
@@ -60,7 +61,7 @@ def measure_all(found: Sequence[Picture], task: str, methods: Sequence[Method], 
         try:
             yield from pool.map(measure, work)
         except BrokenProcessPool:
-            raise AecodecError("a measuring process died, perhaps out of memory; fewer at a time take less") from None
+            raise AecodecError("a measuring process died, perhaps out of memory; fewer processes take less") from None
 
 
 def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Measured:
@@ -73,7 +74,7 @@ def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Mea
 
     try:
         given = example(np.asarray(read_picture(picture.path)), case, picture.name)
-    except Exception as error:  # of one picture must not cost the others theirs
+    except Exception as error:  # noqa: BLE001  a failure of one picture must not cost the others theirs
         note(error)
         return result
     if shown:
@@ -90,7 +91,7 @@ def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Mea
                 result.files["restored"] = file_curve(given.damaged, given.clean, method.weights)
                 result.files[BOUND] = file_curve(given.clean, given.clean)
             result.values[method.name] = {**values_of(given, restored), "seconds": round(seconds, 4)}
-        except Exception as error:  # one method that fails on one picture must not cost the others theirs
+        except Exception as error:  # noqa: BLE001  a failure of one method on one picture must not cost the others theirs
             note(error, method.name)
             continue
         if shown:
@@ -98,16 +99,16 @@ def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Mea
     return result
 
 
-def file_curve(picture: np.ndarray, clean: np.ndarray, weights: str | None = None) -> Curve:
-    """Files of a picture (H, W, 3) at FILE_QUALITIES, by ``encode`` or, with restoring weights, ``encode --restore``."""
+def file_curve(picture: NDArray[np.uint8], clean: NDArray[np.uint8], weights: str | None = None) -> Curve:
+    """Encode a picture (H, W, 3) at FILE_QUALITIES, by ``encode`` or, with restoring weights, ``encode --restore``."""
     opened = DEFAULT_WEIGHTS if weights is None else restoring(weights, None, "denoise")
     encoder = Encoder(Image.fromarray(picture), weights=opened, device="cpu", max_pixels=None)
     files = (encoder.quantise(index_of_quality(quality)) for quality in FILE_QUALITIES)
     return [(len(encoder.write(file).data), psnr(clean, encoder.reconstruct(file))) for file in files]
 
 
-def values_of(given: Example, restored: np.ndarray) -> dict[str, float]:
-    """The metrics of a restored picture by name; PSNR in dB, at most 99 where nothing is wrong."""
+def values_of(given: Example, restored: NDArray[np.uint8]) -> dict[str, float]:
+    """Return the metrics of a restored picture by name; PSNR in dB, at most 99 where nothing is wrong."""
     values = {"psnr_rgb": min(99.0, psnr(given.clean, restored)), "ssim": ssim(given.clean, restored)}
     if given.missing is not None:
         parts = [picture[given.missing][None] for picture in (given.clean, restored)]
@@ -115,11 +116,11 @@ def values_of(given: Example, restored: np.ndarray) -> dict[str, float]:
     return values
 
 
-def _part(picture: np.ndarray, given: Example) -> bytes:
-    """A PNG of the middle of a picture, or of what is missing from it."""
+def _part(picture: NDArray[np.uint8], given: Example) -> bytes:
+    """Return a PNG of the middle of a picture, or of the middle of its missing part."""
     where = np.ones(picture.shape[:2], bool) if given.missing is None else given.missing
     middle = [int(np.median(axis)) for axis in np.nonzero(where)]
-    top, left = (min(max(0, at - SIDE // 2), max(0, side - SIDE)) for at, side in zip(middle, where.shape))
+    top, left = (min(max(0, at - SIDE // 2), max(0, side - SIDE)) for at, side in zip(middle, where.shape, strict=True))
     file = io.BytesIO()
     Image.fromarray(picture[top : top + SIDE, left : left + SIDE]).save(file, "PNG")
     return file.getvalue()

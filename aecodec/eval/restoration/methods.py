@@ -1,8 +1,8 @@
-"""The damage of each case, made again from its seed for every method, and the methods.
+"""Define the methods, and the damage of each case, which is made again from its seed for every method.
 
-A case is a kind of damage at one strength.  The methods are ours and those that pip can install under a free licence;
-these are given the true standard deviation of the damage, ours is not.  "codec" is the undamaged picture through the codec
-at its top quality, which no encoder for its decoder can be expected to pass.
+A case is a kind of damage at one strength. The methods are ours and those that pip can install under a free licence. These
+get the true standard deviation of the damage, ours does not. "codec" is the undamaged picture through the codec at its top
+quality, which no encoder for its decoder can be expected to surpass.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from aecodec.codec.encoder import Encoder
@@ -55,46 +56,56 @@ CASES = {
 
 @dataclass(frozen=True)
 class Example:
-    """A damaged picture, (H, W, 3) uint8, and what is true of it; only the bound looks at ``clean``."""
+    """A damaged picture, (H, W, 3) uint8, and the truth about it; only the bound looks at ``clean``."""
 
-    clean: np.ndarray
-    damaged: np.ndarray
-    missing: np.ndarray | None = None
+    clean: NDArray[np.uint8]
+    damaged: NDArray[np.uint8]
+    missing: NDArray[np.bool_] | None = None
 
     @property
     def sigma(self) -> float:
-        """The standard deviation of the damage, in levels."""
-        return mse(self.clean, self.damaged) ** 0.5
+        """Return the standard deviation of the damage, in levels."""
+        return float(mse(self.clean, self.damaged) ** 0.5)
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """``missing``.  Raises ValueError where nothing is."""
+        if self.missing is None:
+            raise ValueError("nothing of this picture is missing")
+        return self.missing
 
 
 @dataclass(frozen=True)
 class Method:
-    """``restore`` maps an example to a picture (H, W, 3) uint8; ``weights`` are those that do so for files."""
+    """``restore`` maps an example to a picture (H, W, 3) uint8; ``weights`` are those that do the same for files."""
 
     name: str
     settings: str
-    restore: Callable[[Example], np.ndarray]
+    restore: Callable[[Example], NDArray[np.uint8]]
     weights: str | None = None
 
 
-def example(clean: np.ndarray, case: Case, name: str) -> Example:
-    """A picture (H, W, 3) uint8 with the damage of a case; the seed is made of the names of both.
+def example(clean: NDArray[np.uint8], case: Case, name: str) -> Example:
+    """Return a picture (H, W, 3) uint8 with the damage of a case; the seed is made of the names of both.
 
-    Raises ValueError where the damage leaves it as it is.
+    Raises ValueError where the damage changes nothing.
     """
     rng = np.random.default_rng([zlib.crc32(os.fsencode(text)) for text in (name, case.name)])
     if case.noise is not None:
         return Example(clean, case.noise(clean, rng))
-    missing = case.mask(*clean.shape[:2], rng)
+    if case.mask is None:
+        raise ValueError(f"the case {case.name} has neither a noise nor a mask")
+    height, width = clean.shape[:2]
+    missing = case.mask(height, width, rng)
     if not missing.any():
         raise ValueError("the picture is too small for this damage")
     return Example(clean, np.where(missing[..., None], np.uint8(0), clean), missing)
 
 
 def open_methods(task: str, weights: str | None = None) -> tuple[list[Method], dict[str, str]]:
-    """The methods of a task that this machine has, and for each that it has not the reason.
+    """Return the methods of a task that work on this machine, and for each of the others the reason.
 
-    ``weights`` are restoring weights, a name or a folder; None for those installed.
+    ``weights`` are a restoring encoder, by name or folder; None for the installed one.
     """
     name = weights or ("inpaint" if task == "inpaint" else "denoise")
     found = [Method(DAMAGED, "as it is", _damaged)]
@@ -117,26 +128,26 @@ def open_methods(task: str, weights: str | None = None) -> tuple[list[Method], d
     return [*found, Method(BOUND, f"the undamaged picture, weights {load().name} {load().id}, quality 100", _bound)], absent
 
 
-def _damaged(given: Example) -> np.ndarray:
+def _damaged(given: Example) -> NDArray[np.uint8]:
     return given.damaged
 
 
-def _denoise(given: Example, weights: str) -> np.ndarray:
+def _denoise(given: Example, weights: str) -> NDArray[np.uint8]:
     return np.asarray(pictures.denoise(Image.fromarray(given.damaged), weights=weights, device="cpu"))
 
 
-def _inpaint(given: Example, weights: str) -> np.ndarray:
-    mask = Image.fromarray(given.missing)
+def _inpaint(given: Example, weights: str) -> NDArray[np.uint8]:
+    mask = Image.fromarray(given.mask)
     return np.asarray(pictures.inpaint(Image.fromarray(given.damaged), mask, weights=weights, device="cpu")[0])
 
 
-def _bound(given: Example) -> np.ndarray:
+def _bound(given: Example) -> NDArray[np.uint8]:
     encoder = Encoder(Image.fromarray(given.clean), device="cpu", max_pixels=None)
     restored = encoder.reconstruct(encoder.quantise(MAX_INDEX))
     return restored if given.missing is None else np.where(given.missing[..., None], restored, given.clean)
 
 
-def _nlm(given: Example) -> np.ndarray:
+def _nlm(given: Example) -> NDArray[np.uint8]:
     from skimage.restoration import denoise_nl_means
 
     sigma = given.sigma / 255
@@ -146,7 +157,7 @@ def _nlm(given: Example) -> np.ndarray:
     return _to_levels(restored)
 
 
-def _wavelet(given: Example) -> np.ndarray:
+def _wavelet(given: Example) -> NDArray[np.uint8]:
     from skimage.restoration import denoise_wavelet
 
     sigma = given.sigma / 255
@@ -154,42 +165,44 @@ def _wavelet(given: Example) -> np.ndarray:
     return _to_levels(restored)
 
 
-def _total_variation(given: Example) -> np.ndarray:
+def _total_variation(given: Example) -> NDArray[np.uint8]:
     from skimage.restoration import denoise_tv_chambolle
 
     return _to_levels(denoise_tv_chambolle(given.damaged / 255, 0.6 * given.sigma / 255, channel_axis=-1))
 
 
-def _opencv_nlm(given: Example) -> np.ndarray:
+def _opencv_nlm(given: Example) -> NDArray[np.uint8]:
     import cv2
 
     strength = 0.5 * given.sigma
     blue_first = np.ascontiguousarray(given.damaged[..., ::-1])
-    return cv2.fastNlMeansDenoisingColored(blue_first, None, strength, strength, 5, 13)[..., ::-1]
+    restored = cv2.fastNlMeansDenoisingColored(blue_first, None, strength, strength, 5, 13)
+    return np.asarray(restored, np.uint8)[..., ::-1]
 
 
-def _median(given: Example) -> np.ndarray:
+def _median(given: Example) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(given.damaged).filter(ImageFilter.MedianFilter(3)))
 
 
-def _smooth(given: Example) -> np.ndarray:
-    return fill.smooth(given.damaged, given.missing)
+def _smooth(given: Example) -> NDArray[np.uint8]:
+    return fill.smooth(given.damaged, given.mask)
 
 
-def _opencv_inpaint(given: Example, flag: str) -> np.ndarray:
+def _opencv_inpaint(given: Example, flag: str) -> NDArray[np.uint8]:
     import cv2
 
-    return cv2.inpaint(given.damaged, given.missing.astype(np.uint8), 3, getattr(cv2, flag))
+    return np.asarray(cv2.inpaint(given.damaged, given.mask.astype(np.uint8), 3, getattr(cv2, flag)), np.uint8)
 
 
-def _biharmonic(given: Example) -> np.ndarray:
+def _biharmonic(given: Example) -> NDArray[np.uint8]:
     from skimage.restoration import inpaint_biharmonic
 
-    return _to_levels(inpaint_biharmonic(given.damaged / 255, given.missing, split_into_regions=True, channel_axis=-1))
+    return _to_levels(inpaint_biharmonic(given.damaged / 255, given.mask, split_into_regions=True, channel_axis=-1))
 
 
-def _to_levels(values: np.ndarray) -> np.ndarray:
-    return np.rint(values * 255).clip(0, 255).astype(np.uint8)
+def _to_levels(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    levels: NDArray[np.uint8] = np.rint(values * 255).clip(0, 255).astype(np.uint8)
+    return levels
 
 
 # Each with the modules that it needs.  What scales with sigma was chosen on training pictures for the best PSNR.

@@ -1,4 +1,4 @@
-"""report.html of a restoration: one file that needs no network."""
+"""Write report.html of a restoration: one file that needs no network."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def render(results: Results, measured: Sequence[Measured]) -> str:
 
 
 def _section(results: Results, name: str, measured: Sequence[Measured]) -> str:
-    """A case: its table, and a strip of four pictures for each that is shown."""
+    """Return a case: its table, and a strip of four pictures for each that is shown."""
     case, metrics = results["cases"][name], [*metrics_of(results), "seconds"]
     titles = "".join(f"<th>{_text(METRICS.get(metric, metric))}</th>" for metric in metrics)
     rows = ""

@@ -1,4 +1,4 @@
-"""What follows from the measurements: means, files at equal PSNR, lines for the terminal, a table."""
+"""Compute results from the measurements: means, files at equal PSNR, lines for the terminal, a table."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
+from aecodec.defaults import DEFAULT_QUALITY
 from aecodec.eval.measure import Failure
 from aecodec.eval.restoration.measure import FILE_QUALITIES, Curve, Measured
 from aecodec.eval.restoration.methods import BOUND, CASES, DAMAGED, OURS, Method
-from aecodec.defaults import DEFAULT_QUALITY
 
 METRICS = {"psnr_missing": "PSNR of the missing pixels, dB", "psnr_rgb": "PSNR-RGB, dB", "ssim": "SSIM"}
 BELOW_BEST = (0.0, 0.1, 0.5)  # dB; at its best the plain curve is flat, and what is saved there is most
@@ -22,10 +22,10 @@ Results = dict[str, Any]
 
 
 def bytes_at_equal_psnr(plain: Curve, other: Curve, below: float = 0.0) -> float | None:
-    """Bytes of another file in percent of the plain one's, so many dB ``below`` the best PSNR that the plain files reach.
+    """Return the bytes of another file in percent of the plain one's, so many dB ``below`` the best plain PSNR.
 
-    Plain files of a noisy picture have a best quality, since more of it is spent on noise.  None where the other files do
-    not come so far.
+    Plain files of a noisy picture have a best quality, since files beyond it spend more bits on noise. Returns None where
+    the other files do not reach that PSNR.
     """
     target = max(psnr for _, psnr in plain) - below
     size, others = _bytes_for(plain, target), _bytes_for(other, target)
@@ -33,12 +33,13 @@ def bytes_at_equal_psnr(plain: Curve, other: Curve, below: float = 0.0) -> float
 
 
 def _bytes_for(curve: Curve, target: float) -> float | None:
-    """The least bytes that reach a PSNR, interpolated in the logarithm between qualities."""
+    """Return the least bytes that reach a PSNR, interpolated in the logarithm between qualities."""
     if curve[0][1] >= target:
         return curve[0][0]
     for (low, below), (high, above) in pairwise(curve):
         if below < target <= above:
-            return low * (high / low) ** ((target - below) / (above - below))
+            size: float = low * (high / low) ** ((target - below) / (above - below))
+            return size
     return None
 
 
@@ -51,12 +52,12 @@ def summarise(
 ) -> Results:
     """Return everything that was measured, and the means of each method in each case, as plain JSON.
 
-    ``failures`` are those from before the first measurement.  Means are over the pictures that every method restored, and
-    in dB where the metric is; ``best`` is the classical method with the highest mean of the first metric.
+    ``failures`` are those from before the first measurement. Means are over the pictures that every method restored, and in
+    dB where the metric is; ``best`` is the classical method with the highest mean of the first metric.
     """
     names = [method.name for method in methods]
     first = "psnr_missing" if task == "inpaint" else "psnr_rgb"
-    cases = {}
+    cases: Results = {}
     for case in CASES[task]:
         images = {each.picture: each.values for each in measured if each.case == case.name}
         whole = [values for values in images.values() if set(values) == set(names)]
@@ -78,18 +79,21 @@ def summarise(
 
 
 def _compared(curves: Sequence[dict[str, Curve]], below: float) -> Results:
-    """Mean percentages of ``bytes_at_equal_psnr`` over the pictures whose files come so far, and their number."""
+    """Return mean percentages of ``bytes_at_equal_psnr`` over the pictures whose files reach it, and their number."""
     shares = [
         tuple(bytes_at_equal_psnr(each["plain"], each[other], below) for other in ("restored", BOUND)) for each in curves
     ]
     reached = [pair for pair in shares if None not in pair]
-    percent, bound = map(fmean, zip(*reached)) if reached else (None, None)
+    percent, bound = map(fmean, zip(*reached, strict=True)) if reached else (None, None)
     return {"below": below, "percent": percent, BOUND: bound, "reached": len(reached)}
 
 
 def _at_quality(curves: Sequence[dict[str, Curve]], index: int) -> Results:
-    """Restored files against the plain ones of one quality: mean percentages of bytes at their PSNR (over ``reached``
-    pictures) and at the same quality, and dB gained there."""
+    """Compare restored files with the plain ones of one quality.
+
+    Returns mean percentages of bytes at their PSNR (over ``reached`` pictures) and at the same quality, and the dB gained
+    there.
+    """
     pairs = [(each["plain"][index], each["restored"]) for each in curves]
     found = [(size, _bytes_for(restored, psnr)) for (size, psnr), restored in pairs]
     equal = [100 * other / size for size, other in found if other is not None]
@@ -101,7 +105,7 @@ def _at_quality(curves: Sequence[dict[str, Curve]], index: int) -> Results:
 
 
 def headlines(results: Results) -> list[str]:
-    """A line for each case: the first metric of every method."""
+    """Return a line for each case: the first metric of every method."""
     lines = [f"{METRICS[results['metric']]}, mean of each picture's:"]
     for name, case in results["cases"].items():
         cells = [f"{method} {means[results['metric']]:.2f}" for method, means in case["means"].items()]
@@ -132,7 +136,7 @@ def lines_on_files(files: Results) -> list[str]:
 
 
 def as_csv(results: Results) -> str:
-    """One line for each picture, case and method."""
+    """Return one line for each picture, case and method."""
     metrics = [*metrics_of(results), "seconds"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""Restoration beside classical methods: the numbers by which weights are judged, and shipped or not."""
+"""Restoration compared with classical methods: the numbers that decide whether weights are shipped."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def folder(tmp_path, photo):
     return tmp_path / "photos"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", list(CASES))
 def test_a_report_of_every_task(cli, folder, installed, tmp_path, task):
     """The command that decides whether weights are good enough to ship."""
@@ -49,7 +50,9 @@ def test_a_report_of_every_task(cli, folder, installed, tmp_path, task):
     for case in results["cases"].values():
         assert case["pictures"] == 2
         names = list(case["means"])
-        assert names[:2] == ["damaged", "aecodec"] and names[-1] == "codec" and case["best"] in names[2:-1]
+        assert names[:2] == ["damaged", "aecodec"]
+        assert names[-1] == "codec"
+        assert case["best"] in names[2:-1]
         values = [case["images"][name]["damaged"]["psnr_rgb"] for name in ("a.png", "b.png")]
         assert case["means"]["damaged"]["psnr_rgb"] == pytest.approx(np.mean(values))
         assert all(("psnr_missing" in means) == (task == "inpaint") for means in case["means"].values())
@@ -109,6 +112,7 @@ def test_inpainting_is_measured_where_it_is_seen(photo):
     assert values_of(given, clean)["psnr_missing"] == 99
 
 
+@pytest.mark.slow
 def test_what_is_not_installed_is_left_out_by_name(cli, folder, monkeypatch, tmp_path):
     """A table without our own line, or without the strongest rival, must say why."""
     empty = tmp_path / "installed"
@@ -131,6 +135,7 @@ def test_options_that_do_not_go_together(cli, folder, args, code):
     assert cli("eval", folder, "--task", "denoise", "-o", "report", *args).exit_code == code
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_damaged_costs_no_other(folder, cli, photo):
     """Hours of measuring were lost to one picture of a few pixels."""
     photo(2, 2).save(folder / "speck.png")

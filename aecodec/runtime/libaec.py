@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import functools
+import importlib
 import os
 import threading
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,21 +18,21 @@ from aecodec.threads import thread_count
 from aecodec.weights.cards import TENSORS
 from aecodec.weights.store import Weights
 
-_compiled = None
+_compiled: ModuleType | None = None
 if not os.environ.get("AECODEC_PURE_PYTHON"):
     with contextlib.suppress(ImportError):
-        from aecodec.runtime import _libaec as _compiled
+        _compiled = importlib.import_module("aecodec.runtime._libaec")
 
 MAX_OPEN = 4  # models that are kept
 
 
 class ExactDecoder:
-    """The entropy decoder and the synthesis of one set of weights.  Any thread may call."""
+    """The entropy decoder and the synthesis of one set of weights.  Any thread may call.
 
-    device = "cpu"
+    Raises WeightsError where libaec cannot decode with the weights, or was not compiled.
+    """
 
     def __init__(self, weights: Weights, threads: int | None = None) -> None:
-        """Raises WeightsError where the weights are none that libaec decodes."""
         if _compiled is None:
             raise WeightsError("libaec was not compiled when aecodec was installed")
         self._threads = threads or thread_count()
@@ -72,30 +74,20 @@ def open_decoder(weights: Weights) -> ExactDecoder | None:
 
     That is where it was not compiled, and for experimental weights: with another upsampler, or without integers.
     """
+    key = weights.id, weights.folder
     with _opening:
-        return _open(_Identity(weights))
+        if key not in _opened:
+            while len(_opened) >= MAX_OPEN:
+                del _opened[next(iter(_opened))]
+            _opened[key] = _open(weights)
+        return _opened[key]
 
 
+_opened: dict[tuple[str, Path], ExactDecoder | None] = {}
 _opening = threading.Lock()
 
 
-class _Identity:
-    """Weights by their id: those with a restoring encoder have the decoder of those without."""
-
-    def __init__(self, weights: Weights) -> None:
-        self.weights = weights
-        self._key = weights.id, weights.folder
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identity) and self._key == other._key
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-
-@functools.lru_cache(MAX_OPEN)
-def _open(identity: _Identity) -> ExactDecoder | None:
-    weights = identity.weights
+def _open(weights: Weights) -> ExactDecoder | None:
     if _compiled is None or weights.arch.upsampler != "pixelshuffle":
         return None
     try:

@@ -14,12 +14,12 @@ from aecodec.container import bitstream
 from aecodec.entropy import latents as coder
 from aecodec.errors import BitstreamError, WeightsError
 from aecodec.quality import MAX_INDEX
-from aecodec.runtime import exact, integer_synthesis
-from aecodec.runtime.exact import ExactDecoder
+from aecodec.runtime import integer_synthesis, libaec
 from aecodec.runtime.integer_synthesis import IntegerSynthesis, factors, gains
+from aecodec.runtime.libaec import ExactDecoder
 from aecodec.weights.store import FRACTION_BITS
 
-pytestmark = pytest.mark.skipif(not exact.is_compiled(), reason="libaec was not compiled")
+pytestmark = pytest.mark.skipif(not libaec.is_compiled(), reason="libaec was not compiled")
 
 KERNELS = ("PLAIN", "AVX2")
 
@@ -54,7 +54,7 @@ def some_latents(rng: np.random.Generator, shape: tuple[int, ...], size: float) 
 def synthesised(decoder: ExactDecoder, values: np.ndarray, rate: int, threads: int, kernels: str) -> np.ndarray:
     h, w, _ = values.shape
     samples = np.empty((16 * h, 16 * w, 3), np.uint8)
-    decoder._model.synthesise(values, samples, rate, h, w, threads, getattr(exact._compiled, kernels))
+    decoder._model.synthesise(values, samples, rate, h, w, threads, getattr(libaec._compiled, kernels))
     return samples
 
 
@@ -123,13 +123,13 @@ def test_weights_that_are_cut_off_or_changed_are_refused_or_work(opened):
     rng = np.random.default_rng(11)
     for size in (0, 7, 8, 500, len(data) - 1):
         with pytest.raises(LookupError):
-            exact._compiled.Model(data[:size])
+            libaec._compiled.Model(data[:size])
     for _ in range(200):
         damaged = bytearray(data)
         for at in rng.integers(0, len(damaged) if rng.random() < 0.3 else 9000, 4):
             damaged[at] = rng.integers(0, 256)
         try:
-            model = exact._compiled.Model(bytes(damaged))
+            model = libaec._compiled.Model(bytes(damaged))
             model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 100, 4, 4, 1)
         except (LookupError, TypeError):
             pass
@@ -189,7 +189,7 @@ def test_the_library_decodes_whole_files_as_python_does():
         head = stream.header
         picture = np.asarray(decode(path, device="cpu"))
         samples = np.empty(picture.shape, np.uint8)
-        exact._compiled.decode(decoder._model, path.read_bytes(), samples)
+        decoder._model.decode(path.read_bytes(), samples)
         assert np.array_equal(samples, picture), path.stem
         if not head.tile:
             assert np.array_equal(
@@ -212,5 +212,5 @@ def test_alpha_and_gray_are_decoded(photo):
         data = encode(image, quality=40, device="cpu")
         picture = np.asarray(decode(data, device="cpu"))
         samples = np.empty(picture.shape, np.uint8)
-        exact._compiled.decode(ExactDecoder(weights.load())._model, data, samples)
+        ExactDecoder(weights.load())._model.decode(data, samples)
         assert np.array_equal(samples, picture), mode

@@ -1,0 +1,25 @@
+"""``_libaec.c``: libaec's decoder for one set of weights."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+PLAIN: int
+AVX2: int
+
+class Model:
+    def __new__(cls, data: bytes, /) -> Model: ...
+    def decode_latents(
+        self, payload: bytes, latents: NDArray[np.int32], rate: int, rows: int, columns: int, kernels: int = 0, /
+    ) -> None: ...
+    def synthesise(
+        self,
+        latents: NDArray[np.int32],
+        samples: NDArray[np.uint8],
+        rate: int,
+        rows: int,
+        columns: int,
+        threads: int,
+        kernels: int = 0,
+        /,
+    ) -> None: ...
+    def decode(self, data: bytes, samples: NDArray[np.uint8], threads: int = 1, kernels: int = 0, /) -> None: ...
