@@ -23,8 +23,8 @@ row() { # name, runner, options: the hash of all pictures
     for stream in $streams; do
         case $(basename "$stream") in psnr-*) weights=photo-psnr ;; *) weights=photo ;; esac
         # shellcheck disable=SC2086
-        $2 "$work/aecdec" $3 -w "$root/aecodec/weights/$weights/model.safetensors" "$stream" - >"$work/picture" ||
-            echo failed >"$work/picture"
+        $2 "$work/aecdec" $3 -w "$root/aecodec/weights/$weights/model.safetensors" "$stream" - >"$work/picture" 2>"$work/log" ||
+            { echo "$stream: not decoded" && cat "$work/log" && status=1; }
         sha256sum <"$work/picture" >>"$work/all"
     done
     hash=$(sha256sum <"$work/all" | cut -c1-16)
@@ -36,7 +36,7 @@ row() { # name, runner, options: the hash of all pictures
 for compiler in gcc clang; do
     command -v $compiler >/dev/null || continue
     for level in -O0 -O3 "-O2 -ffp-contract=fast"; do
-        build $compiler "$level" || continue
+        build $compiler "$level" || { echo "$compiler $level: cannot be built" && continue; }
         row "$compiler $level, plain" "" "-k plain -j 1"
         if grep -qs avx2 /proc/cpuinfo; then row "$compiler $level, AVX2" "" "-k avx2 -j 1"; fi
     done
