@@ -38,6 +38,7 @@ for compiler in gcc clang; do
     for level in -O0 -O3 "-O2 -ffp-contract=fast"; do
         build $compiler "$level" || { echo "$compiler $level: cannot be built" && continue; }
         row "$compiler $level, plain" "" "-k plain -j 1"
+        row "$compiler $level, SSE2 or NEON" "" "-k 128 -j 1"
         if grep -qs avx2 /proc/cpuinfo; then row "$compiler $level, AVX2" "" "-k avx2 -j 1"; fi
     done
     row "$compiler, 3 threads" "" "-j 3"
@@ -48,7 +49,8 @@ for compiler in gcc clang; do
     fi
 done
 if command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null; then
-    build aarch64-linux-gnu-gcc "-O3 -static" && row "aarch64-linux-gnu-gcc -O3, emulated ARM" qemu-aarch64 "-j 1"
+    build aarch64-linux-gnu-gcc "-O3 -static" && row "aarch64-linux-gnu-gcc -O3, emulated ARM, NEON" qemu-aarch64 "-j 1" &&
+        row "aarch64-linux-gnu-gcc -O3, emulated ARM, plain" qemu-aarch64 "-k plain -j 1"
 fi
 [ $status = 0 ] && echo "all the same" || echo "THE PICTURES DIFFER"
 exit $status

@@ -164,6 +164,8 @@ static int fill(PyObject *module)
     }
     if (PyModule_AddIntConstant(module, "PLAIN", AEC_KERNELS_PLAIN))
         return -1;
+    if (PyModule_AddIntConstant(module, "SSE2_OR_NEON", AEC_KERNELS_128))
+        return -1;
     return PyModule_AddIntConstant(module, "AVX2", AEC_KERNELS_AVX2);
 }
 

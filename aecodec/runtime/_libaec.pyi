@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PLAIN: int
+SSE2_OR_NEON: int
 AVX2: int
 
 class Model:

@@ -47,12 +47,17 @@ typedef struct {
 } aec_info;
 
 /* Kernels that compute sums; all give the same integers. */
-typedef enum { AEC_KERNELS_BEST = 0, AEC_KERNELS_PLAIN, AEC_KERNELS_AVX2 } aec_kernels;
+typedef enum {
+    AEC_KERNELS_BEST = 0,
+    AEC_KERNELS_PLAIN,
+    AEC_KERNELS_AVX2,
+    AEC_KERNELS_128 /* registers of 128 bits: SSE2 or NEON */
+} aec_kernels;
 
 /* How a decode is done; all zeros are the defaults. */
 typedef struct {
     uint64_t max_pixels; /* limit on width * height; 0 is AEC_MAX_PIXELS */
-    aec_kernels kernels; /* those that the machine lacks are replaced by plain ones */
+    aec_kernels kernels; /* those that the machine lacks are replaced by the best that it has */
     /* Runs job(argument, 0) .. job(argument, count - 1), in any order and in any threads, and returns when all are done.
        NULL: one after another.  threads is about how many run at once. */
     void (*parallel)(void *context, int count, void (*job)(void *argument, int index), void *argument);

@@ -14,13 +14,18 @@ int aec_abi(void)
 
 const aec_kernel_set *aec_choose_kernels(const aec_options *options)
 {
+    aec_kernels wanted = options ? options->kernels : AEC_KERNELS_BEST;
+    if (wanted == AEC_KERNELS_PLAIN)
+        return &aec_kernels_plain;
 #ifdef AEC_HAS_AVX2
-    if ((!options || options->kernels != AEC_KERNELS_PLAIN) && __builtin_cpu_supports("avx2"))
+    if (wanted != AEC_KERNELS_128 && __builtin_cpu_supports("avx2"))
         return &aec_kernels_avx2;
-#else
-    (void)options;
 #endif
+#ifdef AEC_HAS_128
+    return &aec_kernels_128;
+#else
     return &aec_kernels_plain;
+#endif
 }
 
 void aec_run(const aec_options *options, int count, void (*job)(void *, int), void *argument)

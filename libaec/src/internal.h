@@ -195,6 +195,14 @@ extern const aec_kernel_set aec_kernels_plain;
 extern const aec_kernel_set aec_kernels_avx2;
 #endif
 
+/* Sums with registers of 128 bits, for every x86-64 and every little-endian 64-bit ARM. */
+#if (defined(__SSE2__) || (defined(__aarch64__) && !defined(__AARCH64EB__))) && (defined(__GNUC__) || defined(__clang__))
+#define AEC_HAS_128 1
+void aec_convolve_128(const aec_matrix *matrix, const int16_t *const *rows, ptrdiff_t stride, ptrdiff_t step,
+                      ptrdiff_t positions, int32_t *sums);
+extern const aec_kernel_set aec_kernels_128;
+#endif
+
 const aec_kernel_set *aec_choose_kernels(const aec_options *options);
 void aec_run(const aec_options *options, int count, void (*job)(void *, int), void *argument);
 

@@ -85,3 +85,7 @@ static void lap(const int16_t (*matrix)[16], int bits, int16_t *values, ptrdiff_
 }
 
 const aec_kernel_set aec_kernels_plain = {convolve, scale, scale_narrow, scale_add, read, lap};
+
+#ifdef AEC_HAS_128
+const aec_kernel_set aec_kernels_128 = {aec_convolve_128, scale, scale_narrow, scale_add, read, lap};
+#endif

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char usage[] = "usage: aecdec [-w WEIGHTS] [-j THREADS] [-k plain|avx2] IN.aec OUT.ppm\n"
+static const char usage[] = "usage: aecdec [-w WEIGHTS] [-j THREADS] [-k plain|128|avx2] IN.aec OUT.ppm\n"
                             "Decodes a file to PGM, PPM or, with alpha, PAM; - is standard input or output.\n"
                             "WEIGHTS is the model.safetensors that the file was written with, or $AEC_WEIGHTS.\n";
 
@@ -106,7 +106,9 @@ int main(int argc, char **argv)
         else if (option == 'j')
             options.threads = atoi(optarg);
         else if (option == 'k')
-            options.kernels = strcmp(optarg, "plain") ? AEC_KERNELS_AVX2 : AEC_KERNELS_PLAIN;
+            options.kernels = !strcmp(optarg, "plain") ? AEC_KERNELS_PLAIN
+                              : !strcmp(optarg, "128") ? AEC_KERNELS_128
+                                                       : AEC_KERNELS_AVX2;
         else
             return fputs(usage, stderr), 2;
     }

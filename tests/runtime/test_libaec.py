@@ -21,7 +21,7 @@ from aecodec.weights.store import FRACTION_BITS
 
 pytestmark = pytest.mark.skipif(not libaec.is_compiled(), reason="libaec was not compiled")
 
-KERNELS = ("PLAIN", "AVX2")
+KERNELS = ("PLAIN", "SSE2_OR_NEON", "AVX2")
 
 
 @pytest.fixture(scope="module")
