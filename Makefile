@@ -25,11 +25,14 @@ demo:  ## encode and decode a photograph, compare it with JPEG
 	$(MAKE) install EXTRAS=
 	$(BIN)/python scripts/demo.py samples/astronaut.png demo-output
 
+# A worker for each core, but each takes 1 GB; what is left to do is shared out anew when one has nothing more to do.
+PYTEST = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
 test: install  ## run the whole suite
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-fast: install  ## run the tests that are not marked slow
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: install  ## check style, types, and which module may import which; change nothing
 	$(BIN)/python -m ruff check

@@ -102,9 +102,9 @@ def encode(
 
     ``restore`` names a restoring encoder, such as "denoise", that removes noise on the way. Without ``weights`` the file is
     for the default ones, or for those that ``restore`` was trained for. ``device`` is "auto", "cpu" or "cuda"; ``frame``
-    selects one frame of an animation, from 0. The ICC profile, EXIF and XMP that Pillow found are kept, and alpha is kept
-    without loss. A UserWarning names all that is lost. With ``strip`` EXIF and XMP are dropped, and the picture is turned
-    as its EXIF says.
+    selects one frame of an animation, from 0. ICC profile, EXIF, XMP, IPTC and resolution are kept, and alpha is kept
+    without loss. A UserWarning names all that is lost. With ``strip`` EXIF, XMP and IPTC are dropped, and the picture is
+    turned as its EXIF says.
 
     Raises PictureError for input that is no picture, LimitError over ``max_pixels`` (None: no limit), WeightsError,
     DeviceError, TargetError where no quality meets the target, MissingPackageError where the package that measures it is
@@ -126,7 +126,9 @@ def decode(
     crop: tuple[int, int, int, int] | None = None,
     max_pixels: int | None = MAX_PIXELS,
 ) -> Image:
-    """Return the picture in an .aec file, mode "RGB", "L", "RGBA" or "LA", with its ICC, EXIF and XMP in ``info``.
+    """Return the picture in an .aec file, mode "RGB", "L", "RGBA" or "LA", with its metadata in ``info``.
+
+    These are ``icc_profile``, ``exif``, ``xmp`` and ``dpi``, and ``image_resources``, which are Photoshop's and hold IPTC.
 
     As with Pillow's own formats, the picture is not turned as its EXIF says; ``PIL.ImageOps.exif_transpose`` does that.
 

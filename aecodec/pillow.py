@@ -36,6 +36,7 @@ class AecImageFile(ImageFile.ImageFile):
     format = FORMAT
     format_description = "aecodec"
     _loaded = False
+    fp: IO[bytes] | None = None  # also of one that comes out of a pickle
 
     def _open(self) -> None:
         try:
@@ -97,14 +98,17 @@ def _os_errors() -> Iterator[None]:
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     settings = ("quality", "target", "lossless", "weights", "device")
     options = {name: value for name, value in image.encoderinfo.items() if name in settings}
-    given = {name: value for name, value in image.encoderinfo.items() if name in ("icc_profile", "exif", "xmp")}
+    given = {name: value for name, value in image.encoderinfo.items() if name in ("icc_profile", "exif", "xmp", "dpi")}
     still = image.copy()  # of the current frame, which is what Pillow saves
-    with contextlib.suppress(Exception):  # damaged EXIF, of which the encoder warns
-        still.info["exif"] = image.getexif()  # also what is not in info, as a TIFF's
-    if image.format == "TIFF":  # only its tags distinguish 12 bits of gray from 16
+    still.info["exif"] = metadata.exif_of(image)  # also what is not in info, as a TIFF's
+    if image.format in ("JPEG", "MPO", "PNG", "TIFF"):  # whose files say more than info does
         still.format = image.format
-        vars(still)["tag_v2"] = vars(image)["tag_v2"]  # which the base class does not have
+    for name in ("applist", "tag_v2", "text"):  # segments; tags, which alone distinguish 12 bits of gray from 16; comments
+        if hasattr(image, name):
+            vars(still)[name] = getattr(image, name)  # which the base class does not have
     still.info |= given
+    if isinstance(xmp := still.info.get("xmp"), str):
+        still.info["xmp"] = xmp.encode()
     if isinstance(still.info.get("exif"), Image.Exif):
         still.info["exif"] = still.info["exif"].tobytes()
     with _os_errors():

@@ -20,11 +20,11 @@ import aecodec
 from aecodec.codec.decoder import decode_latents
 from aecodec.codec.encoder import Encoder
 from aecodec.container import alpha as alpha_coder, bitstream, exact as exact_coder, metadata as metadata_of
-from aecodec.container.bitstream import ALPHA, EXACT, EXIF, ICC, LOSSLESS, NO_WEIGHTS, XMP, Header, Stream
+from aecodec.container.bitstream import ALPHA, EXACT, EXIF, ICC, LOSSLESS, METADATA, NO_WEIGHTS, PACKED, XMP, Header, Stream
 from aecodec.container.tiles import Box
 from aecodec.entropy import _rans_python, gaussian, rans
 from aecodec.errors import AecodecError
-from aecodec.images import formats
+from aecodec.images import formats, jpeg, tiff
 from aecodec.quality import MAX_INDEX
 from aecodec.weights.store import load
 
@@ -44,7 +44,7 @@ def container(data: bytes) -> None:
         lossless = stream.chunks.pop(bitstream.LOSSLESS, None)
         assert (stream.header, stream.chunks) == (header, chunks)
         assert len(stream.payloads) == (header.tiles if lossless is None else 0)
-        assert sum(map(len, (*chunks.values(), *stream.payloads))) <= len(candidate)
+        assert sum(map(len, (*chunks.values(), *stream.payloads))) <= 1032 * len(candidate)  # what zlib can make of them
 
 
 def entropy(data: bytes) -> None:
@@ -96,6 +96,16 @@ def alpha(data: bytes) -> None:
     assert (plane.shape, plane.dtype) == ((height, width), np.uint8)
 
 
+def packed(data: bytes) -> None:
+    """Any bytes as compressed metadata, or any chunks in its zlib stream."""
+    body = bitstream.varint(len(data[1:])) + zlib.compress(data[1:]) if data[:1] >= b"\x80" else data[1:]
+    try:
+        chunks = bitstream.unpack(body)
+    except AecodecError:
+        return
+    assert bitstream._unpacked(bitstream.pack(chunks)) == chunks
+
+
 def exact(data: bytes) -> None:
     """Any bytes as the exact pixels of a small picture: of some, or of all."""
     height, width = (1 + byte % 128 for byte in (data + bytes(2))[:2])
@@ -113,7 +123,7 @@ def exact(data: bytes) -> None:
 def metadata(data: bytes) -> None:
     """Write any ICC, EXIF and XMP into each format that the command line writes."""
     kind = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")[data[0] % 5 if data else 0]
-    chunks = {kind: part for kind, part in zip((ICC, EXIF, XMP), data[1:].split(b"\xff\xfe\xfd", 2), strict=False) if part}
+    chunks = {kind: part for kind, part in zip(METADATA, data[1:].split(b"\xff\xfe\xfd", 4), strict=False) if part}
     metadata_of.shown(Header(1, 1, "RGB", "00000000", 0), chunks)
     image = _pixel().copy()
     image.info.update(metadata_of.from_chunks(chunks))
@@ -138,7 +148,9 @@ def file(data: bytes) -> None:
     assert (image.mode.removesuffix("A"), image.size) == (header.mode, (header.width, header.height))
 
 
-TARGETS = {function.__name__: function for function in (container, entropy, payload, alpha, exact, metadata, picture, file)}
+TARGETS = {
+    function.__name__: function for function in (container, entropy, payload, alpha, exact, packed, metadata, picture, file)
+}
 
 
 @functools.cache
@@ -230,6 +242,9 @@ def seeds(target: str) -> list[bytes]:
         coded = [alpha_coder.encode(plane.astype(np.uint8)) for plane in planes]
         inflated = [body[:1] + zlib.decompress(body[1:]) for body in coded]
         return [bytes([flag + 8, 20]) + body for flag, bodies in ((0, coded), (128, inflated)) for body in bodies]
+    if target == "packed":
+        whole = bitstream.pack({ICC: icc, EXIF: exif, XMP: xmp})[PACKED]
+        return [b"\0" + whole, b"\xff" + zlib.decompress(whole[2:]), b"\xff" + b"x\0y\0"]
     if target == "exact":
         dice = np.random.default_rng(0)
         pixels = np.repeat(dice.integers(0, 256, (9, 7, 4), np.uint8), 3, 1)
@@ -244,4 +259,6 @@ def seeds(target: str) -> list[bytes]:
         buffer = io.BytesIO()
         image.resize((9, 7)).save(buffer, kind, **({} if kind in ("GIF", "BMP", "PPM") else {"exif": exif}))
         pictures.append(buffer.getvalue())
-    return pictures
+    samples = np.asarray(image.resize((9, 7)))
+    extended = jpeg.with_segments(pictures[1], xmp=xmp, extended=xmp * 2, resources=jpeg.resources_with(b"\x1c\2\5\0\1a"))
+    return [*pictures, tiff.write(samples, exif=exif, resources=jpeg.resources_with(b"\x1c\2\5\0\1a")), extended]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -16,8 +19,22 @@ from aecodec.cli.main import main
 from aecodec.codec.encoder import Encoder
 from aecodec.quality import index_of_quality
 
-os.environ["AECODEC_CACHE"] = ""  # tests leave nothing in the user's folders
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("suite")  # a busy machine is no fault of what is tested
 os.environ["TRITON_INTERPRET"] = "1"  # kernels run on the CPU; read when triton is first imported, which torch may do
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep compiled graphs in one folder for all processes of this run, and none in the user's folders.
+
+    Workers of pytest-xdist have one thread each; a second one would wait for the other worker's.
+    """
+    if hasattr(config, "workerinput"):  # a worker, which has the environment of the process that started it
+        return
+    if config.getoption("numprocesses", None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["AECODEC_CACHE"] = folder = tempfile.mkdtemp(prefix="aecodec-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def _photo(width: int = 96, height: int = 64, mode: str = "RGB", seed: int = 0) -> Image.Image:

@@ -100,6 +100,7 @@ def test_restoring_weights_bring_their_decoder(photo):
     assert aecodec.info(aecodec.encode(photo(24, 16), restore="denoise")).weights == weights.load("photo-psnr").id
 
 
+@pytest.mark.slow
 def test_restoring_weights_may_be_open_and_masks_arrays(photo, tiny, restorers):
     """They are the slowest to open."""
     picture = photo(24, 16)

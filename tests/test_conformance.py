@@ -7,6 +7,7 @@ the arithmetic behind the entropy model, the entropy coder's implementation, the
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -61,18 +62,23 @@ def torch_setting(name: str):
         torch.use_deterministic_algorithms(False)
 
 
+@functools.cache
+def transforms_of(runtime, weights_id):
+    """The networks of a runtime in float32, opened once: no setting is read before they compute."""
+    opened = weights.find(weights_id)
+    if runtime == "openvino":
+        from aecodec.runtime.openvino_runtime import OpenVinoTransforms
+
+        return OpenVinoTransforms(opened, bfloat16=False)
+    pytest.importorskip("torch")
+    from aecodec.runtime.torch_runtime import TorchTransforms
+
+    return TorchTransforms(opened, runtime, bfloat16=False)
+
+
 def synthesise(runtime, parsed, latents_):
     """Pixels (H, W, 3) int16 of a stream's latents."""
-    opened = weights.find(parsed.header.weights)
-    if runtime == "openvino":
-        from aecodec.runtime.openvino_runtime import OpenVinoTransforms as Transforms
-
-        transforms = Transforms(opened, bfloat16=False)
-    else:
-        pytest.importorskip("torch")
-        from aecodec.runtime.torch_runtime import TorchTransforms
-
-        transforms = TorchTransforms(opened, runtime, bfloat16=False)
+    transforms = transforms_of(runtime, parsed.header.weights)
     pixels = transforms.synthesise(latents_, parsed.header.rate)[: parsed.header.height, : parsed.header.width]
     return samples.to_array(samples.from_array(pixels, parsed.header.mode)).astype(np.int16)
 
@@ -92,6 +98,7 @@ def test_the_cpu_runtime_decodes_a_stream(stream):
 SETTINGS = ["as it is", "threads 1", "threads 2", "no oneDNN", "medium precision", "deterministic"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_torch_decodes_a_stream_however_it_is_set(stream, setting):
     """Somebody else's program sets torch as it likes; the latents must not notice and the pixels hardly."""
@@ -104,6 +111,7 @@ def test_torch_decodes_a_stream_however_it_is_set(stream, setting):
         assert np.abs(pixels - expected_pixels(name)).max() <= PIXEL_TOLERANCE
 
 
+@pytest.mark.slow
 def test_plain_integers_give_the_same_latents(stream):
     """The fast float32 path is only a way to compute integers; int64 arithmetic is what it must equal."""
     name, parsed = stream
@@ -111,6 +119,7 @@ def test_plain_integers_give_the_same_latents(stream):
     assert digest(decoder.decode_latents(parsed, slow)) == INDEX[name]["latents"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "environment",
     [

@@ -82,11 +82,12 @@ def test_malice_ends_in_a_picture_or_an_error(path, frugal):
         assert time.process_time() - start < MAX_SECONDS
 
 
+@pytest.mark.slow
 @given(
     version=st.integers(0, 255) | st.just(1), layout=st.integers(0, 255) | st.integers(0, 1),
     sides=st.binary(min_size=2, max_size=12), weights=st.binary(min_size=4, max_size=4), rate=st.integers(0, 2**16 - 1),
 )  # fmt: skip
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_any_header_is_valid_or_refused(version, layout, sides, weights, rate):
     """With a right checksum too: a header says one thing, and says it in one way only."""
     fixed = b"\x8faec\r\n\n" + bytes([version, layout]) + sides + weights + struct.pack("<H", rate)
@@ -114,6 +115,7 @@ def test_what_fuzzing_found_stays_found(target):
         assert time.process_time() - start < MAX_SECONDS, path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", fuzz_targets.TARGETS)
 def test_a_little_fuzzing(target):
     """A new way into a crash should not have to wait for somebody to run the fuzzer."""
@@ -228,6 +230,7 @@ def test_hostile_metadata_does_not_cost_the_picture(cli, tmp_path, file, extensi
         assert image.info["icc_profile"] == bytes(128)
 
 
+@pytest.mark.slow
 def test_no_pickle_is_opened(tmp_path, file):
     """Weights and files are data; nothing on the way of a picture may run code that lies in them."""
     (tmp_path / "in.aec").write_bytes(file)

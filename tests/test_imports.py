@@ -34,6 +34,7 @@ def samples(count, seed=0):
     return np.rint(rng.normal(size=count) * scales).astype(np.int32), levels, scales
 
 
+@pytest.mark.slow
 def test_bits_agree_with_compressais_gaussian(compressai):
     """A wrong likelihood would still train, and quietly waste rate in every file."""
     import torch

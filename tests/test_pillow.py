@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import copy
 import io
+import multiprocessing
+import pickle
 import struct
 import subprocess
 import sys
@@ -205,3 +209,27 @@ def test_a_transparent_colour_is_of_the_file_s_depth(tmp_path):
         alpha = aecodec.decode(aecodec.encode(image)).getchannel("A")
     assert alpha.getpixel((0, 0)) == 255
     assert alpha.getpixel((0, 15)) == 0
+
+
+def _mean_of(image: Image.Image) -> float:
+    return float(np.asarray(image, float).mean())
+
+
+def test_an_opened_picture_goes_to_other_processes(stored, file):
+    """A data loader pickles its pictures, and a worker that gets nothing is hard to find."""
+    expected = np.asarray(aecodec.decode(file))
+    for again in (pickle.loads(pickle.dumps(Image.open(stored))), copy.deepcopy(Image.open(stored))):
+        assert np.array_equal(np.asarray(again), expected)
+        assert (again.size, again.mode) == ((96, 64), "RGB")
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(_mean_of, Image.open(stored)).result() == expected.mean()
+
+
+def test_text_as_xmp_costs_no_exif(tmp_path, photo):
+    """It was called damaged EXIF, and that was gone."""
+    exif = Image.Exif()
+    exif[0x010F] = "maker"
+    photo(20, 10).save(tmp_path / "x.aec", xmp=XMP.decode(), exif=exif)
+    with Image.open(tmp_path / "x.aec") as image:
+        assert image.info["xmp"] == XMP
+        assert image.getexif()[0x010F] == "maker"

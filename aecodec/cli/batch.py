@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -35,14 +36,19 @@ MAX_WORKERS = 16  # each holds a picture at a time, and a process the model
 
 @dataclass(frozen=True)
 class Done:
-    """The result of a job: the fields that --json prints after input and output, and the bytes read and written."""
+    """The result of a job: the fields that --json prints after input and output, and the bytes read and written.
+
+    ``record`` is what a manifest says of it.
+    """
 
     report: Report
     read: int = 0
     written: int = 0
+    record: dict[str, Any] | None = None
 
 
 SKIPPED = Done({"skipped": True})
+LARGER = Done({"skipped": True, "larger": True})  # what would not be smaller than its source
 Work = Callable[[Job], Done]
 
 
@@ -65,12 +71,13 @@ def run(
     verb: str = "",
     threads: int | None = None,
     device: str = "cpu",
+    tell: Callable[[Job, Done], None] | None = None,
 ) -> None:
     """Do every job, report on one line each failure or loss, and end the process with the right exit code.
 
     ``show`` makes the line that is printed for a report. With a ``verb`` ("encoded") several jobs may share ``threads`` CPU
     threads among processes, or run in one process at a GPU, and get a progress bar on a terminal and a summary; ``work``
-    must be picklable then.
+    must be picklable then. ``tell`` gets each job that is done, in this process.
     """
     gpu = bool(verb) and len(tasks) > 1 and _on_gpu(device, threads)
     # a GPU gains nothing from several models in its memory, but from several pictures at a time
@@ -82,7 +89,7 @@ def run(
         outcomes = (attempt(work, job) for job in tasks)
     else:
         outcomes = (_thread if gpu else _spread)(tasks, work, workers)
-    progress = Progress(len(tasks), verb)
+    progress = Progress(len(tasks), verb, getattr(tasks, "left_out", {}))
     failures: list[bool] = []  # whether each is damage
     try:
         with terminated_as_exit(), _listening(), contextlib.closing(outcomes):
@@ -91,6 +98,8 @@ def run(
                 _tell(outcome, show)
                 if outcome.done is None:
                     failures.append(outcome.damaged)
+                elif tell is not None:
+                    tell(outcome.job, outcome.done)
                 progress.add(outcome)
     finally:
         progress.clear()
@@ -121,6 +130,8 @@ def attempt(work: Work, job: Job) -> Outcome:
     outcome = Outcome(job)
     _heard.messages = {}
     try:
+        if job.problem:
+            raise AecodecError(job.problem)
         outcome.done = work(job)
     except AecodecError as error:
         outcome.error, outcome.damaged = explain(error), isinstance(error, (BitstreamError, LimitError))
@@ -130,10 +141,22 @@ def attempt(work: Work, job: Job) -> Outcome:
         outcome.error = files.reason(error)
     except MemoryError:
         outcome.error = "out of memory"
+    except RuntimeError as error:
+        outcome.error = "out of memory" if _is_of_memory(error) else _fault(error)
     except Exception as error:  # noqa: BLE001  a fault of ours: it must not cost the pictures that wait
-        outcome.error = f"unexpected {type(error).__name__}: {error}; please report this"
+        outcome.error = _fault(error)
     outcome.warnings = list(_heard.messages)
     return outcome
+
+
+def _fault(error: Exception) -> str:
+    return f"unexpected {type(error).__name__}: {error}; please report this"
+
+
+def _is_of_memory(error: RuntimeError) -> bool:
+    """Return whether a library's error says that it got no memory, or no thread, from the system."""
+    text = str(error).lower()
+    return any(sign in text for sign in ("bad_alloc", "out of memory", "allocate", "start new thread", "unavailable"))
 
 
 _heard = threading.local()  # messages: of the warnings in the attempt that this thread is at, as keys
@@ -151,7 +174,8 @@ def _listening() -> Iterator[None]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if category is UserWarning and hasattr(_heard, "messages"):
+        of_pillow = f"{os.sep}PIL{os.sep}" in filename  # about tags and such, and to programmers
+        if category is UserWarning and hasattr(_heard, "messages") and not of_pillow:
             _heard.messages[str(message)] = True
 
     with warnings.catch_warnings():
@@ -288,11 +312,12 @@ class Progress:
     It uses no colours and no cursor movements but a carriage return, so any terminal shows it.
     """
 
-    def __init__(self, total: int, verb: str) -> None:
+    def __init__(self, total: int, verb: str, left_out: Mapping[str, int] | None = None) -> None:
+        self._left_out = left_out or {}
         self._total, self._verb = total, verb
         self._several = bool(verb) and total > 1
         self._bar = self._several and files.is_terminal(sys.stderr)
-        self._done = self._skipped = self._failed = self._read = self._written = 0
+        self._done = self._skipped = self._larger = self._failed = self._read = self._written = 0
         self._start, self._drawn, self._width = time.monotonic(), 0.0, 0
 
     def add(self, outcome: Outcome) -> None:
@@ -300,6 +325,8 @@ class Progress:
             self._failed += 1
         elif outcome.done == SKIPPED:
             self._skipped += 1
+        elif outcome.done == LARGER:
+            self._larger += 1
         else:
             self._done += 1
             self._read += outcome.done.read
@@ -308,8 +335,8 @@ class Progress:
             self._draw()
 
     def _draw(self) -> None:
-        ended = self._done + self._skipped + self._failed
-        worked = self._done + self._failed
+        ended = self._done + self._skipped + self._larger + self._failed
+        worked = ended - self._skipped
         seconds = time.monotonic() - self._start
         left = seconds / worked * (self._total - ended) if worked else 0
         filled = 20 * ended // self._total
@@ -327,15 +354,24 @@ class Progress:
             self._width = 0
 
     def summary(self) -> None:
+        left_out = [
+            f"{count} {name}{'' if count == 1 or name == 'hidden' else 's'}"
+            for name, count in sorted(self._left_out.items())
+            if count
+        ]
         if not self._several:
+            if left_out:
+                click.echo(f"aecodec: left out: {', '.join(left_out)}", err=True)
             return
         parts = [f"{self._done} {self._verb}"]
         parts += [f"{self._skipped} up to date"] if self._skipped else []
+        parts += [f"{self._larger} left out, which would not be smaller"] if self._larger else []
         parts += [f"{self._failed} failed"] if self._failed else []
-        missing = self._total - self._done - self._skipped - self._failed
+        missing = self._total - self._done - self._skipped - self._larger - self._failed
         parts += [f"{missing} not done"] if missing else []
         sizes = f"; {_size(self._read)} to {_size(self._written)}" if self._done else ""
-        click.echo(f"aecodec: {', '.join(parts)}{sizes}, in {_clock(time.monotonic() - self._start)}", err=True)
+        end = f"; left out: {', '.join(left_out)}" if left_out else ""
+        click.echo(f"aecodec: {', '.join(parts)}{sizes}, in {_clock(time.monotonic() - self._start)}{end}", err=True)
 
 
 def _size(count: int) -> str:

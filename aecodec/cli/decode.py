@@ -72,6 +72,7 @@ def decode(
     IN may be "-" for standard input, OUT for standard output. With --output-dir and for standard output, --format selects
     the format. An IN with --output-dir may be a folder, which stands for the .aec files in it.
     """
+    options.check_format(paths, output_dir)
     tasks = files.jobs(paths, output_dir, settings["extension"], {files.EXTENSION}, recursive)
     work = functools.partial(_work, **settings)
     batch.run(tasks, work, show=json.dumps if as_json else None, verb="decoded", threads=threads, device=settings["device"])
@@ -83,6 +84,7 @@ def _work(
     crop: tuple[int, int, int, int] | None,
     extension: str,
     update: bool,
+    preserve: bool,
     device: str,
     max_pixels: int,
     force: bool,
@@ -93,6 +95,7 @@ def _work(
     files.check_output(job, force or update)
     from aecodec.container.bitstream import read_header
 
+    like = files.status(job) if preserve else None
     data = files.read_input(job.input, max_pixels, lambda start: read_header(start, max_pixels))
     import aecodec
 
@@ -103,7 +106,7 @@ def _work(
     from aecodec.images import formats
 
     written = formats.save(image, kind)
-    files.write_output(job, written)
+    files.write_output(job, written, like=like)
     width, height = metadata.shown_size(image.size, image.info.get("exif", b""))
     report = {"width": width, "height": height, "decode_seconds": round(seconds, 4)}
     return batch.Done(report, len(data), len(written))

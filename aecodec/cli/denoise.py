@@ -64,6 +64,7 @@ def denoise(
     standard input, OUT for standard output. An IN with --output-dir may be a folder, which stands for the pictures in it.
     To write a clean picture straight into a small file, use aecodec encode --restore denoise.
     """
+    options.check_format(paths, output_dir)
     tasks = files.jobs(paths, output_dir, settings["extension"], files.PICTURE_EXTENSIONS, recursive)
     work = functools.partial(_work, **settings)
     show = json.dumps if as_json else None
@@ -78,6 +79,7 @@ def _work(
     frame: int | None,
     extension: str,
     update: bool,
+    preserve: bool,
     device: str,
     max_pixels: int,
     force: bool,
@@ -86,6 +88,7 @@ def _work(
         return batch.SKIPPED
     kind = files.format_of(job.output, extension)
     files.check_output(job, force or update)
+    like = files.status(job) if preserve else None
     data = files.read_input(job.input, max_pixels)
     from aecodec.container import metadata
     from aecodec.images import formats
@@ -98,6 +101,6 @@ def _work(
     )
     seconds = time.perf_counter() - start
     written = formats.save(clean, kind)
-    files.write_output(job, written)
+    files.write_output(job, written, like=like)
     width, height = metadata.shown_size(clean.size, clean.info.get("exif", b""))
     return batch.Done({"width": width, "height": height, "seconds": round(seconds, 4)}, len(data), len(written))

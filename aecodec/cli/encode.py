@@ -7,13 +7,14 @@ import json
 import math
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from aecodec.cli import batch, files, options
+from aecodec.cli import batch, files, manifest, options
 from aecodec.cli.advice import explain
 from aecodec.codec import rate_control
 from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS
@@ -23,6 +24,7 @@ from aecodec.quality import index_of_quality, quality_of_index
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from aecodec.codec.encoder import Encoded, Encoder, Original
     from aecodec.weights.store import Source
 
     ParamType = click.ParamType[int, Any]
@@ -43,6 +45,8 @@ class Settings(options.FileSettings):
     restore: str | None
     strip: bool
     frame: int | None
+    skip_larger: bool
+    check: bool
 
 
 class ByteSize(ParamType):
@@ -89,8 +93,22 @@ class ByteSize(ParamType):
     shell_complete=options.installed_encoders,
     help="Remove noise and artefacts on the way, by installed weights such as denoise or by those in a folder.",
 )
-@click.option("--strip", is_flag=True, help="Drop EXIF and XMP; an EXIF orientation is applied.")
+@click.option("--strip", is_flag=True, help="Drop EXIF, XMP and IPTC; an EXIF orientation is applied.")
 @options.frame
+@click.option("--skip-larger", is_flag=True, help="Write no .aec file that is not smaller than its IN.")
+@click.option(
+    "--verify",
+    "check",
+    is_flag=True,
+    help="Read back and decode what is written, compare it with what was meant, and measure its PSNR.",
+)
+@click.option(
+    "--manifest",
+    "manifest_file",
+    metavar="FILE",
+    type=options.file_names,
+    help="Write a line of JSON for each picture: source and output with their SHA-256, bytes, quality and metric.",
+)
 @options.files_to_files
 def encode(
     paths: tuple[str, ...],
@@ -103,6 +121,7 @@ def encode(
     recursive: bool,
     threads: int | None,
     as_json: bool,
+    manifest_file: str | None,
     **settings: Unpack[Settings],
 ) -> None:
     """Encode pictures.
@@ -135,8 +154,12 @@ def encode(
     tasks = files.jobs(paths, output_dir, files.EXTENSION, files.PICTURE_EXTENSIONS, recursive)
     if compared is not None:
         _need_package(compared)
-    work = functools.partial(_work, quality=quality, target=target, **settings)
-    batch.run(tasks, work, show=json.dumps if as_json else None, verb="encoded", threads=threads, device=settings["device"])
+    writer = None
+    if manifest_file:
+        writer = manifest.Writer(manifest_file, replace=settings["force"], extend=settings["update"])
+    work = functools.partial(_work, quality=quality, target=target, keeps_record=writer is not None, **settings)
+    show, tell = json.dumps if as_json else None, None if writer is None else writer.add
+    batch.run(tasks, work, show=show, verb="encoded", threads=threads, device=settings["device"], tell=tell)
 
 
 def _need_package(target: rate_control.Fidelity) -> None:
@@ -157,7 +180,11 @@ def _work(
     restore: str | None,
     strip: bool,
     frame: int | None,
+    skip_larger: bool,
+    check: bool,
+    keeps_record: bool,
     update: bool,
+    preserve: bool,
     device: str,
     max_pixels: int,
     force: bool,
@@ -167,6 +194,7 @@ def _work(
     if update and files.up_to_date(job):
         return batch.SKIPPED
     files.check_output(job, force or update)
+    like = files.status(job) if preserve else None
     data = files.read_input(job.input, max_pixels)
     from aecodec.codec.encoder import Encoder, Original
     from aecodec.container.bitstream import NO_WEIGHTS
@@ -177,6 +205,7 @@ def _work(
     start = time.perf_counter()
     reached: float | None = None
     weights_id = NO_WEIGHTS
+    encoder: Encoder | None = None
     if lossless:
         original = Original.open(image, strip=strip, max_pixels=max_pixels, frame=frame)
         encoded = original.encode()
@@ -195,7 +224,10 @@ def _work(
         if encoded.exact < 1:
             weights_id = encoder.weights.id
     seconds = time.perf_counter() - start
-    files.write_output(job, encoded.data)
+    if len(encoded.data) >= len(data):
+        if skip_larger:
+            return batch.LARGER
+        warnings.warn(f"the result is not smaller: {len(data)} bytes become {len(encoded.data)}", stacklevel=2)
     width, height = original.shown_size
     report: batch.Report = {
         "bytes": len(encoded.data), "width": width, "height": height,
@@ -205,4 +237,44 @@ def _work(
     if isinstance(target, rate_control.Fidelity) and reached is not None:
         name = next(name for name, kind in TARGETS.items() if type(target) is kind)
         report[name] = round(reached, 4) if math.isfinite(reached) else None  # JSON has no infinity
-    return batch.Done(report, len(data), len(encoded.data))
+    more: dict[str, Any] = {} if like is None else {"like": like}
+    if check:
+        more["check"] = lambda written: report.update(_verify(original, encoder, encoded, written, device))
+    files.write_output(job, encoded.data, **more)
+    record = manifest.record(data, encoded.data, report) if keeps_record else None
+    return batch.Done(report, len(data), len(encoded.data), record)
+
+
+def _verify(
+    original: Original, encoder: Encoder | None, encoded: Encoded, written: bytes, device: str
+) -> dict[str, float | None]:
+    """Return the PSNR of a file's picture, over what is seen of it; None where that is infinite.
+
+    Raises AecodecError where the file does not decode to the picture that was meant, but for a level of rounding in pixels
+    that are not without loss.
+    """
+    import numpy as np
+
+    from aecodec.codec import decoder
+    from aecodec.container import metadata
+    from aecodec.images import samples
+    from aecodec.metrics import psnr
+
+    weights = None if encoder is None or encoded.exact == 1 else encoder.weights
+    decoded = decoder.decode(written, weights=weights, device=device, max_pixels=None)
+    colour = samples.to_array(decoded.convert(decoded.mode.removesuffix("A")))
+    given, plane = samples.to_array(original.image), original.alpha
+    visible = np.ones(given.shape[:2], bool) if plane is None else np.asarray(plane) > 0
+    if weights is None or encoder is None:
+        meant, error, mode = given, 0, original.image.mode
+    else:
+        picture = encoder.show(encoder.quantise(encoded.rate))
+        mode = picture.mode.removesuffix("A")
+        meant, error = samples.to_array(picture.convert(mode)), 1
+    alike = decoded.mode == mode + ("" if plane is None else "A") and colour.shape == meant.shape
+    alike = alike and decoded.info == metadata.from_chunks(original.metadata)
+    alike = alike and (plane is None or np.array_equal(np.asarray(decoded)[..., -1], np.asarray(plane)))
+    if not alike or np.abs(np.subtract(colour, meant, dtype=np.int16))[visible].max(initial=0) > error:
+        raise AecodecError("what was written does not decode to the picture that was meant")
+    value = psnr(given, np.where(visible[..., None], colour, given))
+    return {"psnr": round(value, 4) if math.isfinite(value) else None}

@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import stat
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -26,6 +30,18 @@ PICTURE_EXTENSIONS = frozenset(
         *("pbm", "pgm", "png", "pnm", "ppm", "tga", "tif", "tiff", "webp"),
     )
 )
+RAW_EXTENSIONS = frozenset(
+    f".{name}"
+    for name in (
+        *("3fr", "ari", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "iiq", "kdc", "mef", "mos", "mrw", "nef"),
+        *("nrw", "orf", "pef", "raf", "raw", "rw2", "rwl", "sr2", "srf", "srw", "x3f"),
+    )
+)
+_REPLACED = frozenset(
+    {EXTENSION, ".cur", ".dds", ".dib", ".ico", ".icns", ".jpf", ".jpx", ".pcx", ".psd", ".sgi"}
+    | PICTURE_EXTENSIONS
+    | RAW_EXTENSIONS
+)  # what an output's extension takes the place of
 _UMASK = os.umask(0o077)  # read before there are threads: to read it is to change it
 os.umask(_UMASK)
 BLOCK = 2**20  # bytes read at a time, and at most before an input is looked at
@@ -33,26 +49,48 @@ BLOCK = 2**20  # bytes read at a time, and at most before an input is looked at
 
 @dataclass(frozen=True)
 class Job:
-    """One input and the place of its result; either may be "-". ``folder`` is the --output-dir that OUT lies below."""
+    """One input and the place of its result; either may be "-". ``folder`` is the --output-dir that OUT lies below.
+
+    A job with a ``problem`` cannot be done and fails with it.
+    """
 
     input: str
     output: str
     folder: str | None = None
+    problem: str = ""
+
+
+class Jobs(list[Job]):
+    """Jobs, and how many things of which kind were left out of the folders that they come from."""
+
+    def __init__(self, jobs: Iterable[Job] = (), left_out: Mapping[str, int] | None = None) -> None:
+        super().__init__(jobs)
+        self.left_out = dict(left_out or {})
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file, and its path below the argument that it came from; or a folder with a ``problem``."""
+
+    path: str
+    below: Path
+    problem: str = ""
 
 
 def jobs(
     paths: Sequence[str], output_dir: str | None, extension: str, wanted: Collection[str] = (), recursive: bool = False
-) -> list[Job]:
+) -> Jobs:
     """Return the jobs of IN OUT, or of any number of files and folders with an output folder; ``wanted`` as in ``expand``.
 
-    Raises click.UsageError for anything else, and where two inputs would become one output or an output would replace an
+    An output has the name of its input with another extension, or with one more where two inputs would get the same name or
+    the input's is not one of pictures. Raises click.UsageError for anything else, and where an output would replace an
     input; nothing has been written then. A missing output folder is made with the first file. Where the folder around it is
     missing, too, the process ends.
     """
     if output_dir is None:
         if len(paths) != 2 or recursive:
             raise click.UsageError("give one IN and one OUT, or any number of INs with --output-dir")
-        return [Job(*paths)]
+        return Jobs([Job(*paths)])
     if not paths:
         raise click.UsageError("nothing to do: give at least one IN")
     if STANDARD in paths:
@@ -61,47 +99,95 @@ def jobs(
     if not os.path.isdir(above):
         complain(output_dir, f"there is no folder {above}")
         sys.exit(FAILED)
-    result = [
-        Job(path, str(Path(output_dir, below.parent, below.stem + extension)), output_dir)
-        for path, below in expand(paths, wanted, recursive)
-    ]
-    inputs = {os.path.abspath(job.input) for job in result}
+    left_out: Counter[str] = Counter()
+    found = list(expand(paths, wanted, recursive, left_out, output_dir))
+    different = {each.path: _output(output_dir, each.below, extension) for each in found if not each.problem}
+    times = Counter(map(os.path.normcase, different.values()))
+    result = Jobs(left_out=left_out)
     seen: dict[str, str] = {}
-    for job in result:
-        key = os.path.normcase(job.output)
-        if key in seen:
-            raise click.UsageError(printable(f"{seen[key]} and {job.input} would both become {job.output}"))
-        if os.path.abspath(job.output) in inputs:
-            raise click.UsageError(printable(f"{job.output} would replace an input"))
-        seen[key] = job.input
+    for each in found:
+        if each.problem:
+            result.append(Job(each.path, "", output_dir, each.problem))
+            continue
+        output = different[each.path]
+        if times[os.path.normcase(output)] > 1:
+            output = str(Path(output_dir, each.below.parent, each.below.name + extension))
+        first = seen.get(os.path.normcase(output))
+        problem = "" if first is None else f"would become {output}, as {first} does"
+        seen.setdefault(os.path.normcase(output), each.path)
+        result.append(Job(each.path, output, output_dir, problem))
+    inputs = {os.path.abspath(job.input) for job in result}
+    for output in (*different.values(), *(job.output for job in result if job.output)):
+        if os.path.abspath(output) in inputs:
+            raise click.UsageError(printable(f"{output} would replace an input"))
     return result
 
 
-def expand(paths: Sequence[str], wanted: Collection[str], recursive: bool) -> Iterator[tuple[str, Path]]:
-    """Yield files, each with its path below the argument that it came from, folders sorted.
+def _output(output_dir: str, below: Path, extension: str) -> str:
+    """Return the path of an output; only an extension of pictures is replaced, as in "scan.001" none is."""
+    name = below.stem if below.suffix.lower() in _REPLACED else below.name
+    return str(Path(output_dir, below.parent, name + extension))
 
-    A folder gives its files with the extensions ``wanted``, and with ``recursive`` those of the folders in it; hidden ones
-    and links to folders are left out. Raises click.UsageError where a folder gives none or cannot be read.
+
+def expand(
+    paths: Sequence[str],
+    wanted: Collection[str],
+    recursive: bool,
+    left_out: Counter[str] | None = None,
+    output_dir: str | None = None,
+) -> Iterator[Found]:
+    """Yield files, folders sorted.
+
+    A folder gives its files with the extensions ``wanted``, and with ``recursive`` those of the folders in it. Hidden ones,
+    links to folders and the folder that outputs go to are left out, and counted by kind in ``left_out``. A folder that
+    cannot be read comes with its problem. Raises click.UsageError where the only folder gives nothing.
     """
-
-    def unreadable(error: OSError) -> None:
-        raise click.UsageError(printable(f"cannot read the folder {error.filename}: {reason(error)}"))
-
+    count: Counter[str] = Counter() if left_out is None else left_out
     for path in paths:
         if not os.path.isdir(path):
-            yield path, Path(Path(path).name)
+            yield Found(path, Path(Path(path).name))
             continue
-        found = False
-        for folder, below, names in os.walk(path, onerror=unreadable):
+        errors: list[OSError] = []
+        empty = True
+        for folder, below, names in os.walk(path, onerror=errors.append):
+            count["hidden"] += sum(name.startswith(".") for name in below) if recursive else 0
+            count["link"] += sum(Path(folder, name).is_symlink() for name in below) if recursive else 0
             below[:] = sorted(name for name in below if recursive and not name.startswith("."))
+            if outputs := [name for name in below if _is_same(os.path.join(folder, name), output_dir)]:
+                count["output folder"] += 1
+                below.remove(outputs[0])
             for name in sorted(names):
+                if kind := _unwanted(folder, name, wanted):
+                    count[kind] += 1
+                    continue
+                empty = False
                 file = os.path.join(folder, name)
-                if Path(name).suffix.lower() in wanted and not name.startswith(".") and os.path.isfile(file):
-                    found = True
-                    yield file, Path(os.path.relpath(file, path))
-        if not found:
+                yield Found(file, Path(os.path.relpath(file, path)))
+        for error in errors:
+            yield Found(str(error.filename), Path(), f"cannot read the folder: {reason(error)}")
+        if empty and not errors:
             hint = "" if recursive else "; -r descends into its subfolders"
-            raise click.UsageError(f"no {'/'.join(wanted) if len(wanted) == 1 else 'pictures'} in the folder {path}{hint}")
+            problem = f"no {'/'.join(wanted) if len(wanted) == 1 else 'pictures'} in the folder"
+            if len(paths) == 1:
+                raise click.UsageError(f"{problem} {path}{hint}")
+            yield Found(path, Path(), problem + hint)
+
+
+def _is_same(path: str, other: str | None) -> bool:
+    try:
+        return other is not None and Path(path).samefile(other)
+    except OSError:  # the other is not there yet
+        return False
+
+
+def _unwanted(folder: str, name: str, wanted: Collection[str]) -> str:
+    """Return the kind of a file that a folder does not stand for, "" for those that it does."""
+    suffix = Path(name).suffix.lower()
+    if name.startswith("."):
+        return "hidden"
+    if suffix not in wanted:
+        return "raw file" if suffix in RAW_EXTENSIONS and len(wanted) > 1 else "other file"
+    return "" if os.path.isfile(os.path.join(folder, name)) else "link"
 
 
 def read_input(path: str, max_pixels: int, check: Callable[[bytes], object] = len) -> bytes:
@@ -143,8 +229,13 @@ def up_to_date(job: Job) -> bool:
         made, source = os.stat(job.output), os.stat(job.input)
     except OSError:
         return False
-    changed = source.st_mtime_ns if os.name == "nt" else max(source.st_mtime_ns, source.st_ctime_ns)
-    return made.st_size > 0 and made.st_mtime_ns > changed
+    modified, status = source.st_mtime_ns, 0 if os.name == "nt" else source.st_ctime_ns
+    if made.st_size > 0 and made.st_mtime_ns == modified and made.st_ctime_ns > status > 0:
+        return True  # it got the times of its input
+    if modified > time.time_ns():
+        warnings.warn("its time of modification lies in the future and is not trusted", stacklevel=2)
+        modified = 0
+    return made.st_size > 0 and made.st_mtime_ns > max(modified, status)
 
 
 def check_output(job: Job, force: bool) -> None:
@@ -157,6 +248,8 @@ def check_output(job: Job, force: bool) -> None:
         raise AecodecError(f"{path} is a folder")
     if job.folder is None and not os.path.isdir(target.parent):
         raise AecodecError(f"there is no folder {target.parent}")
+    if os.path.abspath(path).startswith(("/dev/", "/proc/")):  # also where they lead to a file, as /dev/stdout may
+        raise AecodecError(f'{path} is a device or a pipe; "-" writes to standard output')
     if not os.path.exists(target):
         return
     if not os.path.isfile(target):
@@ -183,12 +276,28 @@ def format_of(output: str, extension: str = PNG) -> str:
     return kind
 
 
-def write_output(job: Job, data: bytes) -> None:
+def status(job: Job) -> os.stat_result | None:
+    """Return the permissions and times of an input, before it is read; None for standard input, with a warning."""
+    if job.input == STANDARD:
+        warnings.warn("standard input has no times and permissions to preserve", stacklevel=2)
+        return None
+    try:
+        return os.stat(job.input)
+    except OSError as error:
+        raise AecodecError(reason(error)) from None
+
+
+def write_output(
+    job: Job, data: bytes, *, like: os.stat_result | None = None, check: Callable[[bytes], object] | None = None
+) -> None:
     """Write a whole file or none: a temporary file in the same folder, then a rename.
 
-    Raises AecodecError where it cannot be written.
+    It gets the permissions and times ``like`` says. ``check`` gets what was written, read back, before any file is replaced
+    by it. Raises AecodecError where it cannot be written, and what ``check`` raises.
     """
     if job.output == STANDARD:
+        if check is not None:
+            check(data)
         if sys.stdout is None:
             raise AecodecError("standard output is closed")
         sys.stdout.buffer.write(data)
@@ -199,13 +308,19 @@ def write_output(job: Job, data: bytes) -> None:
     try:
         if job.folder is not None:
             target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_symlink():  # what it leads to is written, not the link
+            target = target.resolve()
         handle, temporary = tempfile.mkstemp(prefix=".aecodec-", dir=target.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if check is not None:
+            check(Path(temporary).read_bytes())
         with contextlib.suppress(OSError):  # on a mount that has no permissions of its own
-            Path(temporary).chmod(_mode_for(target))
+            Path(temporary).chmod(_mode_for(target) if like is None else stat.S_IMODE(like.st_mode) & 0o777)
+        if like is not None:
+            os.utime(temporary, ns=(like.st_atime_ns, like.st_mtime_ns))
         Path(temporary).replace(target)
         temporary = None
     except OSError as error:

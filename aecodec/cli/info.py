@@ -27,7 +27,9 @@ def info(paths: tuple[str, ...], recursive: bool, as_json: bool) -> None:
 
     A folder stands for the .aec files in it.
     """
-    tasks = [files.Job(path, "") for path, _ in files.expand(paths, {files.EXTENSION}, recursive)]
+    tasks = [
+        files.Job(found.path, "", problem=found.problem) for found in files.expand(paths, {files.EXTENSION}, recursive)
+    ]
     batch.run(tasks, _work, show=json.dumps if as_json else _prose)
 
 
@@ -37,7 +39,13 @@ def _work(job: files.Job) -> batch.Done:
     data = files.read_input(job.input, MAX_PIXELS, lambda start: bitstream.read_header(start, max_pixels=None))
     stream = bitstream.read(data, max_pixels=None)
     head = metadata.shown(stream.header, stream.chunks)
-    names = {bitstream.ICC: "icc", bitstream.EXIF: "exif", bitstream.XMP: "xmp"}
+    names = {
+        bitstream.ICC: "icc",
+        bitstream.EXIF: "exif",
+        bitstream.XMP: "xmp",
+        bitstream.RESOURCES: "iptc",
+        bitstream.RESOLUTION: "resolution",
+    }
     return batch.Done({
         "version": bitstream.VERSION, "width": head.width, "height": head.height, "mode": head.mode,
         "weights": head.weights, "quality": head.quality, "exact": _exact_share(stream), "bytes": len(data),

@@ -80,6 +80,7 @@ def inpaint(
     inputs, mask = (paths[:-1], paths[-1]) if output_dir is not None else ((paths[0], paths[2]), paths[1])
     if mask == paths[0] == files.STANDARD:
         raise click.UsageError("IN and MASK cannot both come from standard input")
+    options.check_format(paths, output_dir)
     tasks = files.jobs(inputs, output_dir, settings["extension"], files.PICTURE_EXTENSIONS, recursive)
     if mask == files.STANDARD and len(tasks) > 1:
         raise click.UsageError("a MASK from standard input is for one IN")
@@ -98,6 +99,7 @@ def _work(
     frame: int | None,
     extension: str,
     update: bool,
+    preserve: bool,
     device: str,
     max_pixels: int,
     force: bool,
@@ -109,6 +111,7 @@ def _work(
     kind = files.format_of(job.output, extension)
     for source in (job.input, mask):
         files.check_output(files.Job(source, job.output, job.folder), force or update)
+    like = files.status(job) if preserve else None
     data = files.read_input(job.input, max_pixels)
     from aecodec.container import metadata
     from aecodec.images import formats
@@ -123,7 +126,7 @@ def _work(
     seconds = time.perf_counter() - start
     untouched = not missing and image.format == kind and frame is None
     written = data if untouched else formats.save(whole, kind)
-    files.write_output(job, written)
+    files.write_output(job, written, like=like)
     width, height = metadata.shown_size(whole.size, whole.info.get("exif", b""))
     report = {"width": width, "height": height, "missing": missing, "seconds": round(seconds, 4)}
     return batch.Done(report, len(data), len(written))

@@ -13,7 +13,7 @@ from aecodec import __version__
 from aecodec.cli.files import INTERRUPTED
 
 COMMANDS = {
-    "encode": "encode", "decode": "decode", "info": "info", "denoise": "denoise", "inpaint": "inpaint",
+    "encode": "encode", "decode": "decode", "info": "info", "verify": "verify", "denoise": "denoise", "inpaint": "inpaint",
     "weights": "weights", "train": "train", "eval": "eval",
 }  # fmt: skip
 

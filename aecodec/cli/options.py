@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from aecodec.cli import files
 from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS
@@ -46,6 +48,16 @@ def _extension(ctx: click.Context, param: click.Parameter, value: str) -> str:
         except AecodecError as error:
             raise click.BadParameter(str(error)) from None
     return extension
+
+
+def check_format(paths: Sequence[str], output_dir: str | None) -> None:
+    """Raise click.UsageError where --format is given and OUT's extension stands for another format."""
+    context = click.get_current_context()
+    if output_dir is not None or context.get_parameter_source("extension") is not ParameterSource.COMMANDLINE:
+        return
+    own, given = Path(paths[-1]).suffix.lower(), context.params["extension"]
+    if paths[-1] != files.STANDARD and files.format_of(files.STANDARD, given) != files.format_of(paths[-1]):
+        raise click.UsageError(f"OUT has the extension {own!r} and --format says {given[1:]!r}; give one of the two")
 
 
 # click.Path only so that shells complete the names of files; what is there is looked at when its turn comes
@@ -100,6 +112,9 @@ update = click.option(
     help="Skip an IN whose OUT is not empty and newer than the last change of IN, be it content, name "
     "or rights. Replace all others. Settings are not compared.",
 )
+preserve = click.option(
+    "--preserve", is_flag=True, help="Give OUT the permissions and the times of access and modification of IN."
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file, as they finish.")
 max_pixels = click.option(
     "--max-pixels",
@@ -117,6 +132,7 @@ class FileSettings(TypedDict):
     """Of ``files_to_files``, what the work on each file needs."""
 
     update: bool
+    preserve: bool
     device: str
     max_pixels: int
     force: bool
@@ -124,6 +140,6 @@ class FileSettings(TypedDict):
 
 def files_to_files(command: Command) -> Command:
     """Add the options of a command that turns each of many files into one."""
-    for option in reversed((output_dir, recursive, update, device, threads, max_pixels, force, as_json)):
+    for option in reversed((output_dir, recursive, update, preserve, device, threads, max_pixels, force, as_json)):
         command = option(command)
     return command

@@ -42,6 +42,7 @@ class Target(ABC):
 
     at_least: ClassVar[bool]  # whether the limit is one from below
     words: ClassVar[str]  # the value with its unit, for messages
+    unit: ClassVar[str] = ""  # what stands behind a value that was reached
     highest: ClassVar[float] = math.inf
 
     def __post_init__(self) -> None:
@@ -83,6 +84,7 @@ class Size(Target):
 
     at_least = False
     words = "{:.0f} bytes"
+    unit = " bytes"
 
     @property
     def tolerance(self) -> float:
@@ -107,6 +109,7 @@ class BitsPerPixel(Size):
     """At most this many bits per pixel.  The whole file counts, with its metadata."""
 
     words = "{:g} bits per pixel"
+    unit = " bits per pixel"
 
     def typical(self, pixels: int) -> tuple[float, float]:
         low, high = super().typical(pixels)
@@ -169,6 +172,7 @@ class Psnr(Fidelity):
 
     metric = "psnr_rgb"
     words = "a PSNR of {:g} dB"
+    unit = " dB"
     near = 0.03
     ends = (27.0, 43.5)
 
@@ -262,5 +266,5 @@ def search(target: Target, attempt: Callable[[int], tuple[Result, float]], pixel
             rate += math.copysign(step, (met if missed in values else missed) - rate)
     if best is None:
         end = "the highest quality gives" if target.at_least else "the lowest quality takes"
-        raise TargetError(f"{target} cannot be reached: {end} {value:.6g}")
+        raise TargetError(f"{target} cannot be reached: {end} {value:.6g}{target.unit}")
     return best

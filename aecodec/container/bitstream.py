@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aecodec.container.tiles import TILE_CODES, tile_count
@@ -34,6 +34,13 @@ LOSSLESS = b"L"  # the whole picture without loss, in place of the payloads; see
 ICC = b"c"
 EXIF = b"e"
 XMP = b"x"
+RESOURCES = b"i"  # Photoshop's image resources, with IPTC
+RESOLUTION = b"r"  # in dots per inch, where EXIF does not say it
+PACKED = b"m"  # a zlib stream with several of these
+METADATA = (ICC, EXIF, XMP, RESOURCES, RESOLUTION)
+MAX_PACKED = 2**26  # bytes of metadata that such a stream may hold
+_EXPANSION = 1032  # bytes that one byte of a zlib stream can become at most (zlib's "technical details")
+_CHECKSUM = 4  # bytes
 
 
 Source = bytes | bytearray | memoryview | str | os.PathLike[str]  # the bytes of a file, or its path
@@ -128,10 +135,58 @@ def write(stream: Stream) -> bytes:
     fixed = MAGIC + bytes([VERSION, layout]) + varint(head.width) + varint(head.height)
     fixed += bytes.fromhex(head.weights) + struct.pack("<H", head.rate)
     parts = [fixed, struct.pack("<I", zlib.crc32(fixed))]
-    before = sorted(stream.chunks.items(), key=lambda chunk: (chunk[0] == LOSSLESS, chunk[0]))
+    before = sorted(pack(stream.chunks).items(), key=lambda chunk: (chunk[0] == LOSSLESS, chunk[0]))
     for kind, body in [*before, *((PAYLOAD, body) for body in stream.payloads)]:
         parts += [kind, varint(len(body)), body, struct.pack("<I", zlib.crc32(kind + body))]
     return b"".join(parts)
+
+
+def pack(chunks: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return chunks with the metadata of all in one that is compressed, or as they are where that is not smaller."""
+    plain = {kind: body for kind, body in chunks.items() if kind in METADATA}
+    parts = [kind + varint(len(body)) + body for kind, body in sorted(plain.items())]
+    data = b"".join(parts)
+    if not data or len(data) > MAX_PACKED:
+        return dict(chunks)
+    body = varint(len(data)) + zlib.compress(data, 9)
+    size = 1 + len(varint(len(body))) + len(body) + _CHECKSUM
+    if size >= sum(len(part) + _CHECKSUM for part in parts):
+        return dict(chunks)
+    return {kind: value for kind, value in chunks.items() if kind not in METADATA} | {PACKED: body}
+
+
+def unpack(body: bytes) -> dict[bytes, bytes]:
+    """Return the chunks in a PACKED one; no more is inflated than it declares.  Raises BitstreamError for anything else."""
+    reader = Reader(body)
+    size = reader.varint()
+    stream = body[reader.position :]
+    if size > MAX_PACKED or size > len(stream) * _EXPANSION:
+        raise BitstreamError("the file is damaged (metadata of another size)")
+    inflate = zlib.decompressobj()
+    try:
+        data = inflate.decompress(stream, size + 1)
+    except zlib.error:
+        raise BitstreamError("the file is damaged (metadata)") from None
+    if len(data) != size or not inflate.eof or inflate.unused_data:
+        raise BitstreamError("the file is damaged (metadata of another size)")
+    reader = Reader(data)
+    chunks: dict[bytes, bytes] = {}
+    while reader.position < size:
+        kind = reader.take(1)
+        if not kind.islower() or kind == PACKED or kind in chunks:
+            raise BitstreamError(f"the file is damaged (a chunk {kind!r} among its metadata)")
+        chunks[kind] = reader.take(reader.varint())
+    return chunks
+
+
+def _unpacked(chunks: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return the chunks of a file with those that are packed in one of them."""
+    if PACKED not in chunks:
+        return chunks
+    packed = unpack(chunks.pop(PACKED))
+    if twice := packed.keys() & chunks.keys():
+        raise BitstreamError(f"the file is damaged (two chunks of type {min(twice)!r})")
+    return chunks | packed
 
 
 def _tile_code(side: int) -> int:
@@ -184,7 +239,7 @@ def read_head(data: bytes, max_pixels: int | None = MAX_PIXELS) -> tuple[Header,
     Raises as ``read`` does.
     """
     reader = Reader(data)
-    return _read_header(reader, max_pixels), dict(_chunks(reader, (PAYLOAD, LOSSLESS)))
+    return _read_header(reader, max_pixels), _unpacked(dict(_chunks(reader, (PAYLOAD, LOSSLESS))))
 
 
 def _chunks(reader: Reader, ends: tuple[bytes, ...] = ()) -> Iterator[tuple[bytes, bytes]]:
@@ -227,4 +282,4 @@ def read(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Stream:
         raise BitstreamError("the file is damaged (exact pixels of a picture that is exact)")
     if reader.position != len(data):
         raise BitstreamError(f"{len(data) - reader.position} bytes follow the end of the file")
-    return Stream(header, payloads, chunks)
+    return Stream(header, payloads, _unpacked(chunks))

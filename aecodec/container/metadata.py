@@ -1,33 +1,41 @@
-"""Move a picture's ICC profile, EXIF and XMP from Pillow into a file's chunks, and back.
+"""Move a picture's ICC profile, EXIF, XMP, IPTC and resolution from Pillow into a file's chunks, and back.
 
 Pillow is imported by the functions that need it, so that ``aecodec info`` does not load it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from aecodec.container.bitstream import ALPHA, EXIF, ICC, XMP, Header
+from aecodec.container.bitstream import ALPHA, EXIF, ICC, RESOLUTION, RESOURCES, XMP, Header
 
 if TYPE_CHECKING:
     from PIL.Image import Exif, Image
 
-# TIFF tags that Pillow counts as EXIF but that say how a TIFF file is laid out, or hold XMP or ICC
+# TIFF tags that Pillow counts as EXIF but that say how a TIFF file is laid out, or that have chunks of their own.  330 are
+# places in the file that it was, 37724 are Photoshop's layers.
 _TIFF_LAYOUT = (
-    *range(254, 260), 262, 266, 273, *range(277, 280), 284, 317, 320, *range(322, 326), 338, 339, 347, 700, 34675,
+    *range(254, 260), 262, 266, 273, *range(277, 280), 284, 317, 320, *range(322, 326), 330, 338, 339, 347, 700, 33723,
+    34377, 34675, 37724,
 )  # fmt: skip
 _ORIENTATION = 0x0112
+_EXIF_DIRECTORY, _GPS_DIRECTORY, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005
+_THUMBNAIL, _THUMBNAIL_SIZE = 0x0201, 0x0202
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
+_UNITS = {1: 0.0, 2: 1.0, 3: 2.54}  # inches in what _RESOLUTION_UNIT stands for; 1 is no unit
 _SCREEN_DPI = (0, 1, 72, 96)  # what files say that mean nothing by it
-_NAMES = {ICC: "icc_profile", EXIF: "exif", XMP: "xmp"}
+_NAMES = {ICC: "icc_profile", EXIF: "exif", XMP: "xmp", RESOURCES: "image_resources"}  # in Image.info; the last is ours
 _PLAIN_GAMMA = 0.45455  # what a PNG without colour management says, and what every viewer assumes
+_PREFIX = b"Exif\0\0"
 
 
 def read(image: Image, strip: bool) -> dict[bytes, bytes]:
-    """Return the chunks that keep a picture's ICC profile and, without ``strip``, its EXIF and XMP.
+    """Return the chunks that keep a picture's ICC profile and, without ``strip``, its EXIF, XMP, IPTC and resolution.
 
     Warns of other metadata in the picture, for which there is no chunk.
     """
@@ -36,18 +44,28 @@ def read(image: Image, strip: bool) -> dict[bytes, bytes]:
     if profile and image.mode not in ("CMYK", "LAB"):  # those are converted to sRGB, and their profile is spent
         chunks[ICC] = bytes(profile)
     if not strip:
-        if exif := _exif(image):
+        if exif := exif_of(image):
             chunks[EXIF] = exif
         if xmp := image.info.get("xmp") or image.info.get("XML:com.adobe.xmp"):
             chunks[XMP] = xmp if isinstance(xmp, bytes) else str(xmp).encode()
+        if resources := image.info.get("image_resources"):
+            chunks[RESOURCES] = bytes(resources)
+        if (dpi := _meant_dpi(image)) and not _agree(dpi, resolution(chunks.get(EXIF, b""))):
+            chunks[RESOLUTION] = struct.pack("<II", *(min(round(100 * value), 2**32 - 1) for value in dpi))
         if lost := _without_a_chunk(image):
             warnings.warn(f"not kept: {', '.join(lost)}", stacklevel=3)
     return chunks
 
 
-def from_chunks(chunks: dict[bytes, bytes]) -> dict[str, bytes]:
+def from_chunks(chunks: Mapping[bytes, bytes]) -> dict[str, Any]:
     """Return the metadata in a file's chunks under Pillow's names, for ``Image.info``."""
-    return {name: chunks[kind] for kind, name in _NAMES.items() if kind in chunks}
+    info: dict[str, Any] = {name: chunks[kind] for kind, name in _NAMES.items() if kind in chunks}
+    dpi = resolution(chunks.get(EXIF, b""))
+    if len(body := chunks.get(RESOLUTION, b"")) == 8:
+        dpi = tuple(value / 100 for value in struct.unpack("<II", body))
+    if dpi and _is_meant(dpi):
+        info["dpi"] = dpi
+    return info
 
 
 def shown(header: Header, chunks: dict[bytes, bytes]) -> Header:
@@ -62,23 +80,77 @@ def shown_size(size: tuple[int, int], exif: bytes) -> tuple[int, int]:
 
 
 def orientation(exif: bytes) -> int:
-    """Return the EXIF orientation, 1..8; above 4 width and height are exchanged.
+    """Return the EXIF orientation, 1..8, and 1 where there is none; above 4 width and height are exchanged."""
+    (value,) = _numbers(exif, _ORIENTATION, "H") or (1,)
+    return value if 1 <= value <= 8 else 1
 
-    It is 1 where there is none or EXIF is damaged. CIPA DC-008 (EXIF 2.3), 4.6.2 and 4.6.4: the tag is in the first
-    directory of a TIFF structure.
-    """
-    tiff = exif.removeprefix(b"Exif\0\0")
-    order = "<" if tiff.startswith(b"II") else ">"
+
+def with_orientation(exif: bytes, value: int) -> bytes:
+    """Return EXIF with another orientation and nothing else changed; where it says none, it is returned as it is."""
+    order, position = _find(exif, _ORIENTATION, 3)
+    if not position:
+        return exif
+    return exif[:position] + struct.pack(f"{order}H", value) + exif[position + 2 :]
+
+
+def without_thumbnail(exif: bytes) -> bytes:
+    """Return EXIF whose second directory, which holds a thumbnail, is unlinked, and whose thumbnail is blank."""
+    base = len(_PREFIX) if exif.startswith(_PREFIX) else 0
+    order = "<" if exif.startswith(b"II", base) else ">"
+    block = bytearray(exif)
+    with contextlib.suppress(struct.error):
+        start = base + struct.unpack_from(f"{order}I", block, base + 4)[0]
+        link = start + 2 + 12 * struct.unpack_from(f"{order}H", block, start)[0]
+        second = base + struct.unpack_from(f"{order}I", block, link)[0]
+        if second > base:
+            struct.pack_into(f"{order}I", block, link, 0)
+            place = size = 0
+            for position in range(second + 2, second + 2 + 12 * struct.unpack_from(f"{order}H", block, second)[0], 12):
+                tag, _, _, value = struct.unpack_from(f"{order}HHII", block, position)
+                place, size = (value if tag == _THUMBNAIL else place), (value if tag == _THUMBNAIL_SIZE else size)
+            size = min(size, max(len(block) - base - place, 0))
+            block[base + place : base + place + size] = bytes(size)
+    return bytes(block)
+
+
+def resolution(exif: bytes) -> tuple[float, float] | None:
+    """Return the dots per inch across and down that EXIF says, None where it says none."""
+    across, down = _numbers(exif, _X_RESOLUTION, "2I"), _numbers(exif, _Y_RESOLUTION, "2I")
+    inches = _UNITS.get((_numbers(exif, _RESOLUTION_UNIT, "H") or (2,))[0], 0.0)
+    if not inches or not (across and down and across[1] and down[1]):
+        return None
+    return across[0] / across[1] * inches, down[0] / down[1] * inches
+
+
+def says_resolution(exif: bytes, dpi: tuple[float, float] | None) -> bool:
+    """Return whether EXIF says a resolution, in dots per inch, so that a format needs no other place for it."""
+    return dpi is not None and _agree(dpi, resolution(exif))
+
+
+def _numbers(exif: bytes, tag: int, code: str) -> tuple[int, ...]:
+    """Return the values of a tag in the first directory: one SHORT ("H") or one RATIONAL ("2I"); () for others."""
+    order, position = _find(exif, tag, 3 if code == "H" else 5)
     try:
-        (start,) = struct.unpack_from(f"{order}4xI", tiff)
-        (count,) = struct.unpack_from(f"{order}H", tiff, start)
-        for entry in range(count):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", tiff, start + 2 + 12 * entry)
-            if tag == _ORIENTATION:
-                return value if kind == 3 and 1 <= value <= 8 else 1
+        return struct.unpack_from(order + code, exif, position) if position else ()
     except struct.error:
-        pass
-    return 1
+        return ()
+
+
+def _find(exif: bytes, wanted: int, wanted_kind: int) -> tuple[str, int]:
+    """Return the order of bytes, and where in EXIF the value of a tag of the first directory lies: 0 where it is not.
+
+    CIPA DC-008 (EXIF 2.3), 4.6.2 and 4.6.4: the tags stand in the first directory of a TIFF structure.
+    """
+    base = len(_PREFIX) if exif.startswith(_PREFIX) else 0
+    order = "<" if exif.startswith(b"II", base) else ">"
+    with contextlib.suppress(struct.error):
+        start = base + struct.unpack_from(f"{order}I", exif, base + 4)[0]
+        (count,) = struct.unpack_from(f"{order}H", exif, start)
+        for position in range(start + 2, start + 2 + 12 * count, 12):
+            tag, kind, _, value = struct.unpack_from(f"{order}HHII", exif, position)
+            if tag == wanted:
+                return order, (position + 8 if kind == 3 else base + value) if kind == wanted_kind else 0
+    return order, 0
 
 
 def upright(image: Image) -> Image:
@@ -87,7 +159,7 @@ def upright(image: Image) -> Image:
 
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # noqa: BLE001  as in _exif
+    except Exception:  # noqa: BLE001  Pillow's parser raises whatever it meets in damaged EXIF
         return image
 
 
@@ -95,38 +167,127 @@ def is_empty(image: Image) -> bool:
     """Return whether a picture's EXIF has no tags. Damaged EXIF counts as not empty."""
     try:
         return not image.getexif()
-    except Exception:  # noqa: BLE001  as in _exif
+    except Exception:  # noqa: BLE001  as in upright
         return False
 
 
-def _exif(image: Image) -> bytes:
-    """Return EXIF as bytes, b"" where there is none, without the tags that only describe the original file."""
+def exif_of(image: Image) -> bytes:
+    """Return a picture's EXIF as a chunk holds it, b"" where there is none.
+
+    The bytes are those of the picture's file, unless the program that holds the picture has changed ``getexif()`` since
+    or there are none, as in a TIFF that is loaded already.
+    """
+    given = image.info.get("exif") or _raw_profile(image)
+    if isinstance(given, bytes) and given:
+        block = given
+        while block.startswith(_PREFIX):
+            block = block[len(_PREFIX) :]
+        if not block.startswith((b"II*\0", b"MM\0*")):
+            warnings.warn("EXIF is damaged and dropped", stacklevel=4)
+            return b""
+        if _is_as_given(image):
+            return _PREFIX + block
+    return _rewritten(image)
+
+
+def _raw_profile(image: Image) -> bytes:
+    """Return EXIF as ImageMagick writes it into the text of a PNG."""
+    for name in ("exif", "APP1"):
+        text = image.info.get(f"Raw profile type {name}")
+        text = text.decode("latin-1") if isinstance(text, bytes) else text
+        with contextlib.suppress(ValueError):
+            block = bytes.fromhex("".join(text.split("\n")[3:])) if isinstance(text, str) else b""
+            if block.startswith((_PREFIX, b"II*\0", b"MM\0*")):
+                return block
+    return b""
+
+
+def _is_as_given(image: Image) -> bool:
+    """Return whether ``getexif()`` says what the bytes in ``info`` say.  What cannot be parsed has not been changed."""
+    from PIL.Image import new
+
+    if getattr(image, "_exif", None) is None:
+        return True
+    twin = new("L", (1, 1))
+    twin.info = {name: value for name, value in image.info.items() if name in ("exif", "xmp", "XML:com.adobe.xmp")}
+    if "exif" not in twin.info:
+        twin.info["exif"] = _raw_profile(image)
+    try:
+        mine, fresh = image.getexif(), twin.getexif()
+        if dict(mine) != dict(fresh):
+            return False
+        return all(values == fresh.get_ifd(tag) for tag, values in mine._ifds.items())
+    except Exception:  # noqa: BLE001  as in upright
+        return True
+
+
+def _rewritten(image: Image) -> bytes:
+    """Return EXIF as Pillow writes it of what it read, without what only describes the file that it came from."""
     from PIL.Image import Exif
 
     try:
+        found = image.getexif()
         exif = Exif()
-        exif.load(image.getexif().tobytes())
-        for tag in _TIFF_LAYOUT:
-            exif.pop(tag, None)
+        exif.endian = found.endian
+        for tag, value in found.items():
+            if tag not in _TIFF_LAYOUT:
+                exif[tag] = _as_written(value)
+        for tag in (_EXIF_DIRECTORY, _GPS_DIRECTORY):
+            if part := {name: _as_written(value) for name, value in found.get_ifd(tag).items()}:
+                if _INTEROPERABILITY in part:
+                    part[_INTEROPERABILITY] = found.get_ifd(_INTEROPERABILITY)
+                exif[tag] = part
         _keep_resolution(image, exif)
         return exif.tobytes() if exif else b""
-    except Exception:  # noqa: BLE001  Pillow's parser raises whatever it meets in damaged EXIF
-        warnings.warn("EXIF is damaged and dropped", stacklevel=4)
+    except Exception:  # noqa: BLE001  as in upright
+        warnings.warn("EXIF is damaged and dropped", stacklevel=5)
         return b""
 
 
+def _as_written(value: object) -> object:
+    """Return a value of EXIF so that Pillow keeps its text; by itself it writes "?" for all that is not ASCII."""
+    if not isinstance(value, str) or value.isascii():
+        return value
+    with contextlib.suppress(UnicodeError):  # Pillow reads UTF-8 as if it were Latin-1
+        data = value.encode("latin-1")
+        data.decode()
+        return data
+    return value.encode()
+
+
 def _keep_resolution(image: Image, exif: Exif) -> None:
-    """Write the dots per inch that PNG, JPEG and TIFF hold outside EXIF into EXIF, since a scan is printed by them."""
-    dpi = image.info.get("dpi")
-    if dpi and _X_RESOLUTION not in exif and any(round(value) not in _SCREEN_DPI for value in dpi):
+    """Put the dots per inch that PNG, JPEG and TIFF have outside EXIF into it: a scan is printed by them."""
+    dpi = _meant_dpi(image)
+    if dpi and _X_RESOLUTION not in exif:
         exif[_X_RESOLUTION], exif[_Y_RESOLUTION] = (round(float(value), 2) for value in dpi)
         exif[_RESOLUTION_UNIT] = 2  # inches
 
 
+def _meant_dpi(image: Image) -> tuple[float, float] | None:
+    """Return the dots per inch that a picture says outside EXIF, if it means something by them."""
+    try:
+        across, down = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if _is_meant((across, down)) else None
+
+
+def _is_meant(dpi: tuple[float, float]) -> bool:
+    return all(0 < value < 1e7 for value in dpi) and any(round(value) not in _SCREEN_DPI for value in dpi)
+
+
+def _agree(dpi: tuple[float, float], other: tuple[float, float] | None) -> bool:
+    """Return whether two resolutions are the same but for the rounding of PNG, which counts in dots per metre."""
+    return other is not None and all(abs(a - b) <= 0.02 for a, b in zip(dpi, other, strict=False))
+
+
 def _without_a_chunk(image: Image) -> list[str]:
-    """Return the names of metadata other than ICC, EXIF and XMP in a picture that a user may miss."""
+    """Return the names of what a picture says that no chunk holds, and that a user may miss."""
     lost = []
-    dull = ("XML:com.adobe.xmp", "Software", "date:create", "date:modify", "date:timestamp")
+    dull = (
+        "XML:com.adobe.xmp", "Software", "date:create", "date:modify", "date:timestamp", "Raw profile type exif",
+        "Raw profile type APP1", "Raw profile type iptc", "Raw profile type 8bim", "Raw profile type xmp",
+    )  # fmt: skip
     if "comment" in image.info or set(getattr(image, "text", ())) - set(dull):
         lost.append("comments")
     gamma = image.info.get("gamma", _PLAIN_GAMMA)

@@ -7,8 +7,10 @@ import importlib
 import io
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from aecodec.container import metadata
-from aecodec.errors import AecodecError, FramesError, MissingPackageError, PictureError
-from aecodec.images import jxl
+from aecodec.errors import AecodecError, FramesError, LimitError, MissingPackageError, PictureError
+from aecodec.images import bmp, embedded, jpeg, jxl, png, tiff, xmp
 from aecodec.images.samples import check_size
 
 # Format: Pillow's name of it, the module that teaches it to Pillow, and the package that has the module
@@ -27,10 +29,14 @@ _PLUGINS = {
     "JPEG XL": ("JXL", "pillow_jxl", "pillow-jxl-plugin"),
 }
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
-_METADATA = {"icc_profile": "ICC profile", "exif": "EXIF", "xmp": "XMP"}
-_KEPT: dict[str, Collection[str]] = {  # all that a format keeps as Pillow writes it; those not named keep nothing
-    **dict.fromkeys(("PNG", "WEBP", "TIFF", "AVIF"), frozenset({"alpha", *_METADATA})),
+_METADATA = {
+    "icc_profile": "ICC profile", "exif": "EXIF", "xmp": "XMP", "image_resources": "IPTC", "dpi": "the resolution"
+}  # fmt: skip
+_KEPT: dict[str, Collection[str]] = {  # all that a format keeps as it is written here; those not named keep nothing
+    **dict.fromkeys(("PNG", "TIFF"), frozenset({"alpha", *_METADATA})),
+    **dict.fromkeys(("WEBP", "AVIF"), frozenset({"alpha", "icc_profile", "exif", "xmp"})),
     "JPEG": frozenset(_METADATA),
+    "BMP": frozenset({"dpi"}),
     **dict.fromkeys(("JPEG2000", "TGA"), frozenset({"alpha"})),
 }
 _OPTIONS: dict[str, dict[str, Any]] = {  # as little loss as the format allows
@@ -39,8 +45,14 @@ _OPTIONS: dict[str, dict[str, Any]] = {  # as little loss as the format allows
     "WEBP": {"lossless": True},
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
 }
-_SEGMENT = {"exif": 65533, "xmp": 65504}  # bytes that fit in a JPEG's one segment
+_SEGMENT = {"exif": 65533, "xmp": 65504}  # bytes that fit in a JPEG's one segment; a longer XMP is cut in two
 
+
+# How raw files of cameras begin that are no TIFF: Olympus, Panasonic, Fujifilm, Sigma, Minolta
+_RAW_MARKS = (b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM")
+_RAW = (
+    "a camera's raw file, of which only a preview could be read; develop it with a raw converter, such as darktable, first"
+)
 
 Source = Image.Image | NDArray[Any] | str | os.PathLike[str]
 
@@ -77,53 +89,177 @@ def open_picture(data: bytes, max_pixels: int | None) -> Image.Image:
     Nothing is decoded yet where the format's plugin allows it. Raises LimitError, PictureError where this is no picture,
     MissingPackageError where its plugin is not installed.
     """
-    Image.MAX_IMAGE_PIXELS = None  # the limit is max_pixels, checked next
-    with _damage():
+    with _damage(), _pixel_limit(None):  # the size is checked next
+        _refuse(data)
         if _recognise(data) == "JPEG XL":  # whose plugin decodes when it opens
             header = jxl.read_header(data)
             check_size(header.width, header.height, max_pixels)
+        cleaned = png.clean(data) if data.startswith(png.MAGIC) and png.needs_cleaning(data) else None
+        readable = data if cleaned is None else cleaned.data
+        image: Image.Image
         try:
-            image = Image.open(io.BytesIO(data))
-        except UnidentifiedImageError:
+            image = Image.open(io.BytesIO(readable))
+        except Exception as error:
+            is_known = not isinstance(error, UnidentifiedImageError) and not data.startswith(tiff.MARKS)
+            if is_known or isinstance(error, MemoryError):
+                raise
             _find_plugin(data)
             try:
-                image = Image.open(io.BytesIO(data))
-            except UnidentifiedImageError:
-                raise PictureError("not a picture that Pillow can read" if data else "the file is empty") from None
+                image = Image.open(io.BytesIO(readable))
+            except MemoryError:
+                raise
+            except Exception:  # noqa: BLE001  Pillow 11 raises others for a BigTIFF
+                image = _open_unknown(data, max_pixels)
         check_size(*image.size, max_pixels)
         if image.format == "EPS":  # Pillow would have Ghostscript run it, whatever the file's name says
             raise PictureError("PostScript is a program and not a picture; render it first")
+        if cleaned is not None:
+            image.info.update(cleaned.info)
+            if cleaned.dropped:
+                warnings.warn(f"not kept: {', '.join(cleaned.dropped)}", stacklevel=2)
     return image
+
+
+def _open_unknown(data: bytes, max_pixels: int | None) -> Image.Image:
+    """Return a picture that Pillow does not take, decoded.  Raises PictureError where nothing takes it, LimitError."""
+    if data.startswith(tiff.MARKS):
+        pages = tiff.Tiff(data)
+        index, full = pages.main_page()
+        page = next(islice(pages.pages(), index, None), {})
+        if full == 1 and tiff.is_misread(pages, page):
+            check_size(pages.number(page, tiff.WIDTH, 0), pages.number(page, tiff.HEIGHT, 0), max_pixels)
+            image = tiff.picture_of(pages, page)
+            image.info["bit_depth"] = pages.number(page, tiff.BITS, 8)
+            embedded.complete_tiff(image, data, index)
+            return image
+    raise PictureError(_why(data))
+
+
+def _why(data: bytes) -> str:
+    """Return why nothing here can read a file."""
+    if not data:
+        return "the file is empty"
+    if data.startswith(b"\x8faec"):
+        return "this is an .aec file already"
+    if data.startswith(tiff.MARKS):
+        pages = tiff.Tiff(data)
+        page = next(pages.pages(), {})
+        bits, kind = pages.number(page, tiff.BITS, 1), pages.number(page, tiff.SAMPLE_FORMAT, 1)
+        if kind == 3:
+            return f"samples of {bits}-bit floating point have no fixed range; convert them to 8 or 16 bits first"
+        if bits > 16:
+            return f"samples of {bits} bits are not supported; convert them to 8 or 16 bits first"
+    for kind_of_file in Image.ID:
+        factory, accept = Image.OPEN[kind_of_file]
+        try:
+            if accept is not None and accept(data[:16]) is True:
+                factory(io.BytesIO(data), "")
+        except Exception as error:  # noqa: BLE001  plugins raise whatever they meet
+            return f"not a picture that Pillow can read ({kind_of_file}: {error})"
+    return "not a picture that Pillow can read"
+
+
+def _refuse(data: bytes) -> None:
+    """Raise PictureError for a camera's raw file, of which Pillow would read a preview or nothing."""
+    start = data[:32]
+    is_raw = start.startswith(_RAW_MARKS) or start[4:12] == b"ftypcrx " or start[6:14] == b"HEAPCCDR"
+    if not is_raw and start.startswith(tiff.MARKS):
+        is_raw = tiff.Tiff(data).is_raw()
+    if is_raw:
+        raise PictureError(_RAW)
 
 
 def load(image: Image.Image, frame: int | None, max_pixels: int | None) -> int:
     """Decode an opened picture, or one ``frame`` of it, in place, and return the bits of a sample in its file.
 
-    Raises FramesError where there are several frames and none is chosen, PictureError where the file is damaged,
-    LimitError.
+    What its file says beside the pixels comes into ``info``, and a warning says what cannot be kept. Raises FramesError
+    where there are several frames and none is chosen, PictureError where the file is damaged, LimitError.
     """
-    with _damage():
-        count = 1 if image.format == "PSD" else getattr(image, "n_frames", 1)  # a PSD comes with its layers merged
-        what = "pages" if image.format in ("TIFF", "DCX") else "frames"
-        if frame is not None:
-            if not 0 <= frame < count:
-                raise PictureError(f"there is no frame {frame}; the picture has {count}, counted from 0")
-            if count > 1:
-                image.seek(frame)
-        elif count > 1 and image.format == "MPO":  # as many phones write their photographs
-            warnings.warn(f"not kept: {count - 1} more in the file (previews, other views or a gain map)", stacklevel=3)
-        elif count > 1:
-            problem = f"the file has {count} pages" if what == "pages" else f"the picture is animated ({count} frames)"
-            raise FramesError(problem)
+    with _damage(), _pixel_limit(max_pixels):
+        file = _file_of(image)
+        pages = tiff.Tiff(file) if image.format == "TIFF" and file is not None else None
+        if pages is not None and pages.is_raw():
+            raise PictureError(_RAW)
+        _choose_frame(image, frame, pages)
         check_size(*image.size, max_pixels)
         bits = _bits(image)
         if image.format == "JXL":
             _complete_jxl(image)
-        low = _low_bytes(image) if bits == 16 else None
-        image.load()
-        if low is not None:
-            _round(image, low)
+        page = next(islice(pages.pages(), image.tell(), None), {}) if pages is not None else {}
+        if pages is not None and tiff.is_misread(pages, page):
+            _replace(image, tiff.picture_of(pages, page))
+        else:
+            low = _low_bytes(image) if bits == 16 else None
+            _load(image, file)
+            check_size(*image.size, max_pixels)  # an icon may hold a picture of another size
+            if low is not None:
+                _round(image, low)
+        embedded.complete(image, file)
     return bits
+
+
+def _choose_frame(image: Image.Image, frame: int | None, pages: tiff.Tiff | None) -> None:
+    """Go to the frame that is asked for, or to the picture that a file of several stands for; warn of the others."""
+    count = 1 if image.format == "PSD" else getattr(image, "n_frames", 1)  # a PSD comes with its layers merged
+    if frame is not None:
+        if not 0 <= frame < count:
+            raise PictureError(f"there is no frame {frame}; the picture has {count}, counted from 0")
+        if count > 1:
+            image.seek(frame)
+        return
+    if count == 1:
+        return
+    more = f"{count - 1} more picture{'s' if count > 2 else ''} in the file"
+    if image.format == "MPO":  # as many phones write their photographs
+        warnings.warn(f"not kept: {more} (previews, other views or a gain map)", stacklevel=3)
+    elif image.format == "HEIF":  # which is at its primary picture
+        warnings.warn(f"not kept: {more}", stacklevel=3)
+    elif image.format in ("TIFF", "DCX"):
+        main, full = pages.main_page() if pages is not None else (0, count)
+        if full > 1:
+            raise FramesError(f"the file has {count} pages")
+        image.seek(main)
+        warnings.warn(f"not kept: {more} (smaller copies or masks)", stacklevel=3)
+    else:
+        raise FramesError(f"the picture is animated ({count} frames)")
+
+
+def _load(image: Image.Image, file: bytes | None) -> None:
+    """Decode a picture; a JPEG that lacks nothing but its end mark is taken with a warning."""
+    try:
+        if image.format == "BMP" and file is not None and (rows := bmp.run_lengths(file)) is not None:
+            _replace(image, rows)
+        else:
+            image.load()
+    except OSError:
+        if image.format not in ("JPEG", "MPO") or file is None:
+            raise
+        whole = jpeg.completed(file)
+        if whole is None:
+            raise
+        warnings.warn("the file lacks its last bytes, an end mark; the picture is whole", stacklevel=4)
+        _replace(image, whole)
+
+
+def _replace(image: Image.Image, other: Image.Image) -> None:
+    """Put the pixels of another picture into an opened one."""
+    image.im = other.im
+    image._mode, image._size = other.mode, other.size
+    if other.mode == "P":
+        image.palette = other.palette
+    vars(image)["tile"] = []  # nothing is left to decode
+
+
+def _file_of(image: Image.Image) -> bytes | None:
+    """Return the whole file of a picture that is not decoded yet, None where it is closed."""
+    fp = getattr(image, "fp", None)
+    if fp is None or getattr(fp, "closed", False):
+        return None
+    position = fp.tell()
+    fp.seek(0)
+    data = fp.read()
+    fp.seek(position)
+    return bytes(data)
 
 
 def _complete_jxl(image: Image.Image) -> None:
@@ -136,9 +272,9 @@ def _complete_jxl(image: Image.Image) -> None:
         image.info["xmp"] = found[b"xml "]
     if b"brob" in found:
         warnings.warn("not kept: compressed metadata of JPEG XL", stacklevel=4)
-    if not getattr(image, "jpeg", False):  # the plugin does not turn JPEGs that it restores
-        with contextlib.suppress(Exception):  # damaged EXIF, of which metadata.read warns
-            image.getexif().pop(0x0112, None)
+    # the plugin does not turn JPEGs that it restores
+    if not getattr(image, "jpeg", False) and isinstance(exif := image.info.get("exif"), bytes):
+        image.info["exif"] = metadata.with_orientation(exif, 1)
 
 
 def _low_bytes(image: Image.Image) -> NDArray[np.uint8] | None:
@@ -150,9 +286,7 @@ def _low_bytes(image: Image.Image) -> NDArray[np.uint8] | None:
     orders = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
     swapped = {f"{mode};16{order}": f"{mode};16{orders[order]}" for mode in ("RGB", "RGBA") for order in orders}
     swapped["LA;16B"] = "RGBA"  # high and low bytes as four channels
-    if image.format not in ("PNG", "TIFF") or not isinstance(image, ImageFile.ImageFile) or not image.tile:
-        return None
-    if image.fp is None:
+    if image.format != "PNG" or not isinstance(image, ImageFile.ImageFile) or not image.tile or image.fp is None:
         return None
     position = image.fp.tell()
     image.fp.seek(0)
@@ -173,11 +307,18 @@ def _low_bytes(image: Image.Image) -> NDArray[np.uint8] | None:
 
 
 def _round(image: Image.Image, low: NDArray[np.uint8]) -> None:
-    """Replace the high bytes of 16-bit samples by the samples rounded to 8 bits; gray with alpha becomes "LA"."""
+    """Replace the high bytes of 16-bit samples by the samples rounded to 8 bits; gray with alpha becomes "LA".
+
+    A transparent colour, which is one of 16-bit samples, becomes alpha.
+    """
     high = np.asarray(image)[..., -low.shape[-1] :].astype(np.uint32)
-    rounded = ((high << 8 | low) * 255 + 32895) >> 16  # the nearest to 255/65535 of it
-    image.im = Image.fromarray(rounded.astype(np.uint8)).im
-    image._mode = {2: "LA", 3: "RGB", 4: "RGBA"}[low.shape[-1]]
+    values = high << 8 | low
+    rounded = ((values * 255 + 32895) >> 16).astype(np.uint8)  # the nearest to 255/65535 of it
+    if low.shape[-1] == 3 and (key := image.info.pop("transparency", None)) is not None:
+        opaque = np.where((values != np.asarray(key)).any(-1), np.uint8(255), np.uint8(0))
+        rounded = np.dstack([rounded, opaque])
+    image.im = Image.fromarray(rounded).im
+    image._mode = {2: "LA", 3: "RGB", 4: "RGBA"}[rounded.shape[-1]]
 
 
 def save(image: Image.Image, kind: str) -> bytes:
@@ -191,12 +332,18 @@ def save(image: Image.Image, kind: str) -> bytes:
         image = _on_white(image, kind)
     if "exif" not in kept:
         image = metadata.upright(image)
+    if image.mode in ("L", "LA") and image.info.get("icc_profile", b"")[16:20] == b"RGB ":  # gray that was stored as colour
+        info = image.info
+        image = image.convert("RGB" if image.mode == "L" else "RGBA")
+        image.info = info
     values = {name: image.info[name] for name in _METADATA if image.info.get(name)}
-    if metadata.is_empty(image):
+    if "exif" not in kept and metadata.is_empty(image):
         values.pop("exif", None)
-    lost = {
-        name for name in values if name not in kept or (kind == "JPEG" and len(values[name]) > _SEGMENT.get(name, 2**24))
-    }
+    if "dpi" not in kept and "exif" in kept and metadata.says_resolution(values.get("exif", b""), values.get("dpi")):
+        values.pop("dpi", None)
+    if "image_resources" not in kept and not jpeg.iptc_of(values.get("image_resources", b"")):
+        values.pop("image_resources", None)  # settings of Photoshop, which nobody misses
+    lost = {name for name in values if name not in kept or (kind == "JPEG" and not _fits(name, values[name]))}
     if lost:
         warnings.warn(f"not kept in {kind}: {', '.join(_METADATA[name] for name in sorted(lost))}", stacklevel=2)
     if kind == "GIF" and image.getcolors() is None:
@@ -222,23 +369,63 @@ def save(image: Image.Image, kind: str) -> bytes:
             return data
     finally:
         image.info = info
+    if image.mode in ("L", "LA"):  # a format without gray
+        colour = image.convert("RGB" if image.mode == "L" else "RGBA")
+        colour.info = info
+        return save(colour, kind)
     raise AecodecError(f"Pillow cannot write the picture as {kind}: {reason}")
 
 
-def _write(image: Image.Image, kind: str, values: dict[str, bytes]) -> bytes:
-    options = {**_OPTIONS.get(kind, {}), **values}
-    if kind == "PNG" and "xmp" in values:
+def _fits(name: str, value: Any) -> bool:
+    """Return whether a JPEG has room for metadata."""
+    if name == "xmp" and len(value) > _SEGMENT["xmp"]:
+        return xmp.split(value, _SEGMENT["xmp"]) is not None
+    return name == "dpi" or len(value) <= _SEGMENT.get(name, 2**24)
+
+
+def _write(image: Image.Image, kind: str, values: dict[str, Any]) -> bytes:
+    packet, resources = values.get("xmp", b""), values.get("image_resources", b"")
+    if kind == "TIFF" and image.mode in ("L", "LA", "RGB", "RGBA"):
+        samples = np.asarray(image).reshape(image.height, image.width, -1)
+        return tiff.write(
+            samples, exif=values.get("exif", b""), icc=values.get("icc_profile", b""), xmp=packet, resources=resources,
+            dpi=values.get("dpi"),
+        )  # fmt: skip
+    options: dict[str, Any] = {name: value for name, value in values.items() if name not in ("xmp", "image_resources")}
+    if kind == "PNG" and (packet or resources):
         from PIL.PngImagePlugin import PngInfo
 
-        text = options["pnginfo"] = PngInfo()
-        text.add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode("utf-8", "replace"))
-    elif kind == "TIFF" and "xmp" in values:
-        exif = options["exif"] = Image.Exif()
-        exif.load(values.get("exif", b""))
-        exif[700] = options.pop("xmp")
+        options["pnginfo"] = PngInfo()
+        if packet:
+            options["pnginfo"].add_itxt("XML:com.adobe.xmp", packet.decode("utf-8", "replace"))
+        if resources:  # as ImageMagick and ExifTool know it
+            options["pnginfo"].add_text(
+                "Raw profile type iptc", f"\niptc\n{len(resources):8}\n{resources.hex()}\n", zip=True
+            )
+    elif kind == "AVIF" and "exif" in values:
+        options["exif"] = _KeptExif(values["exif"])
+    if packet and kind not in ("PNG", "JPEG"):
+        options["xmp"] = packet
     buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
+    image.save(buffer, kind, **_OPTIONS.get(kind, {}), **options)
+    if kind != "JPEG":
+        return buffer.getvalue()
+    first, extended = packet, b""
+    if len(packet) > _SEGMENT["xmp"]:
+        first, extended = xmp.split(packet, _SEGMENT["xmp"]) or (b"", b"")
+    return jpeg.with_segments(buffer.getvalue(), xmp=first, extended=extended, resources=resources)
+
+
+class _KeptExif(Image.Exif):
+    """EXIF that is written as it came, where a writer of Pillow would take it apart for its orientation."""
+
+    def __init__(self, block: bytes) -> None:
+        super().__init__()
+        self.load(block)
+        self._block = metadata.with_orientation(block, 1)
+
+    def tobytes(self, offset: int = 8) -> bytes:
+        return self._block
 
 
 def _on_white(image: Image.Image, kind: str) -> Image.Image:
@@ -251,6 +438,36 @@ def _on_white(image: Image.Image, kind: str) -> Image.Image:
     return white
 
 
+_limits: list[int | None] = []  # of the calls that are at work, in any thread
+_limits_lock = threading.Lock()
+_others_limit: int | None = None  # Pillow's, while ours stands in its place
+
+
+@contextlib.contextmanager
+def _pixel_limit(max_pixels: int | None) -> Iterator[None]:
+    """Have Pillow keep to a limit of pixels for as long as this lasts, also in pictures inside pictures, as in an icon.
+
+    Its limit is one for the whole process, so that of the most generous call holds while several are at work.
+    """
+    global _others_limit  # noqa: PLW0603  Pillow's limit is one for the process, too
+    with _limits_lock:
+        if not _limits:
+            _others_limit = Image.MAX_IMAGE_PIXELS
+        _limits.append(max_pixels)
+        Image.MAX_IMAGE_PIXELS = _most_generous()
+    try:
+        yield
+    finally:
+        with _limits_lock:
+            _limits.remove(max_pixels)
+            Image.MAX_IMAGE_PIXELS = _most_generous() if _limits else _others_limit
+
+
+def _most_generous() -> int | None:
+    numbers = [limit for limit in _limits if limit is not None]
+    return max(numbers) if len(numbers) == len(_limits) else None
+
+
 @contextlib.contextmanager
 def _damage() -> Iterator[None]:
     """Turn the exceptions of Pillow's plugins into PictureError; on a damaged file they raise all kinds."""
@@ -258,6 +475,8 @@ def _damage() -> Iterator[None]:
         yield
     except (AecodecError, MemoryError):
         raise
+    except Image.DecompressionBombError as error:
+        raise LimitError(f"a picture inside the file is too large: {error}", Image.MAX_IMAGE_PIXELS) from None
     except Exception as error:  # noqa: BLE001  plugins raise whatever they meet
         raise PictureError(f"the picture cannot be read: {error}") from None
 
@@ -318,8 +537,9 @@ def _bits(image: Image.Image) -> int:
     if image.format == "PNG":
         return head[24]  # IHDR
     if image.format == "PPM" and (tiles := getattr(image, "tile", None)) and tiles[0][0].startswith("ppm"):
-        maximum = tiles[0][3]
-        return int(maximum if isinstance(maximum, int) else maximum[-1]).bit_length()
+        arguments = tiles[0][3]
+        maximum = arguments if isinstance(arguments, int) else arguments[-1]
+        return maximum.bit_length() if isinstance(maximum, int) else 1 if image.mode == "1" else 8
     for kind, mark, offset, add in (("AVIF", b"pixi", 9, 0), ("JPEG2000", b"\xff\x4f\xff\x51", 42, 1)):
         if image.format == kind and 0 <= (start := head.find(mark)) < len(head) - offset:
             return (head[start + offset] & 127) + add

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageChops
 
 from aecodec.container.bitstream import MAX_SIDE
 from aecodec.container.tiles import Box
@@ -17,8 +17,12 @@ from aecodec.errors import LimitError, PictureError
 
 
 def split(image: Image.Image, bits: int = 8) -> tuple[Image.Image, Image.Image | None]:
-    """Separate colour and alpha as ``separate`` does, and replace colour that nobody sees (``fill``)."""
+    """Separate colour and alpha as ``separate`` does, and replace colour that nobody sees (``fill``).
+
+    Colour that is gray everywhere comes as "L".
+    """
     colour, alpha = separate(image, bits)
+    colour = gray_if_equal(colour)
     return (colour if alpha is None else fill(colour, alpha)), alpha
 
 
@@ -50,6 +54,15 @@ def separate(image: Image.Image, bits: int = 8) -> tuple[Image.Image, Image.Imag
         warnings.warn(f"colours are converted from {image.mode} to sRGB", stacklevel=3)
         colour = _managed(image)
     return colour, alpha
+
+
+def gray_if_equal(colour: Image.Image) -> Image.Image:
+    """Return a picture of equal red, green and blue as gray, which cannot come out tinted, and any other as it is."""
+    if colour.mode != "RGB":
+        return colour
+    red, green, blue = colour.split()
+    different = ImageChops.difference(red, green).getbbox() or ImageChops.difference(red, blue).getbbox()
+    return colour if different else red
 
 
 def fill(colour: Image.Image, alpha: Image.Image) -> Image.Image:

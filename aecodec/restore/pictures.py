@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal, get_args
 
 import numpy as np
@@ -65,7 +66,9 @@ def inpaint(
     colour, alpha = samples.separate(image, bits)
     missing = _laid_on(missing, colour.size, chunks.get(EXIF, b""))
     array = samples.to_array(colour)
-    if missing.any():
+    if not missing.any():
+        warnings.warn("the mask marks nothing: no pixel of it is white (128 or more) and opaque", stacklevel=2)
+    else:
         array = fill.smooth(array, missing)
         if opened is not None:
             filled = samples.from_array(array, colour.mode)
@@ -75,6 +78,8 @@ def inpaint(
     result = samples.from_array(array, colour.mode)
     if alpha is not None:
         result.putalpha(alpha)
+    if missing.any() and EXIF in chunks:  # the thumbnail may show what was to go
+        chunks[EXIF] = metadata.without_thumbnail(chunks[EXIF])
     result.info.update(metadata.from_chunks(chunks))
     return result, int(missing.sum())
 

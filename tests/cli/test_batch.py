@@ -58,13 +58,92 @@ def test_a_tree_keeps_its_shape(cli, tree):
     assert len(cli("info", "-r", "out").stdout.splitlines()) == 4
 
 
-def test_nothing_is_written_where_names_meet(cli, tree, photo):
-    """The second would replace the first: better reported before the first hour than after it."""
+def test_names_that_meet_keep_their_extension(cli, tree, photo):
+    """The second would replace the first; refused, it would cost the other thousand pictures of the tree."""
     photo(8, 8).save(tree / "photos" / "sub" / "c.jpg")
+    assert cli("encode", "-r", "--output-dir", "out", "photos").exit_code == 0
+    assert below(tree / "out") == ["a.aec", "b.aec", "sub/c.jpg.aec", "sub/c.png.aec", "sub/deep/d.aec"]
+
+
+def test_a_name_that_two_have_costs_the_second(cli, tree, photo):
+    """Pictures of two folders into one: nothing is lost, nothing replaced, and the exit code says so."""
+    photo(8, 8).save(tree / "b.png")
+    result = cli("encode", "--output-dir", "out", "b.png", "photos")
+    assert result.exit_code == 1
+    assert "photos/b.png: would become out/b.png.aec, as b.png does" in result.stderr
+    assert below(tree / "out") == ["a.aec", "b.png.aec"]
+
+
+def test_a_number_is_no_extension(cli, tree, photo):
+    """scan.001 and scan.002 are two scans, and 2024.01.15 is a day."""
+    for name in ("scan.001", "scan.002", "2024.01.15"):
+        photo(8, 8).save(tree / name, "PNG")
+    assert cli("encode", "--output-dir", "out", "scan.001", "scan.002", "2024.01.15").exit_code == 0
+    assert below(tree / "out") == ["2024.01.15.aec", "scan.001.aec", "scan.002.aec"]
+
+
+def test_an_unreadable_folder_costs_itself(cli, tree, monkeypatch):
+    """One folder of somebody else in a tree of ten thousand."""
+    scandir = os.scandir
+
+    def denied(path):
+        if str(path).endswith("sub"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
     result = cli("encode", "-r", "--output-dir", "out", "photos")
-    assert result.exit_code == 2
-    assert re.search(r"photos/sub/c.jpg and photos/sub/c.png would both become out/sub/c.aec", result.stderr)
-    assert below(tree / "out") == []
+    assert result.exit_code == 1
+    assert "photos/sub: cannot read the folder: permission denied" in result.stderr
+    assert below(tree / "out") == ["a.aec", "b.aec"]
+
+
+def test_a_folder_without_pictures_costs_itself(cli, tree):
+    """Among others; alone it is a mistake."""
+    (tree / "empty").mkdir()
+    assert cli("encode", "--output-dir", "out", "empty").exit_code == 2
+    result = cli("encode", "--output-dir", "out", "empty", "photos")
+    assert result.exit_code == 1
+    assert "empty: no pictures in the folder" in result.stderr
+    assert below(tree / "out") == ["a.aec", "b.aec"]
+
+
+def test_what_is_left_out_of_a_tree_is_counted(cli, tree):
+    """Raw files are the originals, and whoever believes that all is done deletes them."""
+    (tree / "photos" / "sub" / "x.CR2").touch()
+    result = cli("encode", "-r", "--output-dir", "out", "photos")
+    assert result.stderr.rstrip().endswith("; left out: 2 hidden, 1 link, 1 other file, 1 raw file")
+
+
+def test_outputs_inside_the_tree_are_no_inputs(cli, tree):
+    """A second run with --update found its own outputs and refused."""
+    args = ("denoise", "-r", "--weights", "none", "--update", "--output-dir", "photos/clean", "photos")
+    for _ in range(2):
+        assert "would replace" not in cli(*args).stderr
+        (tree / "photos" / "clean").mkdir(exist_ok=True)
+        (tree / "photos" / "clean" / "b.png").write_bytes((tree / "photos" / "b.png").read_bytes())
+
+
+def test_a_link_as_output_is_followed(cli, tree):
+    """Replaced, the link would be gone and what it leads to would still be old."""
+    (tree / "real").mkdir()
+    (tree / "link.aec").symlink_to(tree / "real" / "b.aec")
+    for _ in range(2):
+        assert cli("encode", "-f", "photos/b.png", "link.aec").exit_code == 0
+        assert (tree / "link.aec").is_symlink()
+        assert aecodec.info(tree / "real" / "b.aec").width == 12
+    assert below(tree / "real") == ["b.aec"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="no /dev/stdout here")
+def test_dev_stdout_is_no_file(tree):
+    """With --force the link in /dev was replaced, for every program on the machine."""
+    with open(tree / "x.aec", "wb") as out:
+        command = [sys.executable, "-m", "aecodec", "encode", "-f", "photos/b.png", "/dev/stdout"]
+        done = subprocess.run(command, cwd=tree, stdout=out, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert '"-" writes to standard output' in done.stderr
+    assert Path("/dev/stdout").is_symlink()
 
 
 def test_an_output_is_never_another_input(cli, tree, photo):
@@ -176,6 +255,22 @@ class TestUpdate:
         (tree / "old.png").rename(tree / "photos" / "b.png")
         assert encoded() == ["b.aec"]
 
+    def test_a_time_in_the_future_is_not_trusted(self, encoded, tree):
+        """A camera with a wrong clock: its pictures were done again in every run."""
+        os.utime(tree / "photos" / "b.png", (4e9, 4e9))
+        assert encoded() == ["b.aec"]
+        assert encoded() == []
+
+    def test_an_output_with_its_input_s_times_is_done(self, encoded, tree, photo):
+        """As --preserve makes it; a change of the input counts as ever."""
+        os.utime(tree / "photos" / "b.png", (1e9, 1e9))
+        assert encoded() == ["b.aec"]
+        os.utime(tree / "out" / "b.aec", (1e9, 1e9))
+        assert encoded() == []
+        photo(9, 9).save(tree / "photos" / "b.png")
+        os.utime(tree / "photos" / "b.png", (1e9, 1e9))
+        assert encoded() == ["b.aec"]
+
     def test_an_empty_output_is_not_done(self, encoded, tree):
         """As a file system leaves it after a power failure."""
         (tree / "out" / "a.aec").write_bytes(b"")
@@ -186,6 +281,7 @@ class TestUpdate:
         assert cli("encode", "--output-dir", "out", "photos").exit_code == 1
 
 
+@pytest.mark.slow
 def test_processes_write_the_same_files(tree, photo):
     """-j must change nothing but the time; a damaged picture costs itself only, whoever had it."""
     for i in range(8):
@@ -253,12 +349,14 @@ def test_a_pipe_from_end_to_end(tmp_path, photo):
         assert np.array_equal(np.asarray(decoded), np.asarray(aecodec.decode(aecodec.encode(picture))))
 
 
+@pytest.mark.slow
 def test_no_bar_in_a_pipe(tree):
     """A log file full of carriage returns is no log."""
     result = process("encode", "-r", "--output-dir", "out", "photos", cwd=tree)
     assert "\r" not in result.stderr
     assert "\x1b" not in result.stderr
-    assert re.fullmatch(r"aecodec: 4 encoded; \S+ \w+ to \S+ \w+, in \d+:\d\d\n", result.stderr)
+    pattern = r"aecodec: 4 encoded; \S+ \w+ to \S+ \w+, in \d+:\d\d; left out: 2 hidden, 1 link, 1 other file\n"
+    assert re.fullmatch(pattern, result.stderr)
 
 
 def on_terminal(*args: object, cwd: Path, **environment: str) -> str:
@@ -280,6 +378,7 @@ def on_terminal(*args: object, cwd: Path, **environment: str) -> str:
     return written.decode()
 
 
+@pytest.mark.slow
 def test_a_bar_on_a_terminal(tree):
     """An hour without a sign of life looks like a program that hangs."""
     text = on_terminal("encode", "-r", "--json", "--output-dir", "out", "photos", cwd=tree)
@@ -298,12 +397,14 @@ def test_a_bar_says_what_is_saved(monkeypatch, capsys):
         assert ("8.0 MB saved" in capsys.readouterr().err) == said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variable", ["NO_COLOR", "FORCE_COLOR"])
 def test_no_colour(tree, variable):
     """There is none, whatever the terminal; then no setting can be ignored."""
     assert "\x1b" not in on_terminal("encode", "--output-dir", "out", "photos", cwd=tree, **{variable: "1"})
 
 
+@pytest.mark.slow
 def test_one_picture_is_done_in_silence(tree):
     """A bar for one picture only flickers."""
     assert on_terminal("encode", "photos/b.png", "b.aec", cwd=tree) == ""
@@ -323,6 +424,7 @@ main(sys.argv[1:], "aecodec")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="measures through /proc")
 def test_memory_is_flat(tmp_path, photo):
     """A folder of 10 000 pictures must need what one of 10 needs; this one has 300."""
@@ -356,7 +458,7 @@ def test_threads_do_what_processes_do(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(batch, "_on_gpu", lambda *_: True)
     monkeypatch.setattr(batch, "thread_count", lambda: 4)
     monkeypatch.setattr(batch, "use_threads", lambda count: None)
-    together = threading.Barrier(4, timeout=10)
+    together = threading.Barrier(4, timeout=100)
     seen = []
 
     def work(job):
@@ -380,3 +482,30 @@ def test_threads_do_what_processes_do(tmp_path, monkeypatch, capsys):
         assert said.count(f"aecodec: {i}: warning: of {i}\n") == 1, said
     assert "5: broken" in said
     assert "12 encoded, 1 up to date, 1 failed" in said
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(RuntimeError("std::bad_alloc"), "out of memory"), (RuntimeError("can't start new thread"), "out of memory"),
+     (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out of memory"), (MemoryError(), "out of memory"),
+     (RuntimeError("assertion"), "unexpected RuntimeError: assertion; please report this")],
+)  # fmt: skip
+def test_memory_that_is_not_there_is_no_fault_of_ours(error, said):
+    """A limit of the shell (ulimit -v) asked to be reported."""
+
+    def work(job: files.Job) -> batch.Done:
+        raise error
+
+    assert batch.attempt(work, files.Job("a", "b")).error == said
+
+
+def test_warnings_of_pillow_stay_with_programmers(capsys):
+    """Tags with too many entries are no concern of whoever wants a picture."""
+
+    def work(job: files.Job) -> batch.Done:
+        warnings.warn_explicit("tag 33723 had too many entries", UserWarning, Image.__file__, 1)
+        warnings.warn("not kept: comments", stacklevel=1)
+        return batch.Done({})
+
+    batch.run([files.Job("a", "b")], work)
+    assert capsys.readouterr().err == "aecodec: a: warning: not kept: comments\n"

@@ -166,14 +166,14 @@ def test_many_files(cli, stored, tmp_path):
     assert cli("decode", "-f", "--output-dir", "out", "bad.aec", "missing.aec", "good.aec").exit_code == 1
 
 
-def test_two_inputs_of_one_name_are_refused(cli, stored, tmp_path):
-    """The second would silently replace the first."""
+def test_the_second_of_one_name_is_refused(cli, stored, tmp_path):
+    """It would silently replace the first."""
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "good.aec").write_bytes(stored)
     result = cli("decode", "--output-dir", ".", "good.aec", "sub/good.aec")
-    assert result.exit_code == 2
-    assert "would both become good.png" in result.stderr
-    assert not (tmp_path / "good.png").exists()
+    assert result.exit_code == 1
+    assert "sub/good.aec: would become good.aec.png, as good.aec does" in result.stderr
+    assert (tmp_path / "good.aec.png").exists()
 
 
 def test_limit_of_pixels(cli, fails, stored):
@@ -222,3 +222,14 @@ def test_a_region_is_decoded(cli, fails, file, tmp_path):
     assert "96 x 64" in fails(1, "decode", "--crop", "90,20,30,40", "a.aec", "out.png")
     assert cli("decode", "--crop", "1,2,3", "a.aec", "out.png").exit_code == 2
     assert not (tmp_path / "out.png").exists()
+
+
+def test_two_formats_for_one_output_are_refused(cli, tmp_path, file):
+    """--format jpg with out.png gave a PNG."""
+    (tmp_path / "a.aec").write_bytes(file)
+    result = cli("decode", "--format", "jpg", "a.aec", "out.png")
+    assert result.exit_code == 2
+    assert "OUT has the extension '.png' and --format says 'jpg'" in result.stderr
+    assert not (tmp_path / "out.png").exists()
+    assert cli("decode", "--format", "jpeg", "a.aec", "out.jpg").exit_code == 0
+    assert Image.open("out.jpg").format == "JPEG"

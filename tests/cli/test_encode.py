@@ -175,12 +175,12 @@ def test_many_files(cli, pictures, tmp_path):
     assert names(tmp_path / "out") == ["a.aec", "b.aec"]
 
 
-def test_two_inputs_of_one_name_are_refused(cli, pictures, tmp_path, photo):
+def test_two_inputs_of_one_name_keep_their_extensions(cli, pictures, tmp_path, photo):
     """The second would silently replace the first."""
     photo(8, 8).save(tmp_path / "a.jpg")
-    result = cli("encode", "--force", "--output-dir", ".", "a.png", "a.jpg")
-    assert result.exit_code == 2
-    assert "would both become a.aec" in result.stderr
+    assert cli("encode", "--force", "--output-dir", ".", "a.png", "a.jpg").exit_code == 0
+    assert aecodec.info(tmp_path / "a.png.aec").width == 48
+    assert aecodec.info(tmp_path / "a.jpg.aec").width == 8
     assert not (tmp_path / "a.aec").exists()
 
 

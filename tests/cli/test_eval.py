@@ -34,6 +34,7 @@ def encoded(monkeypatch) -> list:
     return calls
 
 
+@pytest.mark.slow
 def test_writes_the_report(cli, folder, tmp_path, encoded):
     """The command of the README."""
     result = cli("eval", folder, "-o", "report", *QUICK)

@@ -51,6 +51,7 @@ def test_quick_answers_import_nothing_heavy(tmp_path, file, args, code):
     assert result.stderr.splitlines()[-1] == f"code {code}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "code"),
     [

@@ -42,6 +42,7 @@ def complete(line: str, cwd: Path) -> list[str]:
     return result.stdout.split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "expected"),
     [

@@ -41,6 +41,7 @@ def pixels(path) -> np.ndarray:
         return np.asarray(image)
 
 
+@pytest.mark.slow
 def test_denoise_is_the_same_as_encode_and_decode(cli, pictures, given, tiny, restorers):
     """One picture must not have two results, by the one way and by the other; and the file is an ordinary one."""
     assert cli("denoise", *given("denoise"), "noisy.png", "clean.png").exit_code == 0
@@ -160,6 +161,7 @@ def test_weights_that_are_not_there_are_told_with_the_way_to_them(fails, picture
         assert f"aecodec train {name} " in line
 
 
+@pytest.mark.slow
 def test_the_installed_weights_take_noise_away(cli, photo):
     """Weights that went wrong on their way into the package would pass every test of the untrained ones."""
     clean = np.array(photo(192, 128))
@@ -258,3 +260,17 @@ def test_folders(cli, pictures, photo):
     result = cli(*command[:4], "-f", *command[5:])
     assert result.exit_code == 1
     assert "the mask masks/a.png: no such file" in result.stderr
+
+
+@pytest.mark.parametrize("kind", ["ones", "transparent"])
+def test_a_mask_that_marks_nothing_is_told(cli, pictures, kind):
+    """A mask of 0 and 1, or with a hole cut into it: nothing was filled, and nothing was said."""
+    mask = Image.new("L", (75, 50))
+    mask.paste(1, (5, 5, 20, 20))
+    if kind == "transparent":
+        mask = Image.new("RGBA", (75, 50), "white")
+        mask.putalpha(Image.new("L", (75, 50), 0))
+    mask.save("mask.png")
+    result = cli("inpaint", "--method", "classical", "hurt.png", "mask.png", "out.png")
+    assert result.exit_code == 0
+    assert "warning: the mask marks nothing" in result.stderr

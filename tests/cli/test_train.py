@@ -7,15 +7,24 @@ import signal
 import pytest
 
 from aecodec import weights
-from aecodec.training import compression
+from aecodec.training import compression, settings, validation
 from aecodec.training.checkpoint import CHECKPOINT, checkpoint_of
 from aecodec.training.run import Run
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def train(cli, tmp_path, photo, tiny, monkeypatch):
-    """train(folder, *options) trains on ten small pictures, from the weights ``tiny`` where no others are named."""
-    monkeypatch.setattr(compression, "RECOUNT_CROPS", 2)  # counting symbols of many crops would be nearly all of the time
+    """train(folder, *options) trains on ten small pictures, from the weights ``tiny`` where no others are named.
+
+    Batches and what is looked at in the end are small: those of a real run would be nearly all of the time.
+    """
+    make = settings.make
+    monkeypatch.setattr(settings, "make", lambda content: make({"crop": 64, "batch": 2, **content}))
+    monkeypatch.setattr(compression, "RECOUNT_CROPS", 2)
+    monkeypatch.setattr(compression, "RECOUNTS", 1)
+    monkeypatch.setattr(validation, "CROPS", 2)
     (tmp_path / "scans").mkdir()
     for i in range(10):
         photo(96, 64, seed=i).save(tmp_path / "scans" / f"{i}.png")

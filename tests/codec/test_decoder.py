@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import zlib
 
@@ -17,16 +18,29 @@ from aecodec.errors import BitstreamError, PictureError, WeightsError
 from aecodec.quality import index_of_quality
 
 
+@pytest.fixture(scope="module")
+def coded(photo):
+    """coded(tile) is a file of a picture of 300 x 264, and the whole of what it shows; made once for each tile."""
+    encoder = Encoder(photo(300, 264))
+
+    @functools.cache
+    def encoded_and_decoded(tile):
+        data = encoder.encode(index_of_quality(40), tile).data
+        return data, np.asarray(decode(data), int)
+
+    return encoded_and_decoded
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("tile", [0, 256])
-@pytest.mark.parametrize("crop", [(0, 0, 1, 1), (250, 100, 20, 60), (599, 299, 1, 1), (3, 200, 590, 100), (0, 0, 600, 300)])
-def test_a_crop_is_that_part_of_the_picture(photo, small_blocks, crop, tile):
+@pytest.mark.parametrize("crop", [(0, 0, 1, 1), (150, 100, 20, 60), (299, 263, 1, 1), (3, 200, 290, 64), (0, 0, 300, 264)])
+def test_a_crop_is_that_part_of_the_picture(coded, small_blocks, crop, tile):
     """Whoever asks for a region gets it, as it is in the whole picture."""
-    data = Encoder(photo(600, 300)).encode(index_of_quality(40), tile).data
+    data, whole = coded(tile)
     left, top, width, height = crop
-    whole = np.asarray(decode(data), int)[top : top + height, left : left + width]
     part = decode(data, crop=crop)
     assert part.size == (width, height)
-    assert np.abs(np.asarray(part, int) - whole).max() <= 1
+    assert np.abs(np.asarray(part, int) - whole[top : top + height, left : left + width]).max() <= 1
 
 
 def test_a_crop_decodes_only_the_tiles_that_it_needs(photo, monkeypatch):

@@ -34,22 +34,25 @@ def test_round_trip(photo, size, mode, quality):
     assert np.array_equal(shown, encoder.reconstruct(quantised))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tile", [0, 256])
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_what_was_quantised_is_what_the_file_holds(photo, small_blocks, mode, tile):
     """Targets and denoising show latents that no file has held: one that differs is a wrong picture or a missed target."""
-    picture = photo(600, 300).convert(mode)
-    picture.putalpha(photo(600, 300, "L", 1))
+    picture = photo(300, 150).convert(mode)  # six blocks, and two tiles
+    picture.putalpha(photo(300, 150, "L", 1))
     picture.info["icc_profile"] = ICC
     encoder = Encoder(picture)
     rate = index_of_quality(40)
     quantised = encoder.quantise(rate, tile)
-    assert encoder.write(quantised) == encoder.encode(rate, tile)
-    decoded, shown = decode(encoder.encode(rate, tile).data), encoder.show(quantised)
+    encoded = encoder.encode(rate, tile)
+    assert encoder.write(quantised) == encoded
+    decoded, shown = decode(encoded.data), encoder.show(quantised)
     assert (decoded.mode, decoded.info) == (shown.mode, shown.info) == (mode, picture.info)
     assert np.array_equal(np.asarray(decoded), np.asarray(shown))
 
 
+@pytest.mark.slow
 def test_blocks_leave_no_seam(photo, request):
     """The transforms work on a picture in parts; where one ends must not show, and not by one level."""
     encoder = Encoder(photo(400, 330))
@@ -61,6 +64,7 @@ def test_blocks_leave_no_seam(photo, request):
     assert np.abs(np.asarray(decode(at_once.data), int) - picture_at_once).max() <= 1
 
 
+@pytest.mark.slow
 def test_tiles_are_decoded_to_the_whole_picture(photo):
     """Tiles see nothing of each other in the entropy coder; the picture must not show where they meet."""
     picture = photo(600, 300)
@@ -229,6 +233,7 @@ def test_interface(photo):
         aecodec.encode(picture, weights="no-such")
 
 
+@pytest.mark.slow
 def test_targets(photo):
     """The library gives what the command gives: a size, a bit rate or a fidelity in place of a quality."""
     picture = photo()
@@ -249,6 +254,7 @@ def test_targets(photo):
         aecodec.encode(picture, target=1500)
 
 
+@pytest.mark.slow
 def test_quality_rises_smoothly_between_the_knots(encoder):
     """A quality between two that were trained must not be worse than both: users ask for any number."""
     psnrs, sizes = [], []

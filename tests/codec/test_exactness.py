@@ -63,6 +63,7 @@ def digest(latents: np.ndarray) -> str:
     return hashlib.sha256(latents.astype("<i4").tobytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_torch_settings_do_not_change_what_a_file_means(encoder, setting, monkeypatch):
     """The float analysis may differ in its last bits; what it wrote must mean the same to every reader."""
     monkeypatch.setattr(encoder, "_transforms", TorchTransforms(encoder.weights, "cpu"))
@@ -71,6 +72,7 @@ def test_torch_settings_do_not_change_what_a_file_means(encoder, setting, monkey
     assert digest(decode_latents(written)) == digest(decode_latents(written, integers))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "environment",
     [

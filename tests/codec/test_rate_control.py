@@ -120,8 +120,8 @@ def test_a_usual_picture_takes_few_attempts(target, curve):
 def test_unreachable_targets_are_refused_with_what_can_be_had():
     """Without the number, a user can only guess what to ask for next."""
     for target, line in (
-        (Size(49.9), "50 bytes cannot be reached: the lowest quality takes 50"),
-        (BitsPerPixel(0.25), "0.25 bits per pixel cannot be reached: the lowest quality takes 50"),
+        (Size(49.9), "50 bytes cannot be reached: the lowest quality takes 50 bytes"),
+        (BitsPerPixel(0.25), "0.25 bits per pixel cannot be reached: the lowest quality takes 50 bits per pixel"),
     ):
         with pytest.raises(TargetError, match=line):
             search(target, Counted(lambda rate: 50 + rate), PIXELS)
@@ -160,6 +160,7 @@ def test_a_score_above_the_scale_is_refused():
         Ssimulacra2(100.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.8])
 def test_sizes_of_a_real_picture(photo, share):
     """The codec's own sizes, steps and dents and all, lie within 2 % under the target."""
@@ -174,6 +175,7 @@ def test_sizes_of_a_real_picture(photo, share):
     assert 0.98 * target <= len(encoded.data) <= target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("share", "mode"), [(0.2, "RGB"), (0.6, "LA")])
 @pytest.mark.parametrize(("kind", "measure"), [(Psnr, psnr), (Ssimulacra2, ssimulacra2)])
 def test_fidelity_of_a_real_picture(photo, monkeypatch, kind, measure, share, mode):
@@ -207,6 +209,7 @@ def test_a_missing_package_is_told_before_the_work(encoder, monkeypatch):
         meet(encoder, Ssimulacra2(80))
 
 
+@pytest.mark.slow
 def test_fidelity_to_a_damaged_picture_is_no_target(photo, restorers, tiny):
     """A restored picture that is near to the noisy one is the worst of all."""
     from aecodec.weights.store import restoring

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
+import tracemalloc
 import zlib
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 
 from aecodec.codec.encoder import Encoder
 from aecodec.container import bitstream
-from aecodec.container.bitstream import MAX_SIDE, MODES, Header, Stream
+from aecodec.container.bitstream import EXIF, ICC, MAX_SIDE, MODES, XMP, Header, Stream
 from aecodec.errors import BitstreamError, LimitError
 from aecodec.quality import MAX_INDEX, index_of_quality
 
@@ -45,7 +46,6 @@ END = chunk(b"P", b"")
 
 
 @given(HEADERS, st.binary(max_size=300), CHUNKS)
-@settings(deadline=None)
 def test_what_is_written_is_read(head, payload, chunks):
     """A field that does not come back is a picture of the wrong size or without its profile."""
     stream = Stream(head, [payload] * head.tiles, chunks)
@@ -62,7 +62,7 @@ def test_layout_is_the_documented_one():
 
 
 @given(st.binary(max_size=400), st.booleans(), st.data())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_any_bytes_are_read_or_refused(noise, keep_header, data):
     """Whatever is handed in, the caller has one error to catch; anything else is a crash for users."""
     if keep_header:  # a valid beginning gets the noise past the first check
@@ -203,6 +203,58 @@ def test_overhead_is_small(photo):
     (payload,) = bitstream.read(encoded.data).payloads
     assert len(payload) > 2**14  # its length takes three bytes
     assert len(encoded.data) - len(payload) <= 32
+
+
+def test_metadata_is_compressed_where_that_is_smaller():
+    """An XMP packet of 11 kilobytes was nearly all of a thumbnail's file."""
+    header = Header(20, 10, "RGB", "00000000", 0)
+    for chunks in ({XMP: b"<x/>" * 999, ICC: bytes(300), b"z": b"a" * 99}, {EXIF: bytes(range(256))}, {XMP: b"<x/>"}):
+        data = bitstream.write(Stream(header, [b"payload"], chunks))
+        assert bitstream.read(data).chunks == chunks
+        assert bitstream.read_head(data)[1] == chunks
+        assert len(data) < 100 + sum(map(len, chunks.values()))
+    assert len(bitstream.write(Stream(header, [b""], {XMP: b"<x/>" * 999}))) < 120
+    plain = Stream(header, [b""], {bitstream.PACKED: bitstream.pack({XMP: b"<x/>" * 99})[bitstream.PACKED]})
+    assert bitstream.read(bitstream.write(plain)).chunks == {XMP: b"<x/>" * 99}
+
+
+def packed(data: bytes, size: int | None = None) -> bytes:
+    return bitstream.varint(len(data) if size is None else size) + zlib.compress(data)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", packed(b"x\1a")[:-1], packed(b"x\1a") + b"!", packed(b"x\1a", 4), packed(b"x\1a", 2), packed(b"x\2a"),
+        packed(b"x\1ax\1b"), packed(b"A\1a"), packed(b"m\1a"), packed(b"x"), packed(bytes(9)), b"\x7fhello",
+        packed(b"x\1a", 2**26 + 1),
+    ],
+)  # fmt: skip
+def test_damaged_compressed_metadata_is_refused(body):
+    """Also where somebody has corrected its checksum."""
+    with pytest.raises(BitstreamError):
+        bitstream.unpack(body)
+
+
+def test_compressed_metadata_claims_no_more_than_it_declares():
+    """A megabyte of zeros becomes a gigabyte: what is declared is limited, and nothing beyond it is inflated."""
+    bomb = zlib.compress(bytes(2**27), 9)
+    tracemalloc.start()
+    for size in (100, 2**26, 2**27, 2**34):
+        with pytest.raises(BitstreamError):
+            bitstream.unpack(bitstream.varint(size) + bomb)
+    with pytest.raises(BitstreamError):
+        bitstream.unpack(bitstream.varint(2**26) + zlib.compress(b"short"))
+    assert tracemalloc.get_traced_memory()[1] < 2**28
+    tracemalloc.stop()
+
+
+def test_one_kind_of_metadata_stands_in_one_place():
+    """Two answers to one question are none."""
+    body = bitstream.pack({XMP: b"<x/>" * 99})[bitstream.PACKED]
+    header = Header(20, 10, "RGB", "00000000", 0)
+    with pytest.raises(BitstreamError, match="two chunks"):
+        bitstream.read(bitstream.write(Stream(header, [b""], {bitstream.PACKED: body, XMP: b"a"})))
 
 
 def test_a_picture_without_loss_ends_with_its_pixels():

@@ -48,6 +48,7 @@ def test_only_large_pictures_are_cut():
     assert tile_side(TILE + 1, 3) == TILE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blocks", [(0, 0, 0, 0), (3, 2, 2, 2), (1, 3, 3, 1)])
 @pytest.mark.parametrize("upsampler", ["pixelshuffle", "resize-conv", "transposed"])
 def test_halos_reach_as_far_as_the_networks(upsampler, blocks):

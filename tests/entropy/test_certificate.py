@@ -61,6 +61,7 @@ def test_known_answer_notices_a_wrong_rounding(model, monkeypatch):
     assert known_answer(model) != right
 
 
+@pytest.mark.slow
 def test_a_machine_with_wrong_floats_falls_back_to_integers(model, monkeypatch):
     """It is slow there and says so, but it reads what all others wrote."""
     right = known_answer(model)

@@ -33,6 +33,7 @@ def as_torch(x: np.ndarray, frac: int = 0) -> torch.Tensor:
     return torch.from_numpy(x).float().permute(2, 0, 1)[None] * 2.0**-frac
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("knot", range(KNOTS))
 @torch.no_grad()
 def test_features_equal_the_trained_layers(models, hyper_latents, knot):

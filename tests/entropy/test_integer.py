@@ -151,6 +151,7 @@ def test_interpolation_at_knots_ends_and_ties():
             integer.interpolate(table, rate)
 
 
+@pytest.mark.slow
 def test_compand_is_the_rounded_logarithm_and_never_near_a_tie():
     """An entry near a tie would depend on the libm that computes it, and with it every latent that follows."""
     getcontext().prec = 30

@@ -36,6 +36,7 @@ def original(photo) -> Image.Image:
     return photo(160, 120)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["webp", "jxl", "avif444-iq"])
 def test_files_are_of_the_size_that_is_asked_for(original, name):
     """Pictures "at equal bytes" would not be: the codec that took more would look better."""

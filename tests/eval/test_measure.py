@@ -169,6 +169,7 @@ def test_a_codec_that_fails_costs_only_its_own(folder, jpeg):
     assert str(ends[1]) == "fake at quality 2: no room"
 
 
+@pytest.mark.slow
 def test_processes_do_not_change_the_result(folder, jpeg):
     """``-j`` would mix up the pictures' measurements, or hang."""
     pictures, _ = open_pictures(find_pictures([str(folder)]))

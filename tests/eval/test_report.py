@@ -172,6 +172,7 @@ def test_curves_are_drawn_of_what_bd_rates_are_of(opened):
     assert opened.execute_script("return [CURVES.similarity(1), CURVES.jod(10)]") == [None, None]  # infinite
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_aecodec_has_a_table_against_each_of_the_others(browser, tmp_path, photo):
     """The first question of whoever chooses a codec, by the metric of eyes and in the headline."""

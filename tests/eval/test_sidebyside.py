@@ -93,6 +93,7 @@ def test_what_is_embedded_is_what_was_decoded(measured):
     assert np.array_equal(np.asarray(shown.convert("RGB")), np.asarray(decoded))
 
 
+@pytest.mark.slow
 def test_processes_do_not_change_what_is_shown(measured):
     """With -j the pictures would stand under each other's names."""
     pictures, codecs, results = measured

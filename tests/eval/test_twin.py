@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from click.testing import CliRunner
 
 from aecodec.eval import twin
@@ -27,6 +28,7 @@ def test_the_twin_is_the_same_model_without_rounding(tiny, photo):
         assert abs(db - free_db) < 0.5
 
 
+@pytest.mark.slow
 def test_the_command_prints_one_percentage(photo, tmp_path):
     """The figure in the notes must come from a command that runs."""
     photo(64, 64).save(tmp_path / "a.png")

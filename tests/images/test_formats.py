@@ -277,3 +277,35 @@ def test_what_pillow_cannot_write_is_told(photo):
     """One error, whatever the format."""
     with pytest.raises(AecodecError, match="XBM"):
         formats.save(photo(8, 8), "XBM")
+
+
+def test_gray_with_a_profile_of_colour_is_written_as_colour(photo):
+    """A gray PNG with a profile of RGB is no valid file."""
+    image = photo(20, 10, "L")
+    image.info["icc_profile"] = ICC
+    for kind in ("PNG", "JPEG", "TIFF", "WEBP"):
+        written = Image.open(io.BytesIO(formats.save(image, kind)))
+        assert written.mode == "RGB"
+        assert written.info["icc_profile"] == ICC
+
+
+def twelve_bit_jpeg() -> bytes:
+    data = bytearray(data_of(Image.new("L", (8, 8)), "JPEG"))
+    data[data.index(b"\xff\xc0") + 4] = 12
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"\x8faec\r\n\n", ".aec file already"),
+        (twelve_bit_jpeg(), "12-bit"),
+        (data_of(Image.new("L", (8, 8))).replace(b"IHDR\0", b"IHDR\1", 1), "checksum"),
+        (tiff_of_16_bits().replace(struct.pack("<HHII", 258, 3, 3, 200), struct.pack("<HHII", 258, 3, 1, 24)), "24 bits"),
+        (b"hello", "^not a picture that Pillow can read$"),
+    ],
+)
+def test_a_reason_is_given(data, reason):
+    """Without one, people look for the fault in the wrong place."""
+    with pytest.raises(PictureError, match=reason):
+        formats.open_picture(data, None)

@@ -183,3 +183,14 @@ def test_size_limits():
         samples.check_size(10, 10, 99)
     with pytest.raises(PictureError, match="stored"):
         samples.check_size(2**22 + 1, 1, None)
+
+
+def test_gray_that_is_stored_as_colour_is_gray(photo):
+    """Three channels that were the same came out tinted, by up to 16 levels."""
+    gray = photo(20, 10, "L")
+    assert samples.gray_if_equal(gray.convert("RGB")).mode == "L"
+    assert np.array_equal(np.asarray(samples.gray_if_equal(gray.convert("RGB"))), np.asarray(gray))
+    for channel in range(3):
+        almost = np.asarray(gray.convert("RGB")).copy()
+        almost[5, 7, channel] ^= 1
+        assert samples.gray_if_equal(Image.fromarray(almost)).mode == "RGB"

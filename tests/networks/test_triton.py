@@ -31,6 +31,7 @@ def latents(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return (rng.standard_normal(n) * rng.choice([1, 8], n)).astype(np.float32), level
 
 
+@pytest.mark.slow
 def test_it_finds_the_symbols_of_the_coder(search):
     """Piece by piece, with what is not coded left out, as ``trellis.search`` does; the last piece is not whole."""
     residual, level = latents(150)
@@ -45,6 +46,7 @@ def test_it_finds_the_symbols_of_the_coder(search):
         assert np.array_equal(quantisers[coded], expected[1])
 
 
+@pytest.mark.slow
 def test_pieces_cost_what_a_whole_sequence_does(search, monkeypatch):
     """Training on symbols that are dearer, or cheaper, than those of the coder would miss its aim."""
     from aecodec.networks import trellis_triton

@@ -35,6 +35,7 @@ def test_second_process_reads_what_the_first_compiled(cache, synthesise, monkeyp
     assert np.array_equal(synthesise(), first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [lambda data: b"", lambda data: data[:100], lambda data: data[:-1], lambda data: data[:2000] + b"?" + data[2001:]],
@@ -64,6 +65,16 @@ def test_a_folder_that_cannot_be_made_is_left_alone(tmp_path, synthesise, monkey
     assert synthesise().any()
 
 
+def test_nothing_is_kept_where_nobody_wants_it(cache, synthesise, monkeypatch):
+    """An empty AECODEC_CACHE must cost time and nothing else."""
+    kept = synthesise()
+    files = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
+    monkeypatch.chdir(cache)  # where an empty path leads
+    monkeypatch.setenv("AECODEC_CACHE", "")
+    assert np.array_equal(synthesise(), kept)
+    assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == files
+
+
 def test_old_files_go(cache, synthesise, monkeypatch):
     """The folder would grow with every set of weights and every release."""
     monkeypatch.setattr(graph_cache, "MAX_FILES", 2)
@@ -89,6 +100,7 @@ def test_where_the_folder_is(monkeypatch, tmp_path):
     assert graph_cache.folder() is None
 
 
+@pytest.mark.slow
 def test_a_restoring_encoder_has_graphs_of_its_own(cache, tiny, restorers):
     """It writes files of its decoder's id; under that alone the codec's own analysis would be taken for it."""
     picture = np.random.default_rng(0).integers(0, 256, (64, 64, 4), np.uint8)

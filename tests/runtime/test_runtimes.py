@@ -78,6 +78,7 @@ def fast(request):
     return TorchTransforms(opened, "cpu", bfloat16=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", RATES)
 def test_bfloat16_costs_no_quality(both, fast, array, rate):
     """What computes with 8 bits where it is fast must not show a worse picture, at the top quality least of all."""
@@ -125,7 +126,7 @@ def held_up(calls: list, pixels: int) -> tuple[list, list[int]]:
 
     def compute(batch, rates):
         begun.set()
-        go.wait(10)
+        go.wait(100)
         sizes.append(len(batch))
         if -1 in rates:
             raise ValueError("a bad rate")
@@ -134,7 +135,7 @@ def held_up(calls: list, pixels: int) -> tuple[list, list[int]]:
     batched = _Batched(compute, lambda array: pixels)
     with ThreadPoolExecutor(len(calls) + 1) as threads:
         first = threads.submit(batched, np.zeros(1), 0)
-        assert begun.wait(10)
+        assert begun.wait(100)
         others = [threads.submit(batched, *call) for call in calls]
         while len(batched._waiting) < len(calls):
             pass
@@ -165,6 +166,7 @@ def test_an_error_reaches_the_one_whose_call_failed():
     assert [result.tolist() for result in results[1:]] == [[1, 1], [4, 4, 4]]
 
 
+@pytest.mark.slow
 def test_encoding_and_decoding_import_no_torch(tmp_path):
     """One careless import would make the command line unusable again: torch takes seconds to import.
 

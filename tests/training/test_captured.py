@@ -85,6 +85,7 @@ def groups_of(model):
     return [{"params": list(model.parameters()), "lr": 1e-2, "peak": 1e-2}]
 
 
+@pytest.mark.slow
 def test_it_does_what_plain_steps_do(cuda):
     """Clipping, optimiser, bases and average: the same numbers, whichever way."""
     model, batches = problem()
@@ -149,6 +150,7 @@ def small_run(folder, **settings) -> running.Run:
                           "architecture": architecture, **settings}), folder, print)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_takes_captured_steps(cuda, monkeypatch, tmp_path):
     """Crops, positions, the limit of gradients, the log and the end of a run, with the captured step amid them."""
     monkeypatch.setattr(running.Run, "_can_capture", property(lambda run: run.step >= 4))

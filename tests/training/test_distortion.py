@@ -61,6 +61,7 @@ def test_ms_ssim_is_the_metric(two):
     assert 1 - value.item() / MS_SSIM_UNIT == pytest.approx(metrics.ms_ssim(*two), abs=2e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quality", [5, 30, 90])
 def test_ssimulacra2_is_the_metric(quality):
     """Otherwise the default weights are tuned for something that no report measures."""
@@ -71,6 +72,7 @@ def test_ssimulacra2_is_the_metric(quality):
     assert score == pytest.approx(metrics.ssimulacra2(crop, coded), abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quality", [5, 30, 90])
 @pytest.mark.parametrize(("h", "w"), [(256, 256), (192, 320), (101, 130), (50, 33)])
 def test_cvvdp_is_the_metric(package, quality, h, w):

@@ -77,6 +77,7 @@ def x(pictures):
     return to_tensor(np.stack(pictures.arrays[:4]), torch.device("cpu"))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_what_a_model_did_it_still_does(old, grown, x):
     """With the new latents silent every file would be as long as before, and every picture the same."""
@@ -90,6 +91,7 @@ def test_what_a_model_did_it_still_does(old, grown, x):
         assert torch.allclose(before.picture, after.picture, atol=1e-5)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_what_the_old_latents_left_out_is_coded(old, grown, x, covariance):
     """This is what they are for, and it needs no training: without it the top quality has a ceiling."""
@@ -104,6 +106,7 @@ def test_what_the_old_latents_left_out_is_coded(old, grown, x, covariance):
     assert errors[0] - errors[1] > held / 2
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_scales_are_those_of_the_residuals(grown, x):
     """Or a run would spend its first thousand steps on finding that out, and spoil the old latents' scales on the way."""
@@ -134,6 +137,7 @@ def test_nothing_else_can_change(old, covariance, change):
         with_more_latents(old.state_dict(), OLD, replace(OLD, **change), covariance)
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_weights_of_fewer_latents(tmp_path, photo):
     """The way a user takes: `latents` in the configuration, `init` the weights that there are."""
     (tmp_path / "pictures").mkdir()

@@ -22,6 +22,8 @@ from aecodec.training.settings import make
 from aecodec.training.validation import validate
 from aecodec.weights.store import LAPPING, load
 
+pytestmark = pytest.mark.slow
+
 TINY = {
     "latents": 32,
     "width_8": 16,
@@ -69,13 +71,22 @@ def fail(message):
     raise AssertionError(message)
 
 
-def test_training_lowers_the_cost_of_pictures_it_has_not_seen(pictures, tmp_path):
+def take_cheap_steps(run, count):
+    """Take steps that change nothing but the gains, for what depends on the number of steps alone."""
+    loss, run.task.loss = run.task.loss, lambda model, x, position, *_: (model.gain.log.square().sum(), position)
+    for _ in range(count):
+        run._train_step()
+        run.step += 1
+    run.task.loss = loss
+
+
+def test_training_lowers_the_cost_of_pictures_it_has_not_seen(all_crops, pictures, tmp_path):
     """A sign error in the loss or a frozen optimiser would otherwise show only after a day of training."""
-    run = Run(settings(pictures, steps=120, ema=0.9), tmp_path, fail)
+    run = Run(settings(pictures, steps=20, ema=0.9), tmp_path, fail)
     before, _ = validate(run.average, run.validation)
     list(run.progress())
     after, curve = validate(run.average, run.validation)
-    assert after < before - 0.02
+    assert after < before - 0.2
     assert len(curve) == KNOTS
 
 
@@ -131,8 +142,8 @@ def test_the_learning_rate_is_held_and_then_falls(pictures, tmp_path, decay):
     """Most is learnt at the full rate, and lost again without the fall."""
     run = Run(settings(pictures, steps=40, warm_up=0, decay=decay), tmp_path, fail)
     rates = []
-    for run.step in range(40):
-        run._train_step()
+    for _ in range(40):
+        take_cheap_steps(run, 1)
         rates.append(run.optimiser.param_groups[0]["lr"] / run.settings.learning_rate)
     held = round(40 * (1 - decay))
     assert rates[: held + 1] == pytest.approx([1] * (held + 1))
@@ -151,22 +162,22 @@ def page(seed: int) -> Image.Image:
     return Image.fromarray(array.clip(0, 255).astype(np.uint8))
 
 
-@pytest.mark.slow
 def test_fine_tuning_pays_on_pictures_of_the_same_kind(tmp_path):
     """What a user with a cabinet full of scans would train for: smaller files of scans that were not trained on."""
     (tmp_path / "scans").mkdir()
     for i in range(20):
         page(i).save(tmp_path / "scans" / f"{i}.png")
     others = torch.stack([torch.from_numpy(np.array(page(100 + i))) for i in range(5)]).permute(0, 3, 1, 2) / 255
+    others = others[..., :64, :64]
     content = {
         "data": str(tmp_path / "scans"),
         "init": "photo",
-        "steps": 60,
+        "steps": 12,
         "batch": 4,
-        "crop": 128,
+        "crop": 64,
         "ema": 0.9,
-        "learning_rate": 1e-4,
-        "warm_up": 10,
+        "learning_rate": 2e-4,
+        "warm_up": 2,
         "hyper_warm_up": 0,
         "held_out": 0.0,
         "device": "cpu",
@@ -183,9 +194,7 @@ def test_fine_tuning_pays_on_pictures_of_the_same_kind(tmp_path):
 def test_a_gradient_that_is_no_number_is_not_applied(pictures, tmp_path, monkeypatch, first, bad):
     """One bad batch must not destroy days of work, nor the first one of a run that is resumed."""
     run = Run(settings(pictures), tmp_path, fail)
-    for _ in range(first):
-        run._train_step()
-        run.step += 1
+    take_cheap_steps(run, first)
     before = {name: value.clone() for name, value in run.model.named_parameters()}
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(bad))
     run._train_step()
@@ -201,13 +210,12 @@ def test_a_run_that_diverges_goes_back(pictures, tmp_path, monkeypatch):
             value.add_(1)
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(math.nan))
     while run.guard.damping == 1:
-        run._train_step()
-        run.step += 1
+        take_cheap_steps(run, 1)
     for model in (run.model, run.average):
         assert all(torch.equal(value, good[name]) for name, value in model.named_parameters())
 
 
-def test_the_coding_tables_are_those_of_the_averaged_model(pictures, tmp_path):
+def test_the_coding_tables_are_those_of_the_averaged_model(all_crops, pictures, tmp_path):
     """Tables of other weights' symbols cost bits in every file that is ever written."""
     run = Run(settings(pictures), tmp_path, fail)
     run.average.quantiser.counts[..., 20:] += 1e6  # as if large symbols were the rule

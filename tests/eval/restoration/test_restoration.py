@@ -39,6 +39,7 @@ def folder(tmp_path, photo):
     return tmp_path / "photos"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", list(CASES))
 def test_a_report_of_every_task(cli, folder, installed, tmp_path, task):
     """The command that decides whether weights are good enough to ship."""
@@ -111,6 +112,7 @@ def test_inpainting_is_measured_where_it_is_seen(photo):
     assert values_of(given, clean)["psnr_missing"] == 99
 
 
+@pytest.mark.slow
 def test_what_is_not_installed_is_left_out_by_name(cli, folder, monkeypatch, tmp_path):
     """A table without our own line, or without the strongest rival, must say why."""
     empty = tmp_path / "installed"
@@ -133,6 +135,7 @@ def test_options_that_do_not_go_together(cli, folder, args, code):
     assert cli("eval", folder, "--task", "denoise", "-o", "report", *args).exit_code == code
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_damaged_costs_no_other(folder, cli, photo):
     """Hours of measuring were lost to one picture of a few pixels."""
     photo(2, 2).save(folder / "speck.png")

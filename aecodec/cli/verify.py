@@ -1,0 +1,104 @@
+"""``aecodec verify``."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import warnings
+from typing import BinaryIO
+
+import click
+
+from aecodec.cli import batch, files, manifest, options
+from aecodec.errors import BitstreamError
+
+
+@click.command()
+@click.argument("paths", metavar="[FILE...]", nargs=-1, type=options.file_names)
+@click.option(
+    "--manifest",
+    "manifest_file",
+    metavar="FILE",
+    type=options.file_names,
+    help="Check the files that this manifest of encode names against it.",
+)
+@click.option(
+    "--weights",
+    metavar="FOLDER",
+    type=options.file_names,
+    help="Take the weights from this folder.  [default: installed weights]",
+)
+@options.recursive
+@options.device
+@options.threads
+@options.max_pixels
+@options.as_json
+def verify(
+    paths: tuple[str, ...],
+    manifest_file: str | None,
+    weights: str | None,
+    recursive: bool,
+    device: str,
+    threads: int | None,
+    max_pixels: int,
+    as_json: bool,
+) -> None:
+    """Prove that .aec files are whole, without writing pictures.
+
+    \b
+    aecodec verify photo.aec
+    aecodec verify -r archive
+    aecodec verify --manifest archive/manifest.jsonl
+
+    Each FILE is decoded. A folder stands for the .aec files in it. With --manifest, each file that it names is compared
+    with its hash, and so is its source where it is still there.
+    """
+    if bool(paths) == bool(manifest_file):
+        raise click.UsageError("give either files or a --manifest")
+    show = json.dumps if as_json else None
+    if manifest_file:
+        lines = {line.output: line for line in manifest.read(manifest_file)}
+        tasks = [files.Job(output, "") for output in lines]
+        work = functools.partial(_compare, lines=lines, max_pixels=max_pixels)
+    else:
+        tasks = [
+            files.Job(found.path, "", problem=found.problem) for found in files.expand(paths, {files.EXTENSION}, recursive)
+        ]
+        work = functools.partial(_decode, weights=weights, device=device, max_pixels=max_pixels)
+    batch.run(tasks, work, show=show, verb="verified", threads=threads, device=device)
+
+
+def _decode(job: files.Job, weights: str | None, device: str, max_pixels: int) -> batch.Done:
+    from aecodec.container import bitstream
+
+    data = files.read_input(job.input, max_pixels, lambda start: bitstream.read_header(start, max_pixels))
+    import aecodec
+
+    aecodec.decode(data, weights=weights, device=device, max_pixels=max_pixels)
+    return batch.Done({"bytes": len(data), "verified": "decoded"}, len(data))
+
+
+def _compare(job: files.Job, lines: dict[str, manifest.Line], max_pixels: int) -> batch.Done:
+    from aecodec.container import bitstream
+
+    line = lines[job.input]
+    data = files.read_input(job.input, max_pixels)
+    if len(data) != line.bytes or hashlib.sha256(data).hexdigest() != line.output_sha256:
+        raise BitstreamError("is not the file that the manifest names")
+    bitstream.read(data, max_pixels=max_pixels)
+    report: dict[str, object] = {"bytes": len(data), "verified": "hash"}
+    if os.path.isfile(line.source):
+        with open(line.source, "rb") as file:
+            report["source_unchanged"] = _sha256(file) == line.source_sha256
+        if not report["source_unchanged"]:
+            warnings.warn(f"its source {line.source} has changed since it was encoded", stacklevel=2)
+    return batch.Done(report, len(data))
+
+
+def _sha256(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(files.BLOCK):
+        digest.update(block)
+    return digest.hexdigest()
