@@ -26,7 +26,7 @@ from aecodec.eval.measure import find_pictures, read_picture
 from aecodec.metrics import ssimulacra2
 from aecodec.quality import index_of_quality
 
-QUALITIES = (0, 15, 30, 45, 60, 75, 90)
+QUALITIES = (15, 30, 45, 60, 75, 90)
 AT = 60
 Row = tuple[int, float, float]  # bytes, SSIMULACRA2, share of exact pixels
 

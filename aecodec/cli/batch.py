@@ -369,7 +369,9 @@ class Progress:
         parts += [f"{self._failed} failed"] if self._failed else []
         missing = self._total - self._done - self._skipped - self._larger - self._failed
         parts += [f"{missing} not done"] if missing else []
-        sizes = f"; {_size(self._read)} to {_size(self._written)}" if self._done else ""
+        sizes = f"; {_size(self._read)}" if self._done else ""
+        if self._written:  # nothing is where files are only checked
+            sizes += f" to {_size(self._written)}"
         end = f"; left out: {', '.join(left_out)}" if left_out else ""
         click.echo(f"aecodec: {', '.join(parts)}{sizes}, in {_clock(time.monotonic() - self._start)}{end}", err=True)
 

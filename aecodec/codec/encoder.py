@@ -28,7 +28,7 @@ from aecodec.runtime import Synthesis, open_synthesis, open_transforms
 from aecodec.weights.store import Source, load
 
 Kept = TypeVar("Kept")
-LOSSLESS_GAIN = 0.6  # of the bytes of a fast lossless coder, that a slow one takes at least
+LOSSLESS_GAIN = 0.5  # of the bytes of a fast lossless coder, that a slow one takes at least
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,11 @@ class Original:
         """
         return Encoded(bitstream.write(self.lossless()), MAX_INDEX, 1.0)
 
-    def lossless(self, effort: tuple[int, int] = exact.FINAL) -> Stream:
-        """Return what that file holds.  Alpha stands with the colour or in a chunk of its own, where it is smaller."""
+    def lossless(self, effort: tuple[int, int] | None = None) -> Stream:
+        """Return what that file holds; ``effort`` as in ``exact.encode_whole``.
+
+        Alpha stands with the colour or in a chunk of its own, where it is smaller.
+        """
         array, chunks = samples.to_array(self.image), dict(self.metadata)
         if self.alpha is None:
             chunks[LOSSLESS] = exact.encode_whole(array, effort)

@@ -21,7 +21,9 @@ from aecodec.container.tiles import Box, Grid, whole
 from aecodec.errors import BitstreamError, MissingPackageError
 
 PART = 4096  # pixels, the side of a part; below WebP's limit of 16383, and few enough to hold in memory
-FINAL, FAST = (5, 100), (3, 75)  # method and effort of libwebp: for a file, and for an estimate of its size
+# method and effort of libwebp: for a whole picture of at most SMALL pixels, for any other file, for an estimate
+BEST, FINAL, FAST = (6, 100), (5, 100), (3, 75)
+SMALL = 2**21
 _SIGNATURE = 0x2F  # a lossless WebP stream's first byte
 
 Pixels = npt.NDArray[np.uint8]
@@ -74,8 +76,13 @@ def encode_some(array: Pixels, mask: Mask, effort: tuple[int, int] = FINAL) -> b
     return b"".join(body)
 
 
-def encode_whole(array: Pixels, effort: tuple[int, int] = FINAL) -> bytes:
-    """Return the body of a chunk 'L' of a picture (H, W, 3) or (H, W, 4).  Raises as ``encode_some`` does."""
+def encode_whole(array: Pixels, effort: tuple[int, int] | None = None) -> bytes:
+    """Return the body of a chunk 'L' of a picture (H, W, 3) or (H, W, 4); ``effort`` as in ``encode_some``, None to choose.
+
+    Raises as ``encode_some`` does.
+    """
+    if effort is None:
+        effort = BEST if array.shape[0] * array.shape[1] <= SMALL else FINAL
     streams = [_write_webp(array[part.slices], effort) for part in Grid(whole(*array.shape[:2]), PART)]
     return b"".join(varint(len(stream)) + stream for stream in streams)
 

@@ -95,6 +95,8 @@ def _columns(curve: Curve, name: str, least: int) -> tuple[NDArray[np.float64], 
     if len(curve) < least:
         raise ValueError(f"the {name} has {len(curve)} points and needs at least {least}")
     points = np.unique(np.array(curve, np.float64), axis=0)  # sorted; a picture without loss is one point at many qualities
+    if len(points) < least:
+        raise ValueError(f"the {name} does not rise: of its {len(curve)} points only {len(points)} differ")
     rate, db = points[:, 0], points[:, 1]
     if not np.isfinite(points).all() or rate[0] <= 0:
         raise ValueError(f"the {name} has a point that is infinite, NaN or of no rate")

@@ -49,6 +49,7 @@ _SEGMENT = {"exif": 65533, "xmp": 65504}  # bytes that fit in a JPEG's one segme
 
 
 # How raw files of cameras begin that are no TIFF: Olympus, Panasonic, Fujifilm, Sigma, Minolta
+_ICONS = (b"\0\0\1\0", b"\0\0\2\0")  # Windows icons and cursors
 _RAW_MARKS = (b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM")
 _RAW = (
     "a camera's raw file, of which only a preview could be read; develop it with a raw converter, such as darktable, first"
@@ -89,7 +90,8 @@ def open_picture(data: bytes, max_pixels: int | None) -> Image.Image:
     Nothing is decoded yet where the format's plugin allows it. Raises LimitError, PictureError where this is no picture,
     MissingPackageError where its plugin is not installed.
     """
-    with _damage(), _pixel_limit(None):  # the size is checked next
+    # an icon's plugin decodes what is inside when it opens; of all others the size is checked next
+    with _damage(), _pixel_limit(max_pixels if data.startswith(_ICONS) else None):
         _refuse(data)
         if _recognise(data) == "JPEG XL":  # whose plugin decodes when it opens
             header = jxl.read_header(data)

@@ -130,7 +130,9 @@ def test_a_manifest_is_not_overwritten_and_grows_with_update(cli, folder, photo)
     photo(48, 32, seed=9).save(folder / "photos" / "3.png")
     assert cli(*args, "--update").exit_code == 0
     assert len(lines(folder / "out.jsonl")) == 4
-    assert "4 verified" in cli("verify", "--manifest", "out.jsonl").stderr
+    summary = cli("verify", "--manifest", "out.jsonl").stderr
+    assert "4 verified" in summary
+    assert " to " not in summary  # nothing was written
     assert cli(*args, "--force").exit_code == 0
     assert len(lines(folder / "out.jsonl")) == 4
 

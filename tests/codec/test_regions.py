@@ -31,7 +31,7 @@ def page(photo, width: int = 320, height: int = 192, mode: str = "RGB") -> Image
 
 def webp_size(image: Image.Image) -> int:
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", lossless=True, method=6)
+    image.save(buffer, "WEBP", lossless=True, method=6, quality=100)
     return len(buffer.getvalue())
 
 

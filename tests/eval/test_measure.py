@@ -112,7 +112,7 @@ def test_rate_counts_every_byte_of_the_file(photo):
 
 def test_decoded_size_must_match(photo):
     """A codec that returns its padding would be compared with shifted pixels or a broadcast."""
-    with pytest.raises(ValueError, match="another size"):
+    with pytest.raises(ValueError, match="not in its own size"):
         measure(photo(48, 32), fake(lambda *_: b"", lambda _: photo(48, 64)), 1, [])
 
 

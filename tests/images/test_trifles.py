@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import resource
 import struct
 import tracemalloc
 import warnings
@@ -14,6 +15,7 @@ from PIL import Image
 
 from aecodec.container import metadata
 from aecodec.container.bitstream import ICC, XMP
+from aecodec.defaults import MAX_PIXELS
 from aecodec.errors import LimitError, PictureError
 from aecodec.images import bmp, formats, samples
 
@@ -84,6 +86,20 @@ def test_a_bomb_of_text_is_refused():
         opened(png(*(chunk(b"zTXt", b"x%d\0\0" % i + body) for i in range(4))))
     assert tracemalloc.get_traced_memory()[1] < 2**28
     tracemalloc.stop()
+
+
+def test_a_large_picture_in_an_icon_is_refused_before_it_is_decoded():
+    """An icon of 437 kB that says 16 x 16 pixels took 3.5 GB."""
+    side = 40000
+    head = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    compressor = zlib.compressobj(9)
+    body = b"".join(compressor.compress(bytes(side // 8 + 1)) for _ in range(side)) + compressor.flush()
+    inside = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    icon = struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 1, 32, len(inside), 22) + inside
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(LimitError, match="a picture inside the file is too large"):
+        formats.open_picture(icon, MAX_PIXELS)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**18  # kB
 
 
 def test_a_checksum_that_pixels_need_counts():

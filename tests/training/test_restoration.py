@@ -173,7 +173,7 @@ def test_a_run_is_not_resumed_as_another_task(run):
     ("more", "message"),
     [
         ({"task": "colourise"}, "task must be one of"),
-        ({"architecture": {"latents": 64}}, "latents is the decoder's"),
+        ({"architecture": {"latents": 64}}, "latents belongs to the decoder"),
         ({"decoder": "no-such"}, "no weights named 'no-such'"),
         ({"distil": 2}, "distil must be a share"),
     ],
