@@ -12,6 +12,7 @@ PAGES = [path for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]) 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["README.md", "docs/api.md"])
 def test_the_examples_run(tmp_path, monkeypatch, photo, file, name):
     """The first thing that a programmer does is to copy one."""

@@ -156,7 +156,9 @@ def _fault(error: Exception) -> str:
 def _is_of_memory(error: RuntimeError) -> bool:
     """Return whether a library's error says that it got no memory, or no thread, from the system."""
     text = str(error).lower()
-    return any(sign in text for sign in ("bad_alloc", "out of memory", "allocate", "start new thread", "unavailable"))
+    return any(
+        sign in text for sign in ("bad_alloc", "out of memory", "allocate", "start new thread", "temporarily unavailable")
+    )
 
 
 _heard = threading.local()  # messages: of the warnings in the attempt that this thread is at, as keys

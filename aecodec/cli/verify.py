@@ -1,4 +1,4 @@
-"""``aecodec verify``."""
+"""Define ``aecodec verify``."""
 
 from __future__ import annotations
 

@@ -391,7 +391,7 @@ def _write(image: Image.Image, kind: str, values: dict[str, Any]) -> bytes:
         samples = np.asarray(image).reshape(image.height, image.width, -1)
         return tiff.write(
             samples, exif=values.get("exif", b""), icc=values.get("icc_profile", b""), xmp=packet, resources=resources,
-            dpi=values.get("dpi"),
+            iptc=jpeg.iptc_of(resources), dpi=values.get("dpi"),
         )  # fmt: skip
     options: dict[str, Any] = {name: value for name, value in values.items() if name not in ("xmp", "image_resources")}
     if kind == "PNG" and (packet or resources):

@@ -88,6 +88,12 @@ class Tiff:
         except struct.error:
             return 0
 
+    def _count(self, position: int) -> int:
+        """Return how many entries the directory at a position has within the file."""
+        entry, head = (20, 8) if self.big else (12, 2)
+        room = max(len(self.data) - position - head, 0) // entry
+        return min(self._number("Q" if self.big else "H", position), room)
+
     def directory(self, position: int) -> tuple[Directory, int]:
         """Return the directory at a position, and where the next one is: 0 for none."""
         entry, inline, head = (20, 8, 8) if self.big else (12, 4, 2)
@@ -95,18 +101,19 @@ class Tiff:
         found: Directory = {}
         if not position:
             return found, 0
-        count = self._number("Q" if self.big else "H", position)
+        count = self._count(position)
         first = position + head
-        count = min(count, max(len(self.data) - first, 0) // entry)
+        left = len(self.data)  # values do not overlap, so that all of them are no longer than the file
         for at in range(first, first + entry * count, entry):
             tag, kind, length = struct.unpack_from(f"{self.order}HH{code}", self.data, at)
             size = _BYTES.get(kind, 0) * length
             where = at + entry - inline
             if size > inline:
                 where = self._number(code, where)
-            value = self.data[where : where + size]
-            if kind in _BYTES and len(value) == size and tag not in found:
-                found[tag] = Entry(tag, kind, length, value)
+            if kind not in _BYTES or tag in found or size > left or where + size > len(self.data):
+                continue
+            left -= size
+            found[tag] = Entry(tag, kind, length, self.data[where : where + size])
         return found, self._number(code, first + entry * count)
 
     def raw_entries(self) -> Iterator[Entry]:
@@ -120,9 +127,12 @@ class Tiff:
         """Yield the directories of the pages."""
         position = self._start
         seen: set[int] = set()
-        while position and position not in seen and len(seen) < _MAX_PAGES:
+        left = len(self.data)  # bytes; directories do not overlap either, nor do their values
+        while position and position not in seen and len(seen) < _MAX_PAGES and left > 0:
             seen.add(position)
+            left -= 12 * self._count(position)
             found, position = self.directory(position)
+            left -= sum(len(entry.value) for entry in found.values())
             yield found
 
     def numbers(self, directory: Directory, tag: int) -> tuple[Number, ...]:

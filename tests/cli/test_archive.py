@@ -31,6 +31,7 @@ def lines(path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["encode", "decode"])
 def test_times_and_permissions_are_kept(cli, folder, file, command):
     """A library is sorted by date, and a private picture stays private."""

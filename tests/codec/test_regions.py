@@ -35,6 +35,7 @@ def webp_size(image: Image.Image) -> int:
     return len(buffer.getvalue())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize("quality", [20, 60])
 def test_text_is_exact_and_a_photograph_is_not(photo, quality, mode):
@@ -70,6 +71,7 @@ def test_a_photograph_is_coded_as_before(photo):
     assert set(bitstream.read(encoder.encode(index_of_quality(60)).data).chunks) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quality", [0, 60, 100])
 def test_a_drawing_is_exact_all_over_and_not_larger_than_a_webp(quality):
     """Vector art that is blurred, or larger than a lossless file, sends people away at once."""
@@ -83,6 +85,7 @@ def test_a_drawing_is_exact_all_over_and_not_larger_than_a_webp(quality):
     assert len(encoded.data) < 1.01 * webp_size(image) + 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tile", [0, 256])
 @pytest.mark.parametrize("crop", [(0, 0, 1, 1), (180, 20, 100, 90), (319, 191, 1, 1)])
 def test_a_crop_of_a_page_is_that_part(photo, small_blocks, tile, crop):
@@ -93,6 +96,7 @@ def test_a_crop_of_a_page_is_that_part(photo, small_blocks, tile, crop):
     assert np.abs(np.asarray(decode(data, crop=crop), int) - whole).max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 @pytest.mark.parametrize("quality", [50, None])
 def test_alpha_stays_and_hidden_colour_costs_nothing(photo, mode, quality):
@@ -117,6 +121,7 @@ def test_alpha_stays_and_hidden_colour_costs_nothing(photo, mode, quality):
     assert sizes[1] < 1.02 * sizes[0]
 
 
+@pytest.mark.slow
 def test_what_was_quantised_is_what_a_page_shows(photo):
     """Targets measure what no file has held yet: one that differs is a missed target."""
     picture = page(photo).convert("RGBA")
@@ -159,6 +164,7 @@ def test_what_is_of_one_colour_is_exact_around_exact_pixels():
     assert np.array_equal(regions.grown(array, blocks), want)
 
 
+@pytest.mark.slow
 def test_without_loss(photo):
     """One call, and every sample is as it was, of photographs too."""
     for mode in ("RGB", "L", "RGBA", "LA"):
@@ -190,6 +196,7 @@ def test_no_weights_are_needed_without_loss(photo, monkeypatch):
     assert np.array_equal(np.asarray(decode(data)), np.asarray(photo()))
 
 
+@pytest.mark.slow
 def test_targets_end_without_loss(photo):
     """A fidelity that no quality has, and a size that is more than enough, are both met by the picture itself."""
     picture = photo()
@@ -201,6 +208,7 @@ def test_targets_end_without_loss(photo):
     assert LOSSLESS in bitstream.read(aecodec.encode(picture, target=aecodec.Size(size))).chunks
 
 
+@pytest.mark.slow
 def test_targets_of_a_page_are_met(photo):
     """Exact pixels move sizes and fidelity by steps; the promise holds all the same."""
     picture = page(photo)
@@ -230,6 +238,7 @@ def test_a_pillow_without_webp_still_encodes(photo, monkeypatch):
         aecodec.encode(picture, target=aecodec.Psnr(90))
 
 
+@pytest.mark.slow
 def test_the_estimate_follows_the_coder(photo):
     """The choice of blocks rests on it: what is cheap to the coder must be cheap to the estimate."""
     text = np.asarray(page(photo))[:, :190]

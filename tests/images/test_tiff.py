@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -174,3 +175,23 @@ def test_damaged_directories_end():
             formats.load(image, None, 2**16)
         except (PictureError, LimitError):
             pass
+
+
+def test_values_that_overlap_take_no_more_memory_than_the_file():
+    """A megabyte with 60 000 tags, each of them all of the file, would take 60 GB."""
+    count, size = 60_000, 2**20
+    table = b"".join(struct.pack("<HHII", tag, 7, size - 16, 8) for tag in range(count))
+    data = (b"II*\0\x08\0\0\0" + struct.pack("<H", count) + table).ljust(size, b"\0")
+    tracemalloc.start()
+    tiff.Tiff(data).directory(8)
+    assert tracemalloc.get_traced_memory()[1] < 4 * size
+    tracemalloc.stop()
+
+
+def test_pages_that_overlap_take_no_more_time_than_the_file():
+    """In a file of 200 kB thousands of pages of 4096 entries lie over each other, and more of them in a larger one."""
+    pages, count = 1000, 4096
+    data = bytearray(b"II*\0\x08\0\0\0" + struct.pack("<H", count) * 100_000)
+    for start in range(8, 8 + 4 * pages, 4):
+        struct.pack_into("<I", data, start + 2 + 12 * count, start + 4)  # where the next page begins
+    assert sum(1 for _ in tiff.Tiff(bytes(data)).pages()) <= len(data) // (12 * count) + 1

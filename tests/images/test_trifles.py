@@ -88,6 +88,7 @@ def test_a_bomb_of_text_is_refused():
     tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_a_large_picture_in_an_icon_is_refused_before_it_is_decoded():
     """An icon of 437 kB that says 16 x 16 pixels took 3.5 GB."""
     side = 40000
