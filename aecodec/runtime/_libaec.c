@@ -11,7 +11,7 @@ typedef struct {
 } Model;
 
 /* What went wrong, as the exception that its kind has: ValueError for a file, LookupError for weights. */
-static PyObject *raise(aec_result result)
+static PyObject *fail(aec_result result)
 {
     PyObject *kind = result.status == AEC_MEMORY     ? PyExc_MemoryError
                      : result.status == AEC_WEIGHTS  ? PyExc_LookupError
@@ -34,7 +34,7 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *keyword
     Py_END_ALLOW_THREADS
     PyBuffer_Release(&data);
     if (result.status != AEC_OK)
-        return raise(result);
+        return fail(result);
     Model *self = (Model *)PyType_GenericAlloc(type, 0);
     if (!self)
         aec_weights_free(weights);
@@ -82,7 +82,7 @@ static PyObject *decode_latents(PyObject *self, PyObject *args)
     PyBuffer_Release(&payload);
     PyBuffer_Release(&latents);
     if (result.status != AEC_OK)
-        return raise(result);
+        return fail(result);
     Py_RETURN_NONE;
 }
 
@@ -105,7 +105,7 @@ static PyObject *synthesise(PyObject *self, PyObject *args)
     PyBuffer_Release(&latents);
     PyBuffer_Release(&samples);
     if (result.status != AEC_OK)
-        return raise(result);
+        return fail(result);
     Py_RETURN_NONE;
 }
 
@@ -125,7 +125,7 @@ static PyObject *decode(PyObject *self, PyObject *args)
     PyBuffer_Release(&data);
     PyBuffer_Release(&samples);
     if (result.status != AEC_OK)
-        return raise(result);
+        return fail(result);
     Py_RETURN_NONE;
 }
 

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import os
 import threading
+import warnings
 from pathlib import Path
 from types import ModuleType
 
@@ -19,7 +20,8 @@ from aecodec.weights.cards import TENSORS
 from aecodec.weights.store import Weights
 
 _compiled: ModuleType | None = None
-if not os.environ.get("AECODEC_PURE_PYTHON"):
+_is_wanted = not os.environ.get("AECODEC_PURE_PYTHON")
+if _is_wanted:
     with contextlib.suppress(ImportError):
         _compiled = importlib.import_module("aecodec.runtime._libaec")
 
@@ -72,7 +74,8 @@ def is_compiled() -> bool:
 def open_decoder(weights: Weights) -> ExactDecoder | None:
     """Return libaec's decoder for weights, opened once and kept, or None where it cannot decode them.
 
-    That is where it was not compiled, and for experimental weights: with another upsampler, or without integers.
+    That is where it was not compiled, with a RuntimeWarning, and for experimental weights: with another upsampler, or
+    without integers.
     """
     key = weights.id, weights.folder
     with _opening:
@@ -88,6 +91,11 @@ _opening = threading.Lock()
 
 
 def _open(weights: Weights) -> ExactDecoder | None:
+    if _compiled is None and _is_wanted:
+        text = (
+            "libaec is missing, since aecodec was installed without a C compiler: decoding takes longer, and is not exact"
+        )
+        warnings.warn(f"{text} (a sample is off by a level at most)", RuntimeWarning, stacklevel=2)
     if _compiled is None or weights.arch.upsampler != "pixelshuffle":
         return None
     try:

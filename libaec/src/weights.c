@@ -10,6 +10,8 @@
 #define EXACT (1 << 24)       /* sums of the entropy model stay below */
 #define MEAN_LIMIT (1 << 26)
 #define BIAS_MAX (1 << 30)
+#define SUM_MAX (((int64_t)1 << 41) - 1) /* a sum of the synthesis */
+#define WEIGHTS_MAX (1 << 19)            /* the sum of magnitudes of the weights of an output */
 #define LEAST_SHIFT (-6)
 #define ROW_MAX 4000000
 #define LEVELS_CRC 0x819233B3u
@@ -335,6 +337,7 @@ static aec_result read_convolution(const aec_tensors *all, const char *name, int
     if (!layer->bias || !layer->scale)
         return NO_MEMORY;
     layer->limit = INPUT_MAX;
+    layer->narrow = NARROW_MAX;
     size_t taps = (size_t)(inputs * kernel * kernel);
     int8_t *rows = malloc((size_t)outputs * taps);
     if (!rows)
@@ -353,10 +356,14 @@ static aec_result read_convolution(const aec_tensors *all, const char *name, int
             rows[i] = (int8_t)floor(value / unit + 0.5);
             sum += abs(rows[i]);
         }
+        sound = sum <= WEIGHTS_MAX;
+        if (!sound)
+            break;
         layer->scale[r] = unit;
         layer->bias[r] = (int32_t)whole;
-        int64_t limit = (INT32_MAX - llabs(whole)) / (sum ? sum : 1);
-        layer->limit = limit < layer->limit ? (int)limit : layer->limit;
+        int64_t limit = (SUM_MAX - llabs(whole)) / (sum ? sum : 1), narrow = (INT32_MAX - llabs(whole)) / (sum ? sum : 1);
+        layer->limit = limit < layer->limit ? (int32_t)limit : layer->limit;
+        layer->narrow = narrow < layer->narrow ? (int32_t)narrow : layer->narrow;
     }
     int packed = sound && pack(&layer->matrix, rows, inputs, kernel, 0, outputs, order);
     free(rows);
@@ -401,7 +408,7 @@ static int round_matrix(const aec_tensor *tensor, double unit, int most, int64_t
             int64_t sum = 0;
             for (size_t c = 0; c < columns && fits; c++) {
                 double value = floor(aec_float16(half_at(tensor, r * columns + c)) * ldexp(unit, bits) + 0.5);
-                fits = fabs(value) <= INPUT_MAX;
+                fits = fabs(value) <= NARROW_MAX;
                 if (fits) {
                     out[r * columns + c] = (int16_t)value;
                     sum += llabs((int64_t)value);

@@ -12,6 +12,7 @@ from aecodec import weights
 from aecodec.codec.decoder import decode_latents
 from aecodec.container import bitstream
 from aecodec.entropy import latents as coder
+from aecodec.entropy.integer import MEAN_FRAC
 from aecodec.errors import BitstreamError, WeightsError
 from aecodec.quality import MAX_INDEX
 from aecodec.runtime import integer_synthesis, libaec
@@ -78,6 +79,36 @@ def test_it_gives_the_samples_of_the_installed_weights(kernels):
         model = weights.load(name)
         found = synthesised(ExactDecoder(model), values, 1000, 1, kernels)
         assert np.array_equal(found, IntegerSynthesis.of(model).synthesise(values, 1000))
+
+
+def graphic(name: str) -> np.ndarray:
+    """Return a picture (128, 128, 3) in pure colours."""
+    y, x = np.mgrid[:128, :128]
+    if name == "squares":
+        colours = np.random.default_rng(4).integers(0, 2, (4, 4, 3)).astype(np.uint8) * 255
+        return colours.repeat(32, 0).repeat(32, 1)
+    if name == "noise":
+        return np.random.default_rng(6).integers(0, 2, (128, 128, 3)).astype(np.uint8) * 255
+    at, one, other = {
+        "stripes": (x // 16, (255, 255, 255), (0, 0, 0)),
+        "checks": (x // 16 + y // 16, (255, 255, 255), (0, 0, 0)),
+        "blue and green": (x // 8 + y // 8, (0, 0, 255), (0, 255, 0)),
+    }[name]
+    return np.where((at % 2)[..., None], np.uint8(one), np.uint8(other))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["photo", "photo-psnr"])
+def test_graphics_in_pure_colours_keep_their_colours(name):
+    """Their activations are many times those of photographs; one that is cut off shows as a patch of false colour."""
+    torch_runtime = pytest.importorskip("aecodec.runtime.torch_runtime")
+    model = weights.load(name)
+    floats, decoder = torch_runtime.TorchTransforms(model, "cpu", bfloat16=False), ExactDecoder(model)
+    for picture in ("squares", "noise", "stripes", "checks", "blue and green"):
+        for rate in (0, MAX_INDEX // 2, MAX_INDEX):
+            values = (np.round(floats.analyse(graphic(picture), rate)) * 2**MEAN_FRAC).astype(np.int32)
+            shown, wanted = (x.synthesise(values, rate).astype(int) for x in (decoder, floats))
+            assert np.abs(shown - wanted).max() <= 2, (picture, rate)
 
 
 @pytest.mark.parametrize("threads", [2, 3, 7])
@@ -201,6 +232,15 @@ def latent_shape(head: bitstream.Header) -> tuple[int, int]:
     return -(-head.height // 64) * 4, -(-head.width // 64) * 4
 
 
+def test_the_library_says_that_it_cannot_decode_lossless_pixels(photo):
+    """A file must never open without a part of its picture."""
+    from aecodec import encode
+
+    data = encode(photo(40, 30), lossless=True, device="cpu")
+    with pytest.raises(ValueError, match="lossless"):
+        ExactDecoder(weights.load())._model.decode(data, np.empty((30, 40, 3), np.uint8))
+
+
 def test_alpha_and_gray_are_decoded(photo):
     """Two ways through one container."""
     from aecodec import decode, encode
@@ -214,3 +254,16 @@ def test_alpha_and_gray_are_decoded(photo):
         samples = np.empty(picture.shape, np.uint8)
         ExactDecoder(weights.load())._model.decode(data, samples)
         assert np.array_equal(samples, picture), mode
+
+
+def test_without_the_library_a_file_still_opens(photo, monkeypatch):
+    """On a machine without a C compiler a user waits longer, learns why, and sees the picture all the same."""
+    from aecodec import decode, encode
+
+    data = encode(photo(70, 50), quality=50, device="cpu")
+    wanted = np.asarray(decode(data, device="cpu")).astype(int)
+    monkeypatch.setattr(libaec, "_compiled", None)
+    monkeypatch.setattr(libaec, "_opened", {})
+    with pytest.warns(RuntimeWarning, match="libaec is missing"):
+        shown = np.asarray(decode(data, device="cpu"))
+    assert np.abs(shown - wanted).max() <= 1
