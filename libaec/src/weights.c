@@ -515,26 +515,32 @@ static aec_result read_all(const aec_tensors *tensors, aec_weights *weights)
     return read_synthesis(tensors, weights);
 }
 
-aec_result aec_weights_open(const void *data, size_t size, aec_weights **weights)
+aec_result aec_weights_open_as(const void *data, size_t size, const uint8_t id[4], aec_weights **weights)
 {
     aec_tensors tensors;
-    uint8_t digest[32];
-    if (!data || !weights)
+    if (!data || !id || !weights)
         FAIL(AEC_ARGUMENT, "a pointer is missing");
     *weights = NULL;
     TRY(aec_tensors_open(data, size, &tensors));
     aec_weights *opened = calloc(1, sizeof *opened);
     if (!opened)
         return NO_MEMORY;
+    memcpy(opened->id, id, 4);
     aec_result result = read_all(&tensors, opened);
-    if (result.status != AEC_OK) {
+    if (result.status == AEC_OK)
+        *weights = opened;
+    else
         aec_weights_free(opened);
-        return result;
-    }
+    return result;
+}
+
+aec_result aec_weights_open(const void *data, size_t size, aec_weights **weights)
+{
+    uint8_t digest[32];
+    if (!data || !weights)
+        FAIL(AEC_ARGUMENT, "a pointer is missing");
     aec_sha256(data, size, digest);
-    memcpy(opened->id, digest, 4);
-    *weights = opened;
-    return OK;
+    return aec_weights_open_as(data, size, digest, weights);
 }
 
 static void free_layer(aec_layer *layer)

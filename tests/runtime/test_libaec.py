@@ -18,7 +18,7 @@ from aecodec.quality import MAX_INDEX
 from aecodec.runtime import integer_synthesis, libaec
 from aecodec.runtime.integer_synthesis import IntegerSynthesis, factors, gains
 from aecodec.runtime.libaec import ExactDecoder
-from aecodec.weights.store import FRACTION_BITS
+from aecodec.weights.store import FRACTION_BITS, Stored
 
 pytestmark = pytest.mark.skipif(not libaec.is_compiled(), reason="libaec was not compiled")
 
@@ -42,7 +42,13 @@ def edged(opened, tmp_path_factory):
     tensors[FRACTION_BITS] = np.array([7, 14, 9, 13, 15], np.int8)
     folder = tmp_path_factory.mktemp("edged")
     save_file(tensors, folder / weights.TENSORS)
-    return replace(opened, id="edged", folder=folder, tensors=weights.store.expand(tensors))
+    return replace(opened, id="edededed", folder=folder, tensors=weights.store.expand(tensors))
+
+
+def decoder_of(model: weights.Weights) -> ExactDecoder:
+    """Return libaec's decoder for weights, with or without a card."""
+    data = (model.folder / weights.TENSORS).read_bytes()
+    return ExactDecoder(Stored(model.folder, model.id, model.arch, data))
 
 
 def some_latents(rng: np.random.Generator, shape: tuple[int, ...], size: float) -> np.ndarray:
@@ -65,7 +71,7 @@ def test_it_gives_the_samples_that_the_format_defines(opened, edged, shape, kern
     """A picture that another decoder shows differently would be damaged, and nobody could say which is right."""
     rng = np.random.default_rng(sum(shape))
     for model in (opened, edged):
-        decoder, reference = ExactDecoder(model), IntegerSynthesis.of(model)
+        decoder, reference = decoder_of(model), IntegerSynthesis.of(model)
         for rate, size in ((0, 30), (700, 300), (MAX_INDEX, 3000)):
             values = some_latents(rng, (*shape, model.arch.latents), size)
             assert np.array_equal(synthesised(decoder, values, rate, 1, kernels), reference.synthesise(values, rate))
@@ -115,7 +121,7 @@ def test_graphics_in_pure_colours_keep_their_colours(name):
 def test_threads_change_nothing(edged, threads):
     """Each thread makes a part of the rows, and begins further up than it writes."""
     values = some_latents(np.random.default_rng(threads), (37, 3, edged.arch.latents), 500)
-    decoder = ExactDecoder(edged)
+    decoder = decoder_of(edged)
     alone = synthesised(decoder, values, 300, 1, "PLAIN")
     assert np.array_equal(synthesised(decoder, values, 300, threads, "PLAIN"), alone)
 
@@ -154,14 +160,14 @@ def test_weights_that_are_cut_off_or_changed_are_refused_or_work(opened):
     rng = np.random.default_rng(11)
     for size in (0, 7, 8, 500, len(data) - 1):
         with pytest.raises(LookupError):
-            libaec._compiled.Model(data[:size])
+            libaec._compiled.Model(data[:size], b"1234")
     for _ in range(200):
         damaged = bytearray(data)
         for at in rng.integers(0, len(damaged) if rng.random() < 0.3 else 9000, 4):
             damaged[at] = rng.integers(0, 256)
         try:
-            model = libaec._compiled.Model(bytes(damaged))
-            model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 100, 4, 4, 1)
+            model = libaec._compiled.Model(bytes(damaged), b"1234")
+            model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 100, 4, 4, 1, 0)
         except (LookupError, TypeError):
             pass
 
@@ -172,11 +178,11 @@ def test_buffers_that_do_not_fit_are_refused(opened):
     with pytest.raises(TypeError):
         decoder.synthesise(np.zeros((4, 4, 15), np.int32), 0)
     with pytest.raises(TypeError):
-        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 63, 3), np.uint8), 0, 4, 4, 1)
+        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 63, 3), np.uint8), 0, 4, 4, 1, 0)
     with pytest.raises(TypeError):
-        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 2049, 4, 4, 1)
+        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 2049, 4, 4, 1, 0)
     with pytest.raises(TypeError):
-        decoder._model.decode_latents(b"0" * 16, np.zeros((3, 4, 16), np.int32), 0, 3, 4)
+        decoder._model.decode_latents(b"0" * 16, np.zeros((3, 4, 16), np.int32), 0, 3, 4, 0)
 
 
 def test_another_rounding_is_noticed(opened, monkeypatch):
@@ -220,7 +226,7 @@ def test_the_library_decodes_whole_files_as_python_does():
         head = stream.header
         picture = np.asarray(decode(path, device="cpu"))
         samples = np.empty(picture.shape, np.uint8)
-        decoder._model.decode(path.read_bytes(), samples)
+        decoder._model.decode(path.read_bytes(), samples, 1, 0)
         assert np.array_equal(samples, picture), path.stem
         if not head.tile:
             assert np.array_equal(
@@ -238,7 +244,7 @@ def test_the_library_says_that_it_cannot_decode_lossless_pixels(photo):
 
     data = encode(photo(40, 30), lossless=True, device="cpu")
     with pytest.raises(ValueError, match="lossless"):
-        ExactDecoder(weights.load())._model.decode(data, np.empty((30, 40, 3), np.uint8))
+        ExactDecoder(weights.load())._model.decode(data, np.empty((30, 40, 3), np.uint8), 1, 0)
 
 
 def test_alpha_and_gray_are_decoded(photo):
@@ -252,7 +258,7 @@ def test_alpha_and_gray_are_decoded(photo):
         data = encode(image, quality=40, device="cpu")
         picture = np.asarray(decode(data, device="cpu"))
         samples = np.empty(picture.shape, np.uint8)
-        ExactDecoder(weights.load())._model.decode(data, samples)
+        ExactDecoder(weights.load())._model.decode(data, samples, 1, 0)
         assert np.array_equal(samples, picture), mode
 
 
