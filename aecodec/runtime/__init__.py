@@ -1,8 +1,8 @@
 """Compute the networks at the two ends of the codec outside training. This room knows nothing of files.
 
 A runtime is opened for one set of weights and offers functions on numpy arrays (``Transforms``). The decoder's half is
-integer arithmetic: ``libaec.py`` has it in C, ``torch_integers.py`` in torch for a GPU, and ``integer_synthesis.py`` in numpy,
-for reading. A runtime's own synthesis is in floats, and within a level of it. The entropy model is in
+integer arithmetic: ``libaec.py`` has it in C, ``torch_integers.py`` in torch for a GPU, and ``integer_synthesis.py`` in
+numpy, for reading. A runtime's own synthesis is in floats, and within a level of it. The entropy model is in
 ``entropy/entropy_model.py``, and in libaec.
 """
 
