@@ -20,10 +20,11 @@ from aecodec.entropy.architecture import LATENT_STRIDE, Architecture
 from aecodec.entropy.entropy_model import EntropyModel
 from aecodec.errors import PictureError, WeightsError
 from aecodec.images import samples
-from aecodec.runtime import Synthesis, open_synthesis, preload
-from aecodec.runtime.libaec import open_decoder
+from aecodec.runtime import Synthesis, open_exact, open_synthesis, preload
 from aecodec.weights.cards import locate
 from aecodec.weights.store import Source, Weights, find, load
+
+DecodePayload = Callable[[bytes, tuple[int, int], int], NDArray[np.int32]]  # of payload, shape (h, w) and rate index
 
 
 def decode(
@@ -48,19 +49,34 @@ def decode(
         return lossless_picture(stream, area)
     pixels = exact_pixels(stream)  # before anything is allocated: what is damaged is refused
     found = _weights_of(head, weights)
+    decoder = open_exact(found, device)
+    if decoder is not None:
+        array = _decode_area(stream, decoder.arch, decoder.decode_latents, lambda: decoder, area)
+    else:
+        array = _decode_with_runtime(stream, found, device, area)
+    lay_exact(array, pixels, area)
+    return picture_of(array, stream, area)
+
+
+def _decode_with_runtime(stream: Stream, found: Source, device: str, area: Box) -> NDArray[np.uint8]:
+    """Return the colour of an area, (h, w, 3), without libaec: latents in numpy, the synthesis in a runtime's floats."""
     with ThreadPoolExecutor(1) as starter:  # the runtime starts while weights are read and latents decoded
         starter.submit(preload, device)
         model = load(found)
         synthesis = starter.submit(open_synthesis, model, device)
-        decoder = open_decoder(model)
-        decode_payload = decoder.decode_latents if decoder else functools.partial(latents.decode, model.entropy_model)
+        decode_payload = functools.partial(latents.decode, model.entropy_model)
+        return _decode_area(stream, model.arch, decode_payload, synthesis.result, area)
 
-        def latents_of(index: int, shape: tuple[int, int]) -> NDArray[np.int32]:
-            return _decode_tile(stream, decode_payload, shape, index)
 
-        array = synthesise_area(head, model.arch, synthesis.result, area, latents_of)
-    lay_exact(array, pixels, area)
-    return picture_of(array, stream, area)
+def _decode_area(
+    stream: Stream, arch: Architecture, decode_payload: DecodePayload, synthesis: Callable[[], Synthesis], area: Box
+) -> NDArray[np.uint8]:
+    """Return the colour of an area, (h, w, 3), of a stream with payloads."""
+
+    def latents_of(index: int, shape: tuple[int, int]) -> NDArray[np.int32]:
+        return _decode_tile(stream, decode_payload, shape, index)
+
+    return synthesise_area(stream.header, arch, synthesis, area, latents_of)
 
 
 def exact_pixels(stream: Stream) -> exact.Exact | None:
@@ -146,12 +162,7 @@ def synthesise_area(
     return result
 
 
-def _decode_tile(
-    stream: Stream,
-    decode_payload: Callable[[bytes, tuple[int, int], int], NDArray[np.int32]],
-    shape: tuple[int, int],
-    index: int,
-) -> NDArray[np.int32]:
+def _decode_tile(stream: Stream, decode_payload: DecodePayload, shape: tuple[int, int], index: int) -> NDArray[np.int32]:
     return decode_payload(stream.payloads[index], shape, stream.header.rate)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+BEST: int
 PLAIN: int
 SSE2_OR_NEON: int
 AVX2: int
@@ -10,9 +11,9 @@ AVX2: int
 def decode_webp(stream: bytes, pixels: NDArray[np.uint32], /) -> None: ...
 
 class Model:
-    def __new__(cls, data: bytes, /) -> Model: ...
+    def __new__(cls, data: bytes, identity: bytes, /) -> Model: ...
     def decode_latents(
-        self, payload: bytes, latents: NDArray[np.int32], rate: int, rows: int, columns: int, kernels: int = 0, /
+        self, payload: bytes, latents: NDArray[np.int32], rate: int, rows: int, columns: int, kernels: int, /
     ) -> None: ...
     def synthesise(
         self,
@@ -22,7 +23,7 @@ class Model:
         rows: int,
         columns: int,
         threads: int,
-        kernels: int = 0,
+        kernels: int,
         /,
     ) -> None: ...
-    def decode(self, data: bytes, samples: NDArray[np.uint8], threads: int = 1, kernels: int = 0, /) -> None: ...
+    def decode(self, data: bytes, samples: NDArray[np.uint8], threads: int, kernels: int, /) -> None: ...

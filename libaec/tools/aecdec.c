@@ -108,10 +108,12 @@ int main(int argc, char **argv)
             weights = optarg;
         else if (option == 'j')
             options.threads = atoi(optarg);
-        else if (option == 'k')
-            options.kernels = !strcmp(optarg, "plain") ? AEC_KERNELS_PLAIN
-                              : !strcmp(optarg, "128") ? AEC_KERNELS_128
-                                                       : AEC_KERNELS_AVX2;
+        else if (option == 'k' && !strcmp(optarg, "plain"))
+            options.kernels = AEC_KERNELS_PLAIN;
+        else if (option == 'k' && !strcmp(optarg, "128"))
+            options.kernels = AEC_KERNELS_128;
+        else if (option == 'k' && !strcmp(optarg, "avx2"))
+            options.kernels = AEC_KERNELS_AVX2;
         else
             return fputs(usage, stderr), 2;
     }
