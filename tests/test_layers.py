@@ -28,7 +28,7 @@ ROOMS = (
     ("restore",),
     ("pillow",),
     (".",),  # the public functions
-    ("eval", "training"),
+    ("eval", "inspect", "training"),
     ("cli",),
     ("__main__",),
 )

@@ -23,7 +23,9 @@ def read(package: str, *names: str) -> str:
     """Return the text of files of a package, one after another; "base.css" and "tools.js" are this package's."""
     shared = resources.files("aecodec.pages")
     return "\n".join(
-        (shared if name in ("base.css", "tools.js") else resources.files(package) / "page").joinpath(name).read_text("utf-8")
+        (shared if name in ("base.css", "tools.js") else resources.files(package) / "page")
+        .joinpath(name)
+        .read_text("utf-8")
         for name in names
     )
 
