@@ -35,8 +35,7 @@ NOTHING = os.devnull  # where a page goes that is not asked for
     "--quality",
     type=options.Finite(0, 100),
     default=DEFAULT_QUALITY,
-    show_default=True,
-    help="Quality at which a picture that is no .aec file is encoded, in memory.",
+    help=f"Quality at which a picture that is no .aec file is encoded, in memory.  [default: {DEFAULT_QUALITY:g}]",
 )
 @click.option(
     "--directions",

@@ -32,8 +32,8 @@ function chart(x, y, layers) {
     for (const { kind, colour, dash, points } of layers) {
       if (kind === "bars") {
         const wide = Math.max(1, (px(2) - px(1)) * 0.85);
-        const d = points.map((p) => `M${(px(p.x) - wide / 2).toFixed(1)},${box.bottom}V${py(p.y).toFixed(1)}h${wide.toFixed(1)}V${
-          box.bottom}z`).join("");
+        const bar = (p) => `M${(px(p.x) - wide / 2).toFixed(1)},${box.bottom}V${py(p.y).toFixed(1)}h${wide.toFixed(1)}`;
+        const d = points.map((p) => `${bar(p)}V${box.bottom}z`).join("");
         root.append(make("path", { d, fill: colour }));
       } else if (kind === "line") {
         const d = points.map((p, at) => `${at ? "L" : "M"}${px(p.x).toFixed(1)},${py(p.y).toFixed(1)}`).join("");
@@ -53,26 +53,25 @@ function chart(x, y, layers) {
   return make("div", {}, host, key);
 }
 
-/** A range of values with room around it, for an axis; logarithmic ones leave out what is not above 0. */
-function extent(values, logarithmic) {
-  const fit = logarithmic ? values.filter((value) => value > 0) : values;
-  if (!fit.length) return { low: 0.1, high: 1, logarithmic };
-  const low = Math.min(...fit), high = Math.max(...fit);
-  if (!logarithmic) return { low: Math.min(0, low), high: (high || 1) * 1.05, logarithmic };
-  const range = { low: low / 1.25, high: Math.max(high, low * 1.1) * 1.25, logarithmic };
-  return range.high / range.low < 6 ? { ...range, ticks: ticksOf(range.low, range.high, false) } : range;
+/** A logarithmic axis of values above 0, with room around them; others are left out. */
+function logarithmic(values, title) {
+  const fit = values.filter((value) => value > 0), low = Math.min(...fit) / 1.25, high = Math.max(...fit) * 1.25;
+  const axis = fit.length ? { low, high } : { low: 0.1, high: 1 };
+  return { ...axis, title, logarithmic: true, ticks: high / low < 6 ? ticksOf(low, high, false) : null };
 }
-
-const titled = (range, title) => ({ ...range, title });
 
 /** An image; one that is small is enlarged by a whole number. */
 function picture(src, alt, [wide, high]) {
   const image = make("img", { src, alt }), factor = Math.floor(Math.min(480 / wide, 360 / high));
-  if (factor > 1) Object.assign(image.style, { width: `${factor * wide}px`, maxHeight: "none", imageRendering: "pixelated" });
+  if (factor > 1)
+    Object.assign(image.style, { width: `${factor * wide}px`, maxHeight: "none", imageRendering: "pixelated" });
   return image;
 }
 
-/** A picture that a slider changes: sources, their width and height, a caption (nodes) for each, and the words at its ends. */
+/**
+ * A picture that a slider changes: sources, their [width, height], caption(index) in nodes, and what the slider changes.
+ * extra(index, frame) is called for each change.
+ */
 function film(sources, shape, caption, label, at = 0, extra = null) {
   const image = picture(sources[at], label, shape), text = make("figcaption");
   const frame = make("div", { class: "frame" }, image);
@@ -127,7 +126,8 @@ function drawMap() {
   canvas.getContext("2d").putImageData(pixels, 0, 0);
   canvas.style.width = `${(100 * columns * 16 * map.size) / stored[0]}%`;
   canvas.style.height = `${(100 * rows * 16 * map.size) / stored[1]}%`;
-  const range = make("input", { type: "range", min: 0, max: 100, value: 60, id: "opacity", "aria-label": "Opacity of the map" });
+  const range = make("input", { type: "range", min: 0, max: 100, value: 60, id: "opacity",
+    "aria-label": "Opacity of the map" });
   const output = make("output"), readout = make("output");
   const place = () => { canvas.style.opacity = range.value / 100; output.textContent = `${range.value} %`; };
   range.addEventListener("input", place);
@@ -142,12 +142,14 @@ function drawMap() {
   });
   const square = 16 * map.size, padded = map.padding / (8 * facts.bytes);
   const node = section("map", "Where the bits go",
-    `Each square of ${square} × ${square} pixels is coloured by the bits that its latents take: dark is few, yellow is many` +
+    `Each square of ${square} × ${square} pixels is coloured by the bits that its latents take: dark is few, yellow ` +
+    "is many" +
     (map.exact ? ", green is exact pixels" : "") + `.${turned}` +
     (padded > 0.005 ? ` Another ${share(padded)} of the bits lie outside of the picture, where it is padded.` : ""), frame,
     make("div", { class: "slider controls" }, make("label", { for: "opacity" }, "Map over picture"), range, output),
     make("p", { class: "key" }, make("span", {}, "0 ", make("span", { class: "ramp",
-      style: `background:linear-gradient(90deg,${RAMP.map((c) => `rgb(${c})`)})` }), ` ${plain(top * map.size ** 2)} bits or more`),
+      style: `background:linear-gradient(90deg,${RAMP.map((c) => `rgb(${c})`)})` }),
+        ` ${plain(top * map.size ** 2)} bits or more`),
       make("span", {}, readout)));
   place();
   return node;
@@ -167,8 +169,8 @@ function drawParts() {
   table.append(make("tfoot", {}, make("tr", { class: "own" }, make("td", {}, "the file"),
     make("td", {}, whole(sum(parts.map((part) => part.size)))), make("td", {}, "100 %"))));
   section("parts", "What the bytes are for",
-    numbers.channels ? "Hyper-latents tell the entropy model what to expect; latents are the picture. Their bytes are counted by " +
-    "the probabilities that the symbols are coded with, and all parts add up to the file."
+    numbers.channels ? "Hyper-latents tell the entropy model what to expect; latents are the picture. Their bytes are " +
+    "counted by the probabilities that the symbols are coded with, and all parts add up to the file."
     : "All parts add up to the file.", stack,
     make("p", { class: "key" }, ...present.map((kind) => make("span", {}, swatch(KINDS[kind][1]), KINDS[kind][0]))),
     scroll(table));
@@ -180,31 +182,33 @@ function drawChannels() {
   let sofar = 0;
   const cumulative = channels.map((each) => (sofar += each.bits / all));
   const within = (part) => cumulative.findIndex((value) => value >= part) + 1;
-  const highest = channels[0].bits / all;
-  const tip = (each, at) => [`channel ${each.channel}`, `${whole(each.bits)} bits, ${share(each.bits / all, 2)} of the latents'`,
-    `${share(each.zeros / Math.max(1, each.coded), 0)} of its ${whole(each.coded)} symbols are 0`,
+  const highest = channels[0].bits / all, zeros = (each) => each.zeros / Math.max(1, each.coded);
+  const tip = (each, at) => [`channel ${each.channel}`,
+    `${whole(each.bits)} bits, ${share(each.bits / all, 2)} of the latents'`,
+    `${share(zeros(each), 0)} of its ${whole(each.coded)} symbols are 0`,
     `the first ${at + 1} take ${share(cumulative[at])}`];
   const table = make("table");
   fill(table, [
     { title: "channel", value: (row) => row.channel },
     { title: "bits", value: (row) => row.bits, show: (row) => whole(row.bits) },
     { title: "symbols", value: (row) => row.coded, show: (row) => whole(row.coded) },
-    { title: "zeros", value: (row) => row.zeros / Math.max(1, row.coded), show: (row) => share(row.zeros / Math.max(1, row.coded)) },
+    { title: "zeros", value: zeros, show: (row) => share(zeros(row)) },
     { title: "step, levels", value: (row) => row.step, show: (row) => plain(row.step) },
     { title: "deviation", value: (row) => row.latents, show: (row) => plain(row.latents) },
     { title: "predicted", value: (row) => row.predicted, show: (row) => plain(row.predicted) },
     { title: "from the mean", value: (row) => row.residual, show: (row) => plain(row.residual) },
   ], channels, { at: 1, down: true });
   section("channels", "Bits by channel",
-    `A bar is one channel of the latents, the largest first; the line adds them up. Of ${channels.length} channels that take ` +
-    `bits, ${within(0.5)} take half of them and ${within(0.9)} take nine tenths.`,
+    `A bar is one channel of the latents, the largest first; the line adds them up. Of ${channels.length} channels that ` +
+    `take bits, ${within(0.5)} take half of them and ${within(0.9)} take nine tenths.`,
     chart({ low: 0, high: channels.length + 1, title: "channels, by their bits" },
       { low: 0, high: highest * 1.05, title: "share of the latents' bits", shown: (tick) => `${plain(100 * tick)} %` }, [
         { name: "one channel", kind: "bars", colour: "var(--c0)",
           points: channels.map((each, at) => ({ x: at + 1, y: each.bits / all, tip: tip(each, at) })) },
         { name: "all up to here, where the highest bar is 100 %", kind: "line", colour: "var(--c1)",
           points: cumulative.map((value, at) => ({ x: at + 1, y: value * highest })) },
-        { kind: "dots", colour: "var(--c1)", points: [0.5, 0.9].map((part) => ({ x: within(part), y: cumulative[within(part) - 1] * highest, r: 4,
+        { kind: "dots", colour: "var(--c1)", points: [0.5, 0.9].map((part) => ({
+          x: within(part), y: cumulative[within(part) - 1] * highest, r: 4,
           label: `${share(part, 0)}: ${count(within(part), "channel")}` })) },
       ]),
     make("details", {}, make("summary", {}, "All channels as a table"),
@@ -217,15 +221,16 @@ function drawSteps() {
     { title: "step", value: (row) => steps.indexOf(row) + 1 },
     { title: "with a symbol", value: (row) => row.coded / row.latents, show: (row) => share(row.coded / row.latents) },
     { title: "bytes", value: (row) => row.bits, show: (row) => whole(row.bits / 8) },
-    { title: "bits a symbol", value: (row) => row.bits / row.coded, show: (row) => (row.coded ? (row.bits / row.coded).toFixed(3) : "–") },
+    { title: "bits a symbol", value: (row) => row.bits / row.coded, show: (row) =>
+      (row.coded ? (row.bits / row.coded).toFixed(3) : "–") },
     { title: "", value: (row) => row.bits, show: (row) =>
       make("span", { class: "meter", style: `width:${(100 * row.bits) / (most || 1)}%` }) },
   ], steps);
   for (const row of table.querySelectorAll("tr")) row.lastChild.className = "bar";
   section("steps", "Bits by context step",
-    `A quarter of the latents, ${whole(steps[0].latents)}, is read in each step, and the next step is predicted from all that ` +
-    "was read. Where a later step takes fewer bytes than the first, that prediction has saved them. Latents that the model is " +
-    "sure of have no symbol.",
+    `A quarter of the latents, ${whole(steps[0].latents)}, is read in each step, and the next step is predicted from all ` +
+    "that was read. Where a later step takes fewer bytes than the first, that prediction has saved them. Latents that " +
+    "the model is sure of have no symbol.",
     scroll(table));
 }
 
@@ -234,13 +239,14 @@ function drawQuantiser() {
   const others = Object.entries(q.pixel_steps).filter(([, step]) => known(step))
     .map(([quality, step]) => `${plain(step)} at quality ${quality}`).join(", ");
   const node = section("quantiser", "What the quantiser did",
-    "The step of a channel says how coarsely it is kept. Two quantisers of twice the step take turns, and the encoder's search " +
-    "chooses symbols of few bits and little error.");
+    "The step of a channel says how coarsely it is kept. Two quantisers of twice the step take turns, and the encoder's " +
+    "search chooses symbols of few bits and little error.");
   const list = make("dl");
   for (const [term, text] of [
     ["Step", `${plain(q.step)} for every latent at its gain. In the picture its median is ${
       known(q.pixel_step) ? plain(q.pixel_step) : "–"} levels of 0..255 at quality ${facts.quality} (${others}).`],
-    ["Latents with a symbol", `${whole(q.coded)} of ${whole(q.latents)} (${share(q.coded / q.latents)}); the others are their mean.`],
+    ["Latents with a symbol",
+      `${whole(q.coded)} of ${whole(q.latents)} (${share(q.coded / q.latents)}); the others are their mean.`],
     ["Zeros", `${share(q.zeros)} of the symbols.`],
     ["Second quantiser", `codes ${share(q.second)} of the symbols.`],
     ["Beyond the tables", `${whole(q.escapes)} symbols, coded digit by digit.`],
@@ -251,22 +257,21 @@ function drawQuantiser() {
   const at = (each, rank) => ({ x: rank + 1, y: each.step,
     tip: [`channel ${each.channel}`, `step ${plain(each.step)} levels`, `${whole(each.bits)} bits`] });
   const shown = channels.slice(0, 512);
-  const rest = levels.map((level) => level.scale);
   const line = (name, key, colour, dash = null) => ({ name, kind: "line", colour, dash, points: levels.map((level) => ({
     x: level.scale, y: level[key], tip: [`predicted scale ${plain(level.scale)}`, `${whole(level.count)} latents`,
       `zeros in the file ${share(level.zeros)}`, `by the tables ${share(level.table_zeros)}`,
       `by plain rounding ${share(level.rounded_zeros)}`] })) });
   node.append(make("div", { class: "two" },
     make("div", {}, make("h3", {}, "Step by channel"), make("p", { class: "note" },
-      "One dot is a channel, those with most bits on the left. A step compares with an entry of a JPEG quantisation table: " +
-      "small is exact."),
+      "One dot is a channel, those with most bits on the left. A step compares with an entry of a JPEG quantisation " +
+      "table: small is exact."),
     chart({ low: 0.8, high: shown.length * 1.2, logarithmic: true, title: "channels, by their bits" },
-      titled(extent(shown.map((each) => each.step), true), "step, in levels of 0..255"),
+      logarithmic(shown.map((each) => each.step), "step, in levels of 0..255"),
       [{ kind: "dots", colour: "var(--c0)", points: shown.map(at) }])),
     make("div", {}, make("h3", {}, "Zeros by predicted scale"), make("p", { class: "note" },
-      "If symbols were rounded to the nearest point, a Gaussian of the predicted scale would give the dashed share of zeros. " +
-      "The difference is what the search for cheap symbols did, and what the Gaussian misses."),
-    chart(titled(extent(rest, true), "predicted standard deviation"),
+      "If symbols were rounded to the nearest point, a Gaussian of the predicted scale would give the dashed share of " +
+      "zeros. The difference is what the search for cheap symbols did, and what the Gaussian misses."),
+    chart(logarithmic(levels.map((level) => level.scale), "predicted standard deviation"),
       { low: 0, high: 1, title: "share of the symbol 0", shown: (tick) => `${Math.round(100 * tick)} %` },
       [line("in the file", "zeros", "var(--c0)"), line("by the coding tables", "table_zeros", "var(--c1)"),
         line("by plain rounding", "rounded_zeros", "var(--soft)", "5 4")]))));
@@ -277,8 +282,9 @@ function drawStrongest() {
   if (!strongest.length) return;
   const all = sum(channels.map((each) => each.bits));
   section("strongest", `The ${strongest.length} strongest channels`,
-    "These channels take most bits; the percentage is their share of the latents' bits. Left: what one latent of the channel adds to the picture, 64 × 64 pixels, contrast " +
-    "stretched. Right: where the picture has it; red is positive, blue negative, white nothing.",
+    "These channels take most bits; the percentage is their share of the latents' bits. Left: what one latent of the " +
+    "channel adds to the picture, 64 × 64 pixels, contrast stretched. Right: where the picture has it; red is positive, " +
+    "blue negative, white nothing.",
     make("div", { class: "grid-of" }, ...strongest.map((each, at) => make("figure", {},
       make("div", { class: "pairs" },
         make("img", { src: pictures.strongest[at].basis, alt: `What a latent of channel ${each.channel} adds` }),
@@ -297,8 +303,9 @@ function drawGrowth() {
   };
   const node = sheeted(pictures.growth, [width, height], caption, "How far the file is read", 0);
   section("growth", "The picture as it grows",
-    "This is the picture as a decoder knows it after the hyper-latents and after each context step. What is not read yet is at " +
-    "its predicted mean." + (width < stored[0] || height < stored[1] ? ` The middle ${width} × ${height} pixels are shown.` : ""),
+    "This is the picture as a decoder knows it after the hyper-latents and after each context step. What is not read " +
+    "yet is at its predicted mean." +
+      (width < stored[0] || height < stored[1] ? ` The middle ${width} × ${height} pixels are shown.` : ""),
     node);
 }
 
@@ -306,31 +313,35 @@ function drawScales() {
   const { channels, levels } = numbers;
   if (!channels.length) return;
   const sorted = [...channels].sort((a, b) => b.latents - a.latents);
-  const line = (name, key, colour) => ({ name, kind: "line", colour, points: sorted.flatMap((each, at) => (each[key] > 0 ? [{
-    x: at + 1, y: each[key], tip: [`channel ${each.channel}`, `latents ${plain(each.latents)}`,
-      `from the mean ${plain(each.residual)}`, `predicted ${plain(each.predicted)}`] }] : [])) });
+  const tip = (each) => [`channel ${each.channel}`, `latents ${plain(each.latents)}`,
+    `from the mean ${plain(each.residual)}`, `predicted ${plain(each.predicted)}`];
+  const line = (name, key, colour) => ({ name, kind: "line", colour,
+    points: sorted.map((each, at) => ({ x: at + 1, y: each[key], tip: tip(each) })).filter((point) => point.y > 0) });
   const most = Math.max(...levels.map((level) => level.count));
-  const seen = levels.filter((level) => level.deviation > 0.02), across = extent(seen.map((level) => level.scale), true);
-  const up = extent(seen.flatMap((level) => [level.deviation, level.scale]), true);
-  section("scales", "Latents against the model's scales", "The model predicts a mean and a standard deviation for each latent " +
-    "before it is read. Bits are saved where the prediction is near and its deviation is right.",
+  const seen = levels.filter((level) => level.deviation > 0.02);
+  const across = logarithmic(seen.map((level) => level.scale), "predicted standard deviation");
+  const up = logarithmic(seen.flatMap((level) => [level.deviation, level.scale]), "observed");
+  section("scales", "Latents against the model's scales",
+    "The model predicts a mean and a standard deviation for each latent before it is read. " +
+    "Bits are saved where the prediction is near and its deviation is right.",
   make("div", { class: "two" },
     make("div", {}, make("h3", {}, "Spectrum"), make("p", { class: "note" },
-      "The gap between the upper line and the lower ones is what the predicted means explain. The lower two should agree, down " +
-      "to the model's smallest deviation of 0.12."),
+      "The gap between the upper line and the lower ones is what the predicted means explain. The lower two should " +
+      "agree, down to the model's smallest deviation of 0.12."),
     chart({ low: 0.8, high: sorted.length * 1.2, logarithmic: true, title: "channels, by their deviation" },
-      titled(extent(sorted.flatMap((each) => [each.latents, each.residual, each.predicted]), true), "root mean square, units"),
+      logarithmic(sorted.flatMap((each) => [each.latents, each.residual, each.predicted]), "root mean square, units"),
       [line("latents", "latents", "var(--c0)"), line("distance to the predicted mean", "residual", "var(--c1)"),
         line("predicted deviation", "predicted", "var(--c2)")])),
     make("div", {}, make("h3", {}, "Calibration"), make("p", { class: "note" },
-      "A dot is all latents for which one deviation was predicted; its size shows how many. On the dashed line, prediction and " +
-      "file agree. Small ones lie below it, since they are rounded to 0."),
-    chart(titled(across, "predicted standard deviation"), titled(up, "observed"), [
+      "A dot is all latents for which one deviation was predicted; its size shows how many. On the dashed line, " +
+      "prediction and file agree. Small ones lie below it, since they are rounded to 0."),
+    chart(across, up, [
       { name: "equal", kind: "line", colour: "var(--soft)", dash: "5 4",
         points: [across.low, across.high].map((value) => ({ x: value, y: value })) },
       { name: "as the coding tables expect", kind: "line", colour: "var(--c1)",
         points: seen.filter((level) => level.tables > up.low).map((level) => ({ x: level.scale, y: level.tables })) },
-      { name: "in the file", kind: "dots", colour: "var(--c0)", points: seen.map((level) => ({ x: level.scale, y: level.deviation,
+      { name: "in the file", kind: "dots", colour: "var(--c0)", points: seen.map((level) => ({ x: level.scale,
+        y: level.deviation,
         r: 2 + 5 * Math.sqrt(level.count / most),
         tip: [`predicted ${plain(level.scale)}`, `observed ${plain(level.deviation)}`, `expected by the tables ${
           plain(level.tables)}`, `${whole(level.count)} latents`] })) },
@@ -343,25 +354,31 @@ function drawDirections() {
   const host = make("div"), choices = make("div", { class: "choices", role: "group", "aria-label": "Direction" });
   const draw = () => {
     const each = directions[state.direction], { amounts } = each;
-    choices.replaceChildren(...directions.map((direction, at) => make("button", { "aria-pressed": String(at === state.direction),
-      onclick: () => { state.direction = at; draw(); } }, `${direction.kind} ${at % (directions.length / 2) + 1}`)));
-    const caption = (at) => [make("b", {}, `${amounts[at] > 0 ? "+" : ""}${amounts[at]} standard deviations`.replace("-", "−")),
+    choices.replaceChildren(...directions.map((direction, at) => make("button", {
+      "aria-pressed": String(at === state.direction),
+      onclick: () => { state.direction = at; draw(); },
+    }, `${direction.kind} ${at % (directions.length / 2) + 1}`)));
+    const signed = (amount) => `${amount > 0 ? "+" : amount < 0 ? "−" : ""}${Math.abs(amount)}`;
+    const caption = (at) => [make("b", {}, `${signed(amounts[at])} standard deviations`),
       ` along ${words[each.kind]}; the direction has ${share(each.share, 0)} of the variance`];
-    host.replaceChildren(sheeted(pictures.directions[state.direction], numbers.walk, caption, "Amount", (amounts.length - 1) / 2));
+    host.replaceChildren(sheeted(pictures.directions[state.direction], numbers.walk, caption, "Amount",
+      (amounts.length - 1) / 2));
   };
   draw();
   section("directions", "Along the directions of a folder",
-    "The latents of this picture move along what most distinguishes the pictures of the folder: directions of colour change the " +
-    "means of channels, those of texture how much they vary.", choices, host);
+    "The latents of this picture move along what most distinguishes the pictures of the folder: directions of colour " +
+    "change the means of channels, those of texture how much they vary.", choices, host);
 }
 
 /** A film with a contact sheet below it, whose pictures are buttons. */
 function sheeted(sources, shape, caption, label, at, extra) {
   const sheet = make("div", { class: "sheet" });
-  const press = (index) => sheet.childNodes.forEach((node, place) => node.setAttribute("aria-pressed", String(place === index)));
-  const { node, show } = film(sources, shape, caption, label, at, (index, frame) => { press(index); extra?.(index, frame); });
-  sheet.append(...sources.map((src, index) => make("button", { onclick: () => show(index), "aria-label": `${label} ${index + 1}` },
-    make("img", { src, alt: "" }))));
+  const press = (index) =>
+    sheet.childNodes.forEach((button, place) => button.setAttribute("aria-pressed", String(place === index)));
+  const change = (index, frame) => { press(index); extra?.(index, frame); };
+  const { node, show } = film(sources, shape, caption, label, at, change);
+  sheet.append(...sources.map((src, index) =>
+    make("button", { onclick: () => show(index), "aria-label": `${label} ${index + 1}` }, make("img", { src, alt: "" }))));
   press(at);
   return make("div", {}, node, sheet);
 }
@@ -372,14 +389,16 @@ function drawPair() {
   const { facts: [first, second], blends, window, quality } = numbers, middle = (blends.length - 1) / 2;
   byId("headline").textContent = document.title = `${first.name} to ${second.name}`;
   byId("what").textContent = `Blends of the latents of two files, decoded at quality ${quality}.` + (window.cropped
-    ? ` The sizes differ or are large (${first.width} × ${first.height} and ${second.width} × ${second.height}): the middle ${
-      window.width} × ${window.height} pixels of each are shown.` : "");
+    ? ` The sizes differ or are large (${first.width} × ${first.height} and ${second.width} × ${second.height}): the ` +
+    `middle ${window.width} × ${window.height} pixels of each are shown.` : "");
   const mixed = make("input", { type: "checkbox", id: "mixed" });
   const over = make("img", { src: pictures.blends[blends.length - 1], alt: "", hidden: "" });
   let show = null;
-  const caption = (at) => [make("b", {}, `${share(1 - blends[at].share, 0)} ${first.name}, ${share(blends[at].share, 0)} ${
-    second.name}`), known(blends[at].psnr_to_mixed_pixels) ? `; ${blends[at].psnr_to_mixed_pixels.toFixed(
-    1)} dB from mixing the pixels` : ""];
+  const caption = (at) => {
+    const { share: part, psnr_to_mixed_pixels: psnr } = blends[at];
+    return [make("b", {}, `${share(1 - part, 0)} ${first.name}, ${share(part, 0)} ${second.name}`),
+      known(psnr) ? `; PSNR to mixed pixels ${psnr.toFixed(1)} dB` : ""];
+  };
   const extra = (at, frame) => {
     show = () => extra(at, frame);
     if (over.parentNode !== frame) frame.append(over);
@@ -391,8 +410,8 @@ function drawPair() {
   };
   mixed.addEventListener("change", () => show());
   section("blends", "From one picture to the other",
-    "Each picture is decoded from a mixture of the two files' latents. If the codec were linear, it would equal a mixture of the " +
-    "pixels; tick the box to compare.",
+    "Each picture is decoded from a mixture of the two files' latents. If the codec were linear, it would equal a " +
+    "mixture of the pixels; tick the box to compare.",
     sheeted(pictures.blends, [window.width, window.height], caption, "Share of the second file", middle, extra),
     make("div", { class: "slider controls" }, make("label", { for: "mixed" }, mixed, " mix pixels, not latents")));
 }
@@ -406,7 +425,8 @@ function drawHow() {
   const keys = Object.keys(facts[0]).filter((key) => key !== "name");
   fill(table, [{ title: "", value: (row) => row }, ...facts.map((each) => ({ title: each.name, words: true,
     value: (row) => ({ true: "yes", false: "no" })[each[row]] ?? ([each[row]].flat().join(" ") || "none") }))], keys);
-  section("how", "Facts of the file", "These are the facts that aecodec info prints, and how this page was made.", scroll(table),
+  section("how", "Facts of the file", "These are the facts that aecodec info prints, and how this page was made.",
+    scroll(table),
     list);
 }
 
