@@ -5,7 +5,9 @@ They add up to the payloads but for what the coder adds: the two states that end
 
 from __future__ import annotations
 
+import functools
 import itertools
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aecodec.codec.tiling import open_workers
 from aecodec.container import bitstream
 from aecodec.container.bitstream import ALPHA, EXACT, LOSSLESS, PAYLOAD
 from aecodec.container.tiles import Box
@@ -104,19 +107,21 @@ def tally(model: EntropyModel, coded: CodedLatents) -> Tally:
 def count(file: Opened) -> tuple[Tally, NDArray[np.float32]]:
     """Return the sums over a file that has latents, and its bits by position (h, w) of the whole latent area.
 
-    The bits of hyper-latents are spread over their positions. One tile at a time is in memory.
+    The bits of hyper-latents are spread over their positions. Only the tiles that threads work on are in memory.
     """
     model = file.learned.entropy_model
-    total: Tally | None = None
     where = np.zeros(file.latent_area.shape, np.float32)
-    for index, box in enumerate(file.tiles):
+
+    def of_tile(index: int) -> tuple[Tally, NDArray[np.float32]]:
         coded = file.trace(index)
-        own = tally(model, coded)
-        total = own if total is None else total + own
-        where[box.slices] = latents.position_bits(model, coded)
-    if total is None:
-        raise ValueError("a picture has at least one tile")
-    return total, where
+        return tally(model, coded), latents.position_bits(model, coded)
+
+    tallies = []
+    with open_workers(len(file.tiles) > 1) as workers:
+        for box, (own, part) in zip(file.tiles, workers.map(of_tile, range(len(file.tiles))), strict=True):
+            tallies.append(own)
+            where[box.slices] = part
+    return functools.reduce(operator.add, tallies), where
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def test_a_guess_knows_the_steps_that_were_read(model):
     coded = latents.encode(model, y, z, 700)
     errors = [np.square(latents.guess(model, coded, 700, steps) - coded.latents).sum() for steps in range(5)]
     assert errors == sorted(errors, reverse=True)
-    assert errors[0] > errors[-1] == 0
+    assert errors[0] > errors[3] > errors[4] == 0
 
 
 def test_extreme_latents_survive(model):
