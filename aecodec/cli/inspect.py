@@ -167,7 +167,10 @@ def _directions(file: Opened, folder: str, recursive: bool, reader: _Reader, pro
 
     own = file.learned
     wanted = files.PICTURE_EXTENSIONS | {files.EXTENSION}
-    found = list(files.expand([folder], wanted, recursive))
+    try:
+        found = list(files.expand([folder], wanted, recursive))
+    except click.UsageError as error:  # an empty folder
+        raise AecodecError(error.message) from None
     pooled = []
     with batch.progress("reading latents", len(found)) as step:
         for each in found:

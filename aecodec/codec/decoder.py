@@ -45,7 +45,7 @@ def decode(
     if LOSSLESS in stream.chunks:
         return lossless_picture(stream, area)
     pixels = exact_pixels(stream)  # before anything is allocated: what is damaged is refused
-    found = _weights_of(head, weights)
+    found = weights_of(head, weights)
     with ThreadPoolExecutor(1) as starter:  # the runtime starts while weights are read and latents decoded
         starter.submit(preload, device)
         model = load(found)
@@ -95,7 +95,7 @@ def picture_of(array: NDArray[np.uint8], stream: Stream, area: Box) -> Image.Ima
     return image
 
 
-def _weights_of(head: Header, given: Source | None) -> Source:
+def weights_of(head: Header, given: Source | None) -> Source:
     """Return the weights that a file needs: ``given``, or installed ones.
 
     Raises WeightsError where ``given`` are not those of the file.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec.codec.decoder import synthesise_area
+from aecodec.codec.decoder import synthesise_area, weights_of
 from aecodec.codec.tiling import latent_area, open_workers
 from aecodec.container import bitstream, exact
 from aecodec.container.bitstream import EXACT, LOSSLESS, Header, Stream
@@ -21,7 +21,6 @@ from aecodec.entropy.latents import CodedLatents
 from aecodec.errors import WeightsError
 from aecodec.images import samples
 from aecodec.runtime import Transforms, open_transforms
-from aecodec.weights.cards import locate
 from aecodec.weights.store import Source, Weights, load
 
 Pixels = NDArray[np.uint8]
@@ -48,11 +47,7 @@ class Opened:
         stream = bitstream.read(data, max_pixels)
         if LOSSLESS in stream.chunks:
             return cls(data, stream, None, device)
-        if isinstance(weights, Weights):
-            if weights.id != stream.header.weights:
-                raise WeightsError(f"the file needs the weights {stream.header.weights}; {weights.name} are {weights.id}")
-            return cls(data, stream, weights, device)
-        return cls(data, stream, load(locate(stream.header.weights, weights)), device)
+        return cls(data, stream, load(weights_of(stream.header, weights)), device)
 
     @property
     def header(self) -> Header:
