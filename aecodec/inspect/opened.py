@@ -20,7 +20,7 @@ from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.entropy.latents import CodedLatents
 from aecodec.errors import WeightsError
 from aecodec.images import samples
-from aecodec.runtime import Transforms, open_transforms
+from aecodec.runtime import Synthesis, open_synthesis
 from aecodec.weights.store import Source, Weights, load
 
 Pixels = NDArray[np.uint8]
@@ -61,8 +61,8 @@ class Opened:
         return self.weights
 
     @functools.cached_property
-    def transforms(self) -> Transforms:
-        return open_transforms(self.learned, self.device)
+    def synthesis(self) -> Synthesis:
+        return open_synthesis(self.learned, self.device)
 
     @property
     def area(self) -> Box:
@@ -116,7 +116,7 @@ class Opened:
         def of_tile(index: int, shape: tuple[int, int]) -> Latents:
             return known(index)
 
-        return self._in_mode(synthesise_area(self.header, self.learned.arch, lambda: self.transforms, area, of_tile))
+        return self._in_mode(synthesise_area(self.header, self.learned.arch, lambda: self.synthesis, area, of_tile))
 
     def decode(self, area: Box) -> Pixels:
         """Return an area, in pixels, of the decoded colour: (h, w, 3) uint8."""
@@ -128,7 +128,7 @@ class Opened:
 
     def synthesise_window(self, values: Latents, rate: int | None = None) -> Pixels:
         """Return the picture (16 h, 16 w, 3) uint8 of latents (h, w, M) alone, with nothing around them."""
-        return self._in_mode(self.transforms.synthesise(values, self.header.rate if rate is None else rate))
+        return self._in_mode(self.synthesis.synthesise(values, self.header.rate if rate is None else rate))
 
     def _in_mode(self, pixels: Pixels) -> Pixels:
         """Return a gray picture as gray, repeated in the three channels, as a decoder writes it."""
