@@ -48,7 +48,8 @@ def statistics(latents: Floats, height: int, width: int) -> Floats:
     inside = latents[:rows, :columns]
     means = np.einsum("ah,hwc,bw->abc", shares(rows), inside, shares(columns), optimize=True)
     texture = np.log(np.abs(inside).mean((0, 1)) + FLOOR)
-    return np.concatenate([means.ravel(), texture]).astype(np.float32)
+    result: Floats = np.concatenate([means.ravel(), texture]).astype(np.float32)
+    return result
 
 
 def shares(count: int, cells: int = GRID) -> Floats:
