@@ -46,8 +46,10 @@ def place(vectors: Floats, layout: str = "tsne") -> Floats:
 
     Raises MissingPackageError where the package of the layout is missing.
     """
+    if len(vectors) < 2:
+        return np.full((len(vectors), 2), 0.5, np.float32)
     if len(vectors) < FEW or layout == "pca":
-        points = components(vectors, 2) if len(vectors) > 1 else np.zeros((len(vectors), 2), np.float32)
+        points = components(vectors, 2)
     elif layout == "tsne":
         check_installed(layout)
         from sklearn.manifold import TSNE
@@ -60,8 +62,8 @@ def place(vectors: Floats, layout: str = "tsne") -> Floats:
         import umap
 
         points = umap.UMAP(metric="cosine", random_state=SEED).fit_transform(vectors)
-    low, high = points.min(0, initial=np.inf), points.max(0, initial=-np.inf)
-    scale = max(float((high - low).max(initial=0)), 1e-9)
+    low, high = points.min(0), points.max(0)
+    scale = max(float((high - low).max()), 1e-9)
     result: Floats = ((points - (low + high) / 2) / scale + 0.5).astype(np.float32)
     return result
 

@@ -21,7 +21,7 @@ from aecodec.errors import FramesError, WeightsError
 from aecodec.images import formats, samples
 from aecodec.quality import index_of_quality
 from aecodec.retrieval import pooling, thumbnails, whitening
-from aecodec.runtime import open_transforms
+from aecodec.runtime import open_exact, open_transforms
 from aecodec.weights.cards import locate
 from aecodec.weights.store import Weights, load
 
@@ -92,7 +92,11 @@ def has_usable_latents(stream: Stream) -> bool:
 def _of_latents(stream: Stream, thumbnail: int) -> Description:
     """Return the description of a file whose latents are usable."""
     head, weights = stream.header, fitted_weights()
-    latents = decoder.decode_latents(stream, weights.entropy_model)
+    exact = open_exact(weights)
+    if exact is None:
+        latents = decoder.decode_latents(stream, weights.entropy_model)
+    else:
+        latents = decoder.decode_latents(stream, decode_payload=exact.decode_latents)
     at_one = pooling.at_gain_one(latents, weights.tensors["inverse_gain.log"], head.rate)
     vector = whitening.installed().apply(pooling.statistics(at_one, head.height, head.width))
     small = b""
