@@ -2,8 +2,9 @@
 
     python scripts/fit_features.py FOLDER...
 
-Takes the pictures in the folders, 300 or more; 600 take about two minutes of a CPU core.  Writes
-aecodec/retrieval/whitening.npz, with the hash of the weights in it.  Every vector changes, so indexes must be made again.
+Takes the pictures in the folders but every fifth one, which are left for measuring (benchmarks/features.py --held-out).
+There should be 400 or more; 500 take about two minutes of a CPU core.  Writes aecodec/retrieval/whitening.npz, with the
+hash of the weights in it.  Every vector changes, so indexes must be made again.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from aecodec.weights import store
 FILE = Path(__file__).parents[1] / "aecodec" / "retrieval" / whitening.FILE
 BOX = (192, 128)  # pixels that a picture is scaled down to, one way or the other: many are done in little time
 COPIES = 4  # of each picture, drawn from KINDS
+HELD_OUT = 5  # of so many pictures one is left out
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".webp"}
 
 
@@ -100,12 +102,10 @@ def statistics_of_file(picture: Image.Image, weights: store.Weights, rate: int) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--pictures", type=int, default=620, help="so many, drawn from the folders")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     paths = sorted(path for folder in arguments.folders for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS)
-    np.random.default_rng(0).shuffle(paths)
-    paths = paths[: arguments.pictures]
+    paths = [path for number, path in enumerate(paths, 1) if number % HELD_OUT]
     weights, start, rows = store.load(), time.monotonic(), []
     for number, path in enumerate(paths, 1):
         rows.append(statistics(path, weights, np.random.default_rng(number)))

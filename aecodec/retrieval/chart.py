@@ -30,7 +30,7 @@ def render(rows: Sequence[Row], title: str, kind: str = "tsne") -> str:
         "title": title,
         "side": SIDE,
         "across": ACROSS,
-        "folders": _folders(rows),
+        "folders": _shortened(_folders(rows)),
         "length": vectors.shape[1],
         "pictures": _columns(rows, points, found),
         "vectors": _vectors(vectors),
@@ -48,6 +48,15 @@ def render(rows: Sequence[Row], title: str, kind: str = "tsne") -> str:
 
 def _folders(rows: Sequence[Row]) -> list[str]:
     return sorted({str(Path(row.path).parent) for row in rows})
+
+
+def _shortened(folders: list[str]) -> list[str]:
+    """Return folders from the one that holds them all."""
+    parts = [Path(folder).parts for folder in folders]
+    common = 0
+    while len(folders) > 1 and len({part[: common + 1] for part in parts}) == 1:
+        common += 1
+    return [str(Path(*part[common:])) for part in parts]
 
 
 def _columns(rows: Sequence[Row], points: layout.Floats, found: np.ndarray[Any, Any]) -> dict[str, list[Any]]:

@@ -58,7 +58,9 @@ def test_the_page_knows_every_picture(page):
     """A picture that is missing on the map would be taken for lost."""
     data = data_of(page)
     assert data["pictures"]["path"] == [row.path for row in rows()]
-    assert [data["folders"][k] for k in data["pictures"]["folder"][:2]] == ["b", HOSTILE.replace("/script", "/script")]
+    assert [data["folders"][k] for k in data["pictures"]["folder"][:2]] == ["b", HOSTILE]
+    assert chart._shortened(["/a/b", "/a/b/c", "/a/d"]) == ["b", "b/c", "d"]
+    assert chart._shortened(["a"]) == ["a"]
     assert sum(len(sheet["sizes"]) for sheet in data["sheets"]) == COUNT
     assert data["sheets"][0]["sizes"][0] == [96, 64]
 

@@ -154,10 +154,11 @@ function draw() {
   }
   if (size) {
     const taken = new Set();  // no two thumbnails in one place: the rest stay points
-    for (const i of near) {
+    const above = [focused, opened, hovered].filter(i => i >= 0 && isShown(i));
+    for (const [i, always] of [...near.map(i => [i, false]), ...above.map(i => [i, true])]) {
       const x = view.scale * xs[i] + view.x, y = view.scale * ys[i] + view.y;
-      const cell = Math.floor(x / size) + "," + Math.floor(y / size);
-      if (taken.has(cell)) continue;
+      const cell = Math.floor(x / size) * 65536 + Math.floor(y / size);
+      if (taken.has(cell) && !always) continue;
       taken.add(cell);
       const box = drawThumbnail(context, i, x - size / 2, y - size / 2, size);
       context.strokeStyle = selected.has(i) ? styles.accent : colours[i];
