@@ -25,8 +25,8 @@ ROOMS = (
     ("networks",),
     ("runtime",),
     ("codec",),
-    ("restore",),
-    ("pillow",),
+    ("restore", "retrieval"),
+    ("pillow", "sklearn"),
     (".",),  # the public functions
     ("eval", "inspect", "training"),
     ("cli",),

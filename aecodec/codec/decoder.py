@@ -166,10 +166,16 @@ def _decode_tile(stream: Stream, decode_payload: DecodePayload, shape: tuple[int
     return decode_payload(stream.payloads[index], shape, stream.header.rate)
 
 
-def decode_latents(stream: Stream, model: EntropyModel | None = None) -> NDArray[np.int32]:
-    """Return the integer latents (h, w, M) in a file: the part of decoding that is the same bits on every machine."""
+def decode_latents(
+    stream: Stream, model: EntropyModel | None = None, decode_payload: DecodePayload | None = None
+) -> NDArray[np.int32]:
+    """Return the integer latents (h, w, M) in a file: the part of decoding that is the same bits on every machine.
+
+    ``decode_payload`` computes them, such as libaec's; without it, ``model`` does, by default that of the file's weights.
+    """
     head = stream.header
-    decode_payload = functools.partial(latents.decode, model or find(head.weights).entropy_model)
+    if decode_payload is None:
+        decode_payload = functools.partial(latents.decode, model or find(head.weights).entropy_model)
     area = latent_area(head.height, head.width)
     tiles = Grid(area, head.tile // LATENT_STRIDE)
     return tiles.assemble(area, lambda index: _decode_tile(stream, decode_payload, tiles[index].shape, index))
