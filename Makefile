@@ -9,12 +9,12 @@ EXTRAS ?= test,lint
 PIP_ARGS ?=
 STAMP = $(VENV)/.installed-$(EXTRAS)
 
-.PHONY: help install demo test test-fast lint format bench dist clean
+.PHONY: help install demo test test-fast lint format bench libaec exactness dist clean
 
 help:  ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(STAMP): pyproject.toml constraints.txt setup.py $(wildcard aecodec/*/*.c)
+$(STAMP): pyproject.toml constraints.txt setup.py $(wildcard aecodec/*/*.c libaec/*/*.[ch])
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.$(if $(EXTRAS),[$(EXTRAS)])'
 	touch $@
@@ -48,6 +48,28 @@ format: install  ## sort imports and format the code
 bench:  ## measure against cjxl, avifenc and cwebp
 	$(MAKE) install EXTRAS=
 	$(BIN)/python benchmarks/bench.py
+
+# libaec/CMakeLists.txt builds and installs the same.
+CFLAGS ?= -O3
+LIBAEC = $(patsubst libaec/src/%.c,build/libaec/%.o,$(wildcard libaec/src/*.c))
+
+libaec: build/libaec.so build/libaec.a build/aecdec  ## build the decoder in C, a library and a program
+
+build/libaec/%.o: libaec/src/%.c $(wildcard libaec/*/*.h)
+	@mkdir -p build/libaec
+	$(CC) -std=c11 $(CFLAGS) -ffp-contract=off -fPIC -fvisibility=hidden -Wall -Wextra -Ilibaec/include -c $< -o $@
+
+build/libaec.a: $(LIBAEC)
+	$(AR) rcs $@ $^
+
+build/libaec.so: $(LIBAEC)
+	$(CC) -shared $(LDFLAGS) $^ -o $@ -lm -lpthread
+
+build/aecdec: libaec/tools/aecdec.c build/libaec.a
+	$(CC) -std=c11 $(CFLAGS) -Wall -Wextra -Ilibaec/include $^ -o $@ $(LDFLAGS) -lm -lpthread
+
+exactness:  ## compare libaec's pixels over compilers, kernels and emulated machines
+	scripts/exactness.sh
 
 dist:  ## build sdist and wheel, check what is in them, try the wheel in a clean environment
 	$(PYTHON) scripts/make_dist.py

@@ -20,7 +20,17 @@ else:
 
 # MSVC knows `restrict` only if it is told the standard
 FLAGS = ["-O3", "-fno-trapping-math", "-ffp-contract=off"] if os.name == "posix" else ["/std:c11"]
-MODULES = ("entropy/_rans", "entropy/_integer", "entropy/_trellis", "images/_edge_filter")
+THREADS = ["-pthread"] if os.name == "posix" else []
+# the decoder, whose headers the entropy coder and the edge filter share
+LIBRARY = sorted(map(str, Path("libaec/src").glob("*.c")))
+HEADERS = sorted(map(str, Path("libaec").glob("*/*.h")))
+MODULES: dict[str, list[str]] = {
+    "entropy/_rans": [],
+    "entropy/_integer": [],
+    "entropy/_trellis": [],
+    "images/_edge_filter": [],
+    "runtime/_libaec": LIBRARY,
+}
 
 # One build for CPython 3.11 and all later ones.  The buffer protocol is not in the limited API of 3.10, and a Python
 # without the global lock has no limited API: these get a build of their own.
@@ -71,13 +81,16 @@ if __name__ == "__main__":
         ext_modules=[
             Extension(
                 f"aecodec.{path.replace('/', '.')}",
-                [f"aecodec/{path}.c"],
-                extra_compile_args=FLAGS,
+                [f"aecodec/{path}.c", *sources],
+                include_dirs=["libaec/include", "libaec/src"],
+                depends=HEADERS,
+                extra_compile_args=FLAGS + (THREADS if sources else []),
+                extra_link_args=THREADS if sources else [],
                 define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE else [],
                 py_limited_api=STABLE,
                 # A machine without a compiler still installs: the package then takes Python, slow but the same bytes.
                 optional=True,
             )
-            for path in MODULES
+            for path, sources in MODULES.items()
         ],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -19,9 +20,11 @@ from aecodec.entropy.architecture import LATENT_STRIDE, Architecture
 from aecodec.entropy.entropy_model import EntropyModel
 from aecodec.errors import PictureError, WeightsError
 from aecodec.images import samples
-from aecodec.runtime import Transforms, open_transforms, preload
+from aecodec.runtime import Synthesis, open_exact, open_synthesis, preload
 from aecodec.weights.cards import locate
 from aecodec.weights.store import Source, Weights, find, load
+
+DecodePayload = Callable[[bytes, tuple[int, int], int], NDArray[np.int32]]  # of payload, shape (h, w) and rate index
 
 
 def decode(
@@ -46,17 +49,34 @@ def decode(
         return lossless_picture(stream, area)
     pixels = exact_pixels(stream)  # before anything is allocated: what is damaged is refused
     found = _weights_of(head, weights)
+    decoder = open_exact(found, device)
+    if decoder is not None:
+        array = _decode_area(stream, decoder.arch, decoder.decode_latents, lambda: decoder, area)
+    else:
+        array = _decode_with_runtime(stream, found, device, area)
+    lay_exact(array, pixels, area)
+    return picture_of(array, stream, area)
+
+
+def _decode_with_runtime(stream: Stream, found: Source, device: str, area: Box) -> NDArray[np.uint8]:
+    """Return the colour of an area, (h, w, 3), without libaec: latents in numpy, the synthesis in a runtime's floats."""
     with ThreadPoolExecutor(1) as starter:  # the runtime starts while weights are read and latents decoded
         starter.submit(preload, device)
         model = load(found)
-        transforms = starter.submit(_ready_transforms, model, device)
+        synthesis = starter.submit(open_synthesis, model, device)
+        decode_payload = functools.partial(latents.decode, model.entropy_model)
+        return _decode_area(stream, model.arch, decode_payload, synthesis.result, area)
 
-        def latents_of(index: int, shape: tuple[int, int]) -> NDArray[np.int32]:
-            return _decode_tile(stream, model.entropy_model, shape, index)
 
-        array = synthesise_area(head, model.arch, transforms.result, area, latents_of)
-    lay_exact(array, pixels, area)
-    return picture_of(array, stream, area)
+def _decode_area(
+    stream: Stream, arch: Architecture, decode_payload: DecodePayload, synthesis: Callable[[], Synthesis], area: Box
+) -> NDArray[np.uint8]:
+    """Return the colour of an area, (h, w, 3), of a stream with payloads."""
+
+    def latents_of(index: int, shape: tuple[int, int]) -> NDArray[np.int32]:
+        return _decode_tile(stream, decode_payload, shape, index)
+
+    return synthesise_area(stream.header, arch, synthesis, area, latents_of)
 
 
 def exact_pixels(stream: Stream) -> exact.Exact | None:
@@ -107,23 +127,17 @@ def _weights_of(head: Header, given: Source | None) -> Source:
     return given
 
 
-def _ready_transforms(weights: Weights, device: str) -> Transforms:
-    transforms = open_transforms(weights, device)
-    transforms.prepare_synthesis()
-    return transforms
-
-
 def synthesise_area(
     head: Header,
     arch: Architecture,
-    transforms: Callable[[], Transforms],
+    synthesis: Callable[[], Synthesis],
     area: Box,
     latents_of: Callable[[int, tuple[int, int]], NDArray[np.int32]],
 ) -> NDArray[np.uint8]:
     """Return an area, in pixels, of the decoded picture: (h, w, 3) uint8. It asks only for the tiles that it needs.
 
     ``latents_of`` returns the latents (h, w, M) of a tile by its number and its shape (h, w); it runs in threads of its own
-    where there are several tiles. ``transforms`` returns the runtime, and is called only once there are latents.
+    where there are several tiles. ``synthesis`` returns what computes, and is called only once there are latents.
     """
     whole_area = latent_area(head.height, head.width)
     tiles = Grid(whole_area, head.tile // LATENT_STRIDE)
@@ -139,7 +153,7 @@ def synthesise_area(
                     if tile not in decoded:
                         decoded[tile] = workers.submit(latents_of, tile, tiles[tile].shape)
             values = tiles.assemble(window, lambda tile: decoded[tile].result())
-            pixels = transforms().synthesise(values, head.rate)
+            pixels = synthesis().synthesise(values, head.rate)
             origin = window.scaled(LATENT_STRIDE)
             common = block.scaled(LATENT_STRIDE) & area
             result[common.relative(area).slices] = pixels[common.relative(origin).slices]
@@ -148,14 +162,14 @@ def synthesise_area(
     return result
 
 
-def _decode_tile(stream: Stream, model: EntropyModel, shape: tuple[int, int], index: int) -> NDArray[np.int32]:
-    return latents.decode(model, stream.payloads[index], shape, stream.header.rate)
+def _decode_tile(stream: Stream, decode_payload: DecodePayload, shape: tuple[int, int], index: int) -> NDArray[np.int32]:
+    return decode_payload(stream.payloads[index], shape, stream.header.rate)
 
 
 def decode_latents(stream: Stream, model: EntropyModel | None = None) -> NDArray[np.int32]:
     """Return the integer latents (h, w, M) in a file: the part of decoding that is the same bits on every machine."""
     head = stream.header
-    known = model or find(head.weights).entropy_model
+    decode_payload = functools.partial(latents.decode, model or find(head.weights).entropy_model)
     area = latent_area(head.height, head.width)
     tiles = Grid(area, head.tile // LATENT_STRIDE)
-    return tiles.assemble(area, lambda index: _decode_tile(stream, known, tiles[index].shape, index))
+    return tiles.assemble(area, lambda index: _decode_tile(stream, decode_payload, tiles[index].shape, index))

@@ -24,7 +24,7 @@ from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.entropy.latents import CodedLatents
 from aecodec.images import formats, samples
 from aecodec.quality import MAX_INDEX
-from aecodec.runtime import open_transforms
+from aecodec.runtime import Synthesis, open_synthesis, open_transforms
 from aecodec.weights.store import Source, load
 
 Kept = TypeVar("Kept")
@@ -191,6 +191,7 @@ class Encoder:
         self._seen = self.array
         if self.weights.arch.restores:
             self._seen = np.dstack([self.array, np.broadcast_to(np.uint8(hint), self.array.shape[:2])])
+        self._device = device
         self._transforms = open_transforms(self.weights, device)
         # a restored picture departs from the given one everywhere
         self._tries_exact = not self.weights.arch.restores and exact.is_installed() and regions.may_have_exact(self.array)
@@ -314,9 +315,13 @@ class Encoder:
         def latents_of(index: int, shape: tuple[int, int]) -> NDArray[np.int32]:
             return quantised.latents[index]
 
-        shown = synthesise_area(quantised.stream.header, arch, lambda: self._transforms, area, latents_of)
+        shown = synthesise_area(quantised.stream.header, arch, self._synthesis, area, latents_of)
         lay_exact(shown, exact_pixels(quantised.stream), area)
         return shown
+
+    def _synthesis(self) -> Synthesis:
+        """Return the decoder's synthesis, so that a search sees the pixels that a reader will see."""
+        return open_synthesis(self.weights, self._device)
 
     def _code(
         self, seen: NDArray[np.uint8], rate: int, tile: int | None, keep: Callable[[CodedLatents], Kept]

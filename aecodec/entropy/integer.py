@@ -18,12 +18,14 @@ import contextlib
 import functools
 import os
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aecodec.quality import MAX_INDEX
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 class _Kernels(Protocol):
@@ -186,7 +188,7 @@ def _bias(layer: IntegerLayer, rate: int) -> NDArray[np.float32]:
     return interpolate(layer.bias, rate).astype(np.float32)
 
 
-def shuffle(x: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
+def shuffle(x: NDArray[Scalar], factor: int) -> NDArray[Scalar]:
     """Shuffle pixels: (h, w, C * factor**2) to (h * factor, w * factor, C), channels ordered as torch orders them."""
     h, w, c = x.shape
     c //= factor**2

@@ -21,12 +21,13 @@ from aecodec.entropy.gaussian import LEVELS_PER_NAT
 from aecodec.entropy.integer import BIAS_LIMIT, GAIN_FRAC, GAIN_ROWS
 from aecodec.entropy.tables import counts_of
 from aecodec.errors import WeightsError
+from aecodec.networks.activations import fraction_bits
 from aecodec.networks.complexity import kmac_per_pixel
 from aecodec.networks.integer import IntegerConv2d, weight_exponents
 from aecodec.networks.model import FloatModel, Model
 from aecodec.quality import INTERVALS
 from aecodec.weights.cards import CARD, TENSORS, content_hash
-from aecodec.weights.store import SCALE, Weights, is_of_encoder
+from aecodec.weights.store import FRACTION_BITS, SCALE, Weights, is_of_encoder
 
 LINEAR = ("analysis.klt.weight", "analysis.lap.weight", "synthesis.klt.weight", "synthesis.lap.weight", "synthesis.spread")
 COUNTED_BEFORE = 1e5  # symbols that each coding table of a weights file stands for where training goes on from it
@@ -74,6 +75,8 @@ def export_tensors(model: Model) -> dict[str, NDArray[Any]]:
     scale = model.hyper_scale * LEVELS_PER_NAT * 2**HYPER_SCALE_FRAC
     tensors["hyper_scale"] = torch.round(scale).to(torch.int32)
     tensors["symbol_frequency"] = torch.from_numpy(model.quantiser.frequencies())
+    if model.arch.upsampler == "pixelshuffle":  # the one that the format knows
+        tensors[FRACTION_BITS] = fraction_bits(model)
     arrays = {name: value.contiguous().numpy() for name, value in tensors.items()}
     certify(EntropyModel.from_tensors(arrays, model.arch))
     return arrays

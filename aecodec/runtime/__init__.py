@@ -1,7 +1,8 @@
-"""Compute the float networks at the two ends of the codec outside training. This room knows nothing of files.
+"""Compute the networks at the two ends of the codec outside training. This room knows nothing of files.
 
-A runtime is opened for one set of weights and offers functions on numpy arrays (``Transforms``). The entropy model is not
-among them: it is integer arithmetic in ``entropy/entropy_model.py``, the same for every runtime.
+A runtime is opened for one set of weights and offers functions on numpy arrays (``Transforms``). The decoder's half is
+integer arithmetic: ``libaec.py`` has it in C, ``integer_synthesis.py`` in numpy, for reading. A runtime's own synthesis is
+in floats, and within a level of it. The entropy model is in ``entropy/entropy_model.py``, and in libaec.
 """
 
 from __future__ import annotations
@@ -16,14 +17,22 @@ from numpy.typing import NDArray
 
 from aecodec import cuda
 from aecodec.errors import MissingPackageError
+from aecodec.runtime import libaec
 from aecodec.threads import thread_count
-from aecodec.weights.store import Weights
+from aecodec.weights.store import Source, Weights
 
 DEVICES = ("auto", "cpu", "cuda")
 MAX_OPEN = 4  # runtimes that are kept; each holds a model
 
 
-class Transforms(Protocol):
+class Synthesis(Protocol):
+    """What a decoder needs of a runtime. Any thread may call it."""
+
+    def synthesise(self, latents: NDArray[np.int32], rate: int) -> NDArray[np.uint8]:
+        """Return the picture (16 h, 16 w, 3) uint8 of int32 latents (h, w, M) in units of 2**-MEAN_FRAC."""
+
+
+class Transforms(Synthesis, Protocol):
     """The functions of a runtime. ``rate`` is the rate index; h = H / 16, w = W / 16. Any thread may call them."""
 
     device: str
@@ -43,8 +52,27 @@ class Transforms(Protocol):
     def prepare_synthesis(self) -> None:
         """Build what ``synthesise`` needs, so that its first call takes no longer than others."""
 
-    def synthesise(self, latents: NDArray[np.int32], rate: int) -> NDArray[np.uint8]:
-        """Return the picture (H, W, 3) uint8 of int32 latents (h, w, M) in units of 2**-MEAN_FRAC."""
+
+def open_synthesis(weights: Weights, device: str = "auto") -> Synthesis:
+    """Return the synthesis for a device, ready to run: libaec's, exact, except for "cuda" and where libaec cannot decode.
+
+    Raises as ``open_transforms`` does.
+    """
+    decoder = open_exact(weights, device)
+    if decoder is not None:
+        return decoder
+    transforms = open_transforms(weights, device)
+    transforms.prepare_synthesis()
+    return transforms
+
+
+def open_exact(source: Source, device: str = "auto") -> libaec.ExactDecoder | None:
+    """Return libaec's decoder for weights, or None for the device "cuda" and where libaec cannot decode.
+
+    Raises WeightsError where weights that are given by name are missing or damaged, ValueError for another device.
+    """
+    _check(device)
+    return None if device == "cuda" else libaec.open_decoder(source)
 
 
 def open_transforms(weights: Weights, device: str = "auto") -> Transforms:
@@ -54,8 +82,7 @@ def open_transforms(weights: Weights, device: str = "auto") -> Transforms:
     "cuda" where there is an NVIDIA driver and a torch that can use it, else "cpu". Raises DeviceError where the device is
     missing, MissingPackageError where its library is missing, ValueError for another name.
     """
-    if device not in DEVICES:
-        raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
+    _check(device)
     if device == "auto":
         device = "cuda" if cuda.is_usable() else "cpu"
     key = weights.id, weights.encoder_id, device
@@ -67,13 +94,18 @@ def open_transforms(weights: Weights, device: str = "auto") -> Transforms:
         return _opened[key]
 
 
+def _check(device: str) -> None:
+    if device not in DEVICES:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
+
+
 _opened: dict[tuple[str, str, str], Transforms] = {}
 _opening = threading.Lock()
 
 
 def preload(device: str) -> None:
-    """Import what ``open_transforms`` will most likely need; meant for a thread that has nothing else to do."""
-    if device != "cuda" and _installed("openvino"):
+    """Import what ``open_synthesis`` will most likely need; meant for a thread that has nothing else to do."""
+    if device != "cuda" and not libaec.is_compiled() and _installed("openvino"):
         importlib.import_module("aecodec.runtime.openvino_runtime")
 
 

@@ -38,6 +38,7 @@ from aecodec.weights.cards import (
 )
 
 LAPPING = ("analysis.lap.weight", "synthesis.lap.weight")
+FRACTION_BITS = "synthesis.fraction_bits"  # an optional tensor (5,) int8: the fixed point of the synthesis
 SCALE = ".scale"  # after the name of a float layer's int8 weights: the value of their unit, for each output channel
 
 
@@ -84,10 +85,10 @@ def load(source: Source = DEFAULT_WEIGHTS) -> Weights:
     if isinstance(source, Weights):
         return source
     name = os.fspath(source)
-    return _load(name, _stamp(name))
+    return _load(name, stamp(name))
 
 
-def _stamp(name: str) -> Stamp:
+def stamp(name: str | os.PathLike[str]) -> Stamp:
     """Return a fingerprint of the weight files, so that a changed folder is loaded again."""
     folder = folder_of(name).absolute()
     try:
@@ -100,16 +101,34 @@ def _stamp(name: str) -> Stamp:
 @functools.lru_cache(maxsize=4)
 def _load(name: str, stamp: Stamp) -> Weights:
     opened = load_any(name)
-    if is_restoring(opened.card):
-        raise NotAModelError(f"{name} is a restoring encoder, not a whole model")
+    _check_whole(name, opened.card)
     return opened
 
 
-def load_any(name: str | os.PathLike[str]) -> Weights:
-    """Open weights as ``load`` does, also a restoring encoder, and read them again each time."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as load_tensors
+def _check_whole(name: str, card: dict[str, Any]) -> None:
+    if is_restoring(card):
+        raise NotAModelError(f"{name} is a restoring encoder, not a whole model")
 
+
+@dataclass(frozen=True)
+class Stored:
+    """A whole model as it is stored, checked against its card; ``data`` are the bytes of its TENSORS."""
+
+    folder: Path
+    id: str
+    arch: Architecture
+    data: bytes
+
+
+def read(name: str | os.PathLike[str]) -> Stored:
+    """Read a whole model, and make no tensors of it. Raises WeightsError as ``load`` does."""
+    stored, card = _read(name)
+    _check_whole(os.fspath(name), card)
+    return stored
+
+
+def _read(name: str | os.PathLike[str]) -> tuple[Stored, dict[str, Any]]:
+    """Return what is in a folder of weights, and its card. Raises WeightsError where these do not fit each other."""
     folder = folder_of(name)
     card = read_card(folder)
     try:
@@ -117,13 +136,24 @@ def load_any(name: str | os.PathLike[str]) -> Weights:
         digest = content_hash(data)
         if card["sha256"] != digest:
             raise WeightsError(f"{folder / TENSORS} is not the file that its card describes")
-        arch = Architecture(**card["architecture"])
-        tensors = expand(load_tensors(data))
-        if not is_restoring(card):
-            tensors = neutral(arch) | tensors
-        return Weights(card["name"], folder, digest[:8], card, arch, tensors)
-    except (OSError, KeyError, IndexError, TypeError, ValueError, SafetensorError) as error:
+        return Stored(folder, digest[:8], Architecture(**card["architecture"]), data), card
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"cannot open the weights in {folder}: {error}") from None
+
+
+def load_any(name: str | os.PathLike[str]) -> Weights:
+    """Open weights as ``load`` does, also a restoring encoder, and read them again each time."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as load_tensors
+
+    stored, card = _read(name)
+    try:
+        tensors = expand(load_tensors(stored.data))
+        if not is_restoring(card):
+            tensors = neutral(stored.arch) | tensors
+        return Weights(card["name"], stored.folder, stored.id, card, stored.arch, tensors)
+    except (KeyError, IndexError, TypeError, ValueError, SafetensorError) as error:
+        raise WeightsError(f"cannot open the weights in {stored.folder}: {error}") from None
 
 
 def neutral(arch: Architecture) -> dict[str, NDArray[np.float32]]:
@@ -145,6 +175,13 @@ def expand(stored: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return tensors
 
 
+def stored_tensors(weights: Weights) -> dict[str, NDArray[Any]]:
+    """Return the tensors of a model's decoder as its file holds them, int8 where ``expand`` gives float32."""
+    from safetensors.numpy import load_file
+
+    return {name: value for name, value in load_file(weights.folder / TENSORS).items() if not is_of_encoder(name)}
+
+
 def restoring(source: Source, decoder: Source | None = None, task: str | None = None) -> Weights:
     """Return the weights of a decoder with a restoring encoder, ``source``, in front of it.
 
@@ -163,7 +200,7 @@ def restoring(source: Source, decoder: Source | None = None, task: str | None = 
         folder_of(name)
     except WeightsError:
         raise NoRestoringWeightsError(name, task or "denoise") from None
-    return _restoring(name, decoder, task, (_stamp(name), decoder and _stamp(decoder)))
+    return _restoring(name, decoder, task, (stamp(name), decoder and stamp(decoder)))
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,0 +1,188 @@
+/* libaec for Python: a set of weights, and the two halves of a decode on buffers. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "aec.h"
+
+typedef struct {
+    PyObject_HEAD
+    aec_weights *weights;
+} Model;
+
+/* What went wrong, as the exception that its kind has: ValueError for a file, LookupError for weights. */
+static PyObject *fail(aec_result result)
+{
+    PyObject *kind = result.status == AEC_MEMORY     ? PyExc_MemoryError
+                     : result.status == AEC_WEIGHTS  ? PyExc_LookupError
+                     : result.status == AEC_ARGUMENT ? PyExc_TypeError
+                                                     : PyExc_ValueError;
+    PyErr_SetString(kind, result.message);
+    return NULL;
+}
+
+static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    Py_buffer data;
+    const char *id;
+    Py_ssize_t id_size;
+    (void)keywords;
+    if (!PyArg_ParseTuple(args, "y*y#:Model", &data, &id, &id_size))
+        return NULL;
+    if (id_size != 4) {
+        PyBuffer_Release(&data);
+        PyErr_SetString(PyExc_TypeError, "an id has four bytes");
+        return NULL;
+    }
+    aec_weights *weights = NULL;
+    aec_result result;
+    Py_BEGIN_ALLOW_THREADS
+    result = aec_weights_open_as(data.buf, (size_t)data.len, (const uint8_t *)id, &weights);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&data);
+    if (result.status != AEC_OK)
+        return fail(result);
+    Model *self = (Model *)PyType_GenericAlloc(type, 0);
+    if (!self)
+        aec_weights_free(weights);
+    else
+        self->weights = weights;
+    return (PyObject *)self;
+}
+
+static void model_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    aec_weights_free(((Model *)self)->weights);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+/* Whether a buffer has rows * columns * each bytes. */
+static int holds(const Py_buffer *buffer, unsigned rows, unsigned columns, size_t each)
+{
+    return rows <= 1u << 18 && columns <= 1u << 18 && (size_t)rows * columns <= PY_SSIZE_T_MAX / each &&
+           (size_t)buffer->len == (size_t)rows * columns * each;
+}
+
+static aec_options options_of(int *threads, int kernels)
+{
+    return (aec_options){
+        .kernels = (aec_kernels)kernels, .parallel = aec_run_threads, .context = threads, .threads = *threads};
+}
+
+static PyObject *decode_latents(PyObject *self, PyObject *args)
+{
+    Py_buffer payload, latents;
+    unsigned rate, rows, columns;
+    int threads = 1, kernels;
+    if (!PyArg_ParseTuple(args, "y*w*IIIi:decode_latents", &payload, &latents, &rate, &rows, &columns, &kernels))
+        return NULL;
+    const aec_weights *weights = ((Model *)self)->weights;
+    aec_result result = {AEC_ARGUMENT, "the buffer for latents has another size"};
+    aec_options options = options_of(&threads, kernels);
+    if (holds(&latents, rows, columns, aec_latent_channels(weights) * sizeof(int32_t))) {
+        Py_BEGIN_ALLOW_THREADS
+        result = aec_decode_latents(weights, payload.buf, (size_t)payload.len, rate, rows, columns, &options, latents.buf);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&payload);
+    PyBuffer_Release(&latents);
+    if (result.status != AEC_OK)
+        return fail(result);
+    Py_RETURN_NONE;
+}
+
+static PyObject *synthesise(PyObject *self, PyObject *args)
+{
+    Py_buffer latents, samples;
+    unsigned rate, rows, columns;
+    int threads = 1, kernels;
+    if (!PyArg_ParseTuple(args, "y*w*IIIii:synthesise", &latents, &samples, &rate, &rows, &columns, &threads, &kernels))
+        return NULL;
+    const aec_weights *weights = ((Model *)self)->weights;
+    aec_result result = {AEC_ARGUMENT, "a buffer has another size"};
+    aec_options options = options_of(&threads, kernels);
+    if (holds(&latents, rows, columns, aec_latent_channels(weights) * sizeof(int32_t)) &&
+        holds(&samples, rows, columns, 16 * 16 * 3)) {
+        Py_BEGIN_ALLOW_THREADS
+        result = aec_synthesise(weights, latents.buf, rate, rows, columns, &options, samples.buf);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&latents);
+    PyBuffer_Release(&samples);
+    if (result.status != AEC_OK)
+        return fail(result);
+    Py_RETURN_NONE;
+}
+
+/* A whole file, as aecdec decodes it. */
+static PyObject *decode(PyObject *self, PyObject *args)
+{
+    Py_buffer data, samples;
+    int threads = 1, kernels;
+    if (!PyArg_ParseTuple(args, "y*w*ii:decode", &data, &samples, &threads, &kernels))
+        return NULL;
+    const aec_weights *weights = ((Model *)self)->weights;
+    aec_options options = options_of(&threads, kernels);
+    aec_result result;
+    Py_BEGIN_ALLOW_THREADS
+    result = aec_decode(weights, data.buf, (size_t)data.len, &options, samples.buf, (size_t)samples.len);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&samples);
+    if (result.status != AEC_OK)
+        return fail(result);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef model_methods[] = {
+    {"decode_latents", decode_latents, METH_VARARGS,
+     "decode_latents(payload, latents, rate, rows, columns, kernels); fills latents (rows, columns, M) int32"},
+    {"synthesise", synthesise, METH_VARARGS,
+     "synthesise(latents, samples, rate, rows, columns, threads, kernels); fills samples (16 rows, 16 columns, 3) uint8"},
+    {"decode", decode, METH_VARARGS, "decode(data, samples, threads, kernels); fills samples (H, W, channels) uint8"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot model_slots[] = {
+    {Py_tp_new, model_new},
+    {Py_tp_dealloc, model_dealloc},
+    {Py_tp_methods, model_methods},
+    {Py_tp_doc, "Model(data, id): a decoder, from the bytes of model.safetensors and their id of four bytes"},
+    {0, NULL},
+};
+
+static PyType_Spec model_spec = {
+    .name = "aecodec.runtime._libaec.Model",
+    .basicsize = sizeof(Model),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = model_slots,
+};
+
+static int fill(PyObject *module)
+{
+    PyObject *type = PyType_FromSpec(&model_spec);
+    if (!type)
+        return -1;
+    if (PyModule_AddObject(module, "Model", type) < 0) {
+        Py_DECREF(type);
+        return -1;
+    }
+    if (PyModule_AddIntConstant(module, "BEST", AEC_KERNELS_BEST))
+        return -1;
+    if (PyModule_AddIntConstant(module, "PLAIN", AEC_KERNELS_PLAIN))
+        return -1;
+    if (PyModule_AddIntConstant(module, "SSE2_OR_NEON", AEC_KERNELS_128))
+        return -1;
+    return PyModule_AddIntConstant(module, "AVX2", AEC_KERNELS_AVX2);
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)fill}, {0, NULL}};
+
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_libaec", .m_slots = slots};
+
+PyMODINIT_FUNC PyInit__libaec(void)
+{
+    return PyModuleDef_Init(&module);
+}

@@ -1,0 +1,27 @@
+"""``_libaec.c``: libaec's decoder for one set of weights."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+BEST: int
+PLAIN: int
+SSE2_OR_NEON: int
+AVX2: int
+
+class Model:
+    def __new__(cls, data: bytes, identity: bytes, /) -> Model: ...
+    def decode_latents(
+        self, payload: bytes, latents: NDArray[np.int32], rate: int, rows: int, columns: int, kernels: int, /
+    ) -> None: ...
+    def synthesise(
+        self,
+        latents: NDArray[np.int32],
+        samples: NDArray[np.uint8],
+        rate: int,
+        rows: int,
+        columns: int,
+        threads: int,
+        kernels: int,
+        /,
+    ) -> None: ...
+    def decode(self, data: bytes, samples: NDArray[np.uint8], threads: int, kernels: int, /) -> None: ...

@@ -1,0 +1,110 @@
+"""libaec at work: the decoder's half of a model, in integers, the same samples and latents on every machine."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import threading
+import warnings
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aecodec.entropy.architecture import LATENT_STRIDE
+from aecodec.errors import BitstreamError, WeightsError
+from aecodec.threads import thread_count
+from aecodec.weights.cards import folder_of
+from aecodec.weights.store import Source, Stamp, Stored, Weights, read, stamp
+
+_compiled: ModuleType | None = None
+_is_wanted = not os.environ.get("AECODEC_PURE_PYTHON")
+if _is_wanted:
+    with contextlib.suppress(ImportError):
+        _compiled = importlib.import_module("aecodec.runtime._libaec")
+
+MAX_OPEN = 4  # models that are kept
+
+
+class ExactDecoder:
+    """The entropy decoder and the synthesis of one set of weights.  Any thread may call.
+
+    Raises WeightsError where libaec cannot decode with the weights, or was not compiled.
+    """
+
+    def __init__(self, weights: Weights | Stored, threads: int | None = None) -> None:
+        if _compiled is None:
+            raise WeightsError("libaec was not compiled when aecodec was installed")
+        stored = read(weights.folder) if isinstance(weights, Weights) else weights
+        if stored.id != weights.id:
+            raise WeightsError(f"the weights in {weights.folder} are others than they were")
+        self.arch = stored.arch
+        self._threads = threads or thread_count()
+        self._channels = stored.arch.latents
+        self._kernels: int = _compiled.BEST
+        try:
+            self._model = _compiled.Model(stored.data, bytes.fromhex(stored.id))
+        except LookupError as error:
+            raise WeightsError(f"libaec cannot use the weights in {weights.folder}: {error}") from None
+
+    def synthesise(self, latents: NDArray[np.int32], rate: int) -> NDArray[np.uint8]:
+        """Return the samples (16 h, 16 w, 3) of latents (h, w, M) in units of 2**-MEAN_FRAC at a rate index."""
+        h, w, channels = latents.shape
+        if latents.dtype != np.int32 or channels != self._channels:
+            raise TypeError(f"latents must be (h, w, {self._channels}) int32, not {latents.shape} {latents.dtype}")
+        samples = np.empty((LATENT_STRIDE * h, LATENT_STRIDE * w, 3), np.uint8)
+        self._model.synthesise(np.ascontiguousarray(latents), samples, rate, h, w, self._threads, self._kernels)
+        return samples
+
+    def decode_latents(self, payload: bytes, shape: tuple[int, int], rate: int) -> NDArray[np.int32]:
+        """Return the latents (h, w, M) of a tile's payload; ``shape`` is (h, w), multiples of 4.
+
+        Raises BitstreamError where the payload is damaged.
+        """
+        latents = np.empty((*shape, self._channels), np.int32)
+        try:
+            self._model.decode_latents(payload, latents, rate, *shape, self._kernels)
+        except ValueError as error:
+            raise BitstreamError(str(error)) from None
+        return latents
+
+
+def is_compiled() -> bool:
+    """Whether libaec is there; without it pictures are computed in floats, within a level of what it gives."""
+    return _compiled is not None
+
+
+def open_decoder(source: Source) -> ExactDecoder | None:
+    """Return libaec's decoder for weights, opened once and kept, or None where it cannot decode them.
+
+    That is where it was not compiled, with a RuntimeWarning, and for experimental weights: with another upsampler, or
+    without integers. Raises WeightsError where weights that are given by name are missing or damaged.
+    """
+    folder = source.folder if isinstance(source, Weights) else folder_of(source)
+    key = source.id if isinstance(source, Weights) else "", stamp(folder)
+    with _opening:
+        if key not in _opened:
+            while len(_opened) >= MAX_OPEN:
+                del _opened[next(iter(_opened))]
+            _opened[key] = _open(source)
+        return _opened[key]
+
+
+_opened: dict[tuple[str, Stamp], ExactDecoder | None] = {}
+_opening = threading.Lock()
+
+
+def _open(source: Source) -> ExactDecoder | None:
+    if _compiled is None:
+        if _is_wanted:
+            text = "libaec is missing, since aecodec was installed without a C compiler: decoding takes longer"
+            warnings.warn(f"{text}, and a sample may be a level off", RuntimeWarning, stacklevel=2)
+        return None
+    weights = source if isinstance(source, Weights) else read(source)
+    if weights.arch.upsampler != "pixelshuffle":
+        return None
+    try:
+        return ExactDecoder(weights)
+    except WeightsError:
+        return None

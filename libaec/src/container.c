@@ -1,0 +1,205 @@
+/* Header, chunks and alpha: docs/format.md, section 3. */
+
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_SIDE ((uint32_t)1 << 22)
+#define EXPANSION 1032 /* bytes that one byte of a zlib stream can become at most */
+
+static const uint8_t magic[7] = {0x8F, 'a', 'e', 'c', '\r', '\n', '\n'};
+
+typedef struct {
+    const uint8_t *data;
+    size_t size, position;
+} Cursor;
+
+static const aec_result truncated_file = {AEC_DAMAGED, "the file is truncated"};
+
+static aec_result take_varint(Cursor *in, uint64_t *value)
+{
+    *value = 0;
+    for (int shift = 0; shift < 35; shift += 7) {
+        if (in->position == in->size)
+            return truncated_file;
+        uint8_t byte = in->data[in->position++];
+        *value |= (uint64_t)(byte & 0x7F) << shift;
+        if (byte < 0x80) {
+            if (!byte && shift)
+                FAIL(AEC_DAMAGED, "the file is damaged (a number is not in its shortest form)");
+            return OK;
+        }
+    }
+    FAIL(AEC_DAMAGED, "the file is damaged (a number is too long)");
+}
+
+static aec_result take_header(Cursor *in, aec_info *info)
+{
+    const uint8_t *data = in->data;
+    if (!in->size)
+        FAIL(AEC_DAMAGED, "the file is empty");
+    if (in->size < 7 || memcmp(data, magic, 7)) {
+        if (in->size >= 4 && !memcmp(data, magic, 4))
+            FAIL(AEC_DAMAGED, "the file is truncated, or damaged by a transfer in text mode");
+        FAIL(AEC_DAMAGED, "this is no aecodec file");
+    }
+    if (in->size < 9)
+        return truncated_file;
+    if (data[7] != 1)
+        FAIL(AEC_UNSUPPORTED, "the file has another format version than 1");
+    uint8_t layout = data[8];
+    uint64_t width, height;
+    in->position = 9;
+    TRY(take_varint(in, &width));
+    TRY(take_varint(in, &height));
+    if (in->size - in->position < 10)
+        return truncated_file;
+    memcpy(info->weights, data + in->position, 4);
+    uint32_t rate = data[in->position + 4] | (uint32_t)data[in->position + 5] << 8;
+    in->position += 6;
+    if (load32(data + in->position) != aec_crc32(0, data, in->position))
+        FAIL(AEC_DAMAGED, "the file's header is damaged (checksum)");
+    in->position += 4;
+    int mode = layout & 3, depth = layout >> 2 & 3, tile = layout >> 4;
+    if (mode > 1 || depth || tile > 8)
+        FAIL(AEC_UNSUPPORTED, "the file uses a layout that this library does not know");
+    if (!width || !height || width > MAX_SIDE || height > MAX_SIDE || rate > MAX_RATE)
+        FAIL(AEC_DAMAGED, "the file's header holds impossible values");
+    info->width = (uint32_t)width;
+    info->height = (uint32_t)height;
+    info->channels = mode ? 3 : 1;
+    info->rate = rate;
+    info->tile = tile ? 128u << tile : 0;
+    return OK;
+}
+
+static aec_result take_chunk(Cursor *in, uint8_t *kind, aec_span *span)
+{
+    if (in->position == in->size)
+        return truncated_file;
+    *kind = in->data[in->position++];
+    uint64_t length;
+    TRY(take_varint(in, &length));
+    if (in->size - in->position < 4 || length > in->size - in->position - 4)
+        return truncated_file;
+    span->body = in->data + in->position;
+    span->size = (size_t)length;
+    in->position += span->size;
+    uint32_t crc = aec_crc32(aec_crc32(0, kind, 1), span->body, span->size);
+    if (load32(in->data + in->position) != crc)
+        FAIL(AEC_DAMAGED, "the file is damaged (checksum)");
+    in->position += 4;
+    return OK;
+}
+
+aec_result aec_read_head(const uint8_t *data, size_t size, aec_file *file)
+{
+    Cursor in = {data, size, 0};
+    uint8_t seen[256] = {0};
+    memset(file, 0, sizeof *file);
+    TRY(take_header(&in, &file->info));
+    uint64_t side = file->info.tile, columns = 1, rows = 1;
+    if (side) {
+        columns = (file->info.width + side - 1) / side;
+        rows = (file->info.height + side - 1) / side;
+    }
+    file->tiles = (size_t)(rows * columns);
+    for (;;) {
+        if (in.position == in.size)
+            return truncated_file;
+        uint8_t kind = data[in.position];
+        if (kind == 'P')
+            break;
+        aec_span span;
+        TRY(take_chunk(&in, &kind, &span));
+        if (kind == 'A') {
+            file->alpha = span;
+            file->info.channels++;
+        } else if (kind == 'X' || kind == 'L')
+            FAIL(AEC_UNSUPPORTED, "the file has lossless pixels, which libaec does not decode yet; aecodec decode does");
+        else if (kind < 'a' || kind > 'z')
+            FAIL(AEC_UNSUPPORTED, "the file needs a feature that this library does not know (a critical chunk)");
+        if (seen[kind]++)
+            FAIL(AEC_DAMAGED, "the file is damaged (two chunks of a type)");
+    }
+    file->payloads = data + in.position;
+    file->payloads_size = size - in.position;
+    return OK;
+}
+
+aec_result aec_read_payloads(const aec_file *file)
+{
+    Cursor in = {file->payloads, file->payloads_size, 0};
+    for (size_t i = 0; i < file->tiles; i++) {
+        uint8_t kind;
+        aec_span span;
+        TRY(take_chunk(&in, &kind, &span));
+        if (kind != 'P')
+            FAIL(AEC_DAMAGED, "the file is damaged (a chunk among its tiles)");
+    }
+    if (in.position != in.size)
+        FAIL(AEC_DAMAGED, "bytes follow the end of the file");
+    return OK;
+}
+
+aec_span aec_next_payload(const aec_file *file, size_t *position)
+{
+    Cursor in = {file->payloads, file->payloads_size, *position + 1};
+    uint64_t length = 0;
+    take_varint(&in, &length);
+    aec_span span = {in.data + in.position, (size_t)length};
+    *position = in.position + span.size + 4;
+    return span;
+}
+
+aec_result aec_read_info(const uint8_t *data, size_t size, aec_info *info)
+{
+    aec_file file;
+    if (!data || !info)
+        FAIL(AEC_ARGUMENT, "a pointer is missing");
+    TRY(aec_read_head(data, size, &file));
+    *info = file.info;
+    return OK;
+}
+
+enum { LEFT = 1, ABOVE = 2, BITS = 4 };
+
+/* Undoes the differences of rows of bytes in place. */
+static void accumulate(uint8_t *data, size_t rows, size_t columns, int form)
+{
+    if (form & LEFT)
+        for (size_t r = 0; r < rows; r++)
+            for (size_t k = 1; k < columns; k++)
+                data[r * columns + k] = (uint8_t)(data[r * columns + k] + data[r * columns + k - 1]);
+    if (form & ABOVE)
+        for (size_t i = columns; i < rows * columns; i++)
+            data[i] = (uint8_t)(data[i] + data[i - columns]);
+}
+
+aec_result aec_decode_alpha(const aec_file *file, uint8_t *samples, uint32_t channels)
+{
+    static const aec_result damaged = {AEC_DAMAGED, "the file is damaged (alpha)"};
+    size_t height = file->info.height, width = file->info.width;
+    int form = file->alpha.size ? file->alpha.body[0] : 255;
+    if (form > 6 || form == (LEFT | BITS) || form == (LEFT | ABOVE | BITS))
+        return damaged;
+    size_t columns = form & BITS ? (width + 7) / 8 : width, size = height * columns;
+    if (size / EXPANSION > file->alpha.size) /* so that a short body claims no memory */
+        return damaged;
+    uint8_t *data = malloc(size);
+    if (!data)
+        return NO_MEMORY;
+    int whole = aec_inflate(file->alpha.body + 1, file->alpha.size - 1, data, size);
+    if (whole) {
+        accumulate(data, height, columns, form);
+        for (size_t y = 0; y < height; y++)
+            for (size_t x = 0; x < width; x++) {
+                const uint8_t *row = data + y * columns;
+                uint8_t value = form & BITS ? (row[x / 8] >> (7 - x % 8) & 1 ? 255 : 0) : row[x];
+                samples[(y * width + x) * channels + channels - 1] = value;
+            }
+    }
+    free(data);
+    return whole ? OK : damaged;
+}

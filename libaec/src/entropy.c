@@ -1,0 +1,290 @@
+/* From a payload to latents: docs/format.md, sections 6 and 7. */
+
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define STEP 14         /* of the quantisers, in units of the latents */
+#define COMPAND_MAX 127
+#define MULTIPLE_MAX (1 << 16)
+#define ACTIVATION_MAX 255
+
+typedef struct {
+    const aec_weights *w;
+    const aec_kernel_set *k;
+    uint32_t rate;
+    ptrdiff_t rows, columns; /* of latents */
+    int16_t *inputs;         /* (rows, columns, F + M): features, then the context */
+    int16_t *mixed;          /* (rows + 2, columns + 2, C), its border 0 */
+    int16_t *gathered;       /* a row */
+    int16_t *hidden;         /* (rows, columns, C) */
+    int32_t *sums, *bias;
+    int32_t *means;          /* of a step, by phase, row, column and channel */
+    int32_t *symbols;
+    uint8_t *levels, *coded; /* levels of all latents of a step, and of those that are in the stream */
+} Tile;
+
+static const int32_t *bias_of(Tile *tile, const aec_layer *layer)
+{
+    int outputs = layer->matrix.outputs;
+    for (int o = 0; o < outputs; o++)
+        tile->bias[o] = (int32_t)aec_interpolate(layer->bias, KNOTS, outputs, o, (int)tile->rate);
+    return tile->bias;
+}
+
+static inline int32_t shifted(int32_t sum, int shift)
+{
+    return shift > 0 ? (sum + (1 << (shift - 1))) >> shift : sum * (1 << -shift);
+}
+
+/* Activations of sums at positions, `width` apart. */
+static void activate(const aec_layer *layer, const int32_t *sums, const int32_t *bias, ptrdiff_t width, ptrdiff_t positions,
+                     int16_t *out)
+{
+    int outputs = layer->matrix.outputs;
+    for (ptrdiff_t p = 0; p < positions; p++, sums += width)
+        for (int o = 0; o < outputs; o++) {
+            int32_t x = shifted(sums[o] + bias[o], layer->shift[o]);
+            *out++ = (int16_t)(x < 0 ? 0 : x > ACTIVATION_MAX ? ACTIVATION_MAX : x);
+        }
+}
+
+static ptrdiff_t up_to_16(ptrdiff_t x)
+{
+    return (x + OUTPUTS - 1) / OUTPUTS * OUTPUTS;
+}
+
+/* A 3x3 layer: in (rows + 2, columns + 2, I), its border 0; shuffled by 2 or not; out has `border` and `stride` int16 from
+   position to position. */
+static void layer_3(Tile *tile, const aec_layer *layer, const int16_t *in, ptrdiff_t rows, ptrdiff_t columns, int factor,
+                    int16_t *out, ptrdiff_t border, ptrdiff_t stride, int16_t *row)
+{
+    ptrdiff_t inputs = layer->matrix.inputs, pitch = (columns + 2) * inputs, width = up_to_16(layer->matrix.outputs);
+    ptrdiff_t channels = layer->matrix.outputs / (factor * factor), out_pitch = (factor * columns + 2 * border) * stride;
+    const int32_t *bias = bias_of(tile, layer);
+    for (ptrdiff_t y = 0; y < rows; y++) {
+        const int16_t *three[3] = {in + y * pitch, in + (y + 1) * pitch, in + (y + 2) * pitch};
+        tile->k->convolve(&layer->matrix, three, inputs, inputs, columns, tile->sums);
+        activate(layer, tile->sums, bias, width, columns, row);
+        for (ptrdiff_t x = 0; x < columns; x++)
+            for (int i = 0; i < factor; i++)
+                for (int j = 0; j < factor; j++)
+                    memcpy(out + (factor * y + i + border) * out_pitch + (factor * x + j + border) * stride,
+                           row + x * layer->matrix.outputs + (i * factor + j) * channels, (size_t)channels * sizeof *out);
+    }
+}
+
+/* Reads hyper-latents, and computes the features from them. */
+static aec_result read_features(Tile *tile, Stream *stream)
+{
+    const aec_weights *w = tile->w;
+    ptrdiff_t hz = tile->rows / HYPER, wz = tile->columns / HYPER, nz = w->hyper, f = w->features, count = hz * wz * nz;
+    size_t widest = (size_t)(4 * f > nz ? 4 * f : nz);
+    aec_result result = NO_MEMORY;
+    uint8_t *levels = malloc((size_t)count);
+    int32_t *symbols = malloc((size_t)count * sizeof *symbols);
+    int16_t *z = calloc((size_t)((hz + 2) * (wz + 2) * nz) + 2, sizeof *z);
+    int16_t *x_32 = calloc((size_t)((2 * hz + 2) * (2 * wz + 2) * f) + 2, sizeof *x_32);
+    int16_t *x_16 = calloc((size_t)((4 * hz + 2) * (4 * wz + 2) * f) + 2, sizeof *x_16);
+    int16_t *row = malloc((size_t)tile->columns * widest * sizeof *row);
+    if (!levels || !symbols || !z || !x_32 || !x_16 || !row)
+        goto done;
+    for (ptrdiff_t i = 0; i < nz; i++) {
+        int64_t level = (aec_interpolate(w->hyper_scale, KNOTS, (int)nz, (int)i, (int)tile->rate) + 8) >> 4;
+        levels[i] = (uint8_t)(level < 1 ? 1 : level > LEVELS - 1 ? LEVELS - 1 : level);
+    }
+    for (ptrdiff_t i = nz; i < count; i++)
+        levels[i] = levels[i - nz];
+    result = (aec_result){AEC_DAMAGED, "the file is damaged (its payload)"};
+    if (pop_all(&w->tables, stream, levels, count, 0, symbols))
+        goto done;
+    for (ptrdiff_t i = 0; i < count; i++) {
+        ptrdiff_t y = i / (wz * nz), rest = i % (wz * nz);
+        if (abs(symbols[i]) > COMPAND_MAX)
+            goto done;
+        z[(y + 1) * (wz + 2) * nz + nz + rest] = (int16_t)symbols[i];
+    }
+    layer_3(tile, &w->up_32, z, hz, wz, 2, x_32, 1, f, row);
+    layer_3(tile, &w->up_16, x_32, 2 * hz, 2 * wz, 2, x_16, 1, f, row);
+    layer_3(tile, &w->out, x_16, tile->rows, tile->columns, 1, tile->inputs, 0, f + w->latents, row);
+    result = OK;
+done:
+    free(levels);
+    free(symbols);
+    free(z);
+    free(x_32);
+    free(x_16);
+    free(row);
+    return result;
+}
+
+static void gather(const Tile *tile, const aec_layer *layer, const int32_t *bias, ptrdiff_t y, int16_t *out)
+{
+    ptrdiff_t c = tile->w->context, pitch = (tile->columns + 2) * c;
+    for (ptrdiff_t x = 0; x < tile->columns; x++)
+        for (ptrdiff_t i = 0; i < c; i++) {
+            int32_t sum = bias[i];
+            for (int tap = 0; tap < 9; tap++)
+                sum += layer->matrix.packed[tap * c + i] * tile->mixed[(y + tap / 3) * pitch + (x + tap % 3) * c + i];
+            sum = shifted(sum, layer->shift[i]);
+            *out++ = (int16_t)(sum < 0 ? 0 : sum > ACTIVATION_MAX ? ACTIVATION_MAX : sum);
+        }
+}
+
+static void hidden_features(Tile *tile, const aec_step *step)
+{
+    const aec_kernel_set *k = tile->k;
+    ptrdiff_t c = tile->w->context, columns = tile->columns, stride = tile->w->features + tile->w->latents;
+    const int32_t *bias = bias_of(tile, &step->mix);
+    for (ptrdiff_t y = 0; y < tile->rows; y++) {
+        const int16_t *in = tile->inputs + y * columns * stride;
+        k->convolve(&step->mix.matrix, &in, stride, 0, columns, tile->sums);
+        activate(&step->mix, tile->sums, bias, up_to_16(c), columns, tile->mixed + ((y + 1) * (columns + 2) + 1) * c);
+    }
+    bias = bias_of(tile, &step->gather);
+    for (ptrdiff_t y = 0; y < tile->rows; y++)
+        gather(tile, &step->gather, bias, y, tile->hidden + y * columns * c);
+    bias = bias_of(tile, &step->hidden);
+    for (ptrdiff_t y = 0; y < tile->rows; y++) {
+        int16_t *row = tile->hidden + y * columns * c;
+        const int16_t *in = tile->gathered;
+        memcpy(tile->gathered, row, (size_t)(columns * c) * sizeof *row);
+        k->convolve(&step->hidden.matrix, &in, c, 0, columns, tile->sums);
+        activate(&step->hidden, tile->sums, bias, up_to_16(c), columns, row);
+    }
+}
+
+static int group_of(int step, int phase)
+{
+    static const int order[STEPS] = {0, 3, 1, 2};
+    return phase ^ order[step];
+}
+
+/* Means and levels of the latents of a step. */
+static void predict(Tile *tile, int number)
+{
+    const aec_step *step = tile->w->steps + number;
+    ptrdiff_t c = tile->w->context, quarter = tile->w->latents / 4, half = tile->columns / 2;
+    int32_t *mean = tile->means;
+    uint8_t *level = tile->levels;
+    hidden_features(tile, step);
+    for (int phase = 0; phase < 4; phase++) {
+        int group = group_of(number, phase);
+        const aec_layer *of_mean = &step->mean[group], *of_level = &step->level[group];
+        for (ptrdiff_t y = phase / 2; y < tile->rows; y += 2) {
+            const int16_t *in = tile->hidden + (y * tile->columns + phase % 2) * c;
+            const int32_t *sums = tile->sums, *bias = bias_of(tile, of_mean);
+            tile->k->convolve(&of_mean->matrix, &in, 2 * c, 0, half, tile->sums);
+            for (ptrdiff_t x = 0; x < half; x++, sums += up_to_16(quarter))
+                for (ptrdiff_t i = 0; i < quarter; i++)
+                    *mean++ = shifted(sums[i] + bias[i], of_mean->shift[i]);
+            tile->k->convolve(&of_level->matrix, &in, 2 * c, 0, half, tile->sums);
+            bias = bias_of(tile, of_level);
+            sums = tile->sums;
+            for (ptrdiff_t x = 0; x < half; x++, sums += up_to_16(quarter))
+                for (ptrdiff_t i = 0; i < quarter; i++) {
+                    int32_t value = shifted(sums[i] + bias[i], of_level->shift[i]);
+                    *level++ = (uint8_t)(value < 0 ? 0 : value > LEVELS - 1 ? LEVELS - 1 : value);
+                }
+        }
+    }
+}
+
+/* Puts the latents of a step together from means and multiples; false where one is out of range. */
+static int rebuild(const Tile *tile, int number, const int64_t *gain, int32_t *latents, ptrdiff_t stride)
+{
+    const aec_weights *w = tile->w;
+    ptrdiff_t m = w->latents, quarter = m / 4, f = w->features;
+    const int32_t *mean = tile->means, *symbol = tile->symbols;
+    const uint8_t *level = tile->levels;
+    for (int phase = 0; phase < 4; phase++) {
+        ptrdiff_t first = group_of(number, phase) * quarter;
+        for (ptrdiff_t y = phase / 2; y < tile->rows; y += 2)
+            for (ptrdiff_t x = phase % 2; x < tile->columns; x += 2) {
+                int32_t *to = latents + y * stride + x * m + first;
+                int16_t *context = tile->inputs + (y * tile->columns + x) * (f + m) + f + first;
+                for (ptrdiff_t i = 0; i < quarter; i++) {
+                    int32_t v = (int32_t)((*mean++ * gain[first + i] + (1 << 15)) >> 16);
+                    if (*level++) {
+                        if (abs(*symbol) > MULTIPLE_MAX)
+                            return 0;
+                        v += STEP * *symbol++;
+                    }
+                    to[i] = v;
+                    int32_t size = abs(v), value = w->compand[size < 4096 ? size : 4096];
+                    context[i] = (int16_t)(v < 0 ? -value : value);
+                }
+            }
+    }
+    return 1;
+}
+
+static aec_result read_latents(Tile *tile, Stream *stream, int32_t *latents, ptrdiff_t stride)
+{
+    static const aec_result damaged = {AEC_DAMAGED, "the file is damaged (its payload)"};
+    ptrdiff_t count = tile->rows * tile->columns * (tile->w->latents / 4), m = tile->w->latents;
+    int64_t gain[3 * STRIDE * STRIDE];
+    for (ptrdiff_t i = 0; i < m; i++)
+        gain[i] = aec_interpolate(tile->w->mean_gain, GAIN_ROWS, (int)m, (int)i, (int)tile->rate);
+    TRY(read_features(tile, stream));
+    for (int step = 0; step < STEPS; step++) {
+        ptrdiff_t coded = 0;
+        predict(tile, step);
+        for (ptrdiff_t i = 0; i < count; i++) {
+            tile->coded[coded] = tile->levels[i];
+            coded += tile->levels[i] > 0;
+        }
+        if (pop_all(&tile->w->tables, stream, tile->coded, coded, LEVELS, tile->symbols) ||
+            !rebuild(tile, step, gain, latents, stride))
+            return damaged;
+    }
+    return stream->x == LOWER && stream->y == LOWER && stream->position == stream->size ? OK : damaged;
+}
+
+static uint64_t load64(const uint8_t *p)
+{
+    return load32(p) | (uint64_t)load32(p + 4) << 32;
+}
+
+aec_result aec_decode_tile(const aec_weights *w, const aec_kernel_set *kernels, aec_span payload, uint32_t rate,
+                           ptrdiff_t rows, ptrdiff_t columns, int32_t *latents, ptrdiff_t stride)
+{
+    static const aec_result damaged = {AEC_DAMAGED, "the file is damaged (its payload)"};
+    if (payload.size < 16 || payload.size % 4 || payload.size > PTRDIFF_MAX)
+        return damaged;
+    Stream stream = {load64(payload.body), load64(payload.body + 8), payload.body, 16, (ptrdiff_t)payload.size};
+    if (stream.x < LOWER || stream.x >> 32 >= LOWER || stream.y < LOWER || stream.y >> 32 >= LOWER)
+        return damaged;
+    size_t area = (size_t)rows * (size_t)columns, m = (size_t)w->latents, f = (size_t)w->features, c = (size_t)w->context;
+    size_t widest = 4 * f > c ? 4 * f : c, count = area * m / 4;
+    widest = (size_t)up_to_16((ptrdiff_t)(widest > m ? widest : m));
+    if (area > SIZE_MAX / 8 / (f + m + c + widest + (size_t)w->hyper))
+        return NO_MEMORY;
+    Tile tile = {.w = w, .k = kernels, .rate = rate, .rows = rows, .columns = columns};
+    tile.inputs = calloc(area * (f + m) + 2, sizeof *tile.inputs);
+    tile.mixed = calloc((size_t)((rows + 2) * (columns + 2)) * c + 2, sizeof *tile.mixed);
+    tile.gathered = calloc((size_t)columns * c + 2, sizeof *tile.gathered);
+    tile.hidden = calloc(area * c + 2, sizeof *tile.hidden);
+    tile.sums = malloc((size_t)columns * widest * sizeof *tile.sums);
+    tile.bias = malloc(widest * sizeof *tile.bias);
+    tile.means = malloc(count * sizeof *tile.means);
+    tile.symbols = malloc(count * sizeof *tile.symbols);
+    tile.levels = malloc(count);
+    tile.coded = malloc(count + 1);
+    aec_result result = NO_MEMORY;
+    if (tile.inputs && tile.mixed && tile.gathered && tile.hidden && tile.sums && tile.bias && tile.means && tile.symbols &&
+        tile.levels && tile.coded)
+        result = read_latents(&tile, &stream, latents, stride);
+    free(tile.inputs);
+    free(tile.mixed);
+    free(tile.gathered);
+    free(tile.hidden);
+    free(tile.sums);
+    free(tile.bias);
+    free(tile.means);
+    free(tile.symbols);
+    free(tile.levels);
+    free(tile.coded);
+    return result;
+}

@@ -1,0 +1,241 @@
+/* What the sources of libaec share.  Nothing here is for callers. */
+
+#ifndef AEC_INTERNAL_H
+#define AEC_INTERNAL_H
+
+#include "aec.h"
+#include "rans.h"
+
+#include <float.h>
+
+/* Section 8.1 of docs/format.md needs float64 that rounds each operation once. */
+#ifdef __FAST_MATH__
+#error "libaec does not compute what the format defines with -ffast-math"
+#endif
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 1
+#error "libaec needs double arithmetic without extra bits: -msse2 -mfpmath=sse on 32-bit x86"
+#endif
+_Static_assert(-3 >> 1 == -2, "shifts of negative numbers must keep their sign");
+_Static_assert(DBL_MANT_DIG == 53, "double must be binary64 of IEEE 754");
+
+#define KNOTS 9
+#define MAX_RATE 2048
+#define GAIN_ROWS 257
+#define LEVELS 64
+#define TABLES 3       /* sets of LEVELS: hyper-latents, quantiser 0, quantiser 1 */
+#define STEPS 4        /* of the context model */
+#define STRIDE 16      /* pixels per latent position, each way */
+#define HYPER 4        /* latent positions per hyper-latent position, each way */
+#define PADDING (STRIDE * HYPER)
+#define WIDTH_MAX 4096 /* channels of anything */
+#define BLOCKS_MAX 64  /* residual blocks at one resolution */
+
+#define OK ((aec_result){AEC_OK, "done"})
+#define NO_MEMORY ((aec_result){AEC_MEMORY, "memory ran out"})
+#define FAIL(status, text) return ((aec_result){status, text})
+#define TRY(call)                            \
+    do {                                     \
+        aec_result tried_ = (call);          \
+        if (tried_.status != AEC_OK)         \
+            return tried_;                   \
+    } while (0)
+
+/* Checksums and compression: checksum.c, inflate.c. */
+
+uint32_t aec_crc32(uint32_t crc, const uint8_t *data, size_t size); /* crc is 0 at first */
+void aec_sha256(const uint8_t *data, size_t size, uint8_t digest[32]);
+
+/* Inflates a zlib stream that must become exactly out_size bytes and end with its input.  False where it does not. */
+int aec_inflate(const uint8_t *data, size_t size, uint8_t *out, size_t out_size);
+
+/* Container: container.c. */
+
+typedef struct {
+    const uint8_t *body;
+    size_t size;
+} aec_span;
+
+typedef struct {
+    aec_info info;
+    aec_span alpha;
+    const uint8_t *payloads; /* where the first chunk P begins */
+    size_t payloads_size;
+    size_t tiles;
+} aec_file;
+
+/* Reads header and chunks up to the first payload. */
+aec_result aec_read_head(const uint8_t *data, size_t size, aec_file *file);
+
+/* Checks all payloads, and that nothing follows them. */
+aec_result aec_read_payloads(const aec_file *file);
+
+/* Takes the next payload; position begins at 0.  The file is checked already. */
+aec_span aec_next_payload(const aec_file *file, size_t *position);
+
+/* Writes the alpha as every channels-th sample. */
+aec_result aec_decode_alpha(const aec_file *file, uint8_t *samples, uint32_t channels);
+
+/* Weights: safetensors.c, weights.c. */
+
+typedef enum { TYPE_I8, TYPE_I32, TYPE_F16 } aec_type;
+
+typedef struct {
+    const uint8_t *data;
+    aec_type type;
+    int dimensions;
+    uint32_t shape[4];
+    size_t count;
+} aec_tensor;
+
+typedef struct {
+    const char *json; /* of the header, without its braces' surroundings */
+    size_t json_size;
+    const uint8_t *data;
+    size_t size;
+} aec_tensors;
+
+aec_result aec_tensors_open(const uint8_t *data, size_t size, aec_tensors *tensors);
+int aec_tensors_find(const aec_tensors *tensors, const char *name, aec_tensor *tensor); /* false where there is none */
+
+/* Weights of a convolution as kernels read them: for every 16 outputs, every tap (row, column) and every two inputs
+   16 x 2 int16, outputs slow.  What is missing of 16 outputs and of 2 inputs is 0. */
+typedef struct {
+    int outputs, inputs, kernel;
+    int16_t *packed;
+} aec_matrix;
+
+#define OUTPUTS 16 /* at a time */
+
+/* An integer layer of the entropy model; depthwise ones keep (9, O) taps in matrix.packed. */
+typedef struct {
+    aec_matrix matrix;
+    int32_t *bias; /* (KNOTS, O) */
+    int8_t *shift; /* (O) */
+    int relu;
+} aec_layer;
+
+/* A factor of sums: mantissa / 2**shift. */
+typedef struct {
+    int32_t mantissa, shift;
+} aec_factor;
+
+/* A convolution of the synthesis. */
+typedef struct {
+    aec_matrix matrix;
+    int32_t *bias;
+    double *scale;
+    int32_t limit;  /* of inputs */
+    int32_t narrow; /* inputs up to here fit int16, and their sums int32 */
+} aec_convolution;
+
+typedef struct {
+    aec_convolution first, second;
+} aec_block;
+
+typedef struct {
+    aec_layer mix, gather, hidden;
+    aec_layer mean[4], level[4]; /* the outputs of each group */
+} aec_step;
+
+struct aec_weights {
+    uint8_t id[4];
+    int latents, hyper, features, context; /* M, Nz, F, C */
+    int width_16, width_8;
+
+    aec_layer up_32, up_16, out;
+    aec_step steps[STEPS];
+    int32_t *mean_gain;   /* (GAIN_ROWS, M) */
+    int32_t *hyper_scale; /* (KNOTS, Nz) */
+    Tables tables;
+    int32_t *table_radius, *table_start;
+    uint32_t *table_cdf;
+    uint16_t *table_lookup;
+    uint8_t compand[4097]; /* of magnitudes */
+
+    int stem_bits, stream_16_bits, middle_16_bits, stream_8_bits, middle_8_bits;
+    uint16_t *inverse_gain, *gain_16, *gain_8; /* float16 (KNOTS, channels) */
+    double *spread;
+    aec_convolution stem, up_8, head, strength;
+    int blocks_16, blocks_8;
+    aec_block block_16[BLOCKS_MAX], block_8[BLOCKS_MAX];
+    aec_matrix linear; /* (768, M) */
+    int linear_bits;
+    int16_t lapping[16][16];
+    int lapping_bits;
+    int filters_edges;
+    uint16_t edge_table[KNOTS * 24];
+};
+
+double aec_float16(uint16_t bits);
+int64_t aec_interpolate(const int32_t *table, int rows, int columns, int column, int rate); /* section 6.1 */
+
+/* Arithmetic of section 8.1: numbers.c. */
+
+aec_result aec_factor_of(double value, aec_factor *factor);
+aec_result aec_gains(const uint16_t *log, int channels, uint32_t rate, double *gains);
+double aec_factor_value(aec_factor factor);
+
+/* Kernels: one set for each instruction set, with the same results. */
+
+typedef struct {
+    /* sums (positions, outputs rounded up to OUTPUTS) of a convolution without bias.  rows: its kernel's rows, each at the
+       leftmost tap of the first position; stride: int16 from a position to the next; step: from a tap to the next. */
+    void (*convolve)(const aec_matrix *matrix, const int16_t *const *rows, ptrdiff_t stride, ptrdiff_t step,
+                     ptrdiff_t positions, int32_t *sums);
+    /* out = (sums + bias) times a factor of the channel, another one below 0, within -limit .. limit.  width is from one
+       position to the next in sums; out is (positions, channels). */
+    void (*scale)(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                  const aec_factor *above, const aec_factor *below, int32_t limit, int32_t *out);
+    /* The same, to int16.  True where a limit was reached: a value may lie beyond it. */
+    int (*scale_narrow)(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                         const aec_factor *above, const aec_factor *below, int32_t limit, int16_t *out);
+    /* stream = stream + the rounded product, within -limit .. limit. */
+    void (*scale_add)(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                      const aec_factor *factors, int32_t limit, int32_t *stream);
+    /* out = stream / 2**STREAM_GUARD, rounded, within -limit .. limit.  True as above. */
+    int (*read)(const int32_t *stream, ptrdiff_t count, int32_t limit, int16_t *out);
+    /* A 16 x 16 matrix times windows of 16 values, `step` apart; count of them side by side. */
+    void (*lap)(const int16_t (*matrix)[16], int bits, int16_t *values, ptrdiff_t step, ptrdiff_t count);
+} aec_kernel_set;
+
+#define STREAM_GUARD 8
+#define STREAM_MAX ((1 << 30) - 1)
+#define INPUT_MAX ((1 << 22) - 1) /* an input of a convolution */
+#define NARROW_MAX 32767          /* what fits int16 */
+#define WIDE_BITS 12              /* larger inputs are split: so many bits, with a sign, are the lower half */
+
+extern const aec_kernel_set aec_kernels_plain;
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#define AEC_HAS_AVX2 1
+extern const aec_kernel_set aec_kernels_avx2;
+#endif
+
+/* Sums with registers of 128 bits, for every x86-64 and every little-endian 64-bit ARM. */
+#if (defined(__SSE2__) || (defined(__aarch64__) && !defined(__AARCH64EB__))) && (defined(__GNUC__) || defined(__clang__))
+#define AEC_HAS_128 1
+void aec_convolve_128(const aec_matrix *matrix, const int16_t *const *rows, ptrdiff_t stride, ptrdiff_t step,
+                      ptrdiff_t positions, int32_t *sums);
+extern const aec_kernel_set aec_kernels_128;
+#endif
+
+const aec_kernel_set *aec_choose_kernels(const aec_options *options);
+void aec_run(const aec_options *options, int count, void (*job)(void *, int), void *argument);
+
+/* Entropy model and synthesis of a part: entropy.c, synthesis.c. */
+
+/* Where samples go: a picture of width * height pixels.  The last of 2 or 4 channels is left as it is. */
+typedef struct {
+    uint8_t *samples;
+    size_t width, height, channels;
+} aec_sink;
+
+/* The samples of the rows of latents first .. last - 1. */
+aec_result aec_synthesise_rows(const aec_weights *weights, const aec_kernel_set *kernels, const int32_t *latents,
+                               uint32_t rate, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t first, ptrdiff_t last,
+                               const aec_sink *sink);
+
+/* The latents of a tile; stride: int32 from one row of them to the next. */
+aec_result aec_decode_tile(const aec_weights *weights, const aec_kernel_set *kernels, aec_span payload, uint32_t rate,
+                           ptrdiff_t rows, ptrdiff_t columns, int32_t *latents, ptrdiff_t stride);
+
+#endif

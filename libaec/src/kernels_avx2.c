@@ -1,0 +1,223 @@
+/* The kernels for AVX2.  Sums are those of kernels_plain.c, since integers add up in any order.  A sum times a factor is
+   computed in float64, exactly: the product has 52 bits at most, and the half that is added is a multiple of its last. */
+
+#include "internal.h"
+
+#ifdef AEC_HAS_AVX2
+
+#include <immintrin.h>
+#include <math.h>
+#include <stdlib.h>
+
+#define FAST __attribute__((target("avx2")))
+#define TILE 6 /* positions at a time: 12 sums, two weights and an input are 15 of 16 registers */
+
+FAST static inline __m256i load(const void *p)
+{
+    return _mm256_loadu_si256((const __m256i *)p);
+}
+
+FAST static inline __m256i pair_of(const int16_t *x)
+{
+    int32_t both;
+    __builtin_memcpy(&both, x, 4);
+    return _mm256_set1_epi32(both);
+}
+
+/* The sums of 16 outputs at `count` <= TILE positions, whose number the compiler knows. */
+FAST static inline __attribute__((always_inline)) void tile(const int16_t *w, const int16_t *const *rows, int kernel,
+                                                            ptrdiff_t pairs, ptrdiff_t stride, ptrdiff_t step,
+                                                            ptrdiff_t position, int count, int32_t *sums, ptrdiff_t width)
+{
+    __m256i sum[TILE][2];
+    for (int p = 0; p < count; p++)
+        sum[p][0] = sum[p][1] = _mm256_setzero_si256();
+    for (int row = 0; row < kernel; row++)
+        for (int column = 0; column < kernel; column++) {
+            const int16_t *x = rows[row] + position * stride + column * step;
+            for (ptrdiff_t i = 0; i < pairs; i++, w += 2 * OUTPUTS, x += 2) {
+                __m256i low = load(w), high = load(w + OUTPUTS);
+                for (int p = 0; p < count; p++) {
+                    __m256i both = pair_of(x + p * stride);
+                    sum[p][0] = _mm256_add_epi32(sum[p][0], _mm256_madd_epi16(both, low));
+                    sum[p][1] = _mm256_add_epi32(sum[p][1], _mm256_madd_epi16(both, high));
+                }
+            }
+        }
+    for (int p = 0; p < count; p++) {
+        _mm256_storeu_si256((__m256i *)(sums + (position + p) * width), sum[p][0]);
+        _mm256_storeu_si256((__m256i *)(sums + (position + p) * width + 8), sum[p][1]);
+    }
+}
+
+FAST static void convolve(const aec_matrix *matrix, const int16_t *const *rows, ptrdiff_t stride, ptrdiff_t step,
+                          ptrdiff_t positions, int32_t *sums)
+{
+    int kernel = matrix->kernel, blocks = (matrix->outputs + OUTPUTS - 1) / OUTPUTS;
+    ptrdiff_t pairs = (matrix->inputs + 1) / 2, width = (ptrdiff_t)blocks * OUTPUTS, p;
+    const int16_t *w = matrix->packed;
+    for (int block = 0; block < blocks; block++, w += kernel * kernel * pairs * OUTPUTS * 2, sums += OUTPUTS) {
+        for (p = 0; p + TILE <= positions; p += TILE)
+            tile(w, rows, kernel, pairs, stride, step, p, TILE, sums, width);
+        for (; p + 2 <= positions; p += 2)
+            tile(w, rows, kernel, pairs, stride, step, p, 2, sums, width);
+        for (; p < positions; p++)
+            tile(w, rows, kernel, pairs, stride, step, p, 1, sums, width);
+    }
+}
+
+
+/* Values of the factors of four channels. */
+FAST static inline __m256d values_of(const aec_factor *factors)
+{
+    __m256i both = load(factors); /* mantissa, shift, .. */
+    __m128i low = _mm256_castsi256_si128(both), high = _mm256_extracti128_si256(both, 1);
+    __m128 a = _mm_castsi128_ps(low), b = _mm_castsi128_ps(high);
+    __m128i mantissa = _mm_castps_si128(_mm_shuffle_ps(a, b, 0x88)), shift = _mm_castps_si128(_mm_shuffle_ps(a, b, 0xDD));
+    __m256i exponent = _mm256_slli_epi64(_mm256_sub_epi64(_mm256_set1_epi64x(1023), _mm256_cvtepi32_epi64(shift)), 52);
+    return _mm256_mul_pd(_mm256_cvtepi32_pd(mantissa), _mm256_castsi256_pd(exponent));
+}
+
+/* Rounded products of four sums, as float64. */
+FAST static inline __m256d times(__m128i sum, const aec_factor *above, const aec_factor *below)
+{
+    __m256d x = _mm256_cvtepi32_pd(sum), factor = values_of(above);
+    if (below)
+        factor = _mm256_blendv_pd(factor, values_of(below), x);
+    return _mm256_floor_pd(_mm256_add_pd(_mm256_mul_pd(x, factor), _mm256_set1_pd(0.5)));
+}
+
+FAST static inline __m128i limited(__m256d x, __m256d limit)
+{
+    __m256d least = _mm256_sub_pd(_mm256_setzero_pd(), limit);
+    return _mm256_cvttpd_epi32(_mm256_max_pd(least, _mm256_min_pd(limit, x)));
+}
+
+FAST static inline __m128i four(const int32_t *sums, const int32_t *bias)
+{
+    return _mm_add_epi32(_mm_loadu_si128((const __m128i *)sums), _mm_loadu_si128((const __m128i *)bias));
+}
+
+/* One channel, for those that are left over four. */
+FAST static inline int32_t single(int32_t sum, const aec_factor *above, const aec_factor *below, double start, double limit)
+{
+    const aec_factor *factor = below && sum < 0 ? below : above;
+    double x = start + floor((double)sum * aec_factor_value(*factor) + 0.5);
+    return (int32_t)(x < -limit ? -limit : x > limit ? limit : x);
+}
+
+FAST static void scale(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                       const aec_factor *above, const aec_factor *below, int32_t limit, int32_t *out)
+{
+    __m256d most = _mm256_set1_pd(limit);
+    for (ptrdiff_t p = 0; p < positions; p++, sums += width, out += channels) {
+        int c = 0;
+        for (; c + 4 <= channels; c += 4) {
+            __m256d x = times(four(sums + c, bias + c), above + c, below ? below + c : NULL);
+            _mm_storeu_si128((__m128i *)(out + c), limited(x, most));
+        }
+        for (; c < channels; c++)
+            out[c] = single(sums[c] + bias[c], above + c, below ? below + c : NULL, 0, limit);
+    }
+}
+
+FAST static int scale_narrow(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                             const aec_factor *above, const aec_factor *below, int32_t limit, int16_t *out)
+{
+    __m256d most = _mm256_set1_pd(limit);
+    __m128i top = _mm_set1_epi16((int16_t)limit), bottom = _mm_set1_epi16((int16_t)-limit), at_end = _mm_setzero_si128();
+    int reached = 0;
+    for (ptrdiff_t p = 0; p < positions; p++, sums += width, out += channels) {
+        int c = 0;
+        for (; c + 8 <= channels; c += 8) {
+            __m256d x = times(four(sums + c, bias + c), above + c, below ? below + c : NULL);
+            __m256d y = times(four(sums + c + 4, bias + c + 4), above + c + 4, below ? below + c + 4 : NULL);
+            __m128i both = _mm_packs_epi32(limited(x, most), limited(y, most));
+            at_end = _mm_or_si128(at_end, _mm_or_si128(_mm_cmpeq_epi16(both, top), _mm_cmpeq_epi16(both, bottom)));
+            _mm_storeu_si128((__m128i *)(out + c), both);
+        }
+        for (; c < channels; c++) {
+            out[c] = (int16_t)single(sums[c] + bias[c], above + c, below ? below + c : NULL, 0, limit);
+            reached |= abs(out[c]) == limit;
+        }
+    }
+    return reached | !_mm_testz_si128(at_end, at_end);
+}
+
+FAST static void scale_add(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                           const aec_factor *factors, int32_t limit, int32_t *stream)
+{
+    __m256d most = _mm256_set1_pd(limit);
+    for (ptrdiff_t p = 0; p < positions; p++, sums += width, stream += channels) {
+        int c = 0;
+        for (; c + 4 <= channels; c += 4) {
+            __m256d x = _mm256_cvtepi32_pd(_mm_loadu_si128((const __m128i *)(stream + c)));
+            x = _mm256_add_pd(x, times(four(sums + c, bias + c), factors + c, NULL));
+            _mm_storeu_si128((__m128i *)(stream + c), limited(x, most));
+        }
+        for (; c < channels; c++)
+            stream[c] = single(sums[c] + bias[c], factors + c, NULL, stream[c], limit);
+    }
+}
+
+FAST static int read(const int32_t *stream, ptrdiff_t count, int32_t limit, int16_t *out)
+{
+    __m256i top = _mm256_set1_epi16((int16_t)limit), bottom = _mm256_set1_epi16((int16_t)-limit);
+    __m256i at_end = _mm256_setzero_si256();
+    int reached = 0;
+    __m256i half = _mm256_set1_epi32(1 << STREAM_GUARD >> 1), most = _mm256_set1_epi32(limit);
+    __m256i least = _mm256_sub_epi32(_mm256_setzero_si256(), most);
+    ptrdiff_t i = 0;
+    for (; i + 16 <= count; i += 16) {
+        __m256i x = _mm256_srai_epi32(_mm256_add_epi32(load(stream + i), half), STREAM_GUARD);
+        __m256i y = _mm256_srai_epi32(_mm256_add_epi32(load(stream + i + 8), half), STREAM_GUARD);
+        x = _mm256_max_epi32(least, _mm256_min_epi32(most, x));
+        y = _mm256_max_epi32(least, _mm256_min_epi32(most, y));
+        x = _mm256_permute4x64_epi64(_mm256_packs_epi32(x, y), 0xD8);
+        at_end = _mm256_or_si256(at_end, _mm256_or_si256(_mm256_cmpeq_epi16(x, top), _mm256_cmpeq_epi16(x, bottom)));
+        _mm256_storeu_si256((__m256i *)(out + i), x);
+    }
+    for (; i < count; i++) {
+        int32_t x = (stream[i] + (1 << STREAM_GUARD >> 1)) >> STREAM_GUARD;
+        out[i] = (int16_t)(x < -limit ? -limit : x > limit ? limit : x);
+        reached |= abs(out[i]) == limit;
+    }
+    return reached | !_mm256_testz_si256(at_end, at_end);
+}
+
+/* 16 windows side by side. */
+FAST static inline void lap_side_by_side(const int16_t (*matrix)[16], int bits, int16_t *values, ptrdiff_t step)
+{
+    __m256i low[8], high[8]; /* values of two rows, interleaved */
+    for (int i = 0; i < 8; i++) {
+        __m256i a = load(values + 2 * i * step), b = load(values + (2 * i + 1) * step);
+        low[i] = _mm256_unpacklo_epi16(a, b);
+        high[i] = _mm256_unpackhi_epi16(a, b);
+    }
+    __m256i half = _mm256_set1_epi32(1 << bits >> 1), least = _mm256_set1_epi16(-NARROW_MAX);
+    for (int o = 0; o < 16; o++) {
+        __m256i x = half, y = half;
+        for (int i = 0; i < 8; i++) {
+            __m256i both = pair_of(matrix[o] + 2 * i);
+            x = _mm256_add_epi32(x, _mm256_madd_epi16(both, low[i]));
+            y = _mm256_add_epi32(y, _mm256_madd_epi16(both, high[i]));
+        }
+        x = _mm256_packs_epi32(_mm256_srai_epi32(x, bits), _mm256_srai_epi32(y, bits));
+        _mm256_storeu_si256((__m256i *)(values + o * step), _mm256_max_epi16(least, x));
+    }
+}
+
+FAST static void lap(const int16_t (*matrix)[16], int bits, int16_t *values, ptrdiff_t step, ptrdiff_t count)
+{
+    ptrdiff_t at = 0;
+    for (; at + 16 <= count; at += 16)
+        lap_side_by_side(matrix, bits, values + at, step);
+    if (at < count)
+        aec_kernels_plain.lap(matrix, bits, values + at, step, count - at);
+}
+
+const aec_kernel_set aec_kernels_avx2 = {convolve, scale, scale_narrow, scale_add, read, lap};
+
+#else
+typedef int aec_no_avx2;
+#endif

@@ -1,0 +1,635 @@
+/* From latents to samples: docs/format.md, section 8.
+
+   Rows go through all layers at once: a layer asks the one in front of it for the next row, and keeps three.  So memory
+   does not grow with a picture's height.  A part of a picture's rows begins as many rows earlier as its layers reach.
+
+   A row of inputs is int16 where all of it fits, and is in two halves where it does not: the activations of photographs
+   fit, those of graphics in pure colours sometimes do not.  Either way sums are the same. */
+
+#include "internal.h"
+
+#include "edge_filter.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MEAN_FRAC 4
+#define LINEAR_FRAC 10
+#define LINEAR_MAX ((1 << 19) - 1)
+#define HALF_BITS 10 /* of the linear path's inputs that go into the lower of two sums */
+#define LEVEL_FRAC 5
+#define MIDDLE 4080 /* half of the range of samples, in 1/32 of a level */
+#define EIGHTH (LEVEL_FRAC - 3)
+#define SLOPE 6554
+#define SLOPE_BITS 16
+#define KEPT 32 /* rows of samples that are at hand: two strips */
+#define STRENGTHS 4 /* rows of blocks: the filter is behind the network by two */
+#define OUTER 3 /* 1 + rows of a kernel on each side of a row */
+
+typedef struct {
+    aec_factor *above, *below; /* below is NULL where there is no activation */
+} Scaling;
+
+/* A row of a layer's inputs.  A wide one is high * 2**WIDE_BITS + low. */
+typedef struct {
+    int16_t *low, *high;
+    int wide;
+} Row;
+
+/* A residual block at work: its inputs, what is between its layers, and the stream that it adds to. */
+typedef struct {
+    const aec_block *block;
+    Scaling first, second;
+    Row in[OUTER], middle[OUTER];
+    int32_t *stream[OUTER];
+    ptrdiff_t next_in, next_middle, next_out;
+} Stage;
+
+typedef struct {
+    const aec_weights *w;
+    const aec_kernel_set *k;
+    const int32_t *latents;
+    ptrdiff_t rows, columns; /* of latents */
+    aec_factor *input, *linear_input;
+    Scaling stem, up, head, strength;
+    int16_t amounts[3][LAST + 1];
+
+    int16_t *zeros; /* a row of any layer */
+    int32_t *sums, *more_sums;
+    int32_t *wide_row; /* a row of any layer */
+    Row stem_in[OUTER];
+    ptrdiff_t next_stem_in, next_stem;
+    Stage stage_16[BLOCKS_MAX], stage_8[BLOCKS_MAX];
+    Row up_in;
+    int32_t *up_row, *up_out[2]; /* the last row at 1/16, and the two that it becomes */
+    ptrdiff_t next_up, up_at; /* up_at: the row at 1/16 that was last */
+    int32_t *head_row;
+    Row head_in[OUTER], strength_in;
+    int32_t *head_out;
+    ptrdiff_t next_head_in, next_head;
+    int16_t *correction;    /* 8 rows of samples */
+    uint8_t *strengths[STRENGTHS];
+    int16_t *low, *high;    /* inputs of the linear path, in two halves */
+    int16_t *strip;         /* 16 rows of samples, by colour, column and row */
+    int16_t *samples;       /* KEPT rows by column and colour; the first is row `base` */
+    ptrdiff_t base;
+    Lines lines;
+    int32_t *edge_memory;
+    uint8_t *out;           /* a row of samples */
+    const aec_sink *sink;
+    void *memory[2 * BLOCKS_MAX * 18 + 96]; /* all that was allocated */
+    size_t allocations;
+    int failed;
+} Part;
+
+static void *room(Part *part, size_t count, size_t size)
+{
+    int full = part->allocations == sizeof part->memory / sizeof *part->memory;
+    void *memory = full ? NULL : calloc(count, size);
+    part->failed |= !memory;
+    if (memory)
+        part->memory[part->allocations++] = memory;
+    return memory;
+}
+
+static void make_row(Part *part, Row *row, size_t count)
+{
+    row->low = room(part, count, sizeof *row->low);
+    row->high = room(part, count, sizeof *row->high);
+}
+
+static aec_result make_scaling(Part *part, const aec_convolution *layer, const double *gain, int gains, double unit,
+                               int activated, Scaling *scaling)
+{
+    int outputs = layer->matrix.outputs;
+    scaling->above = room(part, (size_t)outputs, sizeof *scaling->above);
+    scaling->below = activated ? room(part, (size_t)outputs, sizeof *scaling->below) : NULL;
+    if (part->failed)
+        return NO_MEMORY;
+    for (int o = 0; o < outputs; o++) {
+        double scale = layer->scale[o] * (gain ? gain[o % gains] : 1) * unit;
+        TRY(aec_factor_of(scale, scaling->above + o));
+        if (activated)
+            TRY(aec_factor_of(aec_factor_value(scaling->above[o]) * SLOPE / (1 << SLOPE_BITS), scaling->below + o));
+    }
+    return OK;
+}
+
+static aec_result make_stages(Part *part, const aec_block *blocks, int count, int outer, int inner, ptrdiff_t columns,
+                              Stage *stages)
+{
+    for (int i = 0; i < count; i++) {
+        Stage *stage = stages + i;
+        size_t width = (size_t)blocks[i].first.matrix.outputs, padded = ((size_t)columns + 2) * width + 2;
+        stage->block = blocks + i;
+        TRY(make_scaling(part, &blocks[i].first, NULL, 1, ldexp(1, inner - outer), 1, &stage->first));
+        TRY(make_scaling(part, &blocks[i].second, NULL, 1, ldexp(1, outer + STREAM_GUARD - inner), 0, &stage->second));
+        for (int r = 0; r < OUTER; r++) {
+            make_row(part, stage->in + r, padded);
+            make_row(part, stage->middle + r, padded);
+            stage->stream[r] = room(part, (size_t)columns * width, sizeof **stage->stream);
+        }
+        if (part->failed)
+            return NO_MEMORY;
+    }
+    return OK;
+}
+
+/* Table of the edge filter at a rate index. */
+static void make_amounts(Part *part, uint32_t rate)
+{
+    static const int ends[9] = {0, 16, 32, 56, 88, 128, 192, 288, 480};
+    for (int ring = 0; ring < 3; ring++) {
+        int64_t values[9] = {0};
+        for (int i = 0; i < 8; i++) {
+            int32_t known[KNOTS];
+            for (int knot = 0; knot < KNOTS; knot++) {
+                double value = aec_float16(part->w->edge_table[24 * knot + 8 * ring + i]) * 128, whole = floor(value);
+                double rest = value - whole; /* to the nearest, ties to even */
+                whole += rest > 0.5 || (rest == 0.5 && fmod(whole, 2) != 0);
+                known[knot] = (int32_t)(whole < -32767 ? -32767 : whole > 32767 ? 32767 : whole);
+            }
+            values[i + 1] = aec_interpolate(known, KNOTS, 1, 0, (int)rate);
+        }
+        for (int a = 0, i = 0; a <= LAST; a++) {
+            i += i < 7 && a >= ends[i + 1];
+            int width = ends[i + 1] - ends[i];
+            int64_t sum = values[i] * (ends[i + 1] - a) + values[i + 1] * (a - ends[i]) + width / 2;
+            part->amounts[ring][a] = (int16_t)(sum / width - (sum % width < 0));
+        }
+    }
+}
+
+static aec_result make_tables(Part *part, uint32_t rate)
+{
+    const aec_weights *w = part->w;
+    int m = w->latents, most = m > w->width_16 ? m : w->width_16;
+    most = most > w->width_8 ? most : w->width_8;
+    double *gain = room(part, (size_t)most, sizeof *gain);
+    part->input = room(part, (size_t)m, sizeof *part->input);
+    part->linear_input = room(part, (size_t)m, sizeof *part->linear_input);
+    if (part->failed)
+        return NO_MEMORY;
+    TRY(aec_gains(w->inverse_gain, m, rate, gain));
+    for (int c = 0; c < m; c++) {
+        TRY(aec_factor_of(gain[c] * ldexp(1, w->stem_bits - MEAN_FRAC) / w->spread[c], part->input + c));
+        TRY(aec_factor_of(gain[c] * ldexp(1, LINEAR_FRAC - MEAN_FRAC), part->linear_input + c));
+    }
+    int fine_16 = w->stream_16_bits + STREAM_GUARD, fine_8 = w->stream_8_bits + STREAM_GUARD;
+    TRY(aec_gains(w->gain_16, w->width_16, rate, gain));
+    TRY(make_scaling(part, &w->stem, gain, w->width_16, ldexp(1, fine_16 - w->stem_bits), 0, &part->stem));
+    TRY(aec_gains(w->gain_8, w->width_8, rate, gain));
+    TRY(make_scaling(part, &w->up_8, gain, w->width_8, ldexp(1, fine_8 - w->stream_16_bits), 1, &part->up));
+    TRY(make_scaling(part, &w->head, NULL, 1, 255 * ldexp(1, LEVEL_FRAC - w->stream_8_bits), 0, &part->head));
+    if (w->filters_edges) {
+        TRY(make_scaling(part, &w->strength, NULL, 1, 16 * ldexp(1, -w->stream_8_bits), 0, &part->strength));
+        make_amounts(part, rate);
+    }
+    ptrdiff_t columns = part->columns;
+    TRY(make_stages(part, w->block_16, w->blocks_16, w->stream_16_bits, w->middle_16_bits, columns, part->stage_16));
+    return make_stages(part, w->block_8, w->blocks_8, w->stream_8_bits, w->middle_8_bits, 2 * columns, part->stage_8);
+}
+
+static size_t up_to_16(size_t x)
+{
+    return (x + OUTPUTS - 1) / OUTPUTS * OUTPUTS;
+}
+
+static aec_result make_rows(Part *part)
+{
+    const aec_weights *w = part->w;
+    size_t columns = (size_t)part->columns, m = (size_t)w->latents, a = (size_t)w->width_16, b = (size_t)w->width_8;
+    size_t widest = m > a ? m : a;
+    widest = widest > 2 * b ? widest : 2 * b;
+    size_t sums = up_to_16(a) > up_to_16(4 * b) ? up_to_16(a) : up_to_16(4 * b);
+    sums = sums > 2 * up_to_16(b) ? sums : 2 * up_to_16(b);
+    sums = sums > 768 ? sums : 768;
+    if (columns > SIZE_MAX / 64 / (widest + sums))
+        return NO_MEMORY;
+    part->zeros = room(part, (columns + 2) * widest + 2, sizeof *part->zeros);
+    part->sums = room(part, columns * sums, sizeof *part->sums);
+    part->more_sums = room(part, columns * sums, sizeof *part->more_sums);
+    part->wide_row = room(part, columns * widest, sizeof *part->wide_row);
+    for (int r = 0; r < OUTER; r++) {
+        make_row(part, part->stem_in + r, (columns + 2) * m + 2);
+        make_row(part, part->head_in + r, (2 * columns + 2) * b + 2);
+    }
+    make_row(part, &part->up_in, columns * a + 2);
+    make_row(part, &part->strength_in, 2 * columns * b + 2);
+    part->up_row = room(part, columns * (a > 4 * b ? a : 4 * b), sizeof *part->up_row);
+    part->head_row = room(part, 2 * columns * b, sizeof *part->head_row);
+    part->head_out = room(part, 2 * columns * 192, sizeof *part->head_out);
+    part->correction = room(part, 8 * columns * 48, sizeof *part->correction);
+    for (int r = 0; r < 2; r++)
+        part->up_out[r] = room(part, 2 * columns * b, sizeof **part->up_out);
+    for (int r = 0; r < STRENGTHS; r++)
+        part->strengths[r] = room(part, 2 * columns, 1);
+    part->out = room(part, columns * 48, 1);
+    part->low = room(part, columns * m + 2, sizeof *part->low);
+    part->high = room(part, columns * m + 2, sizeof *part->high);
+    part->strip = room(part, columns * 768, sizeof *part->strip);
+    part->samples = room(part, KEPT * columns * 48, sizeof *part->samples);
+    part->edge_memory = room(part, 2 * ROWS * columns * STRIDE, sizeof *part->edge_memory);
+    if (part->failed)
+        return NO_MEMORY;
+    part->lines.width = (ptrdiff_t)columns * STRIDE;
+    for (int i = 0; i < ROWS; i++) {
+        part->lines.luma[i] = part->edge_memory + i * part->lines.width;
+        part->lines.change[i] = part->edge_memory + (ROWS + i) * part->lines.width;
+    }
+    return OK;
+}
+
+static ptrdiff_t at_least_0(ptrdiff_t x)
+{
+    return x > 0 ? x : 0;
+}
+
+/* Begins every layer at the row from which the first row of samples depends on it. */
+static void begin(Part *part, ptrdiff_t first_head)
+{
+    ptrdiff_t row = part->next_head = first_head;
+    row = part->next_head_in = at_least_0(row - 1);
+    for (int i = part->w->blocks_8; i-- > 0;) {
+        Stage *stage = part->stage_8 + i;
+        stage->next_out = row;
+        stage->next_middle = at_least_0(row - 1);
+        row = stage->next_in = at_least_0(row - 2);
+    }
+    part->next_up = row;
+    part->up_at = -1;
+    row /= 2;
+    for (int i = part->w->blocks_16; i-- > 0;) {
+        Stage *stage = part->stage_16 + i;
+        stage->next_out = row;
+        stage->next_middle = at_least_0(row - 1);
+        row = stage->next_in = at_least_0(row - 2);
+    }
+    part->next_stem = row;
+    part->next_stem_in = at_least_0(row - 1);
+}
+
+/* Writes a row of inputs in halves. */
+static void split(const int32_t *x, ptrdiff_t count, Row *row, ptrdiff_t offset)
+{
+    row->wide = 1;
+    for (ptrdiff_t i = 0; i < count; i++) {
+        int32_t high = (x[i] + (1 << WIDE_BITS >> 1)) >> WIDE_BITS;
+        row->high[offset + i] = (int16_t)high;
+        row->low[offset + i] = (int16_t)(x[i] - high * (1 << WIDE_BITS));
+    }
+}
+
+/* Reads a row of a stream as a layer's inputs, from `offset` on. */
+static void read_row(const Part *part, const int32_t *stream, ptrdiff_t count, const aec_convolution *layer, Row *row,
+                     ptrdiff_t offset)
+{
+    row->wide = 0;
+    if (!part->k->read(stream, count, layer->narrow, row->low + offset))
+        return;
+    for (ptrdiff_t i = 0; i < count; i++) {
+        int32_t x = (stream[i] + (1 << STREAM_GUARD >> 1)) >> STREAM_GUARD, limit = layer->limit;
+        part->wide_row[i] = x < -limit ? -limit : x > limit ? limit : x;
+    }
+    split(part->wide_row, count, row, offset);
+}
+
+/* Sums of a 3x3 convolution of row y of `rows`, of which three are kept; returns whether they are in two halves. */
+static int convolve_3(const Part *part, const aec_convolution *layer, const Row *kept, ptrdiff_t y, ptrdiff_t rows,
+                      ptrdiff_t columns)
+{
+    ptrdiff_t width = layer->matrix.inputs;
+    const int16_t *low[3], *high[3];
+    int wide = 0;
+    for (int i = 0; i < 3; i++) {
+        ptrdiff_t at = y + i - 1;
+        const Row *row = at >= 0 && at < rows ? kept + at % OUTER : NULL;
+        low[i] = row ? row->low : part->zeros;
+        high[i] = row && row->wide ? row->high : part->zeros;
+        wide |= row && row->wide;
+    }
+    part->k->convolve(&layer->matrix, low, width, width, columns, part->sums);
+    if (wide)
+        part->k->convolve(&layer->matrix, high, width, width, columns, part->more_sums);
+    return wide;
+}
+
+static ptrdiff_t sum_width(const aec_convolution *layer)
+{
+    return (ptrdiff_t)up_to_16((size_t)layer->matrix.outputs);
+}
+
+static int64_t rounded(int64_t x, aec_factor factor, int64_t limit)
+{
+    x = (x * factor.mantissa + ((int64_t)1 << factor.shift >> 1)) >> factor.shift;
+    return x < -limit ? -limit : x > limit ? limit : x;
+}
+
+/* What the kernels of that name do, for sums in two halves. */
+static void scale_wide(const Part *part, const aec_convolution *layer, const Scaling *scaling, ptrdiff_t positions,
+                       int32_t limit, int32_t *out)
+{
+    int channels = layer->matrix.outputs;
+    for (ptrdiff_t p = 0, at = 0; p < positions; p++, at += sum_width(layer))
+        for (int c = 0; c < channels; c++) {
+            int64_t sum = (int64_t)part->more_sums[at + c] * (1 << WIDE_BITS) + part->sums[at + c] + layer->bias[c];
+            *out++ = (int32_t)rounded(sum, scaling->below && sum < 0 ? scaling->below[c] : scaling->above[c], limit);
+        }
+}
+
+/* The sums of `layer`, scaled to int32. */
+static void scale(const Part *part, int wide, const aec_convolution *layer, const Scaling *scaling, ptrdiff_t positions,
+                  int32_t limit, int32_t *out)
+{
+    if (wide)
+        scale_wide(part, layer, scaling, positions, limit, out);
+    else
+        part->k->scale(part->sums, sum_width(layer), positions, layer->matrix.outputs, layer->bias, scaling->above,
+                       scaling->below, limit, out);
+}
+
+/* The sums of the first layer of a block, scaled to inputs of the second. */
+static void scale_middle(const Part *part, int wide, const aec_block *block, const Scaling *scaling, ptrdiff_t columns,
+                         Row *row)
+{
+    const aec_convolution *first = &block->first, *second = &block->second;
+    int width = first->matrix.outputs;
+    row->wide = 0;
+    if (!wide && !part->k->scale_narrow(part->sums, sum_width(first), columns, width, first->bias, scaling->above,
+                                        scaling->below, second->narrow, row->low + width))
+        return;
+    scale(part, wide, first, scaling, columns, second->limit, part->wide_row);
+    split(part->wide_row, columns * width, row, width);
+}
+
+/* The sums of the second layer of a block, scaled and added to the stream. */
+static void scale_add(const Part *part, int wide, const aec_convolution *layer, const Scaling *scaling, ptrdiff_t columns,
+                      int32_t *stream)
+{
+    int width = layer->matrix.outputs;
+    if (!wide) {
+        part->k->scale_add(part->sums, sum_width(layer), columns, width, layer->bias, scaling->above, STREAM_MAX, stream);
+        return;
+    }
+    for (ptrdiff_t p = 0, at = 0; p < columns; p++, at += sum_width(layer))
+        for (int c = 0; c < width; c++, stream++) {
+            int64_t sum = (int64_t)part->more_sums[at + c] * (1 << WIDE_BITS) + part->sums[at + c] + layer->bias[c];
+            int64_t x = *stream + rounded(sum, scaling->above[c], INT64_MAX / 2);
+            *stream = (int32_t)(x < -STREAM_MAX ? -STREAM_MAX : x > STREAM_MAX ? STREAM_MAX : x);
+        }
+}
+
+static void next_stem(Part *part, int32_t *out)
+{
+    const aec_convolution *stem = &part->w->stem;
+    ptrdiff_t y = part->next_stem++, m = part->w->latents, columns = part->columns;
+    while (part->next_stem_in < part->rows && part->next_stem_in <= y + 1) {
+        ptrdiff_t row = part->next_stem_in++, at = 0;
+        Row *in = part->stem_in + row % OUTER;
+        const int32_t *v = part->latents + row * columns * m;
+        in->wide = 0;
+        for (ptrdiff_t i = 0; i < columns; i++)
+            for (ptrdiff_t c = 0; c < m; c++, at++) {
+                int32_t x = (int32_t)rounded(v[at], part->input[c], stem->limit);
+                in->wide |= abs(x) > stem->narrow;
+                part->wide_row[at] = x;
+                in->low[m + at] = (int16_t)x;
+            }
+        if (in->wide)
+            split(part->wide_row, columns * m, in, m);
+    }
+    int wide = convolve_3(part, stem, part->stem_in, y, part->rows, columns);
+    scale(part, wide, stem, &part->stem, columns, STREAM_MAX, out);
+}
+
+static void next_up(Part *part, int32_t *out);
+
+/* The next row of the stream behind `count` blocks at 1/16 or 1/8. */
+static void next_row(Part *part, int at_8, int count, int32_t *out)
+{
+    if (!count) {
+        if (at_8)
+            next_up(part, out);
+        else
+            next_stem(part, out);
+        return;
+    }
+    Stage *stage = (at_8 ? part->stage_8 : part->stage_16) + count - 1;
+    const aec_convolution *first = &stage->block->first, *second = &stage->block->second;
+    int width = first->matrix.outputs;
+    ptrdiff_t rows = part->rows << at_8, columns = part->columns << at_8, y = stage->next_out++;
+    while (stage->next_middle < rows && stage->next_middle <= y + 1) {
+        ptrdiff_t middle = stage->next_middle++;
+        while (stage->next_in < rows && stage->next_in <= middle + 1) {
+            ptrdiff_t row = stage->next_in++;
+            next_row(part, at_8, count - 1, stage->stream[row % OUTER]);
+            read_row(part, stage->stream[row % OUTER], columns * width, first, stage->in + row % OUTER, width);
+        }
+        int wide = convolve_3(part, first, stage->in, middle, rows, columns);
+        scale_middle(part, wide, stage->block, &stage->first, columns, stage->middle + middle % OUTER);
+    }
+    int wide = convolve_3(part, second, stage->middle, y, rows, columns);
+    memcpy(out, stage->stream[y % OUTER], (size_t)(columns * width) * sizeof *out);
+    scale_add(part, wide, second, &stage->second, columns, out);
+}
+
+static void convolve_1(const Part *part, const aec_convolution *layer, const Row *row, ptrdiff_t columns)
+{
+    const int16_t *low = row->low, *high = row->high;
+    part->k->convolve(&layer->matrix, &low, layer->matrix.inputs, 0, columns, part->sums);
+    if (row->wide)
+        part->k->convolve(&layer->matrix, &high, layer->matrix.inputs, 0, columns, part->more_sums);
+}
+
+/* The next row at 1/8 in front of the blocks there; they come by twos. */
+static void next_up(Part *part, int32_t *out)
+{
+    const aec_convolution *up = &part->w->up_8;
+    ptrdiff_t y = part->next_up++, columns = part->columns, b = part->w->width_8;
+    size_t pair = 2 * (size_t)b * sizeof *out;
+    if (part->up_at != y / 2) {
+        part->up_at = y / 2;
+        next_row(part, 0, part->w->blocks_16, part->up_row);
+        read_row(part, part->up_row, columns * part->w->width_16, up, &part->up_in, 0);
+        convolve_1(part, up, &part->up_in, columns);
+        scale(part, part->up_in.wide, up, &part->up, columns, STREAM_MAX, part->up_row);
+        for (ptrdiff_t i = 0; i < columns; i++)
+            for (int r = 0; r < 2; r++)
+                memcpy(part->up_out[r] + 2 * b * i, part->up_row + (4 * i + 2 * r) * b, pair);
+    }
+    memcpy(out, part->up_out[y % 2], pair * (size_t)columns);
+}
+
+/* The next 8 rows of the network's part of the picture, and the strengths of their blocks. */
+static void next_head(Part *part)
+{
+    const aec_weights *w = part->w;
+    ptrdiff_t y = part->next_head++, rows = 2 * part->rows, columns = 2 * part->columns, b = w->width_8;
+    while (part->next_head_in < rows && part->next_head_in <= y + 1) {
+        ptrdiff_t row = part->next_head_in++;
+        next_row(part, 1, w->blocks_8, part->head_row);
+        if (w->filters_edges) {
+            read_row(part, part->head_row, columns * b, &w->strength, &part->strength_in, 0);
+            convolve_1(part, &w->strength, &part->strength_in, columns);
+            scale(part, part->strength_in.wide, &w->strength, &part->strength, columns, STRENGTH_MAX, part->wide_row);
+            for (ptrdiff_t i = 0; i < columns; i++)
+                part->strengths[row % STRENGTHS][i] = (uint8_t)(part->wide_row[i] > 0 ? part->wide_row[i] : 0);
+        }
+        read_row(part, part->head_row, columns * b, &w->head, part->head_in + row % OUTER, b);
+    }
+    int wide = convolve_3(part, &w->head, part->head_in, y, rows, columns);
+    scale(part, wide, &w->head, &part->head, columns, NARROW_MAX, part->head_out);
+    for (ptrdiff_t i = 0; i < columns; i++)
+        for (int r = 0; r < 8; r++)
+            for (int x = 0; x < 24; x++)
+                part->correction[(r * columns + i) * 24 + x] = (int16_t)part->head_out[i * 192 + r * 24 + x];
+}
+
+/* 16 rows of the linear path, lapped along rows, into samples at row 16 * row. */
+static void linear_strip(Part *part, ptrdiff_t row)
+{
+    const aec_weights *w = part->w;
+    ptrdiff_t m = w->latents, columns = part->columns, width = 48 * columns;
+    const int32_t *v = part->latents + row * columns * m;
+    const int16_t *low = part->low, *high = part->high;
+    for (ptrdiff_t i = 0; i < columns * m; i++) {
+        int32_t y = (int32_t)rounded(v[i], part->linear_input[i % m], LINEAR_MAX);
+        part->high[i] = (int16_t)((y + (1 << HALF_BITS >> 1)) >> HALF_BITS);
+        part->low[i] = (int16_t)(y - part->high[i] * (1 << HALF_BITS));
+    }
+    part->k->convolve(&w->linear, &low, m, 0, columns, part->sums);
+    part->k->convolve(&w->linear, &high, m, 0, columns, part->more_sums);
+    int shift = w->linear_bits + LINEAR_FRAC - LEVEL_FRAC;
+    for (ptrdiff_t i = 0; i < columns; i++)
+        for (int colour = 0; colour < 3; colour++) {
+            int16_t *to = part->strip + (colour * columns + i) * 256;
+            ptrdiff_t from = i * 768 + colour * 256;
+            for (int o = 0; o < 256; o++) {
+                int64_t sum = (int64_t)part->more_sums[from + o] * (1 << HALF_BITS) + part->sums[from + o];
+                sum = (sum + ((int64_t)1 << shift >> 1)) >> shift;
+                to[o] = (int16_t)(sum < -NARROW_MAX ? -NARROW_MAX : sum > NARROW_MAX ? NARROW_MAX : sum);
+            }
+        }
+    int16_t *to = part->samples + (STRIDE * row - part->base) * width;
+    for (int colour = 0; colour < 3; colour++) {
+        int16_t *plane = part->strip + colour * columns * 256;
+        for (ptrdiff_t i = 1; i < columns; i++)
+            part->k->lap((const int16_t(*)[16])w->lapping, w->lapping_bits, plane + (STRIDE * i - 8) * 16, 16, 16);
+        for (ptrdiff_t x = 0; x < STRIDE * columns; x++)
+            for (int r = 0; r < 16; r++)
+                to[r * width + 3 * x + colour] = plane[16 * x + r];
+    }
+}
+
+/* Hands a row of samples on, cut to the picture's width. */
+static void emit(const Part *part, ptrdiff_t y)
+{
+    const aec_sink *sink = part->sink;
+    if ((size_t)y >= sink->height)
+        return;
+    uint8_t *to = sink->samples + (size_t)y * sink->width * sink->channels;
+    const uint8_t *from = part->out;
+    for (size_t x = 0; x < sink->width; x++, from += 3, to += sink->channels)
+        if (sink->channels < 3)
+            *to = (uint8_t)((from[0] + from[1] + from[2] + 1) / 3);
+        else
+            memcpy(to, from, 3);
+}
+
+/* A row of samples is complete: adds the network's part, and rounds. */
+static void finish_row(Part *part, ptrdiff_t y)
+{
+    ptrdiff_t width = 48 * part->columns;
+    int16_t *row = part->samples + (y - part->base) * width;
+    while (part->next_head <= y / 8)
+        next_head(part);
+    const int16_t *correction = part->correction + y % 8 * width;
+    if (part->w->filters_edges) {
+        for (ptrdiff_t i = 0; i < width; i++) {
+            int32_t x = (row[i] + correction[i] + MIDDLE + (1 << EIGHTH >> 1)) >> EIGHTH;
+            row[i] = (int16_t)(x < 0 ? 0 : x > 2040 ? 2040 : x);
+        }
+        read_luma(row, part->lines.luma[y % ROWS], part->lines.width);
+    } else
+        for (ptrdiff_t i = 0; i < width; i++) {
+            int32_t x = (row[i] + correction[i] + MIDDLE + (1 << LEVEL_FRAC >> 1)) >> LEVEL_FRAC;
+            part->out[i] = (uint8_t)(x < 0 ? 0 : x > 255 ? 255 : x);
+        }
+}
+
+/* Filters row y, behind which two rows are finished where the picture has them. */
+static void filter_one(Part *part, ptrdiff_t y)
+{
+    Lines *lines = &part->lines;
+    int32_t *change = lines->change[y % ROWS];
+    filter_row(lines, y, STRIDE * part->rows - 1 - y, (const int16_t(*)[LAST + 1])part->amounts);
+    write_row(part->samples + (y - part->base) * 48 * part->columns, change, part->strengths[y / 8 % STRENGTHS], part->out,
+              lines->width);
+    memset(change, 0, (size_t)lines->width * sizeof *change);
+}
+
+static void lap_columns(Part *part, ptrdiff_t strip)
+{
+    ptrdiff_t width = 48 * part->columns;
+    part->k->lap((const int16_t(*)[16])part->w->lapping, part->w->lapping_bits,
+                 part->samples + (STRIDE * strip - 8 - part->base) * width, width, width);
+}
+
+/* Makes the samples of the rows of latents first .. last - 1. */
+static void run(Part *part, ptrdiff_t first, ptrdiff_t last)
+{
+    ptrdiff_t width = 48 * part->columns, height = STRIDE * part->rows, reach = part->w->filters_edges ? REACH : 0;
+    ptrdiff_t from = STRIDE * first, to = STRIDE * last;           /* rows that are wanted */
+    ptrdiff_t next = at_least_0(from - reach), filtered = next;    /* the next that is finished, and filtered */
+    ptrdiff_t end = to + reach < height ? to + reach : height;     /* of those that are finished */
+    ptrdiff_t start = at_least_0(first - 1);
+    begin(part, next / 8);
+    part->base = STRIDE * start;
+    for (ptrdiff_t strip = start; next < end; strip++) {
+        linear_strip(part, strip);
+        if (strip > start)
+            lap_columns(part, strip);
+        ptrdiff_t complete = strip + 1 < part->rows ? STRIDE * strip + 8 : height;
+        for (; next < complete && next < end; next++) {
+            finish_row(part, next);
+            if (!reach) {
+                emit(part, next);
+                continue;
+            }
+            for (; filtered < to && (filtered + REACH <= next || next + 1 == height); filtered++) {
+                filter_one(part, filtered);
+                if (filtered >= from)
+                    emit(part, filtered);
+            }
+        }
+        if (strip > start) { /* rows from 8 below the strip's beginning on are needed again */
+            memmove(part->samples, part->samples + STRIDE * width, (size_t)(STRIDE * width) * sizeof *part->samples);
+            part->base += STRIDE;
+        }
+    }
+}
+
+aec_result aec_synthesise_rows(const aec_weights *weights, const aec_kernel_set *kernels, const int32_t *latents,
+                               uint32_t rate, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t first, ptrdiff_t last,
+                               const aec_sink *sink)
+{
+    Part *part = calloc(1, sizeof *part);
+    if (!part)
+        return NO_MEMORY;
+    part->w = weights;
+    part->k = kernels;
+    part->latents = latents;
+    part->rows = rows;
+    part->columns = columns;
+    part->sink = sink;
+    aec_result result = make_rows(part);
+    if (result.status == AEC_OK)
+        result = make_tables(part, rate);
+    if (result.status == AEC_OK)
+        run(part, first, last);
+    for (size_t i = 0; i < part->allocations; i++)
+        free(part->memory[i]);
+    free(part);
+    return result;
+}

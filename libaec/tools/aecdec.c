@@ -1,0 +1,122 @@
+/* aecdec decodes an .aec file to a Netpbm picture: an example of how libaec is used, and a decoder without Python. */
+
+#define _POSIX_C_SOURCE 200809L
+
+#include "aec.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char usage[] = "usage: aecdec [-w WEIGHTS] [-j THREADS] [-k plain|128|avx2] IN.aec OUT.ppm\n"
+                            "Decodes a file to PGM, PPM or, with alpha, PAM; - is standard input or output.\n"
+                            "WEIGHTS is the model.safetensors that the file was written with, or $AEC_WEIGHTS.\n";
+
+static int fail(const char *what, const char *why)
+{
+    fprintf(stderr, "aecdec: %s: %s\n", what, why);
+    return 1;
+}
+
+/* The bytes of a file, or NULL. */
+static uint8_t *read_file(const char *path, size_t *size)
+{
+    FILE *file = strcmp(path, "-") ? fopen(path, "rb") : stdin;
+    uint8_t *data = NULL;
+    size_t room = 0, got = 1;
+    *size = 0;
+    while (file && got) {
+        if (*size == room) {
+            uint8_t *more = realloc(data, room = room ? 2 * room : 1 << 16);
+            if (!more) {
+                free(data);
+                return NULL;
+            }
+            data = more;
+        }
+        got = fread(data + *size, 1, room - *size, file);
+        *size += got;
+    }
+    if (file && file != stdin)
+        fclose(file);
+    return data;
+}
+
+static int write_picture(const char *path, const aec_info *info, const uint8_t *samples)
+{
+    FILE *file = strcmp(path, "-") ? fopen(path, "wb") : stdout;
+    size_t size = (size_t)info->width * info->height * info->channels;
+    if (!file)
+        return 0;
+    if (info->channels % 2)
+        fprintf(file, "P%d\n%u %u\n255\n", info->channels == 1 ? 5 : 6, info->width, info->height);
+    else
+        fprintf(file, "P7\nWIDTH %u\nHEIGHT %u\nDEPTH %u\nMAXVAL 255\nTUPLTYPE %s_ALPHA\nENDHDR\n", info->width,
+                info->height, info->channels, info->channels == 2 ? "GRAYSCALE" : "RGB");
+    int written = fwrite(samples, 1, size, file) == size;
+    written = !(file == stdout ? fflush(file) : fclose(file)) && written;
+    if (!written && file != stdout)
+        remove(path);
+    return written;
+}
+
+static int decode(const char *in, const char *out, const char *weights_path, aec_options *options)
+{
+    size_t size;
+    uint8_t *data = read_file(in, &size);
+    if (!data)
+        return fail(in, "cannot be read");
+    aec_info info;
+    aec_result result = aec_read_info(data, size, &info);
+    if (result.status != AEC_OK)
+        return fail(in, result.message);
+    if ((uint64_t)info.width * info.height > AEC_MAX_PIXELS)
+        return fail(in, "the picture is over the limit of pixels");
+    size_t weights_size;
+    uint8_t *weights_data = read_file(weights_path, &weights_size);
+    if (!weights_data)
+        return fail(weights_path, "cannot be read");
+    aec_weights *weights;
+    result = aec_weights_open(weights_data, weights_size, &weights);
+    free(weights_data);
+    if (result.status != AEC_OK)
+        return fail(weights_path, result.message);
+    size_t capacity = (size_t)info.width * info.height * info.channels;
+    uint8_t *samples = malloc(capacity);
+    if (!samples)
+        return fail(in, "memory ran out");
+    result = aec_decode(weights, data, size, options, samples, capacity);
+    int failed = result.status != AEC_OK ? fail(in, result.message) : 0;
+    if (!failed && !write_picture(out, &info, samples))
+        failed = fail(out, "cannot be written");
+    aec_weights_free(weights);
+    free(samples);
+    free(data);
+    return failed;
+}
+
+int main(int argc, char **argv)
+{
+    const char *weights = getenv("AEC_WEIGHTS");
+    aec_options options = {.threads = (int)sysconf(_SC_NPROCESSORS_ONLN)};
+    for (int option; (option = getopt(argc, argv, "w:j:k:")) != -1;) {
+        if (option == 'w')
+            weights = optarg;
+        else if (option == 'j')
+            options.threads = atoi(optarg);
+        else if (option == 'k' && !strcmp(optarg, "plain"))
+            options.kernels = AEC_KERNELS_PLAIN;
+        else if (option == 'k' && !strcmp(optarg, "128"))
+            options.kernels = AEC_KERNELS_128;
+        else if (option == 'k' && !strcmp(optarg, "avx2"))
+            options.kernels = AEC_KERNELS_AVX2;
+        else
+            return fputs(usage, stderr), 2;
+    }
+    options.parallel = aec_run_threads;
+    options.context = &options.threads;
+    if (argc - optind != 2 || !weights)
+        return fputs(usage, stderr), 2;
+    return decode(argv[optind], argv[optind + 1], weights, &options);
+}

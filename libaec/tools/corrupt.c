@@ -1,0 +1,124 @@
+/* corrupt damages files in many ways and decodes them: for a build with -fsanitize=address,undefined.
+
+   usage: corrupt WEIGHTS COUNT FILE...
+
+   Each file is damaged COUNT times as a whole, which its checksums must notice, and COUNT times in a payload whose
+   checksums are not asked.  Weights are damaged COUNT / 10 times.  Prints how many were refused; fails if damage to a whole
+   file was not. */
+
+#include "internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t seed = 1;
+
+/* A number below limit (xorshift64*). */
+static size_t below(size_t limit)
+{
+    seed ^= seed >> 12;
+    seed ^= seed << 25;
+    seed ^= seed >> 27;
+    return (size_t)((seed * 0x2545F4914F6CDD1Du) >> 16) % limit;
+}
+
+static uint8_t *read_file(const char *path, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    if (!file || fseek(file, 0, SEEK_END))
+        exit(2);
+    *size = (size_t)ftell(file);
+    rewind(file);
+    uint8_t *data = malloc(*size ? *size : 1);
+    if (!data || fread(data, 1, *size, file) != *size)
+        exit(2);
+    fclose(file);
+    return data;
+}
+
+/* A damaged copy of its own size, so that a sanitizer sees every byte beyond it. */
+static uint8_t *damage(const uint8_t *data, size_t *size)
+{
+    size_t kept = below(4) ? *size : below(*size + 1), changes = 1 + below(4);
+    uint8_t *copy = malloc(kept ? kept : 1);
+    if (!copy)
+        exit(2);
+    memcpy(copy, data, kept);
+    for (size_t i = 0; kept && i < changes; i++)
+        copy[below(kept)] ^= (uint8_t)(1 << below(8));
+    *size = kept;
+    return copy;
+}
+
+static int whole_file(const aec_weights *weights, const uint8_t *data, size_t size)
+{
+    size_t damaged_size = size;
+    uint8_t *damaged = damage(data, &damaged_size);
+    int same = damaged_size == size && !memcmp(damaged, data, size);
+    static uint8_t samples[1 << 22];
+    aec_options options = {.max_pixels = 1 << 20};
+    aec_result result = aec_decode(weights, damaged, damaged_size, &options, samples, sizeof samples);
+    free(damaged);
+    return same || result.status != AEC_OK;
+}
+
+static int payload(const aec_weights *weights, const aec_file *file)
+{
+    size_t position = 0;
+    aec_span span = aec_next_payload(file, &position);
+    uint8_t *damaged = damage(span.body, &span.size);
+    static int32_t latents[8 * 8 * 768];
+    static uint8_t samples[128 * 128 * 3];
+    uint32_t rows = (file->info.height + 63) / 64 * 4, columns = (file->info.width + 63) / 64 * 4;
+    rows = rows > 8 ? 8 : rows;
+    columns = columns > 8 ? 8 : columns;
+    span.size &= ~(size_t)3;
+    aec_result result =
+        aec_decode_latents(weights, damaged, span.size, file->info.rate, rows, columns, NULL, latents);
+    if (!below(20)) /* whatever is in the latents by now */
+        aec_synthesise(weights, latents, file->info.rate, rows, columns, NULL, samples);
+    free(damaged);
+    return result.status != AEC_OK;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 4)
+        return 2;
+    size_t size, refused = 0, count = (size_t)atoi(argv[2]);
+    uint8_t *data = read_file(argv[1], &size);
+    aec_weights *weights, *others;
+    if (aec_weights_open(data, size, &weights).status != AEC_OK)
+        return 2;
+    for (size_t i = 0; i < count / 10; i++) {
+        /* in the header, where sizes are, or anywhere */
+        size_t damaged_size = size;
+        uint8_t *damaged = damage(data, &damaged_size);
+        damaged[below(damaged_size < 9000 ? damaged_size + !damaged_size : 9000)] ^= (uint8_t)(1 << below(8));
+        if (aec_weights_open(damaged, damaged_size, &others).status == AEC_OK)
+            aec_weights_free(others);
+        else
+            refused++;
+        free(damaged);
+    }
+    printf("weights: %zu of %zu refused\n", refused, count / 10);
+    free(data);
+    int missed = 0;
+    for (int i = 3; i < argc; i++) {
+        aec_file file;
+        size_t whole = 0, payloads = 0;
+        data = read_file(argv[i], &size);
+        if (aec_read_head(data, size, &file).status != AEC_OK || aec_read_payloads(&file).status != AEC_OK)
+            return 2;
+        for (size_t n = 0; n < count; n++) {
+            whole += (size_t)whole_file(weights, data, size);
+            payloads += (size_t)payload(weights, &file);
+        }
+        printf("%s: %zu of %zu damaged files refused, %zu of %zu payloads\n", argv[i], whole, count, payloads, count);
+        missed |= whole < count;
+        free(data);
+    }
+    aec_weights_free(weights);
+    return missed;
+}

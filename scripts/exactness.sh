@@ -1,0 +1,56 @@
+#!/bin/sh
+# Decodes the conformance streams with libaec as every compiler and machine at hand builds and runs it, and prints the
+# hashes of their pixels; the last line says whether they are all the same.  "make exactness" runs it.
+#
+# Variants: gcc and clang, -O0 and -O3, plain and AVX2 kernels, 1 and 3 threads; x86 and ARM as qemu-user emulates them.
+# STREAMS names other files than all conformance streams.
+
+set -u
+root=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+sources="$root/libaec/src/*.c $root/libaec/tools/aecdec.c"
+streams=${STREAMS:-$(ls "$root"/tests/conformance/*.aec)}
+status=0
+
+build() { # compiler, flags: builds $work/aecdec, or fails
+    # shellcheck disable=SC2086
+    $1 -std=c11 $2 -I"$root/libaec/include" -I"$root/libaec/src" $sources -o "$work/aecdec" -lm -lpthread 2>"$work/log"
+}
+
+row() { # name, runner, options: the hash of all pictures
+    : >"$work/all"
+    for stream in $streams; do
+        case $(basename "$stream") in psnr-*) weights=photo-psnr ;; *) weights=photo ;; esac
+        # shellcheck disable=SC2086
+        $2 "$work/aecdec" $3 -w "$root/aecodec/weights/$weights/model.safetensors" "$stream" - >"$work/picture" 2>"$work/log" ||
+            { echo "$stream: not decoded" && cat "$work/log" && status=1; }
+        sha256sum <"$work/picture" >>"$work/all"
+    done
+    hash=$(sha256sum <"$work/all" | cut -c1-16)
+    [ -n "${first:-}" ] || first=$hash
+    [ "$hash" = "$first" ] || status=1
+    printf '%-52s %s%s\n' "$1" "$hash" "$([ "$hash" = "$first" ] || echo '  <- differs')"
+}
+
+for compiler in gcc clang; do
+    command -v $compiler >/dev/null || continue
+    for level in -O0 -O3 "-O2 -ffp-contract=fast"; do
+        build $compiler "$level" || { echo "$compiler $level: cannot be built" && continue; }
+        row "$compiler $level, plain" "" "-k plain -j 1"
+        row "$compiler $level, SSE2 or NEON" "" "-k 128 -j 1"
+        if grep -qs avx2 /proc/cpuinfo; then row "$compiler $level, AVX2" "" "-k avx2 -j 1"; fi
+    done
+    row "$compiler, 3 threads" "" "-j 3"
+    if command -v qemu-x86_64 >/dev/null && [ "$(uname -m)" = x86_64 ]; then
+        build $compiler "-O3 -static" || continue
+        row "$compiler -O3, emulated Nehalem" "qemu-x86_64 -cpu Nehalem" "-j 1"
+        row "$compiler -O3, emulated Haswell" "qemu-x86_64 -cpu Haswell" "-j 1"
+    fi
+done
+if command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null; then
+    build aarch64-linux-gnu-gcc "-O3 -static" && row "aarch64-linux-gnu-gcc -O3, emulated ARM, NEON" qemu-aarch64 "-j 1" &&
+        row "aarch64-linux-gnu-gcc -O3, emulated ARM, plain" qemu-aarch64 "-k plain -j 1"
+fi
+[ $status = 0 ] && echo "all the same" || echo "THE PICTURES DIFFER"
+exit $status

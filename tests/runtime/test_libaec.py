@@ -1,0 +1,275 @@
+"""libaec against the page that defines it: what it computes must be what ``integer_synthesis.py`` says, to the last bit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aecodec import weights
+from aecodec.codec.decoder import decode_latents
+from aecodec.container import bitstream
+from aecodec.entropy import latents as coder
+from aecodec.entropy.integer import MEAN_FRAC
+from aecodec.errors import BitstreamError, WeightsError
+from aecodec.quality import MAX_INDEX
+from aecodec.runtime import integer_synthesis, libaec
+from aecodec.runtime.integer_synthesis import IntegerSynthesis, factors, gains
+from aecodec.runtime.libaec import ExactDecoder
+from aecodec.weights.store import FRACTION_BITS, Stored
+
+pytestmark = pytest.mark.skipif(not libaec.is_compiled(), reason="libaec was not compiled")
+
+KERNELS = ("PLAIN", "SSE2_OR_NEON", "AVX2")
+
+
+@pytest.fixture(scope="module")
+def opened(tiny):
+    """Small weights, untrained, with an edge filter: large activations, odd widths, every clamp at work."""
+    return weights.load(str(tiny[1]))
+
+
+@pytest.fixture(scope="module")
+def edged(opened, tmp_path_factory):
+    """The same with an edge filter, and bits that make inputs saturate."""
+    from safetensors.numpy import load_file, save_file
+
+    rng = np.random.default_rng(5)
+    tensors = load_file(opened.folder / weights.TENSORS)
+    tensors["synthesis.edges.table"] = rng.normal(0, 3, (9, 24)).astype(np.float16)
+    tensors[FRACTION_BITS] = np.array([7, 14, 9, 13, 15], np.int8)
+    folder = tmp_path_factory.mktemp("edged")
+    save_file(tensors, folder / weights.TENSORS)
+    return replace(opened, id="edededed", folder=folder, tensors=weights.store.expand(tensors))
+
+
+def decoder_of(model: weights.Weights) -> ExactDecoder:
+    """Return libaec's decoder for weights, with or without a card."""
+    data = (model.folder / weights.TENSORS).read_bytes()
+    return ExactDecoder(Stored(model.folder, model.id, model.arch, data))
+
+
+def some_latents(rng: np.random.Generator, shape: tuple[int, ...], size: float) -> np.ndarray:
+    """Latents of a Laplacian distribution, as a picture's are, and a few that no picture has."""
+    values = rng.laplace(0, size, shape).astype(np.int32)
+    values.flat[rng.integers(0, values.size, 3)] = (2**26, -(2**26), 40000)
+    return values
+
+
+def synthesised(decoder: ExactDecoder, values: np.ndarray, rate: int, threads: int, kernels: str) -> np.ndarray:
+    h, w, _ = values.shape
+    samples = np.empty((16 * h, 16 * w, 3), np.uint8)
+    decoder._model.synthesise(values, samples, rate, h, w, threads, getattr(libaec._compiled, kernels))
+    return samples
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (4, 3), (13, 7)])
+def test_it_gives_the_samples_that_the_format_defines(opened, edged, shape, kernels):
+    """A picture that another decoder shows differently would be damaged, and nobody could say which is right."""
+    rng = np.random.default_rng(sum(shape))
+    for model in (opened, edged):
+        decoder, reference = decoder_of(model), IntegerSynthesis.of(model)
+        for rate, size in ((0, 30), (700, 300), (MAX_INDEX, 3000)):
+            values = some_latents(rng, (*shape, model.arch.latents), size)
+            assert np.array_equal(synthesised(decoder, values, rate, 1, kernels), reference.synthesise(values, rate))
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_it_gives_the_samples_of_the_installed_weights(kernels):
+    """Their widths fill whole registers, which those of the small ones do not."""
+    values = some_latents(np.random.default_rng(8), (3, 4, 512), 200)
+    for name in weights.names():
+        model = weights.load(name)
+        found = synthesised(ExactDecoder(model), values, 1000, 1, kernels)
+        assert np.array_equal(found, IntegerSynthesis.of(model).synthesise(values, 1000))
+
+
+def graphic(name: str) -> np.ndarray:
+    """Return a picture (128, 128, 3) in pure colours."""
+    y, x = np.mgrid[:128, :128]
+    if name == "squares":
+        colours = np.random.default_rng(4).integers(0, 2, (4, 4, 3)).astype(np.uint8) * 255
+        return colours.repeat(32, 0).repeat(32, 1)
+    if name == "noise":
+        return np.random.default_rng(6).integers(0, 2, (128, 128, 3)).astype(np.uint8) * 255
+    at, one, other = {
+        "stripes": (x // 16, (255, 255, 255), (0, 0, 0)),
+        "checks": (x // 16 + y // 16, (255, 255, 255), (0, 0, 0)),
+        "blue and green": (x // 8 + y // 8, (0, 0, 255), (0, 255, 0)),
+    }[name]
+    return np.where((at % 2)[..., None], np.uint8(one), np.uint8(other))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["photo", "photo-psnr"])
+def test_graphics_in_pure_colours_keep_their_colours(name):
+    """Their activations are many times those of photographs; one that is cut off shows as a patch of false colour."""
+    torch_runtime = pytest.importorskip("aecodec.runtime.torch_runtime")
+    model = weights.load(name)
+    floats, decoder = torch_runtime.TorchTransforms(model, "cpu", bfloat16=False), ExactDecoder(model)
+    for picture in ("squares", "noise", "stripes", "checks", "blue and green"):
+        for rate in (0, MAX_INDEX // 2, MAX_INDEX):
+            values = (np.round(floats.analyse(graphic(picture), rate)) * 2**MEAN_FRAC).astype(np.int32)
+            shown, wanted = (x.synthesise(values, rate).astype(int) for x in (decoder, floats))
+            assert np.abs(shown - wanted).max() <= 2, (picture, rate)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 7])
+def test_threads_change_nothing(edged, threads):
+    """Each thread makes a part of the rows, and begins further up than it writes."""
+    values = some_latents(np.random.default_rng(threads), (37, 3, edged.arch.latents), 500)
+    decoder = decoder_of(edged)
+    alone = synthesised(decoder, values, 300, 1, "PLAIN")
+    assert np.array_equal(synthesised(decoder, values, 300, threads, "PLAIN"), alone)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (8, 20)])
+def test_it_gives_the_latents_that_the_entropy_model_gives(opened, shape):
+    """A single wrong integer spoils everything after it."""
+    rng, decoder, model = np.random.default_rng(9), ExactDecoder(opened), opened.entropy_model
+    for rate in (0, 1001, MAX_INDEX):
+        y = rng.laplace(0, 20, (*shape, opened.arch.latents)).astype(np.float32)
+        z = rng.normal(0, 9, (shape[0] // 4, shape[1] // 4, opened.arch.hyper_latents)).astype(np.float32)
+        coded = coder.encode(model, y, z, rate)
+        assert np.array_equal(decoder.decode_latents(coded.payload, shape, rate), coded.latents)
+
+
+def test_a_damaged_payload_is_refused_and_leaves_no_buffer(opened):
+    """Whoever sends a file must not crash, or read, the program that opens it."""
+    rng, decoder = np.random.default_rng(10), ExactDecoder(opened)
+    y = rng.laplace(0, 20, (8, 8, opened.arch.latents)).astype(np.float32)
+    payload = coder.encode(opened.entropy_model, y, np.zeros((2, 2, opened.arch.hyper_latents), np.float32), 900).payload
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(payload)
+        for at in rng.integers(0, len(damaged), 3):
+            damaged[at] = rng.integers(0, 256)
+        try:
+            decoder.decode_latents(bytes(damaged[: rng.integers(8, len(damaged) + 1)]), (8, 8), 900)
+        except BitstreamError:
+            refused += 1
+    assert refused > 290
+
+
+def test_weights_that_are_cut_off_or_changed_are_refused_or_work(opened):
+    """Weights come from a folder that anyone may write to."""
+    data = (opened.folder / weights.TENSORS).read_bytes()
+    rng = np.random.default_rng(11)
+    for size in (0, 7, 8, 500, len(data) - 1):
+        with pytest.raises(LookupError):
+            libaec._compiled.Model(data[:size], b"1234")
+    for _ in range(200):
+        damaged = bytearray(data)
+        for at in rng.integers(0, len(damaged) if rng.random() < 0.3 else 9000, 4):
+            damaged[at] = rng.integers(0, 256)
+        try:
+            model = libaec._compiled.Model(bytes(damaged), b"1234")
+            model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 100, 4, 4, 1, 0)
+        except (LookupError, TypeError):
+            pass
+
+
+def test_buffers_that_do_not_fit_are_refused(opened):
+    """C believes what it is told about sizes."""
+    decoder = ExactDecoder(opened)
+    with pytest.raises(TypeError):
+        decoder.synthesise(np.zeros((4, 4, 15), np.int32), 0)
+    with pytest.raises(TypeError):
+        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 63, 3), np.uint8), 0, 4, 4, 1, 0)
+    with pytest.raises(TypeError):
+        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 2049, 4, 4, 1, 0)
+    with pytest.raises(TypeError):
+        decoder._model.decode_latents(b"0" * 16, np.zeros((3, 4, 16), np.int32), 0, 3, 4, 0)
+
+
+def test_another_rounding_is_noticed(opened, monkeypatch):
+    """If this passes with a broken rule, the tests above prove nothing."""
+    values = some_latents(np.random.default_rng(12), (4, 4, opened.arch.latents), 300)
+    monkeypatch.setattr(integer_synthesis, "LOG2_E", integer_synthesis.LOG2_E + 4096)
+    assert not np.array_equal(
+        IntegerSynthesis.of(opened).synthesise(values, 700), ExactDecoder(opened).synthesise(values, 700)
+    )
+
+
+def test_factors_are_as_near_as_their_bits_allow():
+    """A factor that is off by more would cost quality everywhere."""
+    values = np.exp(np.random.default_rng(13).uniform(-25, 14, 1000))
+    found = factors(values)
+    assert np.abs(np.ldexp(found.mantissa.astype(float), -found.shift) / values - 1).max() <= 2.0**-21
+    assert factors(np.array([0.0, 2.0**-60])).mantissa.tolist() == [0, 0]
+    for wrong in (-1.0, np.inf, np.nan, 2.0**21):
+        with pytest.raises(WeightsError):
+            factors(np.array([wrong]))
+
+
+def test_gains_are_exponentials():
+    """They are what training multiplied by."""
+    log = np.random.default_rng(14).uniform(-15, 10, (9, 50)).astype(np.float16)
+    for rate in (0, 256, 300, MAX_INDEX):
+        low, part = min(rate // 256, 7), rate / 256 - min(rate // 256, 7)
+        wanted = np.exp(log[low].astype(float) + part * (log[low + 1].astype(float) - log[low]))
+        assert np.abs(gains(log, rate) / wanted - 1).max() < 1e-6
+
+
+def test_the_library_decodes_whole_files_as_python_does():
+    """The container is read twice, in two languages: a file must open in both."""
+    from aecodec import decode
+
+    folder = Path(__file__).parent.parent / "conformance"
+    for path in sorted(folder.glob("*.aec")):
+        stream = bitstream.read(path.read_bytes())
+        model = weights.find(stream.header.weights)
+        decoder = ExactDecoder(model)
+        head = stream.header
+        picture = np.asarray(decode(path, device="cpu"))
+        samples = np.empty(picture.shape, np.uint8)
+        decoder._model.decode(path.read_bytes(), samples, 1, 0)
+        assert np.array_equal(samples, picture), path.stem
+        if not head.tile:
+            assert np.array_equal(
+                decode_latents(stream), decoder.decode_latents(stream.payloads[0], latent_shape(head), head.rate)
+            )
+
+
+def latent_shape(head: bitstream.Header) -> tuple[int, int]:
+    return -(-head.height // 64) * 4, -(-head.width // 64) * 4
+
+
+def test_the_library_says_that_it_cannot_decode_lossless_pixels(photo):
+    """A file must never open without a part of its picture."""
+    from aecodec import encode
+
+    data = encode(photo(40, 30), lossless=True, device="cpu")
+    with pytest.raises(ValueError, match="lossless"):
+        ExactDecoder(weights.load())._model.decode(data, np.empty((30, 40, 3), np.uint8), 1, 0)
+
+
+def test_alpha_and_gray_are_decoded(photo):
+    """Two ways through one container."""
+    from aecodec import decode, encode
+
+    for mode in ("L", "LA", "RGBA"):
+        image = photo(70, 50, mode.replace("A", "") if mode != "RGBA" else "RGB")
+        if "A" in mode:
+            image.putalpha(photo(70, 50, "L", 3))
+        data = encode(image, quality=40, device="cpu")
+        picture = np.asarray(decode(data, device="cpu"))
+        samples = np.empty(picture.shape, np.uint8)
+        ExactDecoder(weights.load())._model.decode(data, samples, 1, 0)
+        assert np.array_equal(samples, picture), mode
+
+
+def test_without_the_library_a_file_still_opens(photo, monkeypatch):
+    """On a machine without a C compiler a user waits longer, learns why, and sees the picture all the same."""
+    from aecodec import decode, encode
+
+    data = encode(photo(70, 50), quality=50, device="cpu")
+    wanted = np.asarray(decode(data, device="cpu")).astype(int)
+    monkeypatch.setattr(libaec, "_compiled", None)
+    monkeypatch.setattr(libaec, "_opened", {})
+    with pytest.warns(RuntimeWarning, match="libaec is missing"):
+        shown = np.asarray(decode(data, device="cpu"))
+    assert np.abs(shown - wanted).max() <= 1
