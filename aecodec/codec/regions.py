@@ -28,9 +28,9 @@ SWEEPS = 24
 GROWTH = 15  # pixels by which exact ones go on beyond their block in the same colour
 SQUARE = 12  # pixels, the side of squares of one colour that are exact wherever other pixels are
 PASSES = 2  # in which the estimate is scaled to the coder's bytes
-ERROR = 0.35  # weight of errors beside lambda: the networks are not trained for squared error alone, which is large at edges
+ERROR = 0.25  # weight of errors beside lambda: the networks learn more than squared error, which is large at edges
 COLOURS, COLOURS_AT_ONCE = 2**15, 256  # most colours that are looked at for ``fewer_colours``, and of these in one step
-SAVED = 0.15  # of a colour's estimated bits, that are saved where it becomes another one
+SAVED = 0.1  # of a colour's estimated bits, that are saved where it becomes another one
 REACH = 4.0  # times the learned bits and error, that a block may cost without loss to be looked at for ``fewer_colours``
 WORTH = 0.55  # bits and error in fewer colours are at most this share of the bits that would be exact, or these are taken
 

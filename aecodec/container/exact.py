@@ -53,8 +53,11 @@ class Exact:
 
     def shares(self) -> tuple[float, float]:
         """Return the shares of the picture's pixels that are as given, and in fewer colours.  Raises as ``decode`` does."""
-        counts = sum(np.bincount(_read_webp(stream)[..., 3].ravel(), minlength=256) for stream in self.streams.values())
-        return counts[AS_GIVEN] / (self.height * self.width), counts[1:AS_GIVEN].sum() / (self.height * self.width)
+        counts = np.zeros(256, int)
+        for stream in self.streams.values():
+            counts += np.bincount(_read_webp(stream)[..., 3].ravel(), minlength=256)
+        as_given, near = counts[AS_GIVEN], counts[1:AS_GIVEN].sum()
+        return float(as_given / (self.height * self.width)), float(near / (self.height * self.width))
 
 
 def encode_some(array: Pixels, mask: Mask, effort: tuple[int, int] = FINAL, as_given: bool = True) -> bytes:
