@@ -44,6 +44,7 @@ typedef struct {
     uint32_t rate;      /* rate index, 0 to 2048 */
     uint32_t tile;      /* side of the tiles in pixels, 0 for one tile */
     uint8_t weights[4]; /* id of the weights */
+    uint32_t lossless;  /* 1 where the picture is without loss, so that no weights are needed, else 0 */
 } aec_info;
 
 /* Kernels that compute sums; all give the same integers. */
@@ -88,7 +89,7 @@ AEC_API void aec_weights_id(const aec_weights *weights, uint8_t id[4]);
 AEC_API aec_result aec_read_info(const uint8_t *data, size_t size, aec_info *info);
 
 /* Decodes a whole file to width * height * channels samples of 8 bits.  capacity: bytes at samples.  options may be
-   NULL. */
+   NULL, and so may the weights for a picture without loss. */
 AEC_API aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t size, const aec_options *options,
                               uint8_t *samples, size_t capacity);
 
