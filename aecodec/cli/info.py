@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from aecodec.cli import batch, files, options
 from aecodec.defaults import MAX_PIXELS
+
+if TYPE_CHECKING:
+    from aecodec.container.bitstream import Stream
 
 
 @click.command()
@@ -30,10 +34,16 @@ def info(paths: tuple[str, ...], recursive: bool, as_json: bool) -> None:
 
 
 def _work(job: files.Job) -> batch.Done:
-    from aecodec.container import bitstream, exact, metadata
+    from aecodec.container import bitstream
 
     data = files.read_input(job.input, MAX_PIXELS, lambda start: bitstream.read_header(start, max_pixels=None))
-    stream = bitstream.read(data, max_pixels=None)
+    return batch.Done(facts(data, bitstream.read(data, max_pixels=None)))
+
+
+def facts(data: bytes, stream: Stream) -> batch.Report:
+    """Return what a file says of itself, without decoding."""
+    from aecodec.container import bitstream, exact, metadata
+
     head = metadata.shown(stream.header, stream.chunks)
     as_given, near = exact.shares(stream)
     names = {
@@ -43,13 +53,13 @@ def _work(job: files.Job) -> batch.Done:
         bitstream.RESOURCES: "iptc",
         bitstream.RESOLUTION: "resolution",
     }
-    return batch.Done({
+    return {
         "version": bitstream.VERSION, "width": head.width, "height": head.height, "mode": head.mode,
         "weights": head.weights, "quality": head.quality, "exact": files.share(as_given),
         "near": files.share(near), "bytes": len(data),
         "bpp": round(len(data) * 8 / (head.width * head.height), 6), "tiles": len(stream.payloads),
         "metadata": [names[kind] for kind in stream.chunks if kind in names],
-    })  # fmt: skip
+    }  # fmt: skip
 
 
 def _prose(report: batch.Report) -> str:
