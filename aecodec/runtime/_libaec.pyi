@@ -15,12 +15,21 @@ class Model:
     def synthesise(
         self,
         latents: NDArray[np.int32],
-        samples: NDArray[np.uint8],
+        samples: NDArray[np.uint8] | NDArray[np.uint16],
         rate: int,
         rows: int,
         columns: int,
         threads: int,
         kernels: int = 0,
+        depth: int = 8,
         /,
     ) -> None: ...
-    def decode(self, data: bytes, samples: NDArray[np.uint8], threads: int = 1, kernels: int = 0, /) -> None: ...
+    def decode(
+        self,
+        data: bytes,
+        samples: NDArray[np.uint8] | NDArray[np.uint16],
+        threads: int = 1,
+        kernels: int = 0,
+        depth: int = 0,
+        /,
+    ) -> None: ...

@@ -64,21 +64,46 @@ static void digest_block(uint32_t state[8], const uint8_t *block)
         state[i] += s[i];
 }
 
+void aec_hash_begin(aec_hash *hash)
+{
+    static const uint32_t start[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                      0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    memcpy(hash->state, start, sizeof start);
+    hash->size = 0;
+}
+
+void aec_hash_add(aec_hash *hash, const uint8_t *data, size_t size)
+{
+    while (size) {
+        size_t filled = (size_t)(hash->size % 64), part = 64 - filled < size ? 64 - filled : size;
+        if (part == 64)
+            digest_block(hash->state, data);
+        else {
+            memcpy(hash->block + filled, data, part);
+            if (filled + part == 64)
+                digest_block(hash->state, hash->block);
+        }
+        hash->size += part;
+        data += part;
+        size -= part;
+    }
+}
+
+void aec_hash_end(aec_hash *hash, uint8_t digest[32])
+{
+    uint8_t last[72] = {0x80};
+    size_t filled = (size_t)(hash->size % 64), padding = filled < 56 ? 56 - filled : 120 - filled;
+    for (int i = 0; i < 8; i++)
+        last[padding + 7 - (size_t)i] = (uint8_t)(hash->size * 8 >> 8 * i);
+    aec_hash_add(hash, last, padding + 8);
+    for (int i = 0; i < 32; i++)
+        digest[i] = (uint8_t)(hash->state[i / 4] >> (24 - 8 * (i % 4)));
+}
+
 void aec_sha256(const uint8_t *data, size_t size, uint8_t digest[32])
 {
-    uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-    uint8_t last[128] = {0};
-    size_t rest = size % 64, blocks = size / 64;
-    for (size_t i = 0; i < blocks; i++)
-        digest_block(state, data + 64 * i);
-    if (rest)
-        memcpy(last, data + 64 * blocks, rest);
-    last[rest] = 0x80;
-    size_t end = rest < 56 ? 64 : 128;
-    for (int i = 0; i < 8; i++)
-        last[end - 1 - i] = (uint8_t)((uint64_t)size * 8 >> 8 * i);
-    for (size_t i = 0; i < end; i += 64)
-        digest_block(state, last + i);
-    for (int i = 0; i < 32; i++)
-        digest[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i % 4)));
+    aec_hash hash;
+    aec_hash_begin(&hash);
+    aec_hash_add(&hash, data, size);
+    aec_hash_end(&hash, digest);
 }

@@ -8,6 +8,7 @@
 #define MAX_SIDE ((uint32_t)1 << 22)
 #define EXPANSION 1032 /* bytes that one byte of a zlib stream can become at most */
 
+static const int depths[4] = {8, 10, 12, 16};
 static const uint8_t magic[7] = {0x8F, 'a', 'e', 'c', '\r', '\n', '\n'};
 
 typedef struct {
@@ -46,8 +47,8 @@ static aec_result take_header(Cursor *in, aec_info *info)
     }
     if (in->size < 9)
         return truncated_file;
-    if (data[7] != 1)
-        FAIL(AEC_UNSUPPORTED, "the file has another format version than 1");
+    if (data[7] != 1 && data[7] != 2)
+        FAIL(AEC_UNSUPPORTED, "the file has another format version than 1 or 2");
     uint8_t layout = data[8];
     uint64_t width, height;
     in->position = 9;
@@ -62,7 +63,7 @@ static aec_result take_header(Cursor *in, aec_info *info)
         FAIL(AEC_DAMAGED, "the file's header is damaged (checksum)");
     in->position += 4;
     int mode = layout & 3, depth = layout >> 2 & 3, tile = layout >> 4;
-    if (mode > 1 || depth || tile > 8)
+    if (mode > 1 || (depth && data[7] == 1) || tile > 8)
         FAIL(AEC_UNSUPPORTED, "the file uses a layout that this library does not know");
     if (!width || !height || width > MAX_SIDE || height > MAX_SIDE || rate > MAX_RATE)
         FAIL(AEC_DAMAGED, "the file's header holds impossible values");
@@ -71,6 +72,7 @@ static aec_result take_header(Cursor *in, aec_info *info)
     info->channels = mode ? 3 : 1;
     info->rate = rate;
     info->tile = tile ? 128u << tile : 0;
+    info->depth = (uint32_t)depths[depth];
     return OK;
 }
 
@@ -120,6 +122,13 @@ aec_result aec_read_head(const uint8_t *data, size_t size, aec_file *file)
             FAIL(AEC_UNSUPPORTED, "the file needs a feature that this library does not know (a critical chunk)");
         if (seen[kind]++)
             FAIL(AEC_DAMAGED, "the file is damaged (two chunks of a type)");
+        if ((kind == 'h' && span.size != HASH_BYTES) || (kind == 's' && span.size != 4))
+            FAIL(AEC_DAMAGED, "the file is damaged (length of a hash or of colours)");
+        if (kind == 'h') {
+            file->hash = span.body;
+            file->info.hashed = 1;
+        } else if (kind == 's')
+            memcpy(file->info.cicp, span.body, 4);
     }
     file->payloads = data + in.position;
     file->payloads_size = size - in.position;
@@ -177,7 +186,7 @@ static void accumulate(uint8_t *data, size_t rows, size_t columns, int form)
 
 
 
-aec_result aec_decode_alpha(const aec_file *file, uint8_t *samples, uint32_t channels)
+aec_result aec_decode_alpha(const aec_file *file, void *samples, uint32_t channels, uint32_t depth)
 {
     static const aec_result damaged = {AEC_DAMAGED, "the file is damaged (alpha)"};
     size_t height = file->info.height, width = file->info.width;
@@ -197,7 +206,7 @@ aec_result aec_decode_alpha(const aec_file *file, uint8_t *samples, uint32_t cha
             for (size_t x = 0; x < width; x++) {
                 const uint8_t *row = data + y * columns;
                 uint8_t value = form & BITS ? (row[x / 8] >> (7 - x % 8) & 1 ? 255 : 0) : row[x];
-                samples[(y * width + x) * channels + channels - 1] = value;
+                aec_set_sample(samples, depth, (y * width + x) * channels + channels - 1, aec_scaled(value, 8, depth));
             }
     }
     free(data);

@@ -33,6 +33,17 @@
 uint32_t aec_crc32(uint32_t crc, const uint8_t *data, size_t size); /* crc is 0 at first */
 void aec_sha256(const uint8_t *data, size_t size, uint8_t digest[32]);
 
+/* The same, piece by piece. */
+typedef struct {
+    uint32_t state[8];
+    uint8_t block[64];
+    uint64_t size;
+} aec_hash;
+
+void aec_hash_begin(aec_hash *hash);
+void aec_hash_add(aec_hash *hash, const uint8_t *data, size_t size);
+void aec_hash_end(aec_hash *hash, uint8_t digest[32]);
+
 /* Inflates a zlib stream that must become exactly out_size bytes and end with its input.  False where it does not. */
 int aec_inflate(const uint8_t *data, size_t size, uint8_t *out, size_t out_size);
 
@@ -46,10 +57,13 @@ typedef struct {
 typedef struct {
     aec_info info;
     aec_span alpha;
+    const uint8_t *hash;     /* HASH_BYTES of the samples', NULL where there are none */
     const uint8_t *payloads; /* where the first chunk P begins */
     size_t payloads_size;
     size_t tiles;
 } aec_file;
+
+#define HASH_BYTES 8
 
 /* Reads header and chunks up to the first payload. */
 aec_result aec_read_head(const uint8_t *data, size_t size, aec_file *file);
@@ -60,8 +74,23 @@ aec_result aec_read_payloads(const aec_file *file);
 /* Takes the next payload; position begins at 0.  The file is checked already. */
 aec_span aec_next_payload(const aec_file *file, size_t *position);
 
+/* A sample as one of another depth, rounded. */
+static inline uint32_t aec_scaled(uint32_t value, uint32_t from, uint32_t to)
+{
+    uint32_t peak = (1u << from) - 1, wanted = (1u << to) - 1;
+    return from == to ? value : (uint32_t)(((uint64_t)value * wanted * 2 + peak) / (2 * peak));
+}
+
+static inline void aec_set_sample(void *samples, uint32_t depth, size_t at, uint32_t value)
+{
+    if (depth > 8)
+        ((uint16_t *)samples)[at] = (uint16_t)value;
+    else
+        ((uint8_t *)samples)[at] = (uint8_t)value;
+}
+
 /* Writes the alpha as every channels-th sample. */
-aec_result aec_decode_alpha(const aec_file *file, uint8_t *samples, uint32_t channels);
+aec_result aec_decode_alpha(const aec_file *file, void *samples, uint32_t channels, uint32_t depth);
 
 /* Weights: safetensors.c, weights.c. */
 
@@ -210,8 +239,9 @@ void aec_run(const aec_options *options, int count, void (*job)(void *, int), vo
 
 /* Where samples go: a picture of width * height pixels.  The last of 2 or 4 channels is left as it is. */
 typedef struct {
-    uint8_t *samples;
+    void *samples; /* uint8_t where they have 8 bits, else uint16_t */
     size_t width, height, channels;
+    uint32_t depth;
 } aec_sink;
 
 /* The samples of the rows of latents first .. last - 1. */

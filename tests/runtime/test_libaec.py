@@ -70,6 +70,27 @@ def test_it_gives_the_samples_that_the_format_defines(opened, edged, shape, kern
             assert np.array_equal(synthesised(decoder, values, rate, 1, kernels), reference.synthesise(values, rate))
 
 
+@pytest.mark.parametrize("depth", [9, 10, 12, 16])
+def test_it_gives_the_deep_samples_that_the_format_defines(opened, edged, depth):
+    """A picture of 10 to 16 bits must be the same everywhere as well, with an edge filter or without."""
+    for model in (opened, edged):
+        values = some_latents(np.random.default_rng(depth), (9, 5, model.arch.latents), 300)
+        wanted = IntegerSynthesis.of(model).synthesise(values, 700, depth)
+        assert wanted.dtype == np.uint16
+        assert 0 == wanted.min() < wanted.max() == 2**depth - 1
+        for threads in (1, 3):
+            assert np.array_equal(ExactDecoder(model, threads).synthesise(values, 700, depth), wanted)
+
+
+def test_deep_samples_are_those_of_8_bits_but_finer(opened, edged):
+    """The same file at 8 and at 16 bits shows the same picture: half a level lies between them, and what p is rounded by."""
+    for model in (opened, edged):
+        values = np.random.default_rng(3).laplace(0, 60, (5, 4, model.arch.latents)).astype(np.int32)
+        flat, deep = (IntegerSynthesis.of(model).synthesise(values, 900, depth) for depth in (8, 16))
+        assert np.abs(deep / 257 - flat).max() <= 0.5 + 1 / 16 + 1 / 257
+        assert len(np.unique(deep)) > 5 * len(np.unique(flat))
+
+
 @pytest.mark.parametrize("kernels", KERNELS)
 def test_it_gives_the_samples_of_the_installed_weights(kernels):
     """Their widths fill whole registers, which those of the small ones do not."""
