@@ -65,7 +65,8 @@ class Header:
     """What a reader knows before it decodes anything.
 
     mode: "L" or "RGB" (alpha is a chunk of its own); weights: the 32-bit weights id as 8 hexadecimal digits; rate: the rate
-    index; tile: the side of the tiles in pixels, 0 for one tile; depth: bits of a sample, one of DEPTHS; version: of the format.
+    index; tile: the side of the tiles in pixels, 0 for one tile; depth: bits of a sample, one of DEPTHS; version: of the
+    format.
     """
 
     width: int
@@ -179,7 +180,7 @@ def unpack(body: bytes) -> dict[bytes, bytes]:
     chunks: dict[bytes, bytes] = {}
     while reader.position < size:
         kind = reader.take(1)
-        if not kind.islower() or kind == PACKED or kind in chunks:
+        if not kind.islower() or kind in (PACKED, SIGNAL, HASH) or kind in chunks:
             raise BitstreamError(f"the file is damaged (a chunk {kind!r} among its metadata)")
         chunks[kind] = reader.take(reader.varint())
     return chunks

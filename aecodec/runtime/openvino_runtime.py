@@ -108,7 +108,9 @@ class OpenVinoTransforms:
                 return picture if depth == 8 else edge_filter.apply_deep(picture, None, None, depth)
             blocks = strength[0][0, 0].copy()  # the graph may run again, and this is its memory
         if depth > 8:
-            return edge_filter.apply_deep(picture, blocks, edge_filter.tables(self._tensors[edge_filter.TABLE], rate), depth)
+            return edge_filter.apply_deep(
+                picture, blocks, edge_filter.tables(self._tensors[edge_filter.TABLE], rate), depth
+            )
         return edge_filter.apply(picture, blocks, edge_filter.tables(self._tensors[edge_filter.TABLE], rate))
 
     def _run(self, build: Callable[[], openvino.Model], *inputs: NDArray[Any], share: bool = False) -> NDArray[Any]:

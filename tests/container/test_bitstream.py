@@ -13,7 +13,20 @@ from hypothesis import given, settings, strategies as st
 
 from aecodec.codec.encoder import Encoder
 from aecodec.container import bitstream
-from aecodec.container.bitstream import DEPTHS, EXACT, EXIF, HASH, ICC, LOSSLESS, MAX_SIDE, MODES, SIGNAL, XMP, Header, Stream
+from aecodec.container.bitstream import (
+    DEPTHS,
+    EXACT,
+    EXIF,
+    HASH,
+    ICC,
+    LOSSLESS,
+    MAX_SIDE,
+    MODES,
+    SIGNAL,
+    XMP,
+    Header,
+    Stream,
+)
 from aecodec.errors import BitstreamError, LimitError
 from aecodec.quality import MAX_INDEX, index_of_quality
 
@@ -288,7 +301,7 @@ def test_a_file_of_version_1_is_read():
     assert bitstream.write(bitstream.read(head)) == head
 
 
-@pytest.mark.parametrize(("code", "depth"), enumerate(DEPTHS))
+@pytest.mark.parametrize(("code", "depth"), list(enumerate(DEPTHS)))
 def test_the_depth_stands_in_the_layout(code, depth):
     """A wrong depth makes a picture of one colour."""
     data = header(layout=1 | code << 2) + END

@@ -83,7 +83,7 @@ def test_it_gives_the_deep_samples_that_the_format_defines(opened, edged, depth)
 
 
 def test_deep_samples_are_those_of_8_bits_but_finer(opened, edged):
-    """The same file at 8 and at 16 bits shows the same picture: half a level lies between them, and what p is rounded by."""
+    """The same file at 8 and at 16 bits shows the same picture: half a level lies between them, and a rounding of 1/16."""
     for model in (opened, edged):
         values = np.random.default_rng(3).laplace(0, 60, (5, 4, model.arch.latents)).astype(np.int32)
         flat, deep = (IntegerSynthesis.of(model).synthesise(values, 900, depth) for depth in (8, 16))
