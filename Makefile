@@ -57,7 +57,7 @@ libaec: build/libaec.so build/libaec.a build/aecdec  ## build the decoder in C, 
 
 build/libaec/%.o: libaec/src/%.c $(wildcard libaec/*/*.h)
 	@mkdir -p build/libaec
-	$(CC) -std=c11 $(CFLAGS) -fPIC -fvisibility=hidden -Wall -Wextra -Ilibaec/include -c $< -o $@
+	$(CC) -std=c11 $(CFLAGS) -ffp-contract=off -fPIC -fvisibility=hidden -Wall -Wextra -Ilibaec/include -c $< -o $@
 
 build/libaec.a: $(LIBAEC)
 	$(AR) rcs $@ $^

@@ -20,9 +20,9 @@ else:
 
 # MSVC knows `restrict` only if it is told the standard
 FLAGS = ["-O3", "-fno-trapping-math", "-ffp-contract=off"] if os.name == "posix" else ["/std:c11"]
-LIBRARY = sorted(
-    map(str, Path("libaec/src").glob("*.c"))
-)  # the decoder, whose headers the entropy coder and the edge filter share
+THREADS = ["-pthread"] if os.name == "posix" else []
+# the decoder, whose headers the entropy coder and the edge filter share
+LIBRARY = sorted(map(str, Path("libaec/src").glob("*.c")))
 HEADERS = sorted(map(str, Path("libaec").glob("*/*.h")))
 MODULES: dict[str, list[str]] = {
     "entropy/_rans": [],
@@ -84,7 +84,8 @@ if __name__ == "__main__":
                 [f"aecodec/{path}.c", *sources],
                 include_dirs=["libaec/include", "libaec/src"],
                 depends=HEADERS,
-                extra_compile_args=FLAGS,
+                extra_compile_args=FLAGS + (THREADS if sources else []),
+                extra_link_args=THREADS if sources else [],
                 define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE else [],
                 py_limited_api=STABLE,
                 # A machine without a compiler still installs: the package then takes Python, slow but the same bytes.

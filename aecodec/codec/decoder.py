@@ -23,10 +23,11 @@ from aecodec.entropy.architecture import LATENT_STRIDE, Architecture
 from aecodec.entropy.entropy_model import EntropyModel
 from aecodec.errors import BitstreamError, PictureError, WeightsError
 from aecodec.images import deep, embedded, samples
-from aecodec.runtime import Synthesis, open_synthesis, preload
-from aecodec.runtime.libaec import open_decoder
+from aecodec.runtime import Synthesis, open_exact, open_synthesis, preload
 from aecodec.weights.cards import locate
 from aecodec.weights.store import Source, Weights, find, load
+
+DecodePayload = Callable[[bytes, tuple[int, int], int], NDArray[np.int32]]  # of payload, shape (h, w) and rate index
 
 
 @dataclass(frozen=True)
@@ -105,20 +106,40 @@ def decode_samples(
         return _verified(lossless_samples(stream, area), stream, crop is None and verify, depth)
     pixels = exact_pixels(stream)  # before anything is allocated: what is damaged is refused
     found = _weights_of(head, weights)
+    decoder = open_exact(found, device)
+    if decoder is not None:
+        array = _decode_area(stream, decoder.arch, decoder.decode_latents, lambda: decoder, area, depth)
+    else:
+        array = _decode_with_runtime(stream, found, device, area, depth)
+    lay_exact(array, pixels, area, depth)
+    is_comparable = decoder is not None and crop is None and verify and depth == head.depth
+    return _verified(samples_of(array, stream, area, depth), stream, is_comparable, depth)
+
+
+def _decode_with_runtime(stream: Stream, found: Source, device: str, area: Box, depth: int) -> NDArray[Any]:
+    """Return the colour of an area, (h, w, 3), without libaec: latents in numpy, the synthesis in a runtime's floats."""
     with ThreadPoolExecutor(1) as starter:  # the runtime starts while weights are read and latents decoded
         starter.submit(preload, device)
         model = load(found)
         synthesis = starter.submit(open_synthesis, model, device)
-        decoder = open_decoder(model)
-        decode_payload = decoder.decode_latents if decoder else functools.partial(latents.decode, model.entropy_model)
+        decode_payload = functools.partial(latents.decode, model.entropy_model)
+        return _decode_area(stream, model.arch, decode_payload, synthesis.result, area, depth)
 
-        def latents_of(index: int, shape: tuple[int, int]) -> NDArray[np.int32]:
-            return _decode_tile(stream, decode_payload, shape, index)
 
-        array = synthesise_area(head, model.arch, synthesis.result, area, latents_of, depth)
-    lay_exact(array, pixels, area, depth)
-    is_comparable = crop is None and verify and depth == head.depth and synthesis.result().is_exact
-    return _verified(samples_of(array, stream, area, depth), stream, is_comparable, depth)
+def _decode_area(
+    stream: Stream,
+    arch: Architecture,
+    decode_payload: DecodePayload,
+    synthesis: Callable[[], Synthesis],
+    area: Box,
+    depth: int,
+) -> NDArray[Any]:
+    """Return the colour of an area, (h, w, 3), of a stream with payloads."""
+
+    def latents_of(index: int, shape: tuple[int, int]) -> NDArray[np.int32]:
+        return _decode_tile(stream, decode_payload, shape, index)
+
+    return synthesise_area(stream.header, arch, synthesis, area, latents_of, depth)
 
 
 def _verified(found: Decoded, stream: Stream, is_comparable: bool, depth: int) -> Decoded:
@@ -219,12 +240,7 @@ def synthesise_area(
     return result
 
 
-def _decode_tile(
-    stream: Stream,
-    decode_payload: Callable[[bytes, tuple[int, int], int], NDArray[np.int32]],
-    shape: tuple[int, int],
-    index: int,
-) -> NDArray[np.int32]:
+def _decode_tile(stream: Stream, decode_payload: DecodePayload, shape: tuple[int, int], index: int) -> NDArray[np.int32]:
     return decode_payload(stream.payloads[index], shape, stream.header.rate)
 
 

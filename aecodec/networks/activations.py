@@ -1,7 +1,8 @@
 """How large the activations of a synthesis are, and the fixed point that holds them where files are decoded.
 
-A decoder rounds the inputs of convolutions to 16 bits (docs/format.md, section 8).  How many of them are behind the point
-depends on the weights; ``fraction_bits`` finds it on pictures that are made here, harder than photographs, and leaves room.
+A decoder computes with inputs of convolutions that fit 16 bits, and more slowly with larger ones, up to 23 bits
+(docs/format.md, section 8).  How many bits are behind the point depends on the weights; ``fraction_bits`` finds it on
+pictures that are made here, whose activations are about four times those of photographs.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ from torch import Tensor, nn
 from aecodec.networks.model import FloatModel
 from aecodec.quality import KNOTS
 
-INPUT_MAX = 32767
-HEADROOM = 2.0  # above the largest activation that was seen; those of photographs are four times smaller
+INPUT_MAX = 32767  # beyond it decoding is slower
 BITS_MAX = 16
 SIDE = 128  # of the pictures
 
@@ -63,5 +63,5 @@ def fraction_bits(model: FloatModel) -> Tensor:
     finally:
         for hook in hooks:
             hook.remove()
-    bits = [np.floor(np.log2(INPUT_MAX / HEADROOM / max(peak, 1e-4))) for peak in peaks.values()]
+    bits = [np.floor(np.log2(INPUT_MAX / max(peak, 1e-4))) for peak in peaks.values()]
     return torch.tensor(bits).clamp(0, BITS_MAX).to(torch.int8)

@@ -19,7 +19,7 @@ from aecodec import cuda
 from aecodec.errors import MissingPackageError
 from aecodec.runtime import libaec
 from aecodec.threads import thread_count
-from aecodec.weights.store import Weights
+from aecodec.weights.store import Source, Weights
 
 DEVICES = ("auto", "cpu", "cuda")
 MAX_OPEN = 4  # runtimes that are kept; each holds a model
@@ -67,13 +67,21 @@ def open_synthesis(weights: Weights, device: str = "auto") -> Synthesis:
 
     Raises as ``open_transforms`` does.
     """
-    _check(device)
-    decoder = None if device == "cuda" else libaec.open_decoder(weights)
+    decoder = open_exact(weights, device)
     if decoder is not None:
         return decoder
     transforms = open_transforms(weights, device)
     transforms.prepare_synthesis()
     return transforms
+
+
+def open_exact(source: Source, device: str = "auto") -> libaec.ExactDecoder | None:
+    """Return libaec's decoder for weights, or None for the device "cuda" and where libaec cannot decode.
+
+    Raises WeightsError where weights that are given by name are missing or damaged, ValueError for another device.
+    """
+    _check(device)
+    return None if device == "cuda" else libaec.open_decoder(source)
 
 
 def open_transforms(weights: Weights, device: str = "auto") -> Transforms:

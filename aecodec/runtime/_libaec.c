@@ -11,7 +11,7 @@ typedef struct {
 } Model;
 
 /* What went wrong, as the exception that its kind has: ValueError for a file, LookupError for weights. */
-static PyObject *raise(aec_result result)
+static PyObject *fail(aec_result result)
 {
     PyObject *kind = result.status == AEC_MEMORY     ? PyExc_MemoryError
                      : result.status == AEC_WEIGHTS  ? PyExc_LookupError
@@ -24,17 +24,24 @@ static PyObject *raise(aec_result result)
 static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
     Py_buffer data;
+    const char *id;
+    Py_ssize_t id_size;
     (void)keywords;
-    if (!PyArg_ParseTuple(args, "y*:Model", &data))
+    if (!PyArg_ParseTuple(args, "y*y#:Model", &data, &id, &id_size))
         return NULL;
+    if (id_size != 4) {
+        PyBuffer_Release(&data);
+        PyErr_SetString(PyExc_TypeError, "an id has four bytes");
+        return NULL;
+    }
     aec_weights *weights = NULL;
     aec_result result;
     Py_BEGIN_ALLOW_THREADS
-    result = aec_weights_open(data.buf, (size_t)data.len, &weights);
+    result = aec_weights_open_as(data.buf, (size_t)data.len, (const uint8_t *)id, &weights);
     Py_END_ALLOW_THREADS
     PyBuffer_Release(&data);
     if (result.status != AEC_OK)
-        return raise(result);
+        return fail(result);
     Model *self = (Model *)PyType_GenericAlloc(type, 0);
     if (!self)
         aec_weights_free(weights);
@@ -71,8 +78,8 @@ static PyObject *decode_latents(PyObject *self, PyObject *args)
 {
     Py_buffer payload, latents;
     unsigned rate, rows, columns;
-    int threads = 1, kernels = AEC_KERNELS_BEST;
-    if (!PyArg_ParseTuple(args, "y*w*III|i:decode_latents", &payload, &latents, &rate, &rows, &columns, &kernels))
+    int threads = 1, kernels;
+    if (!PyArg_ParseTuple(args, "y*w*IIIi:decode_latents", &payload, &latents, &rate, &rows, &columns, &kernels))
         return NULL;
     const aec_weights *weights = ((Model *)self)->weights;
     aec_result result = {AEC_ARGUMENT, "the buffer for latents has another size"};
@@ -85,7 +92,7 @@ static PyObject *decode_latents(PyObject *self, PyObject *args)
     PyBuffer_Release(&payload);
     PyBuffer_Release(&latents);
     if (result.status != AEC_OK)
-        return raise(result);
+        return fail(result);
     Py_RETURN_NONE;
 }
 
@@ -93,8 +100,8 @@ static PyObject *synthesise(PyObject *self, PyObject *args)
 {
     Py_buffer latents, samples;
     unsigned rate, rows, columns, depth = 8;
-    int threads = 1, kernels = AEC_KERNELS_BEST;
-    if (!PyArg_ParseTuple(args, "y*w*IIIi|iI:synthesise", &latents, &samples, &rate, &rows, &columns, &threads, &kernels,
+    int threads = 1, kernels;
+    if (!PyArg_ParseTuple(args, "y*w*IIIii|I:synthesise", &latents, &samples, &rate, &rows, &columns, &threads, &kernels,
                           &depth))
         return NULL;
     const aec_weights *weights = ((Model *)self)->weights;
@@ -109,7 +116,7 @@ static PyObject *synthesise(PyObject *self, PyObject *args)
     PyBuffer_Release(&latents);
     PyBuffer_Release(&samples);
     if (result.status != AEC_OK)
-        return raise(result);
+        return fail(result);
     Py_RETURN_NONE;
 }
 
@@ -117,9 +124,9 @@ static PyObject *synthesise(PyObject *self, PyObject *args)
 static PyObject *decode(PyObject *self, PyObject *args)
 {
     Py_buffer data, samples;
-    int threads = 1, kernels = AEC_KERNELS_BEST;
+    int threads = 1, kernels;
     unsigned depth = 0;
-    if (!PyArg_ParseTuple(args, "y*w*|iiI:decode", &data, &samples, &threads, &kernels, &depth))
+    if (!PyArg_ParseTuple(args, "y*w*ii|I:decode", &data, &samples, &threads, &kernels, &depth))
         return NULL;
     const aec_weights *weights = ((Model *)self)->weights;
     aec_options options = options_of(&threads, kernels, depth);
@@ -130,17 +137,17 @@ static PyObject *decode(PyObject *self, PyObject *args)
     PyBuffer_Release(&data);
     PyBuffer_Release(&samples);
     if (result.status != AEC_OK)
-        return raise(result);
+        return fail(result);
     Py_RETURN_NONE;
 }
 
 static PyMethodDef model_methods[] = {
     {"decode_latents", decode_latents, METH_VARARGS,
-     "decode_latents(payload, latents, rate, rows, columns[, kernels]); fills latents (rows, columns, M) int32"},
+     "decode_latents(payload, latents, rate, rows, columns, kernels); fills latents (rows, columns, M) int32"},
     {"synthesise", synthesise, METH_VARARGS,
-     "synthesise(latents, samples, rate, rows, columns, threads[, kernels, depth]); fills samples (16 rows, 16 columns, 3)"},
+     "synthesise(latents, samples, rate, rows, columns, threads, kernels[, depth]); fills samples (16 rows, 16 columns, 3)"},
     {"decode", decode, METH_VARARGS,
-     "decode(data, samples[, threads, kernels, depth]); fills samples (H, W, channels), uint16 of more than 8 bits"},
+     "decode(data, samples, threads, kernels[, depth]); fills samples (H, W, channels), uint16 of more than 8 bits"},
     {NULL, NULL, 0, NULL},
 };
 
@@ -148,7 +155,7 @@ static PyType_Slot model_slots[] = {
     {Py_tp_new, model_new},
     {Py_tp_dealloc, model_dealloc},
     {Py_tp_methods, model_methods},
-    {Py_tp_doc, "Model(data): a decoder, from the bytes of model.safetensors"},
+    {Py_tp_doc, "Model(data, id): a decoder, from the bytes of model.safetensors and their id of four bytes"},
     {0, NULL},
 };
 
@@ -168,6 +175,8 @@ static int fill(PyObject *module)
         Py_DECREF(type);
         return -1;
     }
+    if (PyModule_AddIntConstant(module, "BEST", AEC_KERNELS_BEST))
+        return -1;
     if (PyModule_AddIntConstant(module, "PLAIN", AEC_KERNELS_PLAIN))
         return -1;
     if (PyModule_AddIntConstant(module, "SSE2_OR_NEON", AEC_KERNELS_128))

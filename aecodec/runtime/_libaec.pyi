@@ -3,14 +3,15 @@
 import numpy as np
 from numpy.typing import NDArray
 
+BEST: int
 PLAIN: int
 SSE2_OR_NEON: int
 AVX2: int
 
 class Model:
-    def __new__(cls, data: bytes, /) -> Model: ...
+    def __new__(cls, data: bytes, identity: bytes, /) -> Model: ...
     def decode_latents(
-        self, payload: bytes, latents: NDArray[np.int32], rate: int, rows: int, columns: int, kernels: int = 0, /
+        self, payload: bytes, latents: NDArray[np.int32], rate: int, rows: int, columns: int, kernels: int, /
     ) -> None: ...
     def synthesise(
         self,
@@ -20,7 +21,7 @@ class Model:
         rows: int,
         columns: int,
         threads: int,
-        kernels: int = 0,
+        kernels: int,
         depth: int = 8,
         /,
     ) -> None: ...
@@ -28,8 +29,8 @@ class Model:
         self,
         data: bytes,
         samples: NDArray[np.uint8] | NDArray[np.uint16],
-        threads: int = 1,
-        kernels: int = 0,
+        threads: int,
+        kernels: int,
         depth: int = 0,
         /,
     ) -> None: ...

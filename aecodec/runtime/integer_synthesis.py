@@ -1,11 +1,12 @@
 """The synthesis in integers: from latents to samples, the same on every machine.
 
 Section 8 of docs/format.md defines every step; this module is that page in numpy, for reading and for tests.  ``libaec``
-computes the same and is fast.  Only two kinds of arithmetic occur: integers, all of them below 2**53, and, when tables are
+computes the same and is fast.  Only two kinds of arithmetic occur: integers, all of them below 2**63, and, when tables are
 made for a rate index, products and quotients of float64, which IEEE 754 rounds alike everywhere.
 
-Weights are int8, as they are stored.  Inputs of convolutions have 16 bits; the stream that residual blocks add to has 31.
-Between them a sum is multiplied by a dyadic number and rounded, ties upward.
+Weights are int8, as they are stored.  Inputs of convolutions have 16 bits on photographs and 23 at most, which graphics in
+pure colours come to; the stream that residual blocks add to has 31.  Between them a sum is multiplied by a dyadic number
+and rounded, ties upward.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ from aecodec.weights.store import FRACTION_BITS, SCALE, Weights, stored_tensors
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-INPUT_MAX = 32767  # an input of a convolution, unless its layer's sums need less
-SUM_MAX = 2**31 - 1
+INPUT_MAX = 2**22 - 1  # an input of a convolution, unless its layer's sums need less
+SUM_MAX = 2**41 - 1
+WEIGHTS_MAX = 2**19  # the sum of magnitudes of the weights of an output
 BIAS_MAX = 2**30
 STREAM_MAX = 2**30 - 1
 STREAM_GUARD = 8  # fractional bits that the residual stream has beyond the inputs read from it
-MANTISSA = 21  # bits of a factor: a sum times a factor stays below 2**53
+MANTISSA = 21  # bits of a factor: a sum times a factor stays below 2**62
 SHIFT_MAX = 62
 SLOPE = 6554, 16  # of the leaky activation below 0: 6554 / 2**16
 LOG_FRAC = 24  # of logarithms of gains; a float16 is a multiple of 2**-24
@@ -43,7 +45,7 @@ LINEAR_MAX = 2**19 - 1
 ROW_MAX = 4_000_000  # the sum of magnitudes in a row of the linear path's matrix: two halves of its sums then fit int32
 LEVEL_FRAC = 5  # of a picture between the linear path and the edge filter, in levels
 MIDDLE = 255 << LEVEL_FRAC >> 1  # half of the range of samples
-WIDE_MAX = 32767  # a sample of a picture in those units
+WIDE_MAX = 32767  # a sample of a picture in those units, and a number in a matrix of the linear path
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ class FractionBits:
     """Fractional bits of the inputs of convolutions, in the order of the tensor FRACTION_BITS.
 
     ``stem`` of its input, ``stream_16`` and ``stream_8`` of what is read from the residual streams, ``middle_16`` and
-    ``middle_8`` of what is between the two convolutions of a block.  The default suits the installed weights: it leaves a
-    factor of five to eight above the largest activations of photographs.
+    ``middle_8`` of what is between the two convolutions of a block.  The default suits the installed weights: with it the
+    activations of photographs fit 16 bits, and are a fifth to an eighth of the largest number there.
     """
 
     stem: int = 8
@@ -118,7 +120,7 @@ class Convolution:
 
     @classmethod
     def of(cls, tensors: dict[str, NDArray[Any]], name: str, input_frac: int) -> Convolution:
-        """Return the layer of a name.  Raises WeightsError where its tensors are not there or its sums leave int32."""
+        """Return the layer of a name.  Raises WeightsError where its tensors are not there or not in range."""
         try:
             weight, scale = tensors[f"{name}.weight"], tensors[f"{name}.weight{SCALE}"].astype(np.float64)
             bias = tensors[f"{name}.bias"].astype(np.float64)
@@ -131,11 +133,13 @@ class Convolution:
         rows = weight.astype(np.float64) * scale[:, None, None, None]
         weight = np.floor(rows / unit[:, None, None, None] + 0.5).astype(np.int8)
         sums = np.maximum(np.abs(weight.astype(np.int64)).sum((1, 2, 3)), 1)
+        if sums.max() > WEIGHTS_MAX:
+            raise WeightsError(f"the weights of {name} are too large")
         limit = int(((SUM_MAX - np.abs(whole)) // sums).min())
         return cls(weight, unit, whole, min(limit, INPUT_MAX))
 
     def sums(self, x: Integers) -> Integers:
-        """Return the sums (h, w, O) of inputs (h, w, I), zero outside, bias included; none leaves int32."""
+        """Return the sums (h, w, O) of inputs (h, w, I), zero outside, bias included; none is beyond SUM_MAX."""
         h, w, _ = x.shape
         kernel = self.weight.shape[-1]
         pad = kernel // 2
@@ -292,7 +296,7 @@ def _linear_matrix(klt: Floats) -> tuple[Integers, int]:
     """Return the linear path's matrix in integers of 255 levels, and their fractional bits."""
     for frac in range(15, -1, -1):
         whole = np.floor(klt * (255 * 2.0**frac) + 0.5)
-        if np.abs(whole).max() <= INPUT_MAX and np.abs(whole).sum(1).max() <= ROW_MAX:
+        if np.abs(whole).max() <= WIDE_MAX and np.abs(whole).sum(1).max() <= ROW_MAX:
             return whole.astype(np.int64), frac
     raise WeightsError("the linear path of the synthesis is out of range")
 
@@ -301,6 +305,6 @@ def _lapping_matrix(lap: Floats) -> tuple[Integers, int]:
     """Return the lapping's matrix in integers, and their fractional bits."""
     for frac in range(14, 0, -1):
         whole = np.floor(lap * 2.0**frac + 0.5)
-        if np.abs(whole).max() <= INPUT_MAX and np.abs(whole).sum(1).max() < 2**16 - 1:
+        if np.abs(whole).max() <= WIDE_MAX and np.abs(whole).sum(1).max() < 2**16 - 1:
             return whole.astype(np.int64), frac
     raise WeightsError("the lapping of the synthesis is out of range")

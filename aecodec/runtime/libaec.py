@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import os
 import threading
-from pathlib import Path
+import warnings
 from types import ModuleType
 from typing import Any
 
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.errors import BitstreamError, WeightsError
 from aecodec.threads import thread_count
-from aecodec.weights.cards import TENSORS
-from aecodec.weights.store import Weights
+from aecodec.weights.cards import folder_of
+from aecodec.weights.store import Source, Stamp, Stored, Weights, read, stamp
 
 _compiled: ModuleType | None = None
-if not os.environ.get("AECODEC_PURE_PYTHON"):
+_is_wanted = not os.environ.get("AECODEC_PURE_PYTHON")
+if _is_wanted:
     with contextlib.suppress(ImportError):
         _compiled = importlib.import_module("aecodec.runtime._libaec")
 
@@ -35,14 +36,19 @@ class ExactDecoder:
 
     is_exact = True
 
-    def __init__(self, weights: Weights, threads: int | None = None) -> None:
+    def __init__(self, weights: Weights | Stored, threads: int | None = None) -> None:
         if _compiled is None:
             raise WeightsError("libaec was not compiled when aecodec was installed")
+        stored = read(weights.folder) if isinstance(weights, Weights) else weights
+        if stored.id != weights.id:
+            raise WeightsError(f"the weights in {weights.folder} are others than they were")
+        self.arch = stored.arch
         self._threads = threads or thread_count()
-        self._channels = weights.arch.latents
+        self._channels = stored.arch.latents
+        self._kernels: int = _compiled.BEST
         try:
-            self._model = _compiled.Model((weights.folder / TENSORS).read_bytes())
-        except (LookupError, OSError) as error:
+            self._model = _compiled.Model(stored.data, bytes.fromhex(stored.id))
+        except LookupError as error:
             raise WeightsError(f"libaec cannot use the weights in {weights.folder}: {error}") from None
 
     def synthesise(self, latents: NDArray[np.int32], rate: int, depth: int = 8) -> NDArray[Any]:
@@ -54,7 +60,7 @@ class ExactDecoder:
         if latents.dtype != np.int32 or channels != self._channels:
             raise TypeError(f"latents must be (h, w, {self._channels}) int32, not {latents.shape} {latents.dtype}")
         samples = np.empty((LATENT_STRIDE * h, LATENT_STRIDE * w, 3), np.uint8 if depth == 8 else np.uint16)
-        self._model.synthesise(np.ascontiguousarray(latents), samples, rate, h, w, self._threads, 0, depth)
+        self._model.synthesise(np.ascontiguousarray(latents), samples, rate, h, w, self._threads, self._kernels, depth)
         return samples
 
     def decode_latents(self, payload: bytes, shape: tuple[int, int], rate: int) -> NDArray[np.int32]:
@@ -64,7 +70,7 @@ class ExactDecoder:
         """
         latents = np.empty((*shape, self._channels), np.int32)
         try:
-            self._model.decode_latents(payload, latents, rate, *shape)
+            self._model.decode_latents(payload, latents, rate, *shape, self._kernels)
         except ValueError as error:
             raise BitstreamError(str(error)) from None
         return latents
@@ -75,26 +81,34 @@ def is_compiled() -> bool:
     return _compiled is not None
 
 
-def open_decoder(weights: Weights) -> ExactDecoder | None:
+def open_decoder(source: Source) -> ExactDecoder | None:
     """Return libaec's decoder for weights, opened once and kept, or None where it cannot decode them.
 
-    That is where it was not compiled, and for experimental weights: with another upsampler, or without integers.
+    That is where it was not compiled, with a RuntimeWarning, and for experimental weights: with another upsampler, or
+    without integers. Raises WeightsError where weights that are given by name are missing or damaged.
     """
-    key = weights.id, weights.folder
+    folder = source.folder if isinstance(source, Weights) else folder_of(source)
+    key = source.id if isinstance(source, Weights) else "", stamp(folder)
     with _opening:
         if key not in _opened:
             while len(_opened) >= MAX_OPEN:
                 del _opened[next(iter(_opened))]
-            _opened[key] = _open(weights)
+            _opened[key] = _open(source)
         return _opened[key]
 
 
-_opened: dict[tuple[str, Path], ExactDecoder | None] = {}
+_opened: dict[tuple[str, Stamp], ExactDecoder | None] = {}
 _opening = threading.Lock()
 
 
-def _open(weights: Weights) -> ExactDecoder | None:
-    if _compiled is None or weights.arch.upsampler != "pixelshuffle":
+def _open(source: Source) -> ExactDecoder | None:
+    if _compiled is None:
+        if _is_wanted:
+            text = "libaec is missing, since aecodec was installed without a C compiler: decoding takes longer"
+            warnings.warn(f"{text}, and a sample may be a level off", RuntimeWarning, stacklevel=2)
+        return None
+    weights = source if isinstance(source, Weights) else read(source)
+    if weights.arch.upsampler != "pixelshuffle":
         return None
     try:
         return ExactDecoder(weights)

@@ -85,10 +85,10 @@ def load(source: Source = DEFAULT_WEIGHTS) -> Weights:
     if isinstance(source, Weights):
         return source
     name = os.fspath(source)
-    return _load(name, _stamp(name))
+    return _load(name, stamp(name))
 
 
-def _stamp(name: str) -> Stamp:
+def stamp(name: str | os.PathLike[str]) -> Stamp:
     """Return a fingerprint of the weight files, so that a changed folder is loaded again."""
     folder = folder_of(name).absolute()
     try:
@@ -101,16 +101,34 @@ def _stamp(name: str) -> Stamp:
 @functools.lru_cache(maxsize=4)
 def _load(name: str, stamp: Stamp) -> Weights:
     opened = load_any(name)
-    if is_restoring(opened.card):
-        raise NotAModelError(f"{name} is a restoring encoder, not a whole model")
+    _check_whole(name, opened.card)
     return opened
 
 
-def load_any(name: str | os.PathLike[str]) -> Weights:
-    """Open weights as ``load`` does, also a restoring encoder, and read them again each time."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as load_tensors
+def _check_whole(name: str, card: dict[str, Any]) -> None:
+    if is_restoring(card):
+        raise NotAModelError(f"{name} is a restoring encoder, not a whole model")
 
+
+@dataclass(frozen=True)
+class Stored:
+    """A whole model as it is stored, checked against its card; ``data`` are the bytes of its TENSORS."""
+
+    folder: Path
+    id: str
+    arch: Architecture
+    data: bytes
+
+
+def read(name: str | os.PathLike[str]) -> Stored:
+    """Read a whole model, and make no tensors of it. Raises WeightsError as ``load`` does."""
+    stored, card = _read(name)
+    _check_whole(os.fspath(name), card)
+    return stored
+
+
+def _read(name: str | os.PathLike[str]) -> tuple[Stored, dict[str, Any]]:
+    """Return what is in a folder of weights, and its card. Raises WeightsError where these do not fit each other."""
     folder = folder_of(name)
     card = read_card(folder)
     try:
@@ -118,13 +136,24 @@ def load_any(name: str | os.PathLike[str]) -> Weights:
         digest = content_hash(data)
         if card["sha256"] != digest:
             raise WeightsError(f"{folder / TENSORS} is not the file that its card describes")
-        arch = Architecture(**card["architecture"])
-        tensors = expand(load_tensors(data))
-        if not is_restoring(card):
-            tensors = neutral(arch) | tensors
-        return Weights(card["name"], folder, digest[:8], card, arch, tensors)
-    except (OSError, KeyError, IndexError, TypeError, ValueError, SafetensorError) as error:
+        return Stored(folder, digest[:8], Architecture(**card["architecture"]), data), card
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"cannot open the weights in {folder}: {error}") from None
+
+
+def load_any(name: str | os.PathLike[str]) -> Weights:
+    """Open weights as ``load`` does, also a restoring encoder, and read them again each time."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as load_tensors
+
+    stored, card = _read(name)
+    try:
+        tensors = expand(load_tensors(stored.data))
+        if not is_restoring(card):
+            tensors = neutral(stored.arch) | tensors
+        return Weights(card["name"], stored.folder, stored.id, card, stored.arch, tensors)
+    except (KeyError, IndexError, TypeError, ValueError, SafetensorError) as error:
+        raise WeightsError(f"cannot open the weights in {stored.folder}: {error}") from None
 
 
 def neutral(arch: Architecture) -> dict[str, NDArray[np.float32]]:
@@ -171,7 +200,7 @@ def restoring(source: Source, decoder: Source | None = None, task: str | None = 
         folder_of(name)
     except WeightsError:
         raise NoRestoringWeightsError(name, task or "denoise") from None
-    return _restoring(name, decoder, task, (_stamp(name), decoder and _stamp(decoder)))
+    return _restoring(name, decoder, task, (stamp(name), decoder and stamp(decoder)))
 
 
 @functools.lru_cache(maxsize=4)

@@ -80,6 +80,10 @@ AEC_API int aec_abi(void);
 
 /* Opens weights from the bytes of a file model.safetensors, which are not needed afterwards. */
 AEC_API aec_result aec_weights_open(const void *data, size_t size, aec_weights **weights);
+
+/* The same for a caller that knows the id of the weights already and need not hash them. */
+AEC_API aec_result aec_weights_open_as(const void *data, size_t size, const uint8_t id[4], aec_weights **weights);
+
 AEC_API void aec_weights_free(aec_weights *weights);
 
 /* Writes the four bytes of the weights' id: the beginning of the SHA-256 of their file. */

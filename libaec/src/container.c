@@ -118,7 +118,9 @@ aec_result aec_read_head(const uint8_t *data, size_t size, aec_file *file)
         if (kind == 'A') {
             file->alpha = span;
             file->info.channels++;
-        } else if (kind < 'a' || kind > 'z')
+        } else if (kind == 'X' || kind == 'L')
+            FAIL(AEC_UNSUPPORTED, "the file has lossless pixels, which libaec does not decode yet; aecodec decode does");
+        else if (kind < 'a' || kind > 'z')
             FAIL(AEC_UNSUPPORTED, "the file needs a feature that this library does not know (a critical chunk)");
         if (seen[kind]++)
             FAIL(AEC_DAMAGED, "the file is damaged (two chunks of a type)");
@@ -183,8 +185,6 @@ static void accumulate(uint8_t *data, size_t rows, size_t columns, int form)
         for (size_t i = columns; i < rows * columns; i++)
             data[i] = (uint8_t)(data[i] + data[i - columns]);
 }
-
-
 
 aec_result aec_decode_alpha(const aec_file *file, void *samples, uint32_t channels, uint32_t depth)
 {

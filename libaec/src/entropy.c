@@ -259,7 +259,7 @@ aec_result aec_decode_tile(const aec_weights *w, const aec_kernel_set *kernels, 
     size_t area = (size_t)rows * (size_t)columns, m = (size_t)w->latents, f = (size_t)w->features, c = (size_t)w->context;
     size_t widest = 4 * f > c ? 4 * f : c, count = area * m / 4;
     widest = (size_t)up_to_16((ptrdiff_t)(widest > m ? widest : m));
-    if (area > SIZE_MAX / 8 / (f + m + c + widest))
+    if (area > SIZE_MAX / 8 / (f + m + c + widest + (size_t)w->hyper))
         return NO_MEMORY;
     Tile tile = {.w = w, .k = kernels, .rate = rate, .rows = rows, .columns = columns};
     tile.inputs = calloc(area * (f + m) + 2, sizeof *tile.inputs);

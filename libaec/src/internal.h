@@ -6,6 +6,18 @@
 #include "aec.h"
 #include "rans.h"
 
+#include <float.h>
+
+/* Section 8.1 of docs/format.md needs float64 that rounds each operation once. */
+#ifdef __FAST_MATH__
+#error "libaec does not compute what the format defines with -ffast-math"
+#endif
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 1
+#error "libaec needs double arithmetic without extra bits: -msse2 -mfpmath=sse on 32-bit x86"
+#endif
+_Static_assert(-3 >> 1 == -2, "shifts of negative numbers must keep their sign");
+_Static_assert(DBL_MANT_DIG == 53, "double must be binary64 of IEEE 754");
+
 #define KNOTS 9
 #define MAX_RATE 2048
 #define GAIN_ROWS 257
@@ -141,7 +153,8 @@ typedef struct {
     aec_matrix matrix;
     int32_t *bias;
     double *scale;
-    int limit;
+    int32_t limit;  /* of inputs */
+    int32_t narrow; /* inputs up to here fit int16, and their sums int32 */
 } aec_convolution;
 
 typedef struct {
@@ -202,21 +215,23 @@ typedef struct {
        position to the next in sums; out is (positions, channels). */
     void (*scale)(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
                   const aec_factor *above, const aec_factor *below, int32_t limit, int32_t *out);
-    /* The same, to int16. */
-    void (*scale_narrow)(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+    /* The same, to int16.  True where a limit was reached: a value may lie beyond it. */
+    int (*scale_narrow)(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
                          const aec_factor *above, const aec_factor *below, int32_t limit, int16_t *out);
     /* stream = stream + the rounded product, within -limit .. limit. */
     void (*scale_add)(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
                       const aec_factor *factors, int32_t limit, int32_t *stream);
-    /* out = stream / 2**STREAM_GUARD, rounded, within -limit .. limit. */
-    void (*read)(const int32_t *stream, ptrdiff_t count, int32_t limit, int16_t *out);
+    /* out = stream / 2**STREAM_GUARD, rounded, within -limit .. limit.  True as above. */
+    int (*read)(const int32_t *stream, ptrdiff_t count, int32_t limit, int16_t *out);
     /* A 16 x 16 matrix times windows of 16 values, `step` apart; count of them side by side. */
     void (*lap)(const int16_t (*matrix)[16], int bits, int16_t *values, ptrdiff_t step, ptrdiff_t count);
 } aec_kernel_set;
 
 #define STREAM_GUARD 8
 #define STREAM_MAX ((1 << 30) - 1)
-#define INPUT_MAX 32767
+#define INPUT_MAX ((1 << 22) - 1) /* an input of a convolution */
+#define NARROW_MAX 32767          /* what fits int16 */
+#define WIDE_BITS 12              /* larger inputs are split: so many bits, with a sign, are the lower half */
 
 extern const aec_kernel_set aec_kernels_plain;
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))

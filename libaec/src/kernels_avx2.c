@@ -7,6 +7,7 @@
 
 #include <immintrin.h>
 #include <math.h>
+#include <stdlib.h>
 
 #define FAST __attribute__((target("avx2")))
 #define TILE 6 /* positions at a time: 12 sums, two weights and an input are 15 of 16 registers */
@@ -120,20 +121,27 @@ FAST static void scale(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions
     }
 }
 
-FAST static void scale_narrow(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
-                              const aec_factor *above, const aec_factor *below, int32_t limit, int16_t *out)
+FAST static int scale_narrow(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                             const aec_factor *above, const aec_factor *below, int32_t limit, int16_t *out)
 {
     __m256d most = _mm256_set1_pd(limit);
+    __m128i top = _mm_set1_epi16((int16_t)limit), bottom = _mm_set1_epi16((int16_t)-limit), at_end = _mm_setzero_si128();
+    int reached = 0;
     for (ptrdiff_t p = 0; p < positions; p++, sums += width, out += channels) {
         int c = 0;
         for (; c + 8 <= channels; c += 8) {
             __m256d x = times(four(sums + c, bias + c), above + c, below ? below + c : NULL);
             __m256d y = times(four(sums + c + 4, bias + c + 4), above + c + 4, below ? below + c + 4 : NULL);
-            _mm_storeu_si128((__m128i *)(out + c), _mm_packs_epi32(limited(x, most), limited(y, most)));
+            __m128i both = _mm_packs_epi32(limited(x, most), limited(y, most));
+            at_end = _mm_or_si128(at_end, _mm_or_si128(_mm_cmpeq_epi16(both, top), _mm_cmpeq_epi16(both, bottom)));
+            _mm_storeu_si128((__m128i *)(out + c), both);
         }
-        for (; c < channels; c++)
+        for (; c < channels; c++) {
             out[c] = (int16_t)single(sums[c] + bias[c], above + c, below ? below + c : NULL, 0, limit);
+            reached |= abs(out[c]) == limit;
+        }
     }
+    return reached | !_mm_testz_si128(at_end, at_end);
 }
 
 FAST static void scale_add(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
@@ -152,8 +160,11 @@ FAST static void scale_add(const int32_t *sums, ptrdiff_t width, ptrdiff_t posit
     }
 }
 
-FAST static void read(const int32_t *stream, ptrdiff_t count, int32_t limit, int16_t *out)
+FAST static int read(const int32_t *stream, ptrdiff_t count, int32_t limit, int16_t *out)
 {
+    __m256i top = _mm256_set1_epi16((int16_t)limit), bottom = _mm256_set1_epi16((int16_t)-limit);
+    __m256i at_end = _mm256_setzero_si256();
+    int reached = 0;
     __m256i half = _mm256_set1_epi32(1 << STREAM_GUARD >> 1), most = _mm256_set1_epi32(limit);
     __m256i least = _mm256_sub_epi32(_mm256_setzero_si256(), most);
     ptrdiff_t i = 0;
@@ -163,12 +174,15 @@ FAST static void read(const int32_t *stream, ptrdiff_t count, int32_t limit, int
         x = _mm256_max_epi32(least, _mm256_min_epi32(most, x));
         y = _mm256_max_epi32(least, _mm256_min_epi32(most, y));
         x = _mm256_permute4x64_epi64(_mm256_packs_epi32(x, y), 0xD8);
+        at_end = _mm256_or_si256(at_end, _mm256_or_si256(_mm256_cmpeq_epi16(x, top), _mm256_cmpeq_epi16(x, bottom)));
         _mm256_storeu_si256((__m256i *)(out + i), x);
     }
     for (; i < count; i++) {
         int32_t x = (stream[i] + (1 << STREAM_GUARD >> 1)) >> STREAM_GUARD;
         out[i] = (int16_t)(x < -limit ? -limit : x > limit ? limit : x);
+        reached |= abs(out[i]) == limit;
     }
+    return reached | !_mm256_testz_si256(at_end, at_end);
 }
 
 /* 16 windows side by side. */
@@ -180,7 +194,7 @@ FAST static inline void lap_side_by_side(const int16_t (*matrix)[16], int bits, 
         low[i] = _mm256_unpacklo_epi16(a, b);
         high[i] = _mm256_unpackhi_epi16(a, b);
     }
-    __m256i half = _mm256_set1_epi32(1 << bits >> 1), least = _mm256_set1_epi16(-INPUT_MAX);
+    __m256i half = _mm256_set1_epi32(1 << bits >> 1), least = _mm256_set1_epi16(-NARROW_MAX);
     for (int o = 0; o < 16; o++) {
         __m256i x = half, y = half;
         for (int i = 0; i < 8; i++) {

@@ -46,12 +46,17 @@ static void scale(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int
             *out++ = scaled((int64_t)sums[c] + bias[c], above, below, c, limit);
 }
 
-static void scale_narrow(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
-                         const aec_factor *above, const aec_factor *below, int32_t limit, int16_t *out)
+static int scale_narrow(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                        const aec_factor *above, const aec_factor *below, int32_t limit, int16_t *out)
 {
+    int reached = 0;
     for (ptrdiff_t p = 0; p < positions; p++, sums += width)
-        for (int c = 0; c < channels; c++)
-            *out++ = (int16_t)scaled((int64_t)sums[c] + bias[c], above, below, c, limit);
+        for (int c = 0; c < channels; c++) {
+            int32_t x = scaled((int64_t)sums[c] + bias[c], above, below, c, limit);
+            reached |= (x == limit) | (x == -limit);
+            *out++ = (int16_t)x;
+        }
+    return reached;
 }
 
 static void scale_add(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
@@ -62,10 +67,15 @@ static void scale_add(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions,
             *stream = clamp(*stream + times((int64_t)sums[c] + bias[c], factors[c]), limit);
 }
 
-static void read(const int32_t *stream, ptrdiff_t count, int32_t limit, int16_t *out)
+static int read(const int32_t *stream, ptrdiff_t count, int32_t limit, int16_t *out)
 {
-    for (ptrdiff_t i = 0; i < count; i++)
-        out[i] = (int16_t)clamp((stream[i] + (1 << STREAM_GUARD >> 1)) >> STREAM_GUARD, limit);
+    int reached = 0;
+    for (ptrdiff_t i = 0; i < count; i++) {
+        int32_t x = clamp((stream[i] + (1 << STREAM_GUARD >> 1)) >> STREAM_GUARD, limit);
+        reached |= (x == limit) | (x == -limit);
+        out[i] = (int16_t)x;
+    }
+    return reached;
 }
 
 static void lap(const int16_t (*matrix)[16], int bits, int16_t *values, ptrdiff_t step, ptrdiff_t count)
@@ -79,7 +89,7 @@ static void lap(const int16_t (*matrix)[16], int bits, int16_t *values, ptrdiff_
             for (int i = 0; i < 16; i++)
                 sum += matrix[o][i] * window[i];
             /* a window of 2**15 - 1 and a row of 2**16 - 2 leave room for the rounding */
-            values[at + o * step] = (int16_t)clamp((sum + (1 << bits >> 1)) >> bits, INPUT_MAX);
+            values[at + o * step] = (int16_t)clamp((sum + (1 << bits >> 1)) >> bits, NARROW_MAX);
         }
     }
 }

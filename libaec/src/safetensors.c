@@ -114,16 +114,17 @@ static int take_tensor(Text *text, const aec_tensors *tensors, aec_tensor *tenso
     } while (accept(text, ','));
     if (!accept(text, '}') || !size || dimensions < 1 || ends != 2)
         return 0;
-    tensor->count = 1;
+    uint64_t count = 1;
     tensor->dimensions = dimensions;
     for (int i = 0; i < 4; i++) {
-        if (i < dimensions && (!shape[i] || shape[i] > 1 << 20 || tensor->count > (size_t)1 << 31))
+        if (i < dimensions && (!shape[i] || shape[i] > 1 << 20 || count > (uint64_t)1 << 31))
             return 0;
         tensor->shape[i] = i < dimensions ? (uint32_t)shape[i] : 1;
-        tensor->count *= tensor->shape[i];
+        count *= tensor->shape[i];
     }
-    if (offsets[1] > tensors->size || offsets[0] > offsets[1] || offsets[1] - offsets[0] != tensor->count * (size_t)size)
+    if (offsets[1] > tensors->size || offsets[0] > offsets[1] || offsets[1] - offsets[0] != count * (uint64_t)size)
         return 0;
+    tensor->count = (size_t)count;
     tensor->data = tensors->data + offsets[0];
     return 1;
 }

@@ -1,7 +1,10 @@
 /* From latents to samples: docs/format.md, section 8.
 
    Rows go through all layers at once: a layer asks the one in front of it for the next row, and keeps three.  So memory
-   does not grow with a picture's height.  A part of a picture's rows begins as many rows earlier as its layers reach. */
+   does not grow with a picture's height.  A part of a picture's rows begins as many rows earlier as its layers reach.
+
+   A row of inputs is int16 where all of it fits, and is in two halves where it does not: the activations of photographs
+   fit, those of graphics in pure colours sometimes do not.  Either way sums are the same. */
 
 #include "internal.h"
 
@@ -28,11 +31,17 @@ typedef struct {
     aec_factor *above, *below; /* below is NULL where there is no activation */
 } Scaling;
 
+/* A row of a layer's inputs.  A wide one is high * 2**WIDE_BITS + low. */
+typedef struct {
+    int16_t *low, *high;
+    int wide;
+} Row;
+
 /* A residual block at work: its inputs, what is between its layers, and the stream that it adds to. */
 typedef struct {
     const aec_block *block;
     Scaling first, second;
-    int16_t *in[OUTER], *middle[OUTER];
+    Row in[OUTER], middle[OUTER];
     int32_t *stream[OUTER];
     ptrdiff_t next_in, next_middle, next_out;
 } Stage;
@@ -48,14 +57,16 @@ typedef struct {
 
     int16_t *zeros; /* a row of any layer */
     int32_t *sums, *more_sums;
-    int16_t *stem_in[OUTER];
+    int32_t *wide_row; /* a row of any layer */
+    Row stem_in[OUTER];
     ptrdiff_t next_stem_in, next_stem;
     Stage stage_16[BLOCKS_MAX], stage_8[BLOCKS_MAX];
-    int16_t *up_in;
+    Row up_in;
     int32_t *up_row, *up_out[2]; /* the last row at 1/16, and the two that it becomes */
     ptrdiff_t next_up, up_at; /* up_at: the row at 1/16 that was last */
     int32_t *head_row;
-    int16_t *head_in[OUTER], *head_out;
+    Row head_in[OUTER], strength_in;
+    int32_t *head_out;
     ptrdiff_t next_head_in, next_head;
     int16_t *correction;    /* 8 rows of samples */
     uint8_t *strengths[STRENGTHS];
@@ -69,17 +80,25 @@ typedef struct {
     uint16_t *deep_out;     /* the same, of more than 8 bits; NULL where they have 8 */
     int16_t *eighths;       /* a row for the edge filter, beside those that are finer */
     const aec_sink *sink;
-    void *memory[8 * BLOCKS_MAX * 4 + 64]; /* all that was allocated */
-    int allocations, failed;
+    void *memory[2 * BLOCKS_MAX * 18 + 96]; /* all that was allocated */
+    size_t allocations;
+    int failed;
 } Part;
 
 static void *room(Part *part, size_t count, size_t size)
 {
-    void *memory = count <= SIZE_MAX / size ? calloc(count, size) : NULL;
+    int full = part->allocations == sizeof part->memory / sizeof *part->memory;
+    void *memory = full ? NULL : calloc(count, size);
     part->failed |= !memory;
     if (memory)
         part->memory[part->allocations++] = memory;
     return memory;
+}
+
+static void make_row(Part *part, Row *row, size_t count)
+{
+    row->low = room(part, count, sizeof *row->low);
+    row->high = room(part, count, sizeof *row->high);
 }
 
 static aec_result make_scaling(Part *part, const aec_convolution *layer, const double *gain, int gains, double unit,
@@ -109,8 +128,8 @@ static aec_result make_stages(Part *part, const aec_block *blocks, int count, in
         TRY(make_scaling(part, &blocks[i].first, NULL, 1, ldexp(1, inner - outer), 1, &stage->first));
         TRY(make_scaling(part, &blocks[i].second, NULL, 1, ldexp(1, outer + STREAM_GUARD - inner), 0, &stage->second));
         for (int r = 0; r < OUTER; r++) {
-            stage->in[r] = room(part, padded, sizeof **stage->in);
-            stage->middle[r] = room(part, padded, sizeof **stage->middle);
+            make_row(part, stage->in + r, padded);
+            make_row(part, stage->middle + r, padded);
             stage->stream[r] = room(part, (size_t)columns * width, sizeof **stage->stream);
         }
         if (part->failed)
@@ -188,14 +207,18 @@ static aec_result make_rows(Part *part)
     size_t sums = up_to_16(a) > up_to_16(4 * b) ? up_to_16(a) : up_to_16(4 * b);
     sums = sums > 2 * up_to_16(b) ? sums : 2 * up_to_16(b);
     sums = sums > 768 ? sums : 768;
+    if (columns > SIZE_MAX / 64 / (widest + sums))
+        return NO_MEMORY;
     part->zeros = room(part, (columns + 2) * widest + 2, sizeof *part->zeros);
     part->sums = room(part, columns * sums, sizeof *part->sums);
-    part->more_sums = room(part, columns * 768, sizeof *part->more_sums);
+    part->more_sums = room(part, columns * sums, sizeof *part->more_sums);
+    part->wide_row = room(part, columns * widest, sizeof *part->wide_row);
     for (int r = 0; r < OUTER; r++) {
-        part->stem_in[r] = room(part, (columns + 2) * m + 2, sizeof **part->stem_in);
-        part->head_in[r] = room(part, (2 * columns + 2) * b + 2, sizeof **part->head_in);
+        make_row(part, part->stem_in + r, (columns + 2) * m + 2);
+        make_row(part, part->head_in + r, (2 * columns + 2) * b + 2);
     }
-    part->up_in = room(part, columns * a + 2, sizeof *part->up_in);
+    make_row(part, &part->up_in, columns * a + 2);
+    make_row(part, &part->strength_in, 2 * columns * b + 2);
     part->up_row = room(part, columns * (a > 4 * b ? a : 4 * b), sizeof *part->up_row);
     part->head_row = room(part, 2 * columns * b, sizeof *part->head_row);
     part->head_out = room(part, 2 * columns * 192, sizeof *part->head_out);
@@ -253,14 +276,49 @@ static void begin(Part *part, ptrdiff_t first_head)
     part->next_stem_in = at_least_0(row - 1);
 }
 
-/* Sums of a 3x3 convolution of row y of `rows`, of which three are kept. */
-static void convolve_3(const Part *part, const aec_convolution *layer, int16_t *const *kept, ptrdiff_t y, ptrdiff_t rows,
-                       ptrdiff_t columns)
+/* Writes a row of inputs in halves. */
+static void split(const int32_t *x, ptrdiff_t count, Row *row, ptrdiff_t offset)
+{
+    row->wide = 1;
+    for (ptrdiff_t i = 0; i < count; i++) {
+        int32_t high = (x[i] + (1 << WIDE_BITS >> 1)) >> WIDE_BITS;
+        row->high[offset + i] = (int16_t)high;
+        row->low[offset + i] = (int16_t)(x[i] - high * (1 << WIDE_BITS));
+    }
+}
+
+/* Reads a row of a stream as a layer's inputs, from `offset` on. */
+static void read_row(const Part *part, const int32_t *stream, ptrdiff_t count, const aec_convolution *layer, Row *row,
+                     ptrdiff_t offset)
+{
+    row->wide = 0;
+    if (!part->k->read(stream, count, layer->narrow, row->low + offset))
+        return;
+    for (ptrdiff_t i = 0; i < count; i++) {
+        int32_t x = (stream[i] + (1 << STREAM_GUARD >> 1)) >> STREAM_GUARD, limit = layer->limit;
+        part->wide_row[i] = x < -limit ? -limit : x > limit ? limit : x;
+    }
+    split(part->wide_row, count, row, offset);
+}
+
+/* Sums of a 3x3 convolution of row y of `rows`, of which three are kept; returns whether they are in two halves. */
+static int convolve_3(const Part *part, const aec_convolution *layer, const Row *kept, ptrdiff_t y, ptrdiff_t rows,
+                      ptrdiff_t columns)
 {
     ptrdiff_t width = layer->matrix.inputs;
-    const int16_t *three[3] = {y ? kept[(y - 1) % OUTER] : part->zeros, kept[y % OUTER],
-                               y + 1 < rows ? kept[(y + 1) % OUTER] : part->zeros};
-    part->k->convolve(&layer->matrix, three, width, width, columns, part->sums);
+    const int16_t *low[3], *high[3];
+    int wide = 0;
+    for (int i = 0; i < 3; i++) {
+        ptrdiff_t at = y + i - 1;
+        const Row *row = at >= 0 && at < rows ? kept + at % OUTER : NULL;
+        low[i] = row ? row->low : part->zeros;
+        high[i] = row && row->wide ? row->high : part->zeros;
+        wide |= row && row->wide;
+    }
+    part->k->convolve(&layer->matrix, low, width, width, columns, part->sums);
+    if (wide)
+        part->k->convolve(&layer->matrix, high, width, width, columns, part->more_sums);
+    return wide;
 }
 
 static ptrdiff_t sum_width(const aec_convolution *layer)
@@ -274,21 +332,81 @@ static int64_t rounded(int64_t x, aec_factor factor, int64_t limit)
     return x < -limit ? -limit : x > limit ? limit : x;
 }
 
+/* What the kernels of that name do, for sums in two halves. */
+static void scale_wide(const Part *part, const aec_convolution *layer, const Scaling *scaling, ptrdiff_t positions,
+                       int32_t limit, int32_t *out)
+{
+    int channels = layer->matrix.outputs;
+    for (ptrdiff_t p = 0, at = 0; p < positions; p++, at += sum_width(layer))
+        for (int c = 0; c < channels; c++) {
+            int64_t sum = (int64_t)part->more_sums[at + c] * (1 << WIDE_BITS) + part->sums[at + c] + layer->bias[c];
+            *out++ = (int32_t)rounded(sum, scaling->below && sum < 0 ? scaling->below[c] : scaling->above[c], limit);
+        }
+}
+
+/* The sums of `layer`, scaled to int32. */
+static void scale(const Part *part, int wide, const aec_convolution *layer, const Scaling *scaling, ptrdiff_t positions,
+                  int32_t limit, int32_t *out)
+{
+    if (wide)
+        scale_wide(part, layer, scaling, positions, limit, out);
+    else
+        part->k->scale(part->sums, sum_width(layer), positions, layer->matrix.outputs, layer->bias, scaling->above,
+                       scaling->below, limit, out);
+}
+
+/* The sums of the first layer of a block, scaled to inputs of the second. */
+static void scale_middle(const Part *part, int wide, const aec_block *block, const Scaling *scaling, ptrdiff_t columns,
+                         Row *row)
+{
+    const aec_convolution *first = &block->first, *second = &block->second;
+    int width = first->matrix.outputs;
+    row->wide = 0;
+    if (!wide && !part->k->scale_narrow(part->sums, sum_width(first), columns, width, first->bias, scaling->above,
+                                        scaling->below, second->narrow, row->low + width))
+        return;
+    scale(part, wide, first, scaling, columns, second->limit, part->wide_row);
+    split(part->wide_row, columns * width, row, width);
+}
+
+/* The sums of the second layer of a block, scaled and added to the stream. */
+static void scale_add(const Part *part, int wide, const aec_convolution *layer, const Scaling *scaling, ptrdiff_t columns,
+                      int32_t *stream)
+{
+    int width = layer->matrix.outputs;
+    if (!wide) {
+        part->k->scale_add(part->sums, sum_width(layer), columns, width, layer->bias, scaling->above, STREAM_MAX, stream);
+        return;
+    }
+    for (ptrdiff_t p = 0, at = 0; p < columns; p++, at += sum_width(layer))
+        for (int c = 0; c < width; c++, stream++) {
+            int64_t sum = (int64_t)part->more_sums[at + c] * (1 << WIDE_BITS) + part->sums[at + c] + layer->bias[c];
+            int64_t x = *stream + rounded(sum, scaling->above[c], INT64_MAX / 2);
+            *stream = (int32_t)(x < -STREAM_MAX ? -STREAM_MAX : x > STREAM_MAX ? STREAM_MAX : x);
+        }
+}
+
 static void next_stem(Part *part, int32_t *out)
 {
     const aec_convolution *stem = &part->w->stem;
     ptrdiff_t y = part->next_stem++, m = part->w->latents, columns = part->columns;
     while (part->next_stem_in < part->rows && part->next_stem_in <= y + 1) {
-        ptrdiff_t row = part->next_stem_in++;
-        int16_t *in = part->stem_in[row % OUTER] + m;
+        ptrdiff_t row = part->next_stem_in++, at = 0;
+        Row *in = part->stem_in + row % OUTER;
         const int32_t *v = part->latents + row * columns * m;
+        in->wide = 0;
         for (ptrdiff_t i = 0; i < columns; i++)
-            for (ptrdiff_t c = 0; c < m; c++)
-                *in++ = (int16_t)rounded(*v++, part->input[c], stem->limit);
+            for (ptrdiff_t c = 0; c < m; c++, at++) {
+                int32_t x = (int32_t)rounded(v[at], part->input[c], stem->limit);
+                in->wide |= abs(x) > stem->narrow;
+                part->wide_row[at] = x;
+                in->low[m + at] = (int16_t)x;
+            }
+        if (in->wide)
+            split(part->wide_row, columns * m, in, m);
     }
-    convolve_3(part, stem, part->stem_in, y, part->rows, columns);
-    part->k->scale(part->sums, sum_width(stem), columns, stem->matrix.outputs, stem->bias, part->stem.above, NULL,
-                   STREAM_MAX, out);
+    int wide = convolve_3(part, stem, part->stem_in, y, part->rows, columns);
+    scale(part, wide, stem, &part->stem, columns, STREAM_MAX, out);
 }
 
 static void next_up(Part *part, int32_t *out);
@@ -305,7 +423,6 @@ static void next_row(Part *part, int at_8, int count, int32_t *out)
     }
     Stage *stage = (at_8 ? part->stage_8 : part->stage_16) + count - 1;
     const aec_convolution *first = &stage->block->first, *second = &stage->block->second;
-    const aec_kernel_set *k = part->k;
     int width = first->matrix.outputs;
     ptrdiff_t rows = part->rows << at_8, columns = part->columns << at_8, y = stage->next_out++;
     while (stage->next_middle < rows && stage->next_middle <= y + 1) {
@@ -313,32 +430,36 @@ static void next_row(Part *part, int at_8, int count, int32_t *out)
         while (stage->next_in < rows && stage->next_in <= middle + 1) {
             ptrdiff_t row = stage->next_in++;
             next_row(part, at_8, count - 1, stage->stream[row % OUTER]);
-            k->read(stage->stream[row % OUTER], columns * width, first->limit, stage->in[row % OUTER] + width);
+            read_row(part, stage->stream[row % OUTER], columns * width, first, stage->in + row % OUTER, width);
         }
-        convolve_3(part, first, stage->in, middle, rows, columns);
-        k->scale_narrow(part->sums, sum_width(first), columns, width, first->bias, stage->first.above, stage->first.below,
-                        second->limit, stage->middle[middle % OUTER] + width);
+        int wide = convolve_3(part, first, stage->in, middle, rows, columns);
+        scale_middle(part, wide, stage->block, &stage->first, columns, stage->middle + middle % OUTER);
     }
-    convolve_3(part, second, stage->middle, y, rows, columns);
+    int wide = convolve_3(part, second, stage->middle, y, rows, columns);
     memcpy(out, stage->stream[y % OUTER], (size_t)(columns * width) * sizeof *out);
-    k->scale_add(part->sums, sum_width(second), columns, width, second->bias, stage->second.above, STREAM_MAX, out);
+    scale_add(part, wide, second, &stage->second, columns, out);
+}
+
+static void convolve_1(const Part *part, const aec_convolution *layer, const Row *row, ptrdiff_t columns)
+{
+    const int16_t *low = row->low, *high = row->high;
+    part->k->convolve(&layer->matrix, &low, layer->matrix.inputs, 0, columns, part->sums);
+    if (row->wide)
+        part->k->convolve(&layer->matrix, &high, layer->matrix.inputs, 0, columns, part->more_sums);
 }
 
 /* The next row at 1/8 in front of the blocks there; they come by twos. */
 static void next_up(Part *part, int32_t *out)
 {
     const aec_convolution *up = &part->w->up_8;
-    const aec_kernel_set *k = part->k;
     ptrdiff_t y = part->next_up++, columns = part->columns, b = part->w->width_8;
     size_t pair = 2 * (size_t)b * sizeof *out;
     if (part->up_at != y / 2) {
         part->up_at = y / 2;
-        const int16_t *row = part->up_in;
         next_row(part, 0, part->w->blocks_16, part->up_row);
-        k->read(part->up_row, columns * part->w->width_16, up->limit, part->up_in);
-        k->convolve(&up->matrix, &row, part->w->width_16, 0, columns, part->sums);
-        k->scale(part->sums, sum_width(up), columns, up->matrix.outputs, up->bias, part->up.above, part->up.below,
-                 STREAM_MAX, part->up_row);
+        read_row(part, part->up_row, columns * part->w->width_16, up, &part->up_in, 0);
+        convolve_1(part, up, &part->up_in, columns);
+        scale(part, part->up_in.wide, up, &part->up, columns, STREAM_MAX, part->up_row);
         for (ptrdiff_t i = 0; i < columns; i++)
             for (int r = 0; r < 2; r++)
                 memcpy(part->up_out[r] + 2 * b * i, part->up_row + (4 * i + 2 * r) * b, pair);
@@ -350,30 +471,25 @@ static void next_up(Part *part, int32_t *out)
 static void next_head(Part *part)
 {
     const aec_weights *w = part->w;
-    const aec_kernel_set *k = part->k;
     ptrdiff_t y = part->next_head++, rows = 2 * part->rows, columns = 2 * part->columns, b = w->width_8;
     while (part->next_head_in < rows && part->next_head_in <= y + 1) {
         ptrdiff_t row = part->next_head_in++;
         next_row(part, 1, w->blocks_8, part->head_row);
         if (w->filters_edges) {
-            int16_t *in = part->head_in[row % OUTER] + b;
-            const int16_t *line = in;
-            int32_t strength;
-            k->read(part->head_row, columns * b, w->strength.limit, in);
-            for (ptrdiff_t i = 0; i < columns; i++, line += b) {
-                k->convolve(&w->strength.matrix, &line, b, 0, 1, part->sums);
-                strength = (int32_t)rounded((int64_t)part->sums[0] + w->strength.bias[0], part->strength.above[0], 32);
-                part->strengths[row % STRENGTHS][i] = (uint8_t)(strength > 0 ? strength : 0);
-            }
+            read_row(part, part->head_row, columns * b, &w->strength, &part->strength_in, 0);
+            convolve_1(part, &w->strength, &part->strength_in, columns);
+            scale(part, part->strength_in.wide, &w->strength, &part->strength, columns, STRENGTH_MAX, part->wide_row);
+            for (ptrdiff_t i = 0; i < columns; i++)
+                part->strengths[row % STRENGTHS][i] = (uint8_t)(part->wide_row[i] > 0 ? part->wide_row[i] : 0);
         }
-        k->read(part->head_row, columns * b, w->head.limit, part->head_in[row % OUTER] + b);
+        read_row(part, part->head_row, columns * b, &w->head, part->head_in + row % OUTER, b);
     }
-    convolve_3(part, &w->head, part->head_in, y, rows, columns);
-    k->scale_narrow(part->sums, sum_width(&w->head), columns, 192, w->head.bias, part->head.above, NULL, INPUT_MAX,
-                    part->head_out);
+    int wide = convolve_3(part, &w->head, part->head_in, y, rows, columns);
+    scale(part, wide, &w->head, &part->head, columns, NARROW_MAX, part->head_out);
     for (ptrdiff_t i = 0; i < columns; i++)
         for (int r = 0; r < 8; r++)
-            memcpy(part->correction + (r * columns + i) * 24, part->head_out + i * 192 + r * 24, 24 * sizeof(int16_t));
+            for (int x = 0; x < 24; x++)
+                part->correction[(r * columns + i) * 24 + x] = (int16_t)part->head_out[i * 192 + r * 24 + x];
 }
 
 /* 16 rows of the linear path, lapped along rows, into samples at row 16 * row. */
@@ -398,7 +514,7 @@ static void linear_strip(Part *part, ptrdiff_t row)
             for (int o = 0; o < 256; o++) {
                 int64_t sum = (int64_t)part->more_sums[from + o] * (1 << HALF_BITS) + part->sums[from + o];
                 sum = (sum + ((int64_t)1 << shift >> 1)) >> shift;
-                to[o] = (int16_t)(sum < -INPUT_MAX ? -INPUT_MAX : sum > INPUT_MAX ? INPUT_MAX : sum);
+                to[o] = (int16_t)(sum < -NARROW_MAX ? -NARROW_MAX : sum > NARROW_MAX ? NARROW_MAX : sum);
             }
         }
     int16_t *to = part->samples + (STRIDE * row - part->base) * width;
@@ -558,12 +674,12 @@ aec_result aec_synthesise_rows(const aec_weights *weights, const aec_kernel_set 
     part->rows = rows;
     part->columns = columns;
     part->sink = sink;
-    aec_result result = make_tables(part, rate);
+    aec_result result = make_rows(part);
     if (result.status == AEC_OK)
-        result = make_rows(part);
+        result = make_tables(part, rate);
     if (result.status == AEC_OK)
         run(part, first, last);
-    for (int i = 0; i < part->allocations; i++)
+    for (size_t i = 0; i < part->allocations; i++)
         free(part->memory[i]);
     free(part);
     return result;

@@ -35,7 +35,7 @@ void aec_run_threads(void *context, int count, void (*job)(void *, int), void *a
 {
     Jobs jobs = {PTHREAD_MUTEX_INITIALIZER, 0, count, job, argument};
     pthread_t threads[THREADS_MAX];
-    int wanted = *(int *)context, started = 0;
+    int wanted = context ? *(const int *)context : 1, started = 0;
     wanted = (wanted < count ? wanted : count) - 1; /* besides this one */
     while (started < wanted && started < THREADS_MAX && !pthread_create(threads + started, NULL, work, &jobs))
         started++;

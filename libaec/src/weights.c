@@ -10,6 +10,8 @@
 #define EXACT (1 << 24)       /* sums of the entropy model stay below */
 #define MEAN_LIMIT (1 << 26)
 #define BIAS_MAX (1 << 30)
+#define SUM_MAX (((int64_t)1 << 41) - 1) /* a sum of the synthesis */
+#define WEIGHTS_MAX (1 << 19)            /* the sum of magnitudes of the weights of an output */
 #define LEAST_SHIFT (-6)
 #define ROW_MAX 4000000
 #define LEVELS_CRC 0x819233B3u
@@ -335,6 +337,7 @@ static aec_result read_convolution(const aec_tensors *all, const char *name, int
     if (!layer->bias || !layer->scale)
         return NO_MEMORY;
     layer->limit = INPUT_MAX;
+    layer->narrow = NARROW_MAX;
     size_t taps = (size_t)(inputs * kernel * kernel);
     int8_t *rows = malloc((size_t)outputs * taps);
     if (!rows)
@@ -353,10 +356,14 @@ static aec_result read_convolution(const aec_tensors *all, const char *name, int
             rows[i] = (int8_t)floor(value / unit + 0.5);
             sum += abs(rows[i]);
         }
+        sound = sum <= WEIGHTS_MAX;
+        if (!sound)
+            break;
         layer->scale[r] = unit;
         layer->bias[r] = (int32_t)whole;
-        int64_t limit = (INT32_MAX - llabs(whole)) / (sum ? sum : 1);
-        layer->limit = limit < layer->limit ? (int)limit : layer->limit;
+        int64_t limit = (SUM_MAX - llabs(whole)) / (sum ? sum : 1), narrow = (INT32_MAX - llabs(whole)) / (sum ? sum : 1);
+        layer->limit = limit < layer->limit ? (int32_t)limit : layer->limit;
+        layer->narrow = narrow < layer->narrow ? (int32_t)narrow : layer->narrow;
     }
     int packed = sound && pack(&layer->matrix, rows, inputs, kernel, 0, outputs, order);
     free(rows);
@@ -401,7 +408,7 @@ static int round_matrix(const aec_tensor *tensor, double unit, int most, int64_t
             int64_t sum = 0;
             for (size_t c = 0; c < columns && fits; c++) {
                 double value = floor(aec_float16(half_at(tensor, r * columns + c)) * ldexp(unit, bits) + 0.5);
-                fits = fabs(value) <= INPUT_MAX;
+                fits = fabs(value) <= NARROW_MAX;
                 if (fits) {
                     out[r * columns + c] = (int16_t)value;
                     sum += llabs((int64_t)value);
@@ -508,26 +515,32 @@ static aec_result read_all(const aec_tensors *tensors, aec_weights *weights)
     return read_synthesis(tensors, weights);
 }
 
-aec_result aec_weights_open(const void *data, size_t size, aec_weights **weights)
+aec_result aec_weights_open_as(const void *data, size_t size, const uint8_t id[4], aec_weights **weights)
 {
     aec_tensors tensors;
-    uint8_t digest[32];
-    if (!data || !weights)
+    if (!data || !id || !weights)
         FAIL(AEC_ARGUMENT, "a pointer is missing");
     *weights = NULL;
     TRY(aec_tensors_open(data, size, &tensors));
     aec_weights *opened = calloc(1, sizeof *opened);
     if (!opened)
         return NO_MEMORY;
+    memcpy(opened->id, id, 4);
     aec_result result = read_all(&tensors, opened);
-    if (result.status != AEC_OK) {
+    if (result.status == AEC_OK)
+        *weights = opened;
+    else
         aec_weights_free(opened);
-        return result;
-    }
+    return result;
+}
+
+aec_result aec_weights_open(const void *data, size_t size, aec_weights **weights)
+{
+    uint8_t digest[32];
+    if (!data || !weights)
+        FAIL(AEC_ARGUMENT, "a pointer is missing");
     aec_sha256(data, size, digest);
-    memcpy(opened->id, digest, 4);
-    *weights = opened;
-    return OK;
+    return aec_weights_open_as(data, size, digest, weights);
 }
 
 static void free_layer(aec_layer *layer)

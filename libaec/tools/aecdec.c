@@ -118,10 +118,12 @@ int main(int argc, char **argv)
             options.threads = atoi(optarg);
         else if (option == 'b')
             options.depth = (uint32_t)atoi(optarg);
-        else if (option == 'k')
-            options.kernels = !strcmp(optarg, "plain") ? AEC_KERNELS_PLAIN
-                              : !strcmp(optarg, "128") ? AEC_KERNELS_128
-                                                       : AEC_KERNELS_AVX2;
+        else if (option == 'k' && !strcmp(optarg, "plain"))
+            options.kernels = AEC_KERNELS_PLAIN;
+        else if (option == 'k' && !strcmp(optarg, "128"))
+            options.kernels = AEC_KERNELS_128;
+        else if (option == 'k' && !strcmp(optarg, "avx2"))
+            options.kernels = AEC_KERNELS_AVX2;
         else
             return fputs(usage, stderr), 2;
     }

@@ -12,12 +12,13 @@ from aecodec import weights
 from aecodec.codec.decoder import decode_latents
 from aecodec.container import bitstream
 from aecodec.entropy import latents as coder
+from aecodec.entropy.integer import MEAN_FRAC
 from aecodec.errors import BitstreamError, WeightsError
 from aecodec.quality import MAX_INDEX
 from aecodec.runtime import integer_synthesis, libaec
 from aecodec.runtime.integer_synthesis import IntegerSynthesis, factors, gains
 from aecodec.runtime.libaec import ExactDecoder
-from aecodec.weights.store import FRACTION_BITS
+from aecodec.weights.store import FRACTION_BITS, Stored
 
 pytestmark = pytest.mark.skipif(not libaec.is_compiled(), reason="libaec was not compiled")
 
@@ -41,7 +42,13 @@ def edged(opened, tmp_path_factory):
     tensors[FRACTION_BITS] = np.array([7, 14, 9, 13, 15], np.int8)
     folder = tmp_path_factory.mktemp("edged")
     save_file(tensors, folder / weights.TENSORS)
-    return replace(opened, id="edged", folder=folder, tensors=weights.store.expand(tensors))
+    return replace(opened, id="edededed", folder=folder, tensors=weights.store.expand(tensors))
+
+
+def decoder_of(model: weights.Weights) -> ExactDecoder:
+    """Return libaec's decoder for weights, with or without a card."""
+    data = (model.folder / weights.TENSORS).read_bytes()
+    return ExactDecoder(Stored(model.folder, model.id, model.arch, data))
 
 
 def some_latents(rng: np.random.Generator, shape: tuple[int, ...], size: float) -> np.ndarray:
@@ -64,7 +71,7 @@ def test_it_gives_the_samples_that_the_format_defines(opened, edged, shape, kern
     """A picture that another decoder shows differently would be damaged, and nobody could say which is right."""
     rng = np.random.default_rng(sum(shape))
     for model in (opened, edged):
-        decoder, reference = ExactDecoder(model), IntegerSynthesis.of(model)
+        decoder, reference = decoder_of(model), IntegerSynthesis.of(model)
         for rate, size in ((0, 30), (700, 300), (MAX_INDEX, 3000)):
             values = some_latents(rng, (*shape, model.arch.latents), size)
             assert np.array_equal(synthesised(decoder, values, rate, 1, kernels), reference.synthesise(values, rate))
@@ -101,11 +108,41 @@ def test_it_gives_the_samples_of_the_installed_weights(kernels):
         assert np.array_equal(found, IntegerSynthesis.of(model).synthesise(values, 1000))
 
 
+def graphic(name: str) -> np.ndarray:
+    """Return a picture (128, 128, 3) in pure colours."""
+    y, x = np.mgrid[:128, :128]
+    if name == "squares":
+        colours = np.random.default_rng(4).integers(0, 2, (4, 4, 3)).astype(np.uint8) * 255
+        return colours.repeat(32, 0).repeat(32, 1)
+    if name == "noise":
+        return np.random.default_rng(6).integers(0, 2, (128, 128, 3)).astype(np.uint8) * 255
+    at, one, other = {
+        "stripes": (x // 16, (255, 255, 255), (0, 0, 0)),
+        "checks": (x // 16 + y // 16, (255, 255, 255), (0, 0, 0)),
+        "blue and green": (x // 8 + y // 8, (0, 0, 255), (0, 255, 0)),
+    }[name]
+    return np.where((at % 2)[..., None], np.uint8(one), np.uint8(other))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["photo", "photo-psnr"])
+def test_graphics_in_pure_colours_keep_their_colours(name):
+    """Their activations are many times those of photographs; one that is cut off shows as a patch of false colour."""
+    torch_runtime = pytest.importorskip("aecodec.runtime.torch_runtime")
+    model = weights.load(name)
+    floats, decoder = torch_runtime.TorchTransforms(model, "cpu", bfloat16=False), ExactDecoder(model)
+    for picture in ("squares", "noise", "stripes", "checks", "blue and green"):
+        for rate in (0, MAX_INDEX // 2, MAX_INDEX):
+            values = (np.round(floats.analyse(graphic(picture), rate)) * 2**MEAN_FRAC).astype(np.int32)
+            shown, wanted = (x.synthesise(values, rate).astype(int) for x in (decoder, floats))
+            assert np.abs(shown - wanted).max() <= 2, (picture, rate)
+
+
 @pytest.mark.parametrize("threads", [2, 3, 7])
 def test_threads_change_nothing(edged, threads):
     """Each thread makes a part of the rows, and begins further up than it writes."""
     values = some_latents(np.random.default_rng(threads), (37, 3, edged.arch.latents), 500)
-    decoder = ExactDecoder(edged)
+    decoder = decoder_of(edged)
     alone = synthesised(decoder, values, 300, 1, "PLAIN")
     assert np.array_equal(synthesised(decoder, values, 300, threads, "PLAIN"), alone)
 
@@ -144,14 +181,14 @@ def test_weights_that_are_cut_off_or_changed_are_refused_or_work(opened):
     rng = np.random.default_rng(11)
     for size in (0, 7, 8, 500, len(data) - 1):
         with pytest.raises(LookupError):
-            libaec._compiled.Model(data[:size])
+            libaec._compiled.Model(data[:size], b"1234")
     for _ in range(200):
         damaged = bytearray(data)
         for at in rng.integers(0, len(damaged) if rng.random() < 0.3 else 9000, 4):
             damaged[at] = rng.integers(0, 256)
         try:
-            model = libaec._compiled.Model(bytes(damaged))
-            model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 100, 4, 4, 1)
+            model = libaec._compiled.Model(bytes(damaged), b"1234")
+            model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 100, 4, 4, 1, 0)
         except (LookupError, TypeError):
             pass
 
@@ -162,11 +199,11 @@ def test_buffers_that_do_not_fit_are_refused(opened):
     with pytest.raises(TypeError):
         decoder.synthesise(np.zeros((4, 4, 15), np.int32), 0)
     with pytest.raises(TypeError):
-        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 63, 3), np.uint8), 0, 4, 4, 1)
+        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 63, 3), np.uint8), 0, 4, 4, 1, 0)
     with pytest.raises(TypeError):
-        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 2049, 4, 4, 1)
+        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 2049, 4, 4, 1, 0)
     with pytest.raises(TypeError):
-        decoder._model.decode_latents(b"0" * 16, np.zeros((3, 4, 16), np.int32), 0, 3, 4)
+        decoder._model.decode_latents(b"0" * 16, np.zeros((3, 4, 16), np.int32), 0, 3, 4, 0)
 
 
 def test_another_rounding_is_noticed(opened, monkeypatch):
@@ -210,7 +247,7 @@ def test_the_library_decodes_whole_files_as_python_does():
         head = stream.header
         picture = np.asarray(decode(path, device="cpu"))
         samples = np.empty(picture.shape, np.uint8)
-        decoder._model.decode(path.read_bytes(), samples)
+        decoder._model.decode(path.read_bytes(), samples, 1, 0)
         assert np.array_equal(samples, picture), path.stem
         if not head.tile:
             assert np.array_equal(
@@ -220,6 +257,15 @@ def test_the_library_decodes_whole_files_as_python_does():
 
 def latent_shape(head: bitstream.Header) -> tuple[int, int]:
     return -(-head.height // 64) * 4, -(-head.width // 64) * 4
+
+
+def test_the_library_says_that_it_cannot_decode_lossless_pixels(photo):
+    """A file must never open without a part of its picture."""
+    from aecodec import encode
+
+    data = encode(photo(40, 30), lossless=True, device="cpu")
+    with pytest.raises(ValueError, match="lossless"):
+        ExactDecoder(weights.load())._model.decode(data, np.empty((30, 40, 3), np.uint8), 1, 0)
 
 
 def test_alpha_and_gray_are_decoded(photo):
@@ -233,5 +279,18 @@ def test_alpha_and_gray_are_decoded(photo):
         data = encode(image, quality=40, device="cpu")
         picture = np.asarray(decode(data, device="cpu"))
         samples = np.empty(picture.shape, np.uint8)
-        ExactDecoder(weights.load())._model.decode(data, samples)
+        ExactDecoder(weights.load())._model.decode(data, samples, 1, 0)
         assert np.array_equal(samples, picture), mode
+
+
+def test_without_the_library_a_file_still_opens(photo, monkeypatch):
+    """On a machine without a C compiler a user waits longer, learns why, and sees the picture all the same."""
+    from aecodec import decode, encode
+
+    data = encode(photo(70, 50), quality=50, device="cpu")
+    wanted = np.asarray(decode(data, device="cpu")).astype(int)
+    monkeypatch.setattr(libaec, "_compiled", None)
+    monkeypatch.setattr(libaec, "_opened", {})
+    with pytest.warns(RuntimeWarning, match="libaec is missing"):
+        shown = np.asarray(decode(data, device="cpu"))
+    assert np.abs(shown - wanted).max() <= 1
