@@ -219,7 +219,12 @@ class Encoder:
             return lossless_samples(quantised.stream, area).image()
         return samples_of(self._synthesise(quantised), quantised.stream, area, self.depth).image()
 
-    def reconstruct(self, quantised: Quantised) -> NDArray[Any]:
+    def reconstruct(self, quantised: Quantised) -> NDArray[np.uint8]:
+        """Return the colour of that picture in 8 bits, as ``array`` has it; ``reconstruct_deep`` rounds nothing."""
+        shown = self.reconstruct_deep(quantised)
+        return shown if self.depth == 8 else deep.to_bytes(shown, self.depth)
+
+    def reconstruct_deep(self, quantised: Quantised) -> NDArray[Any]:
         """Return the colour of that picture at its depth, (H, W, 3) uint8 or uint16; gray is repeated in three channels.
 
         With exact pixels the colour that alpha hides is as in ``array``, so that it counts as no error.

@@ -150,7 +150,7 @@ class Fidelity(Target):
 
     def attempt(self, encoder: Encoder, rate: int) -> tuple[Encoded, float]:
         quantised = encoder.quantise(rate)
-        shown, encoded = encoder.reconstruct(quantised), encoder.write(quantised)
+        shown, encoded = encoder.reconstruct_deep(quantised), encoder.write(quantised)
         del quantised  # a metric of a large picture needs the memory
         return encoded, self._measure(encoder.original.colour(), shown, encoder.depth)
 

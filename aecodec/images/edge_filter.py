@@ -96,7 +96,8 @@ def apply_deep(
         eighths = (picture + np.int16(FINE // LEVEL // 2)) // (FINE // LEVEL)
         sums += _change(eighths.astype(np.int32), strength, amounts)[..., None]
     white = 255 * unit
-    return ((2 * sums.clip(0, white) * (2**depth - 1) + white) // (2 * white)).astype(np.uint16)
+    samples: NDArray[np.uint16] = ((2 * sums.clip(0, white) * (2**depth - 1) + white) // (2 * white)).astype(np.uint16)
+    return samples
 
 
 def _apply(picture: NDArray[np.int16], strength: NDArray[np.uint8], amounts: NDArray[np.int16]) -> NDArray[np.uint8]:

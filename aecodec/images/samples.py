@@ -171,7 +171,8 @@ def from_array(array: NDArray[np.uint8], mode: str) -> Image.Image:
 
 def gray_mean(array: NDArray[Any]) -> NDArray[Any]:
     """Return the rounded mean (H, W) of three channels (H, W, 3) of integers."""
-    return ((array.sum(-1, dtype=np.uint32) + 1) // 3).astype(array.dtype)
+    mean: NDArray[Any] = ((array.sum(-1, dtype=np.uint32) + 1) // 3).astype(array.dtype)
+    return mean
 
 
 def padded_size(height: int, width: int) -> tuple[int, int]:

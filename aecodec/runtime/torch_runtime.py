@@ -63,7 +63,7 @@ class TorchTransforms:
         return torch.autocast(self.device, torch.bfloat16) if self._half else contextlib.nullcontext()
 
     @torch.inference_mode()
-    def _analyse(self, pictures: NDArray[np.uint8] | NDArray[np.float32], rates: list[int]) -> NDArray[np.float32]:
+    def _analyse(self, pictures: NDArray[Any], rates: list[int]) -> NDArray[np.float32]:
         x = self._to_device(pictures).float().div_(255)
         position = self._position(rates)
         with self._networks():
