@@ -19,7 +19,6 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from aecodec import codec
 from aecodec.container import bitstream, metadata
 from aecodec.errors import AecodecError
-from aecodec.images import embedded
 
 if TYPE_CHECKING:
     from PIL import _imaging
@@ -46,7 +45,12 @@ class AecImageFile(ImageFile.ImageFile):
             raise UnidentifiedImageError(f"cannot identify the .aec file: {error}") from error
         self._size = header.width, header.height
         self._mode = metadata.shown(header, chunks).mode
-        self.info.update(embedded.info_of(chunks, header.mode == "L"))
+        if bitstream.SIGNAL in chunks:
+            from aecodec.images import embedded  # here, because it needs numpy, to make a profile of the colours
+
+            self.info.update(embedded.info_of(chunks, header.mode == "L"))
+        else:
+            self.info.update(metadata.from_chunks(chunks))
         self.tile = []
 
     def _read_head(self) -> tuple[bitstream.Header, dict[bytes, bytes]]:

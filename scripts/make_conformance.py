@@ -2,8 +2,8 @@
 
 A PNG next to each stream holds the picture that it decodes to, in 8 bits a sample. index.json holds the SHA-256 of the
 integer latents (int32, little-endian, rows, columns, channels) and of the samples (rows, columns, channels; uint16,
-little-endian, of more than 8 bits), which every machine must reproduce exactly. Streams of other weights (KEPT) were written
-by earlier releases, in version 1 of the format, and stay as they are.
+little-endian, of more than 8 bits), which every machine must reproduce exactly. Streams of other weights (KEPT) were
+written by earlier releases, in version 1 of the format, and stay as they are.
 """
 
 from __future__ import annotations

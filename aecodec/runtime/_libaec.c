@@ -99,9 +99,9 @@ static PyObject *decode_latents(PyObject *self, PyObject *args)
 static PyObject *synthesise(PyObject *self, PyObject *args)
 {
     Py_buffer latents, samples;
-    unsigned rate, rows, columns, depth = 8;
+    unsigned rate, rows, columns, depth;
     int threads = 1, kernels;
-    if (!PyArg_ParseTuple(args, "y*w*IIIii|I:synthesise", &latents, &samples, &rate, &rows, &columns, &threads, &kernels,
+    if (!PyArg_ParseTuple(args, "y*w*IIIiiI:synthesise", &latents, &samples, &rate, &rows, &columns, &threads, &kernels,
                           &depth))
         return NULL;
     const aec_weights *weights = ((Model *)self)->weights;
@@ -125,8 +125,8 @@ static PyObject *decode(PyObject *self, PyObject *args)
 {
     Py_buffer data, samples;
     int threads = 1, kernels;
-    unsigned depth = 0;
-    if (!PyArg_ParseTuple(args, "y*w*ii|I:decode", &data, &samples, &threads, &kernels, &depth))
+    unsigned depth;
+    if (!PyArg_ParseTuple(args, "y*w*iiI:decode", &data, &samples, &threads, &kernels, &depth))
         return NULL;
     const aec_weights *weights = ((Model *)self)->weights;
     aec_options options = options_of(&threads, kernels, depth);
@@ -145,9 +145,9 @@ static PyMethodDef model_methods[] = {
     {"decode_latents", decode_latents, METH_VARARGS,
      "decode_latents(payload, latents, rate, rows, columns, kernels); fills latents (rows, columns, M) int32"},
     {"synthesise", synthesise, METH_VARARGS,
-     "synthesise(latents, samples, rate, rows, columns, threads, kernels[, depth]); fills samples (16 rows, 16 columns, 3)"},
+     "synthesise(latents, samples, rate, rows, columns, threads, kernels, depth); fills samples (16 rows, 16 columns, 3)"},
     {"decode", decode, METH_VARARGS,
-     "decode(data, samples, threads, kernels[, depth]); fills samples (H, W, channels), uint16 of more than 8 bits"},
+     "decode(data, samples, threads, kernels, depth); fills samples (H, W, channels), uint16 of more than 8 bits"},
     {NULL, NULL, 0, NULL},
 };
 

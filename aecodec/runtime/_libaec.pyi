@@ -22,7 +22,7 @@ class Model:
         columns: int,
         threads: int,
         kernels: int,
-        depth: int = 8,
+        depth: int,
         /,
     ) -> None: ...
     def decode(
@@ -31,6 +31,6 @@ class Model:
         samples: NDArray[np.uint8] | NDArray[np.uint16],
         threads: int,
         kernels: int,
-        depth: int = 0,
+        depth: int,
         /,
     ) -> None: ...
