@@ -105,25 +105,26 @@ def decode_samples(
     if LOSSLESS in stream.chunks:
         return _verified(lossless_samples(stream, area), stream, crop is None and verify, depth)
     pixels = exact_pixels(stream)  # before anything is allocated: what is damaged is refused
-    found = _weights_of(head, weights)
+    found = weights_of(head, weights)
     decoder = open_exact(found, device)
     if decoder is not None:
-        array = _decode_area(stream, decoder.arch, decoder.decode_latents, lambda: decoder, area, depth)
+        array, is_exact = _decode_area(stream, decoder.arch, decoder.decode_latents, lambda: decoder, area, depth), True
     else:
-        array = _decode_with_runtime(stream, found, device, area, depth)
+        array, is_exact = _decode_with_runtime(stream, found, device, area, depth)
     lay_exact(array, pixels, area, depth)
-    is_comparable = decoder is not None and crop is None and verify and depth == head.depth
+    is_comparable = is_exact and crop is None and verify and depth == head.depth
     return _verified(samples_of(array, stream, area, depth), stream, is_comparable, depth)
 
 
-def _decode_with_runtime(stream: Stream, found: Source, device: str, area: Box, depth: int) -> NDArray[Any]:
-    """Return the colour of an area, (h, w, 3), without libaec: latents in numpy, the synthesis in a runtime's floats."""
+def _decode_with_runtime(stream: Stream, found: Source, device: str, area: Box, depth: int) -> tuple[NDArray[Any], bool]:
+    """Return the colour of an area, (h, w, 3), without libaec, and whether it is exact: latents are in numpy."""
     with ThreadPoolExecutor(1) as starter:  # the runtime starts while weights are read and latents decoded
         starter.submit(preload, device)
         model = load(found)
         synthesis = starter.submit(open_synthesis, model, device)
         decode_payload = functools.partial(latents.decode, model.entropy_model)
-        return _decode_area(stream, model.arch, decode_payload, synthesis.result, area, depth)
+        array = _decode_area(stream, model.arch, decode_payload, synthesis.result, area, depth)
+        return array, synthesis.result().is_exact
 
 
 def _decode_area(
@@ -190,7 +191,7 @@ def samples_of(array: NDArray[Any], stream: Stream, area: Box, depth: int = 8) -
     return Decoded(colour, plane, depth, embedded.info_of(stream.chunks, head.mode == "L"))
 
 
-def _weights_of(head: Header, given: Source | None) -> Source:
+def weights_of(head: Header, given: Source | None) -> Source:
     """Return the weights that a file needs: ``given``, or installed ones.
 
     Raises WeightsError where ``given`` are not those of the file.
@@ -244,10 +245,16 @@ def _decode_tile(stream: Stream, decode_payload: DecodePayload, shape: tuple[int
     return decode_payload(stream.payloads[index], shape, stream.header.rate)
 
 
-def decode_latents(stream: Stream, model: EntropyModel | None = None) -> NDArray[np.int32]:
-    """Return the integer latents (h, w, M) in a file: the part of decoding that is the same bits on every machine."""
+def decode_latents(
+    stream: Stream, model: EntropyModel | None = None, decode_payload: DecodePayload | None = None
+) -> NDArray[np.int32]:
+    """Return the integer latents (h, w, M) in a file: the part of decoding that is the same bits on every machine.
+
+    ``decode_payload`` computes them, such as libaec's; without it, ``model`` does, by default that of the file's weights.
+    """
     head = stream.header
-    decode_payload = functools.partial(latents.decode, model or find(head.weights).entropy_model)
+    if decode_payload is None:
+        decode_payload = functools.partial(latents.decode, model or find(head.weights).entropy_model)
     area = latent_area(head.height, head.width)
     tiles = Grid(area, head.tile // LATENT_STRIDE)
     return tiles.assemble(area, lambda index: _decode_tile(stream, decode_payload, tiles[index].shape, index))

@@ -4,6 +4,7 @@
 #include <Python.h>
 
 #include "aec.h"
+#include "webp_lossless.h"
 
 typedef struct {
     PyObject_HEAD
@@ -166,6 +167,34 @@ static PyType_Spec model_spec = {
     .slots = model_slots,
 };
 
+static PyObject *decode_webp(PyObject *self, PyObject *args)
+{
+    Py_buffer stream, pixels;
+    uint32_t width, height;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*w*:decode_webp", &stream, &pixels))
+        return NULL;
+    aec_result result = aec_webp_size(stream.buf, (size_t)stream.len, &width, &height);
+    if (result.status == AEC_OK && (uint64_t)pixels.len != (uint64_t)width * height * sizeof(uint32_t))
+        result = (aec_result){AEC_ARGUMENT, "the buffer for pixels has another size"};
+    if (result.status == AEC_OK) {
+        Py_BEGIN_ALLOW_THREADS
+        result = aec_webp_decode(stream.buf, (size_t)stream.len, pixels.buf);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&stream);
+    PyBuffer_Release(&pixels);
+    if (result.status != AEC_OK)
+        return fail(result);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"decode_webp", decode_webp, METH_VARARGS,
+     "decode_webp(stream, pixels); fills pixels (H, W) uint32, 0xAARRGGBB, from the bare stream of a lossless WebP"},
+    {NULL, NULL, 0, NULL},
+};
+
 static int fill(PyObject *module)
 {
     PyObject *type = PyType_FromSpec(&model_spec);
@@ -186,7 +215,7 @@ static int fill(PyObject *module)
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)fill}, {0, NULL}};
 
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_libaec", .m_slots = slots};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_libaec", .m_methods = functions, .m_slots = slots};
 
 PyMODINIT_FUNC PyInit__libaec(void)
 {

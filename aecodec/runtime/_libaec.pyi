@@ -8,6 +8,8 @@ PLAIN: int
 SSE2_OR_NEON: int
 AVX2: int
 
+def decode_webp(stream: bytes, pixels: NDArray[np.uint32], /) -> None: ...
+
 class Model:
     def __new__(cls, data: bytes, identity: bytes, /) -> Model: ...
     def decode_latents(

@@ -44,6 +44,7 @@ typedef struct {
     uint32_t rate;      /* rate index, 0 to 2048 */
     uint32_t tile;      /* side of the tiles in pixels, 0 for one tile */
     uint8_t weights[4]; /* id of the weights */
+    uint32_t lossless;  /* 1 where the picture is without loss, so that no weights are needed, else 0 */
     uint32_t depth;     /* bits of a sample: 8, 10, 12 or 16 */
     uint8_t cicp[4];    /* what the colours mean, by ITU-T H.273: primaries, transfer, matrix, range; zeros: sRGB, or as a
                            profile says */
@@ -94,7 +95,8 @@ AEC_API aec_result aec_read_info(const uint8_t *data, size_t size, aec_info *inf
 
 /* Decodes a whole file to width * height * channels samples: uint8_t where they have 8 bits, else uint16_t.  capacity: bytes
    at samples, which are aligned for their type.  A file that has a hash of its samples is AEC_DAMAGED where they have
-   another; asking for a depth that is not the file's leaves that out.  options may be NULL. */
+   another; asking for a depth that is not the file's leaves that out.  options may be NULL, and so may the weights for a
+   picture without loss. */
 AEC_API aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t size, const aec_options *options,
                               void *samples, size_t capacity);
 

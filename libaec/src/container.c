@@ -7,18 +7,14 @@
 
 #define MAX_SIDE ((uint32_t)1 << 22)
 #define EXPANSION 1032 /* bytes that one byte of a zlib stream can become at most */
+#define ELSEWHERE 8    /* form of the alpha that stands with the colour */
 
 static const int depths[4] = {8, 10, 12, 16};
 static const uint8_t magic[7] = {0x8F, 'a', 'e', 'c', '\r', '\n', '\n'};
 
-typedef struct {
-    const uint8_t *data;
-    size_t size, position;
-} Cursor;
-
 static const aec_result truncated_file = {AEC_DAMAGED, "the file is truncated"};
 
-static aec_result take_varint(Cursor *in, uint64_t *value)
+aec_result aec_take_varint(aec_cursor *in, uint64_t *value)
 {
     *value = 0;
     for (int shift = 0; shift < 35; shift += 7) {
@@ -35,7 +31,7 @@ static aec_result take_varint(Cursor *in, uint64_t *value)
     FAIL(AEC_DAMAGED, "the file is damaged (a number is too long)");
 }
 
-static aec_result take_header(Cursor *in, aec_info *info)
+static aec_result take_header(aec_cursor *in, aec_info *info)
 {
     const uint8_t *data = in->data;
     if (!in->size)
@@ -52,8 +48,8 @@ static aec_result take_header(Cursor *in, aec_info *info)
     uint8_t layout = data[8];
     uint64_t width, height;
     in->position = 9;
-    TRY(take_varint(in, &width));
-    TRY(take_varint(in, &height));
+    TRY(aec_take_varint(in, &width));
+    TRY(aec_take_varint(in, &height));
     if (in->size - in->position < 10)
         return truncated_file;
     memcpy(info->weights, data + in->position, 4);
@@ -76,13 +72,13 @@ static aec_result take_header(Cursor *in, aec_info *info)
     return OK;
 }
 
-static aec_result take_chunk(Cursor *in, uint8_t *kind, aec_span *span)
+static aec_result take_chunk(aec_cursor *in, uint8_t *kind, aec_span *span)
 {
     if (in->position == in->size)
         return truncated_file;
     *kind = in->data[in->position++];
     uint64_t length;
-    TRY(take_varint(in, &length));
+    TRY(aec_take_varint(in, &length));
     if (in->size - in->position < 4 || length > in->size - in->position - 4)
         return truncated_file;
     span->body = in->data + in->position;
@@ -97,7 +93,7 @@ static aec_result take_chunk(Cursor *in, uint8_t *kind, aec_span *span)
 
 aec_result aec_read_head(const uint8_t *data, size_t size, aec_file *file)
 {
-    Cursor in = {data, size, 0};
+    aec_cursor in = {data, size, 0};
     uint8_t seen[256] = {0};
     memset(file, 0, sizeof *file);
     TRY(take_header(&in, &file->info));
@@ -111,15 +107,16 @@ aec_result aec_read_head(const uint8_t *data, size_t size, aec_file *file)
         if (in.position == in.size)
             return truncated_file;
         uint8_t kind = data[in.position];
-        if (kind == 'P')
+        file->info.lossless = kind == 'L';
+        if (kind == 'P' || kind == 'L')
             break;
         aec_span span;
         TRY(take_chunk(&in, &kind, &span));
         if (kind == 'A') {
             file->alpha = span;
             file->info.channels++;
-        } else if (kind == 'X' || kind == 'L')
-            FAIL(AEC_UNSUPPORTED, "the file has lossless pixels, which libaec does not decode yet; aecodec decode does");
+        } else if (kind == 'X')
+            file->exact = span;
         else if (kind < 'a' || kind > 'z')
             FAIL(AEC_UNSUPPORTED, "the file needs a feature that this library does not know (a critical chunk)");
         if (seen[kind]++)
@@ -137,26 +134,33 @@ aec_result aec_read_head(const uint8_t *data, size_t size, aec_file *file)
     return OK;
 }
 
-aec_result aec_read_payloads(const aec_file *file)
+aec_result aec_read_payloads(aec_file *file)
 {
-    Cursor in = {file->payloads, file->payloads_size, 0};
-    for (size_t i = 0; i < file->tiles; i++) {
+    aec_cursor in = {file->payloads, file->payloads_size, 0};
+    for (size_t i = 0; i < (file->info.lossless ? 1 : file->tiles); i++) {
         uint8_t kind;
         aec_span span;
         TRY(take_chunk(&in, &kind, &span));
-        if (kind != 'P')
+        if (file->info.lossless) {
+            if (file->exact.body)
+                FAIL(AEC_DAMAGED, "the file is damaged (exact pixels of a picture that is exact)");
+            file->exact = span;
+        } else if (kind != 'P')
             FAIL(AEC_DAMAGED, "the file is damaged (a chunk among its tiles)");
     }
     if (in.position != in.size)
         FAIL(AEC_DAMAGED, "bytes follow the end of the file");
-    return OK;
+    file->alpha_in_exact = file->info.lossless && file->alpha.size == 1 && file->alpha.body[0] == ELSEWHERE;
+    if (file->exact.body && file->info.depth > 8)
+        FAIL(AEC_DAMAGED, "the file is damaged (exact pixels of 8 bits in a picture of more)");
+    return file->exact.body ? aec_check_exact(file) : OK;
 }
 
 aec_span aec_next_payload(const aec_file *file, size_t *position)
 {
-    Cursor in = {file->payloads, file->payloads_size, *position + 1};
+    aec_cursor in = {file->payloads, file->payloads_size, *position + 1};
     uint64_t length = 0;
-    take_varint(&in, &length);
+    aec_take_varint(&in, &length);
     aec_span span = {in.data + in.position, (size_t)length};
     *position = in.position + span.size + 4;
     return span;
@@ -186,7 +190,7 @@ static void accumulate(uint8_t *data, size_t rows, size_t columns, int form)
             data[i] = (uint8_t)(data[i] + data[i - columns]);
 }
 
-aec_result aec_decode_alpha(const aec_file *file, void *samples, uint32_t channels, uint32_t depth)
+aec_result aec_decode_alpha(const aec_file *file, const aec_sink *sink)
 {
     static const aec_result damaged = {AEC_DAMAGED, "the file is damaged (alpha)"};
     size_t height = file->info.height, width = file->info.width;
@@ -202,11 +206,12 @@ aec_result aec_decode_alpha(const aec_file *file, void *samples, uint32_t channe
     int whole = aec_inflate(file->alpha.body + 1, file->alpha.size - 1, data, size);
     if (whole) {
         accumulate(data, height, columns, form);
-        for (size_t y = 0; y < height; y++)
-            for (size_t x = 0; x < width; x++) {
+        size_t to = sink->channels - 1;
+        for (size_t y = sink->top; y < sink->top + sink->height; y++)
+            for (size_t x = sink->left; x < sink->left + sink->width; x++, to += sink->channels) {
                 const uint8_t *row = data + y * columns;
-                uint8_t value = form & BITS ? (row[x / 8] >> (7 - x % 8) & 1 ? 255 : 0) : row[x];
-                aec_set_sample(samples, depth, (y * width + x) * channels + channels - 1, aec_scaled(value, 8, depth));
+                uint32_t value = form & BITS ? (row[x / 8] >> (7 - x % 8) & 1 ? 255 : 0) : row[x];
+                aec_set_sample(sink->samples, sink->depth, to, aec_scaled(value, 8, sink->depth));
             }
     }
     free(data);

@@ -147,11 +147,28 @@ static int hash_agrees(const aec_file *file, const void *samples)
     return !memcmp(digest, file->hash, HASH_BYTES);
 }
 
+/* Decodes payloads to the samples of a sink. */
+static aec_result decode_payloads(const aec_weights *weights, const aec_file *file, const aec_options *options,
+                                  const aec_sink *sink)
+{
+    uint64_t rows = ((uint64_t)file->info.height + PADDING - 1) / PADDING * HYPER;
+    uint64_t columns = ((uint64_t)file->info.width + PADDING - 1) / PADDING * HYPER;
+    if (rows * columns > SIZE_MAX / sizeof(int32_t) / (size_t)weights->latents / 4)
+        FAIL(AEC_LIMIT, "the picture is too large for this machine");
+    Work work = {.weights = weights, .kernels = aec_choose_kernels(options), .rate = file->info.rate, .sink = *sink};
+    work.rows = (ptrdiff_t)rows;
+    work.columns = (ptrdiff_t)columns;
+    work.side = file->info.tile ? (ptrdiff_t)file->info.tile / STRIDE : rows > columns ? work.rows : work.columns;
+    work.tile_columns = (work.columns + work.side - 1) / work.side;
+    work.parts = parts_of(options, work.rows);
+    return decode_picture(file, &work, options);
+}
+
 aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t size, const aec_options *options,
                       void *samples, size_t capacity)
 {
     aec_file file;
-    if (!weights || !data || !samples)
+    if (!data || !samples)
         FAIL(AEC_ARGUMENT, "a pointer is missing");
     TRY(aec_read_head(data, size, &file));
     uint64_t width = file.info.width, height = file.info.height;
@@ -163,22 +180,17 @@ aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t si
         FAIL(AEC_ARGUMENT, "a depth must be 8 to 16 bits");
     if (capacity / (depth > 8 ? 2 : 1) < width * height * file.info.channels)
         FAIL(AEC_ARGUMENT, "the buffer for samples is too small");
-    if (memcmp(file.info.weights, weights->id, 4))
-        FAIL(AEC_WEIGHTS, "the file needs other weights");
     TRY(aec_read_payloads(&file));
-    uint64_t rows = (height + PADDING - 1) / PADDING * HYPER, columns = (width + PADDING - 1) / PADDING * HYPER;
-    if (rows * columns > SIZE_MAX / sizeof(int32_t) / (size_t)weights->latents / 4)
-        FAIL(AEC_LIMIT, "the picture is too large for this machine");
-    Work work = {.weights = weights, .kernels = aec_choose_kernels(options), .rate = file.info.rate};
-    work.rows = (ptrdiff_t)rows;
-    work.columns = (ptrdiff_t)columns;
-    work.side = file.info.tile ? (ptrdiff_t)file.info.tile / STRIDE : rows > columns ? work.rows : work.columns;
-    work.tile_columns = (work.columns + work.side - 1) / work.side;
-    work.parts = parts_of(options, work.rows);
-    work.sink = (aec_sink){samples, (size_t)width, (size_t)height, file.info.channels, depth};
-    TRY(decode_picture(&file, &work, options));
-    if (file.alpha.body)
-        TRY(aec_decode_alpha(&file, samples, file.info.channels, depth));
+    aec_sink sink = {samples, (size_t)width, (size_t)height, file.info.channels, 0, 0, depth};
+    if (!file.info.lossless) {
+        if (!weights || memcmp(file.info.weights, weights->id, 4))
+            FAIL(AEC_WEIGHTS, "the file needs other weights");
+        TRY(decode_payloads(weights, &file, options, &sink));
+    }
+    if (file.exact.body)
+        TRY(aec_lay_exact(&file, &sink));
+    if (file.alpha.body && !file.alpha_in_exact)
+        TRY(aec_decode_alpha(&file, &sink));
     if (file.hash && depth == file.info.depth && !hash_agrees(&file, samples))
         FAIL(AEC_DAMAGED, "the picture is not the one that was encoded (hash)");
     return OK;
@@ -212,6 +224,6 @@ aec_result aec_synthesise(const aec_weights *weights, const int32_t *latents, ui
     work.columns = (ptrdiff_t)columns;
     work.latents = (int32_t *)latents; /* only read */
     work.parts = parts_of(options, work.rows);
-    work.sink = (aec_sink){samples, (size_t)columns * STRIDE, (size_t)rows * STRIDE, 3, depth};
+    work.sink = (aec_sink){samples, (size_t)columns * STRIDE, (size_t)rows * STRIDE, 3, 0, 0, depth};
     return run_all(&work, options, (size_t)work.parts, synthesise_part);
 }

@@ -66,22 +66,45 @@ typedef struct {
     size_t size;
 } aec_span;
 
+/* A place in bytes; never beyond their end. */
+typedef struct {
+    const uint8_t *data;
+    size_t size, position;
+} aec_cursor;
+
+aec_result aec_take_varint(aec_cursor *in, uint64_t *value);
+
 typedef struct {
     aec_info info;
     aec_span alpha;
+    int alpha_in_exact;      /* whether alpha stands with the colour of a picture without loss */
+    aec_span exact;          /* the body of a chunk X, or L */
     const uint8_t *hash;     /* HASH_BYTES of the samples', NULL where there are none */
-    const uint8_t *payloads; /* where the first chunk P begins */
+    const uint8_t *payloads; /* where the first chunk P, or L, begins */
     size_t payloads_size;
     size_t tiles;
 } aec_file;
 
 #define HASH_BYTES 8
 
+/* A rectangle of a picture, in pixels. */
+typedef struct {
+    uint32_t top, left, height, width;
+} aec_box;
+
+/* Where samples go: an area of a picture.  The last of 2 or 4 channels is the alpha. */
+typedef struct {
+    void *samples; /* uint8_t where they have 8 bits, else uint16_t */
+    size_t width, height, channels;
+    size_t top, left; /* of the area in the picture */
+    uint32_t depth;
+} aec_sink;
+
 /* Reads header and chunks up to the first payload. */
 aec_result aec_read_head(const uint8_t *data, size_t size, aec_file *file);
 
-/* Checks all payloads, and that nothing follows them. */
-aec_result aec_read_payloads(const aec_file *file);
+/* Checks all payloads, exact pixels but for the damage inside their streams, and that nothing follows. */
+aec_result aec_read_payloads(aec_file *file);
 
 /* Takes the next payload; position begins at 0.  The file is checked already. */
 aec_span aec_next_payload(const aec_file *file, size_t *position);
@@ -101,8 +124,13 @@ static inline void aec_set_sample(void *samples, uint32_t depth, size_t at, uint
         ((uint8_t *)samples)[at] = (uint8_t)value;
 }
 
-/* Writes the alpha as every channels-th sample. */
-aec_result aec_decode_alpha(const aec_file *file, void *samples, uint32_t channels, uint32_t depth);
+/* Writes the alpha of an area. */
+aec_result aec_decode_alpha(const aec_file *file, const aec_sink *sink);
+
+/* Exact pixels: exact.c.  The first checks all but what is inside the streams; the second, after it, writes them over an
+   area. */
+aec_result aec_check_exact(const aec_file *file);
+aec_result aec_lay_exact(const aec_file *file, const aec_sink *sink);
 
 /* Weights: safetensors.c, weights.c. */
 
@@ -251,13 +279,6 @@ const aec_kernel_set *aec_choose_kernels(const aec_options *options);
 void aec_run(const aec_options *options, int count, void (*job)(void *, int), void *argument);
 
 /* Entropy model and synthesis of a part: entropy.c, synthesis.c. */
-
-/* Where samples go: a picture of width * height pixels.  The last of 2 or 4 channels is left as it is. */
-typedef struct {
-    void *samples; /* uint8_t where they have 8 bits, else uint16_t */
-    size_t width, height, channels;
-    uint32_t depth;
-} aec_sink;
 
 /* The samples of the rows of latents first .. last - 1. */
 aec_result aec_synthesise_rows(const aec_weights *weights, const aec_kernel_set *kernels, const int32_t *latents,

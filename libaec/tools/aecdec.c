@@ -12,7 +12,8 @@
 static const char usage[] = "usage: aecdec [-w WEIGHTS] [-j THREADS] [-k plain|128|avx2] [-b BITS] IN.aec OUT.ppm\n"
                             "Decodes a file to PGM, PPM or, with alpha, PAM; - is standard input or output.\n"
                             "BITS of a sample, 8 to 16, are those of the file where nothing else is asked for.\n"
-                            "WEIGHTS is the model.safetensors that the file was written with, or $AEC_WEIGHTS.\n";
+                            "WEIGHTS is the model.safetensors that the file was written with, or $AEC_WEIGHTS; a picture without\n"
+                            "loss needs none.\n";
 
 static int fail(const char *what, const char *why)
 {
@@ -83,15 +84,17 @@ static int decode(const char *in, const char *out, const char *weights_path, aec
         return fail(in, result.message);
     if ((uint64_t)info.width * info.height > AEC_MAX_PIXELS)
         return fail(in, "the picture is over the limit of pixels");
-    size_t weights_size;
-    uint8_t *weights_data = read_file(weights_path, &weights_size);
-    if (!weights_data)
-        return fail(weights_path, "cannot be read");
-    aec_weights *weights;
-    result = aec_weights_open(weights_data, weights_size, &weights);
-    free(weights_data);
-    if (result.status != AEC_OK)
-        return fail(weights_path, result.message);
+    aec_weights *weights = NULL;
+    if (!info.lossless) {
+        size_t weights_size;
+        uint8_t *weights_data = weights_path ? read_file(weights_path, &weights_size) : NULL;
+        if (!weights_data)
+            return fail(weights_path ? weights_path : in, weights_path ? "cannot be read" : "needs weights");
+        result = aec_weights_open(weights_data, weights_size, &weights);
+        free(weights_data);
+        if (result.status != AEC_OK)
+            return fail(weights_path, result.message);
+    }
     info.depth = options->depth ? options->depth : info.depth;
     size_t capacity = (size_t)info.width * info.height * info.channels * (info.depth > 8 ? 2 : 1);
     uint8_t *samples = malloc(capacity);
@@ -129,7 +132,7 @@ int main(int argc, char **argv)
     }
     options.parallel = aec_run_threads;
     options.context = &options.threads;
-    if (argc - optind != 2 || !weights)
+    if (argc - optind != 2)
         return fputs(usage, stderr), 2;
     return decode(argv[optind], argv[optind + 1], weights, &options);
 }

@@ -2,9 +2,9 @@
 
    usage: corrupt WEIGHTS COUNT FILE...
 
-   Each file is damaged COUNT times as a whole, which its checksums must notice, and COUNT times in a payload whose
-   checksums are not asked.  Weights are damaged COUNT / 10 times.  Prints how many were refused; fails if damage to a whole
-   file was not. */
+   Each file is damaged COUNT times as a whole, which its checksums must notice, and COUNT times each in a payload and in its
+   exact pixels, whose checksums are not asked.  Weights are damaged COUNT / 10 times.  Prints how many were refused; fails
+   if damage to a whole file was not. */
 
 #include "internal.h"
 
@@ -56,7 +56,7 @@ static int whole_file(const aec_weights *weights, const uint8_t *data, size_t si
     size_t damaged_size = size;
     uint8_t *damaged = damage(data, &damaged_size);
     int same = damaged_size == size && !memcmp(damaged, data, size);
-    static uint8_t samples[1 << 22];
+    static _Alignas(2) uint8_t samples[1 << 22];
     aec_options options = {.max_pixels = 1 << 20};
     aec_result result = aec_decode(weights, damaged, damaged_size, &options, samples, sizeof samples);
     free(damaged);
@@ -78,6 +78,23 @@ static int payload(const aec_weights *weights, const aec_file *file)
         aec_decode_latents(weights, damaged, span.size, file->info.rate, rows, columns, NULL, latents);
     if (!below(20)) /* whatever is in the latents by now */
         aec_synthesise(weights, latents, file->info.rate, rows, columns, NULL, samples);
+    free(damaged);
+    return result.status != AEC_OK;
+}
+
+/* The body of a chunk X or L, and what is in it. */
+static int exact_pixels(const aec_file *file)
+{
+    static _Alignas(2) uint8_t samples[1 << 22];
+    aec_file copy = *file;
+    aec_sink sink = {samples, file->info.width, file->info.height, file->info.channels, 0, 0, 8};
+    uint8_t *damaged = damage(file->exact.body, &copy.exact.size);
+    copy.exact.body = damaged;
+    if ((uint64_t)sink.width * sink.height * sink.channels > sizeof samples)
+        exit(2);
+    aec_result result = aec_check_exact(&copy);
+    if (result.status == AEC_OK)
+        result = aec_lay_exact(&copy, &sink);
     free(damaged);
     return result.status != AEC_OK;
 }
@@ -107,15 +124,16 @@ int main(int argc, char **argv)
     int missed = 0;
     for (int i = 3; i < argc; i++) {
         aec_file file;
-        size_t whole = 0, payloads = 0;
+        size_t whole = 0, payloads = 0, exact = 0;
         data = read_file(argv[i], &size);
         if (aec_read_head(data, size, &file).status != AEC_OK || aec_read_payloads(&file).status != AEC_OK)
             return 2;
         for (size_t n = 0; n < count; n++) {
             whole += (size_t)whole_file(weights, data, size);
-            payloads += (size_t)payload(weights, &file);
+            payloads += file.info.lossless ? 0 : (size_t)payload(weights, &file);
+            exact += file.exact.body ? (size_t)exact_pixels(&file) : 0;
         }
-        printf("%s: %zu of %zu damaged files refused, %zu of %zu payloads\n", argv[i], whole, count, payloads, count);
+        printf("%s: %zu of %zu damaged files refused, %zu payloads, %zu exact pixels\n", argv[i], whole, count, payloads, exact);
         missed |= whole < count;
         free(data);
     }

@@ -287,15 +287,6 @@ def latent_shape(head: bitstream.Header) -> tuple[int, int]:
     return -(-head.height // 64) * 4, -(-head.width // 64) * 4
 
 
-def test_the_library_says_that_it_cannot_decode_lossless_pixels(photo):
-    """A file must never open without a part of its picture."""
-    from aecodec import encode
-
-    data = encode(photo(40, 30), lossless=True, device="cpu")
-    with pytest.raises(ValueError, match="lossless"):
-        ExactDecoder(weights.load())._model.decode(data, np.empty((30, 40, 3), np.uint8), 1, 0, 0)
-
-
 def test_alpha_and_gray_are_decoded(photo):
     """Two ways through one container."""
     from aecodec import decode, encode

@@ -1,0 +1,112 @@
+/* Exact pixels: the body of a chunk X or L, docs/format.md, sections 3.4 and 3.5. */
+
+#include "webp_lossless.h"
+
+#include <stdlib.h>
+
+#define PART 4096 /* the side of a part */
+
+/* A picture of exact pixels: where it stands, and its stream. */
+typedef struct {
+    aec_box box;
+    aec_span stream;
+} Picture;
+
+static const aec_result wrong_length = {AEC_DAMAGED, "the file is damaged (length of the exact pixels)"};
+
+static uint32_t part_columns(const aec_file *file)
+{
+    return (file->info.width + PART - 1) / PART;
+}
+
+static uint32_t part_count(const aec_file *file)
+{
+    return part_columns(file) * ((file->info.height + PART - 1) / PART);
+}
+
+/* Takes the picture of the next part; an empty box where it has none. */
+static aec_result take_picture(aec_cursor *in, const aec_file *file, uint32_t index, Picture *picture)
+{
+    uint64_t length, top = 0, left = 0;
+    uint32_t row = index / part_columns(file) * PART, column = index % part_columns(file) * PART;
+    uint32_t height = file->info.height - row < PART ? file->info.height - row : PART;
+    uint32_t width = file->info.width - column < PART ? file->info.width - column : PART, rows, columns;
+    *picture = (Picture){{0, 0, 0, 0}, {NULL, 0}};
+    TRY(aec_take_varint(in, &length));
+    if (!length && !file->info.lossless)
+        return OK;
+    if (!file->info.lossless) {
+        TRY(aec_take_varint(in, &top));
+        TRY(aec_take_varint(in, &left));
+    }
+    if (length > in->size - in->position)
+        return wrong_length;
+    picture->stream = (aec_span){in->data + in->position, (size_t)length};
+    in->position += (size_t)length;
+    TRY(aec_webp_size(picture->stream.body, picture->stream.size, &columns, &rows));
+    if (file->info.lossless && (rows != height || columns != width))
+        FAIL(AEC_DAMAGED, "the file is damaged (exact pixels of another size)");
+    if (top > height || left > width || rows > height - top || columns > width - left)
+        FAIL(AEC_DAMAGED, "the file is damaged (exact pixels outside their part)");
+    picture->box = (aec_box){row + (uint32_t)top, column + (uint32_t)left, rows, columns};
+    return OK;
+}
+
+aec_result aec_check_exact(const aec_file *file)
+{
+    aec_cursor in = {file->exact.body, file->exact.size, 0};
+    int found = 0;
+    for (uint32_t i = 0, count = part_count(file); i < count; i++) {
+        Picture picture;
+        TRY(take_picture(&in, file, i, &picture));
+        found |= picture.box.width > 0;
+    }
+    return found && in.position == in.size ? OK : wrong_length;
+}
+
+/* Writes the pixels of a picture that are exact over those of an area. */
+static void lay(const aec_file *file, const Picture *picture, const uint32_t *pixels, const aec_sink *sink)
+{
+    const aec_box *box = &picture->box;
+    for (uint32_t y = 0; y < box->height; y++)
+        for (uint32_t x = 0; x < box->width; x++) {
+            /* unsigned differences are large where a pixel is above or to the left of the area */
+            size_t row = (size_t)box->top + y - sink->top, column = (size_t)box->left + x - sink->left;
+            uint32_t pixel = pixels[(size_t)y * box->width + x], red = pixel >> 16 & 255, green = pixel >> 8 & 255;
+            if (row >= sink->height || column >= sink->width || (!file->info.lossless && !(pixel >> 24)))
+                continue;
+            size_t to = (row * sink->width + column) * sink->channels, channels = sink->channels;
+            uint32_t gray = (red + green + (pixel & 255) + 1) / 3, values[4] = {red, green, pixel & 255, 0};
+            values[0] = channels < 3 ? gray : red;
+            for (size_t c = 0; c < (channels < 3 ? 1 : 3); c++)
+                aec_set_sample(sink->samples, sink->depth, to + c, aec_scaled(values[c], 8, sink->depth));
+            if (file->alpha_in_exact)
+                aec_set_sample(sink->samples, sink->depth, to + channels - 1, aec_scaled(pixel >> 24, 8, sink->depth));
+        }
+}
+
+static int overlap(const aec_box *box, const aec_sink *sink)
+{
+    return box->width && box->top < sink->top + sink->height && sink->top < (size_t)box->top + box->height &&
+           box->left < sink->left + sink->width && sink->left < (size_t)box->left + box->width;
+}
+
+aec_result aec_lay_exact(const aec_file *file, const aec_sink *sink)
+{
+    aec_cursor in = {file->exact.body, file->exact.size, 0};
+    for (uint32_t i = 0, count = part_count(file); i < count; i++) {
+        Picture picture;
+        TRY(take_picture(&in, file, i, &picture));
+        if (!overlap(&picture.box, sink))
+            continue;
+        uint32_t *pixels = malloc((size_t)picture.box.width * picture.box.height * sizeof *pixels);
+        if (!pixels)
+            return NO_MEMORY;
+        aec_result result = aec_webp_decode(picture.stream.body, picture.stream.size, pixels);
+        if (result.status == AEC_OK)
+            lay(file, &picture, pixels, sink);
+        free(pixels);
+        TRY(result);
+    }
+    return OK;
+}

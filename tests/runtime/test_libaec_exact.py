@@ -1,0 +1,135 @@
+"""Exact pixels in libaec: what Python lays over a decoded picture must be laid over it in C."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aecodec import decode, decode_array, encode, weights
+from aecodec.container import bitstream, exact
+from aecodec.container.bitstream import ALPHA, EXACT, LOSSLESS, Stream
+from aecodec.errors import BitstreamError
+from aecodec.runtime import libaec
+
+pytestmark = pytest.mark.skipif(not (libaec.is_compiled() and exact.is_installed()), reason="libaec or libwebp is missing")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return libaec.open_decoder(weights.load())._model
+
+
+def check(model, data: bytes) -> np.ndarray:
+    """Decode a file with both, and return its samples (H, W, channels)."""
+    picture = np.asarray(decode(data, device="cpu"))
+    samples = np.empty(picture.shape, np.uint8)
+    model.decode(data, samples, 1, 0, 0)
+    assert np.array_equal(samples, picture)
+    wide = decode_array(data, 16, device="cpu")
+    deep = np.empty(wide.shape, np.uint16)
+    model.decode(data, deep, 1, 0, 16)
+    assert np.array_equal(deep, wide)
+    return samples
+
+
+def with_exact(data: bytes, array: np.ndarray, mask: np.ndarray) -> bytes:
+    """The file with the pixels of an array (H, W, 3) laid over it where the mask says so."""
+    stream = bitstream.read(data)
+    chunks = {**stream.chunks, EXACT: exact.encode_some(array, mask)}
+    return bitstream.write(Stream(stream.header, stream.payloads, chunks))
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_exact_pixels_are_laid_over_the_picture(model, photo, mode):
+    """Text on a screen would come out blurred otherwise."""
+    image = photo(75, 50, mode[: 3 if mode.startswith("RGB") else 1])
+    if mode.endswith("A"):
+        image.putalpha(photo(75, 50, "L", 3))
+    rng = np.random.default_rng(1)
+    array = rng.integers(0, 256, (50, 75, 3), np.uint8)
+    for share in (0.02, 0.5):
+        found = check(model, with_exact(encode(image, quality=40, device="cpu"), array, rng.random((50, 75)) < share))
+        assert found.shape[2:] == (() if mode == "L" else (len(mode),))
+
+
+@pytest.mark.slow
+def test_every_part_stands_in_its_place(model, photo):
+    """A picture beyond 4096 pixels has several parts, of which some may be empty."""
+    rng = np.random.default_rng(2)
+    mask = np.zeros((20, 8200), bool)
+    mask[3:9, 4000:4090] = mask[5, 4100] = mask[12:, 8195:] = True
+    array = rng.integers(0, 256, (20, 8200, 3), np.uint8)
+    data = encode(photo(8200, 20), quality=20, device="cpu")
+    found = check(model, with_exact(data, array, mask))
+    assert np.array_equal(found[mask], array[mask])
+    mask[:, :8192] = False
+    check(model, with_exact(data, array, mask))
+    check(model, encode(Image.fromarray(array), lossless=True))
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_pictures_without_loss_are_decoded(model, photo, mode):
+    """They need no weights; alpha stands with the colour, or in a chunk of its own."""
+    image = photo(61, 47, mode[: 3 if mode.startswith("RGB") else 1])
+    for alpha in [photo(61, 47, "L", 3), Image.new("L", (61, 47), 255)] if mode.endswith("A") else [None]:
+        if alpha:
+            image.putalpha(alpha.point(lambda value: value if value > 100 else 0))
+        data = encode(image, lossless=True)
+        assert LOSSLESS in bitstream.read(data).chunks
+        check(model, data)
+    if mode == "RGBA":
+        stream = bitstream.read(data)
+        chunks = {**stream.chunks, ALPHA: bitstream.read(encode(image, quality=10, device="cpu")).chunks[ALPHA]}
+        check(model, bitstream.write(Stream(stream.header, [], chunks)))
+
+
+def test_bodies_that_break_a_rule_are_refused(model, photo):
+    """Sizes and places in a file are not to be believed."""
+    image, stream = photo(40, 30), exact._write_webp(np.zeros((30, 40, 3), np.uint8), (0, 0))
+    small = exact._write_webp(np.zeros((5, 8, 3), np.uint8), (0, 0))
+    varint, samples = bitstream.varint, np.empty((30, 40, 3), np.uint8)
+    lossy, whole = bitstream.read(encode(image, quality=10, device="cpu")), bitstream.read(encode(image, lossless=True))
+    files = [
+        (lossy, {EXACT: body})
+        for body in (
+            b"",
+            b"\0",
+            varint(len(small)) + b"\x1a\0" + small,  # beyond the bottom
+            varint(len(small)) + b"\0\x21" + small,
+            varint(len(small)) + b"\0\xff\xff\xff\xff\x7f" + small,
+            varint(len(small)) + b"\0\0" + small + b"\0",
+            varint(len(small) + 1) + b"\0\0" + small,
+            varint(4) + b"\0\0" + small[:4],
+            varint(len(small) - 4) + b"\0\0" + small[:-4],
+        )
+    ]
+    files += [(whole, {LOSSLESS: body}) for body in (b"", varint(len(small)) + small, varint(len(stream)) + stream + b"\0")]
+    files += [(whole, {**whole.chunks, EXACT: varint(len(small)) + b"\0\0" + small}), (lossy, {ALPHA: b"\x08"})]
+    for parsed, chunks in files:
+        data = bitstream.write(Stream(parsed.header, parsed.payloads, chunks))
+        with pytest.raises(ValueError, match=r"damaged|truncated"):
+            model.decode(data, np.empty((30, 40, 4), np.uint8) if ALPHA in chunks else samples, 1, 0, 0)
+        with pytest.raises(BitstreamError):
+            decode(data, device="cpu")
+
+
+@pytest.mark.slow
+def test_the_program_opens_a_picture_without_loss(tmp_path, photo):
+    """Screens sent as .aec files must open where there is nothing but aecdec."""
+    import shutil
+    import subprocess
+    from pathlib import Path
+
+    compiler, root = shutil.which("cc"), Path(__file__).parents[2] / "libaec"
+    if compiler is None:
+        pytest.skip("no C compiler")
+    sources = [*map(str, (root / "src").glob("*.c")), str(root / "tools/aecdec.c")]
+    program, flags = tmp_path / "aecdec", ["-std=c11", "-O1", f"-I{root}/include", "-lm", "-lpthread"]
+    subprocess.run([compiler, *sources, "-o", program, *flags], check=True)
+    image = photo(50, 40)
+    (tmp_path / "in.aec").write_bytes(encode(image, lossless=True))
+    result = subprocess.run([program, tmp_path / "in.aec", "-"], check=True, capture_output=True)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(result.stdout))), np.asarray(image))
