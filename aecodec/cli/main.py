@@ -13,8 +13,9 @@ from aecodec import __version__
 from aecodec.cli.files import INTERRUPTED
 
 COMMANDS = {
-    "encode": "encode", "decode": "decode", "info": "info", "verify": "verify", "denoise": "denoise", "inpaint": "inpaint",
-    "features": "features", "similar": "similar", "map": "map", "weights": "weights", "train": "train", "eval": "eval",
+    "encode": "encode", "decode": "decode", "info": "info", "verify": "verify", "inspect": "inspect",
+    "denoise": "denoise", "inpaint": "inpaint", "features": "features", "similar": "similar", "map": "map",
+    "weights": "weights", "train": "train", "eval": "eval",
 }  # fmt: skip
 
 

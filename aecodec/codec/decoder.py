@@ -48,7 +48,7 @@ def decode(
     if LOSSLESS in stream.chunks:
         return lossless_picture(stream, area)
     pixels = exact_pixels(stream)  # before anything is allocated: what is damaged is refused
-    found = _weights_of(head, weights)
+    found = weights_of(head, weights)
     decoder = open_exact(found, device)
     if decoder is not None:
         array = _decode_area(stream, decoder.arch, decoder.decode_latents, lambda: decoder, area)
@@ -115,7 +115,7 @@ def picture_of(array: NDArray[np.uint8], stream: Stream, area: Box) -> Image.Ima
     return image
 
 
-def _weights_of(head: Header, given: Source | None) -> Source:
+def weights_of(head: Header, given: Source | None) -> Source:
     """Return the weights that a file needs: ``given``, or installed ones.
 
     Raises WeightsError where ``given`` are not those of the file.
