@@ -27,7 +27,7 @@ from aecodec.weights.store import Weights, load
 
 Floats = NDArray[np.float32]
 Source = formats.Source | bytes | bytearray | memoryview
-LARGEST = 2**18  # pixels of a picture that is analysed; a larger one is scaled down, which its vector hardly shows
+LARGEST = 2**18  # pixels of a picture that is analysed; a larger one is scaled down, since a vector hardly shows the size
 
 
 @dataclass(frozen=True)
