@@ -1,0 +1,71 @@
+/** Bytes of a file. */
+export type Data = Uint8Array | ArrayBuffer | ArrayBufferView | Blob;
+
+export interface Info {
+  width: number;
+  height: number;
+  /** Interleaved samples of a pixel: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha. */
+  channels: 1 | 2 | 3 | 4;
+  /** Rate index, 0 to 2048. */
+  rate: number;
+  /** The same on the scale of 0 to 100. */
+  quality: number;
+  /** Side of the tiles in pixels, 0 for one tile. */
+  tile: number;
+  /** Whether every pixel is without loss; such a file needs no weights. */
+  lossless: boolean;
+  /** Id of the weights that the file needs, 8 hexadecimal digits. */
+  weights: string;
+}
+
+export interface Picture extends Info {
+  /** height * width * channels samples of 8 bits, row by row. */
+  data: Uint8ClampedArray;
+}
+
+export interface DecodeOptions {
+  /** The limit on width * height.  Default: 2 ** 28, which is also the largest. */
+  maxPixels?: number;
+  /** Give four channels, whatever the file has, as ImageData takes them. */
+  rgba?: boolean;
+  /** Compute in plain C, for tests. */
+  plainKernels?: boolean;
+}
+
+export interface DecoderOptions {
+  /**
+   * The weights, or several: the address or the bytes of model.safetensors or of what aecodec.view.decoder_weights()
+   * writes, as they are or compressed by gzip.  They are fetched when a file needs them.
+   */
+  weights?: string | URL | Data | (string | URL | Data)[];
+  /** The address or the bytes of aecodec.wasm.  Default: beside the module. */
+  wasm?: string | URL | Data;
+  /** Decode in a worker.  Default: true. */
+  worker?: boolean;
+  /** Keep weights in the browser's Cache API, where there is one.  Default: true. */
+  cache?: boolean;
+}
+
+export interface Decoder {
+  /** Reads the header.  Rejects with AecError. */
+  info(data: Data): Promise<Info>;
+  /** Decodes a file.  Rejects with AecError. */
+  decode(data: Data, options?: DecodeOptions): Promise<Picture>;
+  /** Ends the worker and gives its memory back.  Calls that wait are rejected. */
+  close(): void;
+}
+
+/** The message of libaec, and what kind of failure it is about. */
+export class AecError extends Error {
+  readonly code: "damaged" | "unsupported" | "limit" | "weights" | "memory" | "argument";
+}
+
+export function createDecoder(options?: DecoderOptions): Promise<Decoder>;
+
+/** Starts the decoder that decode() and info() share.  Without it the first call does, with its own options. */
+export function setup(options: DecoderOptions): Promise<void>;
+export function decode(data: Data, options?: DecodeOptions & DecoderOptions): Promise<Picture>;
+export function info(data: Data, options?: DecoderOptions): Promise<Info>;
+
+/** The metadata of a file that was decoded: c ICC, e EXIF, i IPTC, r resolution, x XMP. */
+export function metadata(data: Data): Promise<Partial<Record<"c" | "e" | "i" | "r" | "x", Uint8Array>>>;
