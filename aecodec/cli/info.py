@@ -34,10 +34,16 @@ def info(paths: tuple[str, ...], recursive: bool, as_json: bool) -> None:
 
 
 def _work(job: files.Job) -> batch.Done:
-    from aecodec.container import bitstream, metadata
+    from aecodec.container import bitstream
 
     data = files.read_input(job.input, MAX_PIXELS, lambda start: bitstream.read_header(start, max_pixels=None))
-    stream = bitstream.read(data, max_pixels=None)
+    return batch.Done(facts(data, bitstream.read(data, max_pixels=None)))
+
+
+def facts(data: bytes, stream: Stream) -> batch.Report:
+    """Return what a file says of itself, without decoding."""
+    from aecodec.container import bitstream, metadata
+
     head = metadata.shown(stream.header, stream.chunks)
     names = {
         bitstream.ICC: "icc",
@@ -46,12 +52,12 @@ def _work(job: files.Job) -> batch.Done:
         bitstream.RESOURCES: "iptc",
         bitstream.RESOLUTION: "resolution",
     }
-    return batch.Done({
+    return {
         "version": bitstream.VERSION, "width": head.width, "height": head.height, "mode": head.mode,
         "weights": head.weights, "quality": head.quality, "exact": _exact_share(stream), "bytes": len(data),
         "bpp": round(len(data) * 8 / (head.width * head.height), 6), "tiles": len(stream.payloads),
         "metadata": [names[kind] for kind in stream.chunks if kind in names],
-    })  # fmt: skip
+    }  # fmt: skip
 
 
 def _exact_share(stream: Stream) -> float:

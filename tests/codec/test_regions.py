@@ -192,7 +192,7 @@ def test_alpha_stands_where_it_is_smaller():
 def test_no_weights_are_needed_without_loss(photo, monkeypatch):
     """An archive without loss must open where no model is installed."""
     data = aecodec.encode(photo(), lossless=True)
-    monkeypatch.setattr("aecodec.codec.decoder._weights_of", None)
+    monkeypatch.setattr("aecodec.codec.decoder.weights_of", None)
     assert np.array_equal(np.asarray(decode(data)), np.asarray(photo()))
 
 
