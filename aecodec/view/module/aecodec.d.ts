@@ -1,6 +1,9 @@
 /** Bytes of a file. */
 export type Data = Uint8Array | ArrayBuffer | ArrayBufferView | Blob;
 
+/** An address, or bytes. */
+export type Source = string | URL | Data;
+
 export interface Info {
   width: number;
   height: number;
@@ -34,14 +37,14 @@ export interface DecodeOptions {
 
 export interface DecoderOptions {
   /**
-   * The weights, or several: the address or the bytes of model.safetensors or of what aecodec.view.decoder_weights()
-   * writes, as they are or compressed by gzip.  They are fetched when a file needs them.
+   * The weights, several, or several by their id: the address or the bytes of model.safetensors, or of its decoder's part,
+   * which aecodec.view.decoder_weights() in Python returns, as they are or compressed by gzip.  They are fetched when a file needs them.
    */
-  weights?: string | URL | Data | (string | URL | Data)[];
+  weights?: Source | Source[] | Record<string, Source>;
   /** The address or the bytes of aecodec.wasm.  Default: beside the module. */
-  wasm?: string | URL | Data;
-  /** Decode in a worker.  Default: true. */
-  worker?: boolean;
+  wasm?: Source;
+  /** Decode in a worker.  Default: true.  A function makes the worker, of this file's text, under the name that it gets. */
+  worker?: boolean | ((name: string) => Worker);
   /** Keep weights in the browser's Cache API, where there is one.  Default: true. */
   cache?: boolean;
 }

@@ -171,7 +171,7 @@ async function readCached(address, use) {
 /** Does the work: in the worker, or where there is none. */
 class Service {
   constructor({ wasm, weights, cache }) {
-    this.sources = [weights ?? []].flat();
+    this.sources = weights; // of [id or null, address or bytes]
     this.cached = cache !== false;
     this.kept = []; // bytes of weights
     this.module = (async () => WebAssembly.compile(typeof wasm === "string" ? await read(wasm) : wasm))();
@@ -194,13 +194,15 @@ class Service {
   async find(id) {
     const core = await this.open();
     for (const bytes of core.weights.size ? [] : this.kept) core.open(bytes);
-    while (!core.weights.has(id) && this.sources.length) {
-      const source = this.sources.shift();
+    const rank = ([known]) => (known === id ? 0 : known ? 2 : 1);
+    this.sources.sort((a, b) => rank(a) - rank(b));
+    while (!core.weights.has(id) && this.sources.length && rank(this.sources[0]) < 2) {
+      const entry = this.sources.shift(), [, source] = entry;
       try {
         if (typeof source !== "string") await this.take(source);
         else await (this.cached ? readCached(source, (data) => this.take(data)) : this.take(await read(source)));
       } catch (error) {
-        this.sources.push(source); // a network may come back
+        this.sources.push(entry); // a network may come back
         throw error;
       }
     }
@@ -242,7 +244,7 @@ function serve(port) {
 
 /** A Service in a worker. */
 class Remote {
-  static async start(options) {
+  static async start(options, make) {
     const remote = new Remote();
     if (IN_NODE) {
       const { Worker } = await import("node:worker_threads");
@@ -251,7 +253,7 @@ class Remote {
       remote.worker.on("message", (data) => remote.settle(data));
       remote.worker.on("error", (error) => remote.close(error.message));
     } else {
-      remote.worker = new Worker(import.meta.url, { type: "module", name: WORKER });
+      remote.worker = make ? make(WORKER) : new Worker(import.meta.url, { type: "module", name: WORKER });
       remote.worker.onmessage = ({ data }) => remote.settle(data);
       remote.worker.onerror = (event) => remote.close(event.message ?? "the worker did not start");
     }
@@ -318,15 +320,18 @@ class Decoder {
 
 const closed = async () => { throw new AecError("the decoder is closed", "argument"); };
 
+const isById = (weights) => weights && Object.getPrototypeOf(weights) === Object.prototype;
+
 export async function createDecoder({ weights, wasm, worker = true, cache = true } = {}) {
   const place = (source) => (typeof source === "string" || source instanceof URL
     ? new URL(source, globalThis.document?.baseURI ?? import.meta.url).href : bytesOf(source));
+  const sources = isById(weights) ? Object.entries(weights) : [weights ?? []].flat().map((source) => [null, source]);
   const settings = {
     wasm: await place(wasm ?? new URL("aecodec.wasm", import.meta.url)),
-    weights: await Promise.all([weights ?? []].flat().map(place)),
+    weights: await Promise.all(sources.map(async ([id, source]) => [id, await place(source)])),
     cache,
   };
-  return new Decoder(worker ? await Remote.start(settings) : new Service(settings));
+  return new Decoder(worker ? await Remote.start(settings, worker === true ? null : worker) : new Service(settings));
 }
 
 let shared = null;
@@ -389,12 +394,12 @@ export async function metadata(data) {
 }
 
 if (IN_NODE) {
-  const threads = await import("node:worker_threads");
-  if (threads.workerData === WORKER) {
-    const port = { postMessage: (...values) => threads.parentPort.postMessage(...values) };
-    threads.parentPort.on("message", (data) => port.onmessage({ data }));
+  import("node:worker_threads").then(({ parentPort, workerData }) => {
+    if (workerData !== WORKER) return;
+    const port = { postMessage: (...values) => parentPort.postMessage(...values) };
     serve(port);
-  }
+    parentPort.on("message", (data) => port.onmessage({ data }));
+  });
 } else if (typeof WorkerGlobalScope !== "undefined" && self instanceof WorkerGlobalScope && self.name === WORKER) {
   serve(self);
 }
