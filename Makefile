@@ -78,7 +78,7 @@ wasm:  ## build the decoder for browsers, aecodec/view/module/aecodec.wasm
 	$(WASM_CC) --target=wasm32-wasi -msimd128 -std=c11 -O3 -ffp-contract=off -fno-builtin-snprintf -fvisibility=hidden \
 		-Wall -Wextra -Ilibaec/include -Ilibaec/src -mexec-model=reactor -nostartfiles -Wl,--no-entry -Wl,--strip-all \
 		-Wl,-z,stack-size=1048576 -Wl,--stack-first $(WASM_SOURCES) -o $(WASM)
-	$(PYTHON) scripts/wasm_digest.py write
+	$(PYTHON) scripts/wasm_digest.py $(WASM) "$$($(WASM_CC) -dumpversion)"
 
 test-browser: install  ## test the decoder for browsers and the pages, in node and Chromium
 	$(BIN)/python -m pytest tests/view

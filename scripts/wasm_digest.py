@@ -1,6 +1,7 @@
-"""``wasm_digest.py write`` notes in aecodec.wasm which sources it was built from; ``wasm_digest.py`` compares.
+"""``wasm_digest.py MODULE VERSION`` notes in a module which sources it was built from, and by which version of clang.
 
-The note is a custom section, which WebAssembly engines skip: the SHA-256 of the names and bytes of all sources.
+The note is a custom section, which WebAssembly engines skip: the SHA-256 of the names and bytes of all sources, and the
+version. ``wasm_digest.py MODULE`` compares.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULE = ROOT / "aecodec" / "view" / "module" / "aecodec.wasm"
 NAME = b"aecodec.sources"
-HEADER_SIZE = 8
+HEADER_SIZE, DIGEST_SIZE = 8, 32
 
 
 def digest() -> bytes:
@@ -29,20 +29,23 @@ def section(content: bytes) -> bytes:
     return bytes([0, len(body)]) + body
 
 
-def noted(module: bytes) -> bytes:
-    """Return the digest in a module, b"" without one."""
-    size = len(section(bytes(32)))
-    found = module[HEADER_SIZE : HEADER_SIZE + size]
-    return found[-32:] if NAME in found else b""
+def noted(module: bytes) -> tuple[bytes, str]:
+    """Return the digest and the version in a module, b"" and "" without a note."""
+    body = module[HEADER_SIZE + 2 : HEADER_SIZE + 2 + module[HEADER_SIZE + 1]]
+    if not body.startswith(bytes([len(NAME)]) + NAME):
+        return b"", ""
+    content = body[1 + len(NAME) :]
+    return content[:DIGEST_SIZE], content[DIGEST_SIZE:].decode()
 
 
 def main() -> None:
-    module = MODULE.read_bytes()
-    if sys.argv[1:] == ["write"]:
-        MODULE.write_bytes(module[:HEADER_SIZE] + section(digest()) + module[HEADER_SIZE:])
-        MODULE.chmod(0o644)  # the linker makes a program of it
-    elif noted(module) != digest():
-        sys.exit(f"{MODULE.relative_to(ROOT)} was built from other sources: run make wasm")
+    path, *version = sys.argv[1:]
+    module = Path(path).read_bytes()
+    if version:
+        Path(path).write_bytes(module[:HEADER_SIZE] + section(digest() + version[0].encode()) + module[HEADER_SIZE:])
+        Path(path).chmod(0o644)  # the linker makes a program of it
+    elif noted(module)[0] != digest():
+        sys.exit(f"{path} was built from other sources: run make wasm")
 
 
 if __name__ == "__main__":

@@ -187,7 +187,7 @@ function place() {
 
 function fit() {
   const [width, height] = extent();
-  view.scale = Math.min(1 / (devicePixelRatio || 1), (stage.clientWidth * BORDER) / width,
+  view.scale = Math.min(1, (stage.clientWidth * BORDER) / width,
     (stage.clientHeight * BORDER) / height);
   view.fitted = true;
   place();
