@@ -28,7 +28,7 @@ ROOMS = (
     ("restore", "retrieval"),
     ("pillow", "sklearn"),
     (".",),  # the public functions
-    ("eval", "inspect", "training", "view"),
+    ("desktop", "eval", "inspect", "training", "view"),
     ("cli",),
     ("__main__",),
 )

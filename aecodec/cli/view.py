@@ -39,8 +39,8 @@ def view(
     aecodec view photo.aec -o page.html --no-open
     aecodec view pictures
 
-    One file becomes one HTML file with decoder and weights inside, 8 MB, which opens anywhere without a network. A folder, or
-    several files, are served to this machine's browsers until Ctrl-C; the page also takes files that are dropped on it.
+    One file becomes one HTML file with decoder and weights inside, 8 MB, which opens anywhere without a network. A folder
+    or several files are served to this machine's browsers until Ctrl-C. The pages also take files that are dropped on them.
     """
     if len(paths) == 1 and not os.path.isdir(paths[0]):
         target = output or (f"{Path(paths[0]).stem}.html" if paths[0] != files.STANDARD else files.STANDARD)
@@ -77,17 +77,18 @@ def _serve(paths: tuple[str, ...], recursive: bool, port: int, opens: bool) -> N
     from aecodec.view import Server
 
     def listing() -> list[tuple[str, Path]]:
-        found = [each for each in files.expand(paths, {files.EXTENSION}, recursive) if not each.problem]
+        found: list[files.Found] = []
+        with contextlib.suppress(click.UsageError):  # an empty folder: files can be dropped on the page
+            found += [each for each in files.expand(paths, {files.EXTENSION}, recursive) if not each.problem]
         return [(files.printable(each.below.as_posix()), Path(each.path)) for each in found if os.path.isfile(each.path)]
 
-    with contextlib.suppress(click.UsageError):  # an empty folder may be filled, and files are dropped on the page
-        for each in files.expand(paths, {files.EXTENSION}, recursive):
-            if each.problem or not os.path.isfile(each.path):
-                raise click.ClickException(f"{each.path}: {each.problem or 'there is no such file'}")
+    for path in paths:
+        if not os.path.exists(path):
+            raise click.UsageError(f"there is no {path}")
     try:
         server = Server(listing, port)
     except OSError as error:
-        raise click.ClickException(f"the port {port} cannot be taken: {files.reason(error)}") from None
+        raise click.UsageError(f"the port {port} cannot be taken: {files.reason(error)}") from None
     with server, contextlib.suppress(KeyboardInterrupt):
         click.echo(f"{server.address}\nCtrl-C ends the server.")
         if opens:

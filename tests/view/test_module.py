@@ -98,7 +98,7 @@ def test_damaged_files_are_rejected_with_a_reason(node, stripped, tmp_path, phot
 
 @pytest.mark.slow
 def test_limits_weights_and_four_channels(node, stripped):
-    """Pages could not bound the memory of a file, would decode with other weights, or would have to add alpha themselves."""
+    """Pages could not bound memory, would decode with other weights, or would have to add alpha themselves."""
     (limited, *_) = node([CONFORMANCE / "tiles.aec"], stripped[:1], maxPixels=1000)
     assert limited == {"message": "the picture is over the limit of pixels", "code": "limit"}
     (without, *_) = node([CONFORMANCE / "gray.aec"])

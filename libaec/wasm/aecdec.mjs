@@ -1,0 +1,16 @@
+// aecdec for node: node aecdec.mjs [-k plain] -w WEIGHTS IN.aec OUT decodes as the program in C does; - is standard output.
+import { readFile, writeFile } from "node:fs/promises";
+import { parseArgs } from "node:util";
+import { createDecoder } from "../../aecodec/view/module/aecodec.js";
+
+const { values, positionals: [input, output] } = parseArgs({
+  allowPositionals: true,
+  options: { weights: { type: "string", short: "w" }, kernels: { type: "string", short: "k" } },
+});
+const decoder = await createDecoder({ weights: await readFile(values.weights), worker: false });
+const options = { plainKernels: values.kernels === "plain" };
+const { width, height, channels, data } = await decoder.decode(await readFile(input), options);
+const kind = channels === 2 ? "GRAYSCALE" : "RGB";
+const head = channels % 2 ? `P${channels === 1 ? 5 : 6}\n${width} ${height}\n255\n`
+  : `P7\nWIDTH ${width}\nHEIGHT ${height}\nDEPTH ${channels}\nMAXVAL 255\nTUPLTYPE ${kind}_ALPHA\nENDHDR\n`;
+await writeFile(output === "-" ? "/dev/stdout" : output, Buffer.concat([Buffer.from(head), data]));
