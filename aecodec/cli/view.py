@@ -59,10 +59,10 @@ def _write(weights: str | None, max_pixels: int, force: bool, opens: bool, job: 
 
     files.check_output(job, force)
     data = files.read_input(job.input, max_pixels, lambda start: read_header(start, max_pixels))
-    from aecodec import view
+    from aecodec.view.page import render
 
     name = "standard input" if job.input == files.STANDARD else files.printable(Path(job.input).name)
-    page = view.render(data, name, weights, max_pixels).encode()
+    page = render(data, name, weights, max_pixels).encode()
     files.write_output(job, page)
     if opens and job.output != files.STANDARD:
         webbrowser.open(Path(job.output).resolve().as_uri())
@@ -74,7 +74,7 @@ def _prose(report: batch.Report) -> str:
 
 
 def _serve(paths: tuple[str, ...], recursive: bool, port: int, opens: bool) -> None:
-    from aecodec.view import Server
+    from aecodec.view.server import Server
 
     def listing() -> list[tuple[str, Path]]:
         found: list[files.Found] = []

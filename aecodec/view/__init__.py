@@ -3,9 +3,3 @@
 ``module/`` is the JavaScript package as npm takes it. This room decodes nothing but the preview of a page, and knows
 nothing of how a file is encoded.
 """
-
-from aecodec.view.page import render
-from aecodec.view.server import Server
-from aecodec.view.weights import decoder_weights
-
-__all__ = ["Server", "decoder_weights", "render"]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import aecodec
-from aecodec.view import decoder_weights
+from aecodec.view.weights import decoder_weights
 from aecodec.weights import cards
 
 ROOT = Path(__file__).parents[2]

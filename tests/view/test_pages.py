@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 
 import aecodec
-from aecodec import view
+from aecodec.view.page import render
+from aecodec.view.server import Server
 
 CONFORMANCE = Path(__file__).parents[1] / "conformance"
 INDEX = json.loads((CONFORMANCE / "index.json").read_text())
@@ -34,7 +35,7 @@ const hex = (digest) => [...new Uint8Array(digest)].map((byte) => byte.toString(
 @pytest.fixture(scope="module")
 def server():
     """A server for the conformance streams."""
-    with view.Server(lambda: [(path.name, path) for path in sorted(CONFORMANCE.glob("*.aec"))]) as found:
+    with Server(lambda: [(path.name, path) for path in sorted(CONFORMANCE.glob("*.aec"))]) as found:
         threading.Thread(target=found.serve_forever, daemon=True).start()
         yield found
         found.shutdown()
@@ -88,7 +89,7 @@ def test_chromium_gives_the_pixels_of_every_other_decoder(patient, server):
 def test_a_page_on_a_disk_shows_its_picture_without_a_network(patient, tmp_path):
     """A stranger who got one HTML file would see nothing."""
     data = (CONFORMANCE / "rgb-high.aec").read_bytes()
-    (tmp_path / "page.html").write_text(view.render(data, "rgb-high.aec"), "utf-8")
+    (tmp_path / "page.html").write_text(render(data, "rgb-high.aec"), "utf-8")
     patient.get((tmp_path / "page.html").as_uri())
     wait(patient, "decoded")
     shown = patient.execute_script(
@@ -157,7 +158,7 @@ def test_the_server_gives_nothing_but_what_is_listed(server):
 
 def test_a_page_has_the_preview_and_a_policy_in_front_of_its_megabytes():
     """A reader would look at nothing while the page loads, and a damaged picture could run a script."""
-    page = view.render((CONFORMANCE / "pixel.aec").read_bytes(), "</script><b>.aec")
+    page = render((CONFORMANCE / "pixel.aec").read_bytes(), "</script><b>.aec")
     assert 0 < page.index('id="preview"') < page.index('id="weights-')
     assert "default-src 'none'" in page
     assert "'unsafe-eval'" not in page.replace("'wasm-unsafe-eval'", "")
@@ -186,6 +187,6 @@ def test_a_digest_of_the_script_is_in_the_policy():
     """Browsers would refuse the page's own script."""
     import base64
 
-    page = view.render((CONFORMANCE / "pixel.aec").read_bytes(), "a.aec")
+    page = render((CONFORMANCE / "pixel.aec").read_bytes(), "a.aec")
     script = page.rsplit("<script>", 1)[1].rsplit("</script>", 1)[0]
     assert f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" in page

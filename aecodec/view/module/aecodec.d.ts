@@ -37,8 +37,9 @@ export interface DecodeOptions {
 
 export interface DecoderOptions {
   /**
-   * The weights, several, or several by their id: the address or the bytes of model.safetensors, or of its decoder's part,
-   * which aecodec.view.decoder_weights() in Python returns, as they are or compressed by gzip.  They are fetched when a file needs them.
+   * The weights, several, or several by their id: the address or the bytes of model.safetensors, or of its decoder's part
+   * (aecodec.view.weights.decoder_weights() in Python), as they are or compressed by gzip.  They are fetched when a file
+   * needs them.
    */
   weights?: Source | Source[] | Record<string, Source>;
   /** The address or the bytes of aecodec.wasm.  Default: beside the module. */

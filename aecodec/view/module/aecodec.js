@@ -1,6 +1,7 @@
 // aecodec for JavaScript: decodes .aec files in browsers and in node, in a worker.  aecodec.d.ts describes what it exports.
 //
-// This one file is also what the worker runs.  aecodec.wasm, made by "make wasm", lies beside it, unless options name another.
+// This one file is also what the worker runs.  aecodec.wasm, which "make wasm" builds, lies beside it; options may name
+// another.
 
 const STATUS = ["ok", "damaged", "unsupported", "limit", "weights", "memory", "argument"];
 const MAX_PIXELS = 2 ** 28;
@@ -86,8 +87,8 @@ class Core {
     return this.lend([bytes, 28], (data, fields) => {
       this.check(this.calls.aec_web_info(data, bytes.length, fields));
       const [width, height, channels, rate, tile, lossless] = new Uint32Array(this.calls.memory.buffer, fields, 6);
-      return { width, height, channels, rate, quality: Math.round((rate * 1000) / 2048) / 10, tile, lossless: lossless === 1,
-        weights: this.hex(fields + 24) };
+      const quality = Math.round((rate * 1000) / 2048) / 10;
+      return { width, height, channels, rate, quality, tile, lossless: lossless === 1, weights: this.hex(fields + 24) };
     });
   }
 
