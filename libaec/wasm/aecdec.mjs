@@ -8,8 +8,9 @@ const { values, positionals: [input, output] } = parseArgs({
   options: { weights: { type: "string", short: "w" }, kernels: { type: "string", short: "k" } },
 });
 const decoder = await createDecoder({ weights: await readFile(values.weights), worker: false });
-const options = { plainKernels: values.kernels === "plain" };
-const { width, height, channels, data } = await decoder.decode(await readFile(input), options);
+const bytes = await readFile(input), { depth } = await decoder.info(bytes);
+const options = { depth, plainKernels: values.kernels === "plain" };
+const { width, height, channels, data } = await decoder.decode(bytes, options);
 const kind = channels === 2 ? "GRAYSCALE" : "RGB";
 const head = channels % 2 ? `P${channels === 1 ? 5 : 6}\n${width} ${height}\n255\n`
   : `P7\nWIDTH ${width}\nHEIGHT ${height}\nDEPTH ${channels}\nMAXVAL 255\nTUPLTYPE ${kind}_ALPHA\nENDHDR\n`;

@@ -80,14 +80,15 @@ void EXPORT(aec_web_id)(const aec_weights *weights, uint8_t id[4])
     aec_weights_id(weights, id);
 }
 
-/* Writes width, height, channels, rate, tile and lossless to fields, and the id of the weights behind them. */
-int EXPORT(aec_web_info)(const uint8_t *data, size_t size, uint32_t fields[7])
+/* Writes width, height, channels, rate, tile, lossless and depth to fields, and the id of the weights behind them. */
+int EXPORT(aec_web_info)(const uint8_t *data, size_t size, uint32_t fields[8])
 {
     aec_result result = aec_read_info(data, size, &info);
     if (result.status == AEC_OK) {
-        const uint32_t values[6] = {info.width, info.height, info.channels, info.rate, info.tile, info.lossless};
+        const uint32_t values[7] = {info.width, info.height, info.channels, info.rate,
+                                    info.tile,  info.lossless, info.depth};
         __builtin_memcpy(fields, values, sizeof values);
-        __builtin_memcpy(fields + 6, info.weights, 4);
+        __builtin_memcpy(fields + 7, info.weights, 4);
     }
     return status(result);
 }
@@ -101,19 +102,21 @@ static aec_result decode(const aec_weights *weights, const uint8_t *data, size_t
     if (pixels > options->max_pixels)
         FAIL(AEC_LIMIT, "the picture is over the limit of pixels");
     TRY(aec_read_payloads(&file));
-    if (pixels * file.info.channels > SIZE_MAX / 4)
+    if (pixels * file.info.channels > SIZE_MAX / 8)
         FAIL(AEC_LIMIT, "the picture is too large for this machine");
-    samples = malloc((size_t)(pixels * file.info.channels));
+    size_t capacity = (size_t)(pixels * file.info.channels * (options->depth > 8 ? 2 : 1));
+    samples = malloc(capacity);
     if (!samples)
         return NO_MEMORY;
-    return aec_decode(weights, data, size, options, samples, (size_t)(pixels * file.info.channels));
+    return aec_decode(weights, data, size, options, samples, capacity);
 }
 
-/* Decodes a file; weights may be NULL for one without loss.  aec_web_samples() then has the samples, until it is freed. */
+/* Decodes a file to samples of `depth` bits; weights may be NULL for one without loss.  aec_web_samples() then has the samples, until it is freed. */
 int EXPORT(aec_web_decode)(const aec_weights *weights, const uint8_t *data, size_t size, uint32_t max_pixels,
-                           int plain_kernels)
+                           uint32_t depth, int plain_kernels)
 {
-    aec_options options = {.max_pixels = max_pixels, .kernels = plain_kernels ? AEC_KERNELS_PLAIN : AEC_KERNELS_BEST};
+    aec_options options = {.max_pixels = max_pixels, .depth = depth};
+    options.kernels = plain_kernels ? AEC_KERNELS_PLAIN : AEC_KERNELS_BEST;
     samples = NULL;
     aec_result result = decode(weights, data, size, &options);
     if (result.status != AEC_OK) {

@@ -10,8 +10,9 @@ const decoder = await createDecoder({ weights: weights.map((path) => pathToFileU
 const results = [];
 for (const path of files) {
   try {
-    const { data, ...rest } = await decoder.decode(await readFile(path), options);
-    results.push({ ...rest, sha256: createHash("sha256").update(data).digest("hex") });
+    const bytes = await readFile(path), depth = options.native ? (await decoder.info(bytes)).depth : 8;
+    const { data, ...rest } = await decoder.decode(bytes, { ...options, depth });
+    results.push({ ...rest, sha256: createHash("sha256").update(new Uint8Array(data.buffer)).digest("hex") });
   } catch (error) {
     results.push({ message: error.message, code: error.code });
   }

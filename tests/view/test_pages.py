@@ -24,7 +24,8 @@ const hex = (digest) => [...new Uint8Array(digest)].map((byte) => byte.toString(
 (async () => {
   const { decoder } = await starting, found = {};
   for (const { name, place } of entries) {
-    const { data } = await decoder.decode(await fetched(place));
+    const bytes = await fetched(place), { depth } = await decoder.info(bytes);
+    const { data } = await decoder.decode(bytes, { depth });
     found[name] = hex(await crypto.subtle.digest("SHA-256", data));
   }
   return found;

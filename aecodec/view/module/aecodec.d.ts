@@ -9,6 +9,8 @@ export interface Info {
   height: number;
   /** Interleaved samples of a pixel: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha. */
   channels: 1 | 2 | 3 | 4;
+  /** Bits of a sample, 8 to 16. */
+  depth: number;
   /** Rate index, 0 to 2048. */
   rate: number;
   /** The same on the scale of 0 to 100. */
@@ -22,14 +24,16 @@ export interface Info {
 }
 
 export interface Picture extends Info {
-  /** height * width * channels samples of 8 bits, row by row. */
-  data: Uint8ClampedArray;
+  /** height * width * channels samples, row by row; a Uint16Array beyond 8 bits. */
+  data: Uint8ClampedArray | Uint16Array;
 }
 
 export interface DecodeOptions {
   /** The limit on width * height.  Default: 2 ** 28, which is also the largest. */
   maxPixels?: number;
-  /** Give four channels, whatever the file has, as ImageData takes them. */
+  /** Bits of a sample, 8 to 16, whatever the file has.  Default: 8. */
+  depth?: number;
+  /** Give four channels of 8 bits, whatever the file has, as ImageData takes them. */
   rgba?: boolean;
   /** Compute in plain C, for tests. */
   plainKernels?: boolean;

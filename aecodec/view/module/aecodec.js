@@ -84,11 +84,13 @@ class Core {
   }
 
   info(bytes) {
-    return this.lend([bytes, 28], (data, fields) => {
+    return this.lend([bytes, 32], (data, fields) => {
       this.check(this.calls.aec_web_info(data, bytes.length, fields));
-      const [width, height, channels, rate, tile, lossless] = new Uint32Array(this.calls.memory.buffer, fields, 6);
+      const [width, height, channels, rate, tile, lossless, depth] =
+        new Uint32Array(this.calls.memory.buffer, fields, 7);
       const quality = Math.round((rate * 1000) / 2048) / 10;
-      return { width, height, channels, rate, quality, tile, lossless: lossless === 1, weights: this.hex(fields + 24) };
+      const weights = this.hex(fields + 28);
+      return { width, height, channels, depth, rate, quality, tile, lossless: lossless === 1, weights };
     });
   }
 
@@ -104,16 +106,19 @@ class Core {
     });
   }
 
-  decode(bytes, { maxPixels = MAX_PIXELS, rgba = false, plainKernels = false }) {
+  decode(bytes, { maxPixels = MAX_PIXELS, depth = 8, rgba = false, plainKernels = false }) {
     const info = this.info(bytes), { width, height, channels } = info;
     const weights = this.weights.get(info.weights) ?? 0;
     this.lend([bytes], (data) =>
-      this.check(this.calls.aec_web_decode(weights, data, bytes.length, Math.min(maxPixels, MAX_PIXELS), plainKernels)));
+      this.check(this.calls.aec_web_decode(weights, data, bytes.length, Math.min(maxPixels, MAX_PIXELS), depth,
+        plainKernels)));
     const place = this.calls.aec_web_samples() >>> 0;
     try {
-      const samples = this.memory.subarray(place, place + width * height * channels);
-      if (!rgba || channels === 4) return { ...info, data: new Uint8ClampedArray(samples) };
-      return { ...info, channels: 4, data: withAlpha(samples, width * height, channels) };
+      const count = width * height * channels;
+      if (depth > 8) return { ...info, depth, data: new Uint16Array(this.calls.memory.buffer, place, count).slice() };
+      const samples = this.memory.subarray(place, place + count);
+      if (!rgba || channels === 4) return { ...info, depth, data: new Uint8ClampedArray(samples) };
+      return { ...info, depth, channels: 4, data: withAlpha(samples, width * height, channels) };
     } finally {
       this.calls.aec_web_free(place);
     }

@@ -38,9 +38,9 @@ async function load(entry) {
   const picture = await decoder.decode(bytes, { rgba: true });
   entry.seconds = (performance.now() - start) / 1000;
   const chunks = await module.metadata(bytes).catch(() => ({}));
-  const { channels } = await decoder.info(bytes);
+  const { channels, depth } = await decoder.info(bytes);
   entry.bytes = bytes.length;
-  entry.facts = { ...picture, channels, data: null, chunks };
+  entry.facts = { ...picture, channels, depth, data: null, chunks };
   entry.canvas = draw(picture, orientation(chunks.e), profile(chunks.c));
   return entry;
 }
@@ -150,7 +150,7 @@ function facts(shown) {
     ["Bytes", ({ bytes }) => size(bytes)],
     ["Bits per pixel", ({ canvas, bytes }) => ((8 * bytes) / canvas.width / canvas.height).toFixed(3)],
     ["Quality", ({ facts: { lossless, quality } }) => (lossless ? "without loss" : plain(quality, PROFILES))],
-    ["Colours", ({ facts: { channels, chunks } }) => colours[channels] +
+    ["Colours", ({ facts: { channels, depth, chunks } }) => `${colours[channels]}, ${depth} bits` +
       ({ "display-p3": ", Display P3", other: ", a profile that this page takes for sRGB" }[profile(chunks.c)] ?? "")],
     ["Metadata", ({ facts: { chunks } }) => Object.keys(chunks).map((kind) => kinds[kind]).join(", ") || "none"],
     ["Weights", ({ facts: { lossless, weights } }) => (lossless ? "none" : weights)],
@@ -279,14 +279,16 @@ function compare() {
 function save() {
   const [first] = chosen();
   first?.canvas?.toBlob((blob) => {
-    const link = make("a", { href: URL.createObjectURL(blob), download: first.name.replace(/^.*\/|\.aec$/gi, "") + ".png" });
+    const name = first.name.replace(/^.*\/|\.aec$/gi, "");
+    const link = make("a", { href: URL.createObjectURL(blob), download: `${name}.png` });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   });
 }
 
 const KEYS = {
-  "+": () => zoom(STEP), "=": () => zoom(STEP), "-": () => zoom(1 / STEP), "−": () => zoom(1 / STEP), 0: fit, 1: () => pixels(),
+  "+": () => zoom(STEP), "=": () => zoom(STEP), "-": () => zoom(1 / STEP), "−": () => zoom(1 / STEP),
+  0: fit, 1: () => pixels(),
   ArrowLeft: () => move(60, 0), ArrowRight: () => move(-60, 0), ArrowUp: () => move(0, 60), ArrowDown: () => move(0, -60),
   n: () => step(1), p: () => step(-1), c: compare, o: () => byId("chooser").click(), s: save,
   "[": () => divide(view.divider - 0.02), "]": () => divide(view.divider + 0.02),
