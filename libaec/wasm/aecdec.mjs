@@ -11,7 +11,9 @@ const decoder = await createDecoder({ weights: await readFile(values.weights), w
 const bytes = await readFile(input), { depth } = await decoder.info(bytes);
 const options = { depth, plainKernels: values.kernels === "plain" };
 const { width, height, channels, data } = await decoder.decode(bytes, options);
+const peak = 2 ** depth - 1, samples = Buffer.from(data.buffer);
+if (depth > 8) samples.swap16(); // Netpbm's order
 const kind = channels === 2 ? "GRAYSCALE" : "RGB";
-const head = channels % 2 ? `P${channels === 1 ? 5 : 6}\n${width} ${height}\n255\n`
-  : `P7\nWIDTH ${width}\nHEIGHT ${height}\nDEPTH ${channels}\nMAXVAL 255\nTUPLTYPE ${kind}_ALPHA\nENDHDR\n`;
-await writeFile(output === "-" ? "/dev/stdout" : output, Buffer.concat([Buffer.from(head), data]));
+const head = channels % 2 ? `P${channels === 1 ? 5 : 6}\n${width} ${height}\n${peak}\n`
+  : `P7\nWIDTH ${width}\nHEIGHT ${height}\nDEPTH ${channels}\nMAXVAL ${peak}\nTUPLTYPE ${kind}_ALPHA\nENDHDR\n`;
+await writeFile(output === "-" ? "/dev/stdout" : output, Buffer.concat([Buffer.from(head), samples]));
