@@ -18,11 +18,13 @@ import click
 from aecodec.cli import batch, files, options, vectors
 from aecodec.cli.advice import explain
 from aecodec.errors import AecodecError
+from aecodec.stores import names
 
 if TYPE_CHECKING:
     from aecodec.retrieval.index import Index, Match
 
 THRESHOLD = 0.7
+MOST = 2**36  # bytes of an index in a store
 
 as_csv = click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 index_argument = click.argument("index_file", metavar="INDEX", type=options.file_names)
@@ -61,13 +63,13 @@ def index(
     together.
     """
     known: Index | None = None
-    if os.path.lexists(output):
+    if _exists(output):
         known = _open(output, "; remove it, or name another --output")
     else:
         vectors.check_output(output, force=False)
     from aecodec.retrieval.index import Index
 
-    folder = str(Path(output).parent)
+    folder = names.parent(output)
     name_of = functools.partial(vectors.relative_to, folder)
     left_out: Counter[str] = Counter()
     found = [each for each in files.expand(paths, vectors.WANTED, recursive, left_out) if not _is(each.path, output)]
@@ -75,12 +77,12 @@ def index(
     with vectors.journal_of(output) as journal:
         stamps = {} if known is None else known.known()
         code = vectors.describe_all(found, journal, settings, known=stamps, name_of=name_of, left_out=left_out)
-        names = [each.path for each in found]
-        new = {row.path: row for row in journal.rows(vectors.current_places(journal, names, name_of))}
+        all_found = [each.path for each in found]
+        new = {row.path: row for row in journal.rows(vectors.current_places(journal, all_found, name_of))}
         old = {} if known is None else {row.path: row for row in known.rows() if row.path not in new}
         rows = [
             *new.values(),
-            *(old[name] for name in dict.fromkeys(map(name_of, names)) if _is_current(old, name, folder)),
+            *(old[name] for name in dict.fromkeys(map(name_of, all_found)) if _is_current(old, name, folder)),
         ]
         made = Index.build(folder, sorted(rows, key=lambda row: row.path))
         vectors.replace(output, lambda path: path.write_bytes(made.to_bytes()))
@@ -91,14 +93,24 @@ def index(
 
 
 def _is(path: str, other: str) -> bool:
-    return os.path.abspath(path) == os.path.abspath(other)
+    return names.identity(path) == names.identity(other)
+
+
+def _exists(output: str) -> bool:
+    if not names.is_url(output):
+        return os.path.lexists(output)
+    try:
+        files.stamp_of(output)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        vectors.fail(output, files.reason(error))
+    return True
 
 
 def _is_current(rows: dict[str, Any], name: str, folder: str) -> bool:
-    from aecodec.retrieval.journal import stamp_of
-
     try:
-        return name in rows and stamp_of(os.path.join(folder, name)) == rows[name].stamp
+        return name in rows and files.stamp_of(names.absolute(name, folder)) == rows[name].stamp
     except OSError:
         return False
 
@@ -198,6 +210,10 @@ def _open(path: str, advice: str = "") -> Index:
     from aecodec.retrieval import index
 
     try:
+        if names.is_url(path):
+            from aecodec.stores import remote
+
+            return index.parse(remote.read(path, MOST), names.parent(path))
         return index.read(Path(path))
     except OSError as error:
         vectors.fail(path, files.reason(error))
