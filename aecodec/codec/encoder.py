@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec.codec import regions
-from aecodec.codec.decoder import exact_pixels, lay_exact, lossless_picture, picture_of, synthesise_area
+from aecodec.codec.decoder import exact_pixels, lay_exact, lossless_samples, samples_of, synthesise_area
 from aecodec.codec.tiling import latent_area, open_workers
-from aecodec.container import alpha, bitstream, exact, metadata
-from aecodec.container.bitstream import ALPHA, EXACT, EXIF, LOSSLESS, NO_WEIGHTS, Header, Stream
+from aecodec.container import alpha, bitstream, digest, exact, metadata
+from aecodec.container.bitstream import ALPHA, EXACT, EXIF, HASH, LOSSLESS, NO_WEIGHTS, Header, Stream
 from aecodec.container.tiles import BLOCK, Box, Grid, tile_side, whole
 from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS
 from aecodec.entropy import latents
 from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.entropy.latents import CodedLatents
-from aecodec.images import formats, samples
-from aecodec.quality import MAX_INDEX, lambda_of_quality, quality_of_index
+from aecodec.errors import PictureError, WeightsError
+from aecodec.images import deep, formats, samples
+from aecodec.quality import MAX_INDEX
 from aecodec.runtime import Synthesis, open_synthesis, open_transforms
 from aecodec.weights.store import Source, load
 
@@ -33,11 +35,15 @@ LOSSLESS_GAIN = 0.5  # of the bytes of a fast lossless coder, that a slow one ta
 
 @dataclass(frozen=True)
 class Encoded:
-    """A file's bytes, the rate index that it was coded at, and the share of its pixels that are without loss, 0..1."""
+    """A file's bytes, the rate index that it was coded at, and the shares of its pixels, 0..1, that are not learned.
+
+    exact: without loss; near: in fewer colours.
+    """
 
     data: bytes
     rate: int
     exact: float = 0.0
+    near: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -50,11 +56,17 @@ class Quantised:
 
 @dataclass(frozen=True)
 class Original:
-    """A picture as a file can hold it: its colour, "L" or "RGB", its alpha, "L" or None, and the chunks of its metadata."""
+    """A picture as a file can hold it: its colour, "L" or "RGB", its alpha, "L" or None, and the chunks of its metadata.
+
+    Where samples have more than 8 bits, ``depth`` says how many, ``deep`` has the colour, (H, W, 1 or 3) uint16, and
+    ``image`` is that rounded to 8.
+    """
 
     image: Image.Image
     alpha: Image.Image | None
     metadata: dict[bytes, bytes]
+    deep: NDArray[np.uint16] | None = None
+    depth: int = 8
 
     @classmethod
     def open(
@@ -67,12 +79,21 @@ class Original:
     ) -> Original:
         """Open and decode a picture; arguments, errors and warnings are those of ``Encoder``."""
         image = formats.as_picture(source, max_pixels)
-        bits = formats.load(image, frame, max_pixels)
+        bits = formats.load(image, frame, max_pixels, keeps_depth=True)
         chunks = metadata.read(image, strip)
         if strip:
-            image = metadata.upright(image)
-        colour, plane = samples.split(image, bits)
-        return cls(colour, plane, chunks)
+            image = deep.upright(image)
+        return cls(*(split := samples.split_deep(image, bits))[:2], chunks, *split[2:])
+
+    def in_8_bits(self) -> Original:
+        """Return the picture rounded to 8 bits a sample, with a warning where that changes it."""
+        if self.deep is not None:
+            warnings.warn(f"{self.depth}-bit samples are rounded to 8 bits", stacklevel=3)
+        return replace(self, deep=None, depth=8)
+
+    def colour(self) -> NDArray[Any]:
+        """Return the colour at its depth, (H, W, 3) uint8 or uint16; gray is repeated in the three channels."""
+        return samples.to_array(self.image) if self.deep is None else np.broadcast_to(self.deep, (*self.deep.shape[:2], 3))
 
     @property
     def shown_size(self) -> tuple[int, int]:
@@ -82,20 +103,23 @@ class Original:
     def encode(self) -> Encoded:
         """Return the file that has every pixel without loss; colour under an alpha of 0 is not kept.
 
-        Raises MissingPackageError where Pillow has no WebP.
+        Raises PictureError where a sample has more than 8 bits, MissingPackageError where Pillow has no WebP.
         """
         return Encoded(bitstream.write(self.lossless()), MAX_INDEX, 1.0)
 
-    def lossless(self, effort: tuple[int, int] | None = None) -> Stream:
+    def lossless(self, effort: tuple[int, int] | None = None, rate: int = MAX_INDEX) -> Stream:
         """Return what that file holds; ``effort`` as in ``exact.encode_whole``.
 
-        Alpha stands with the colour or in a chunk of its own, where it is smaller.
+        Alpha stands with the colour or in a chunk of its own, where it is smaller. A rate index below MAX_INDEX says that
+        this is a picture in fewer colours than the given one. The hash of the samples costs next to nothing here.
         """
+        if self.deep is not None:
+            raise PictureError(f"a picture of {self.depth} bits a sample cannot be kept without loss, only one of 8")
         array, chunks = samples.to_array(self.image), dict(self.metadata)
-        if self.alpha is None:
+        plane = None if self.alpha is None else np.asarray(self.alpha)
+        if plane is None:
             chunks[LOSSLESS] = exact.encode_whole(array, effort)
         else:
-            plane = np.asarray(self.alpha)
             array = array * (plane > 0)[..., None]
             apart: dict[bytes, bytes] = {ALPHA: alpha.encode(plane), LOSSLESS: exact.encode_whole(array, effort)}
             together: dict[bytes, bytes] = {
@@ -103,8 +127,56 @@ class Original:
                 LOSSLESS: exact.encode_whole(np.dstack([array, plane]), effort),
             }
             chunks |= apart if _size(apart) < _size(together) else together
-        header = Header(*self.image.size, self.image.mode, NO_WEIGHTS, MAX_INDEX)
-        return Stream(header, [], chunks)
+        chunks[HASH] = digest.of_samples(array[..., 0] if self.image.mode == "L" else array, plane)
+        return Stream(Header(*self.image.size, self.image.mode, NO_WEIGHTS, rate), [], chunks)
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawing:
+    """A picture whose pixels may be kept in part or all: the given one, or that in fewer colours.
+
+    array: (H, W, 3), its colour; visible: (H, W), which pixels are seen; rate: the rate index that its colours are right
+    for, MAX_INDEX where they are as given.
+    """
+
+    original: Original
+    array: NDArray[np.uint8]
+    visible: regions.Mask
+    rate: int = MAX_INDEX
+
+    def in_fewer_colours(self, rate: int, within: regions.Mask) -> _Drawing:
+        """Return it with only those colours that are worth their bits at a rate index, ``within`` some pixels (H, W)."""
+        array = regions.fewer_colours(self.array, self.bits, regions.lagrangian(rate), within & self.visible)
+        image = samples.from_array(array, self.original.image.mode)
+        return _Drawing(replace(self.original, image=image), array, self.visible, rate)
+
+    @functools.cached_property
+    def bits(self) -> regions.Floats:
+        """About what each pixel (H, W) costs without loss, in bits of no certain size."""
+        return regions.bits_without_loss(self.array)
+
+    @functools.cached_property
+    def about_whole(self) -> int:
+        """About the bytes of the whole picture."""
+        return len(bitstream.write(self.original.lossless(exact.FAST)))
+
+    @functools.cached_property
+    def whole(self) -> Stream:
+        """What a file holds that has the whole picture."""
+        return self.original.lossless(rate=self.rate)
+
+    def some(self, mask: regions.Mask, effort: tuple[int, int] = exact.FINAL) -> bytes:
+        """Return the chunk that has these pixels (H, W)."""
+        return exact.encode_some(self.array, mask, effort, as_given=self.rate == MAX_INDEX)
+
+    def search(self, learned: regions.Floats, error: regions.Floats) -> regions.Choice:
+        """Return the blocks to keep; ``learned`` and ``error`` as in ``regions.search``."""
+        height, width = self.visible.shape
+
+        def size_of(blocks: regions.Mask) -> float:
+            return 8 * len(self.some(regions.pixels_of(blocks, height, width), exact.FAST))
+
+        return regions.search(learned, regions.block_sums(self.bits), error, 8 * self.about_whole, size_of)
 
 
 class Encoder:
@@ -116,7 +188,7 @@ class Encoder:
     The attribute ``image`` is its colour. Raises PictureError where the picture cannot be encoded as it is (an animation
     without a ``frame``) and LimitError over ``max_pixels``; warns where something will be lost. With ``strip`` EXIF and XMP
     are dropped and the EXIF orientation is applied. ``hint`` describes the damage to a restoring encoder
-    (``restore/hint.py``).
+    (``restore/hint.py``), which sees 8 bits a sample. With ``hashed`` files have a hash of their decoded samples.
     """
 
     def __init__(
@@ -129,20 +201,26 @@ class Encoder:
         strip: bool = False,
         max_pixels: int | None = MAX_PIXELS,
         frame: int | None = None,
+        hashed: bool = False,
     ) -> None:
         self.original = Original.open(image, strip=strip, max_pixels=max_pixels, frame=frame)
+        self.weights = load(weights)
+        if self.weights.arch.restores:
+            self.original = self.original.in_8_bits()
         self.image, self._chunks = self.original.image, dict(self.original.metadata)
         if self.original.alpha is not None:
             self._chunks[ALPHA] = alpha.encode(np.asarray(self.original.alpha))
         self.array = samples.to_array(self.image)
-        self.weights = load(weights)
-        self._seen = self.array
+        self.depth = self.original.depth
+        self._hashed = hashed
+        self._seen: NDArray[Any] = self.array if self.original.deep is None else self.original.deep
         if self.weights.arch.restores:
             self._seen = np.dstack([self.array, np.broadcast_to(np.uint8(hint), self.array.shape[:2])])
         self._device = device
         self._transforms = open_transforms(self.weights, device)
         # a restored picture departs from the given one everywhere
-        self._tries_exact = not self.weights.arch.restores and exact.is_installed() and regions.may_have_exact(self.array)
+        tries_exact = not self.weights.arch.restores and self.depth == 8 and exact.is_installed()
+        self._tries_exact = tries_exact and regions.may_have_exact(self.array)
 
     def encode(self, rate: int, tile: int | None = None) -> Encoded:
         """Return the file at a rate index (``quality.index_of_quality``).
@@ -150,7 +228,7 @@ class Encoder:
         ``tile`` is as in ``bitstream.Header``, None to choose. The latents of a large photograph are never in memory all at
         once.
         """
-        if self._tries_exact:
+        if self._tries_exact or self._hashed:
             return self.write(self.quantise(rate, tile))
         header, payloads = self._code(self._seen, rate, tile, lambda coded: coded.payload)
         return Encoded(bitstream.write(Stream(header, payloads, self._chunks)), rate)
@@ -166,34 +244,50 @@ class Encoder:
     def write(self, quantised: Quantised) -> Encoded:
         """Return the file that ``encode`` gives."""
         stream = quantised.stream
-        if LOSSLESS in stream.chunks:
-            share = 1.0
-        else:
-            pixels = exact_pixels(stream)
-            share = 0.0 if pixels is None else pixels.share()
-        return Encoded(bitstream.write(stream), stream.header.rate, share)
+        if self._hashed and HASH not in stream.chunks:
+            stream = replace(stream, chunks=stream.chunks | {HASH: self._hash(quantised)})
+        return Encoded(bitstream.write(stream), stream.header.rate, *exact.shares(stream))
+
+    def _hash(self, quantised: Quantised) -> bytes:
+        """Return the hash of the samples that every exact decoder gives.  Raises WeightsError where libaec has none."""
+        synthesis = open_synthesis(self.weights, "cpu")
+        if not synthesis.is_exact:
+            raise WeightsError("a hash needs libaec, which is not compiled or cannot decode with these weights")
+        stream = quantised.stream
+        shown = self._synthesise(quantised, lambda: synthesis)
+        found = samples_of(shown, stream, whole(*self.array.shape[:2]), self.depth)
+        return digest.of_samples(found.colour, found.alpha)
 
     def show(self, quantised: Quantised) -> Image.Image:
-        """Return the picture that ``decode`` gives for the file."""
+        """Return the picture that ``decode`` gives for the file, in 8 bits a sample."""
         area = whole(*self.array.shape[:2])
         if LOSSLESS in quantised.stream.chunks:
-            return lossless_picture(quantised.stream, area)
-        return picture_of(self._synthesise(quantised), quantised.stream, area)
+            return lossless_samples(quantised.stream, area).image()
+        return samples_of(self._synthesise(quantised), quantised.stream, area, self.depth).image()
 
     def reconstruct(self, quantised: Quantised) -> NDArray[np.uint8]:
-        """Return the colour of that picture, (H, W, 3) uint8; gray is repeated in the three channels.
+        """Return the colour of that picture in 8 bits, as ``array`` has it; ``reconstruct_deep`` rounds nothing."""
+        shown = self.reconstruct_deep(quantised)
+        return shown if self.depth == 8 else deep.to_bytes(shown, self.depth)
+
+    def reconstruct_deep(self, quantised: Quantised) -> NDArray[Any]:
+        """Return the colour of that picture at its depth, (H, W, 3) uint8 or uint16; gray is repeated in three channels.
 
         With exact pixels the colour that alpha hides is as in ``array``, so that it counts as no error.
         """
-        if LOSSLESS in quantised.stream.chunks:
-            return self.array
-        shown = samples.to_array(samples.from_array(self._synthesise(quantised), self.image.mode))
-        if EXACT in quantised.stream.chunks:
-            shown = np.where(self._visible[..., None], shown, self.array)
+        stream = quantised.stream
+        if LOSSLESS in stream.chunks:
+            shown = samples.to_array(self.show(quantised).convert(self.image.mode))
+        else:
+            shown = self._synthesise(quantised)
+            if self.image.mode == "L":
+                shown = np.repeat(samples.gray_mean(shown)[..., None], 3, -1)
+        if EXACT in stream.chunks or LOSSLESS in stream.chunks:
+            shown = np.where(self._drawing.visible[..., None], shown, self.array)
         return shown
 
     def _quantise_with_exact(self, rate: int, tile: int | None) -> Quantised:
-        """``quantise`` with blocks without loss, or all of the picture: of these the one of least bits + lambda * error."""
+        """``quantise`` with blocks of the drawing, or all of it: of these the one of least bits + lambda * error."""
         model = self.weights.entropy_model
 
         def keep(coded: CodedLatents) -> tuple[bytes, NDArray[np.int32], regions.Floats]:
@@ -202,67 +296,72 @@ class Encoder:
         header, coded = self._code(self._seen, rate, tile, keep)
         payloads, values, bits = zip(*coded, strict=True)
         plain = Quantised(Stream(header, payloads, self._chunks), values)
-        error = self._error(self._synthesise(plain)) * lambda_of_quality(quality_of_index(rate))
+        error = self._error(self._synthesise(plain), rate)
         area = latent_area(*error.shape)
         tiles = Grid(area, header.tile // LATENT_STRIDE)
         learned = regions.block_sums(error)
         learned += tiles.assemble(area, lambda index: bits[index][..., None])[: len(learned), : learned.shape[1], 0]
-        blocks = regions.search(learned, self._estimate, 8 * self._about_lossless, self._size_of_blocks)
+        drawing, blocks = self._choose(learned, rate)
+        own = self._error(drawing.array, rate)
         cost, best = 8 * len(bitstream.write(plain.stream)) + float(error.sum()), plain
         if blocks.any() and not blocks.all():
-            mask = regions.grown(self.array, blocks) & self._visible
-            mixed = self._quantise_around(mask, rate, tile)
-            own = 8 * len(bitstream.write(mixed.stream)) + float(error[~mask].sum())
-            cost, best = min((cost, best), (own, mixed), key=lambda choice: choice[0])
-        if 8 * LOSSLESS_GAIN * self._about_lossless < cost and 8 * len(bitstream.write(self._lossless)) <= cost:
-            best = Quantised(self._lossless, ())
+            mask = regions.grown(drawing.array, blocks) & self._drawing.visible
+            mixed = self._quantise_around(drawing, mask, rate, tile)
+            mixed_cost = 8 * len(bitstream.write(mixed.stream)) + float(np.where(mask, own, error).sum())
+            cost, best = min((cost, best), (mixed_cost, mixed), key=lambda choice: choice[0])
+        for candidate in dict.fromkeys((drawing, self._drawing)):
+            distortion = float(own.sum()) if candidate is drawing else 0.0
+            if 8 * LOSSLESS_GAIN * candidate.about_whole + distortion < cost:
+                whole_cost = 8 * len(bitstream.write(candidate.whole)) + distortion
+                if whole_cost <= cost:
+                    cost, best = whole_cost, Quantised(candidate.whole, ())
         return best
 
-    def _quantise_around(self, mask: regions.Mask, rate: int, tile: int | None) -> Quantised:
-        """Return the picture with exact pixels; the networks see a smooth continuation of the others in their place."""
-        seen = np.where(self._visible & ~mask, np.uint8(255), np.uint8(0))
+    def _choose(self, learned: regions.Floats, rate: int) -> tuple[_Drawing, regions.Mask]:
+        """Return the drawing, as given or in fewer colours, and its blocks to keep, none where none is better so.
+
+        learned: bits and weighted error of each block as the networks code it.
+        """
+        given, (height, width) = self._drawing, self.array.shape[:2]
+        exactly = given.search(learned, np.zeros_like(learned))
+        if rate == MAX_INDEX:
+            return given, exactly.blocks
+        near = given.in_fewer_colours(rate, regions.pixels_of(exactly.costs < regions.REACH * learned, height, width))
+        nearly = near.search(learned, regions.block_sums(self._error(near.array, rate)))
+        lost = (1 / regions.WORTH - 1) * float(nearly.costs[exactly.blocks & nearly.blocks].sum())
+        if nearly.total(learned) + lost < exactly.total(learned):
+            return near, nearly.blocks
+        return given, exactly.blocks
+
+    def _quantise_around(self, drawing: _Drawing, mask: regions.Mask, rate: int, tile: int | None) -> Quantised:
+        """Return the picture with pixels of a drawing; the networks see a smooth continuation of the others there."""
+        seen = np.where(drawing.visible & ~mask, np.uint8(255), np.uint8(0))
         filled = samples.to_array(samples.fill(self.image, Image.fromarray(seen)))
         header, coded = self._code(filled, rate, tile, lambda coded: (coded.payload, coded.latents))
         payloads, values = zip(*coded, strict=True)
-        return Quantised(Stream(header, payloads, self._chunks | {EXACT: exact.encode_some(self.array, mask)}), values)
+        return Quantised(Stream(header, payloads, self._chunks | {EXACT: drawing.some(mask)}), values)
 
-    def _error(self, shown: NDArray[np.uint8]) -> regions.Floats:
-        """Return the squared error of each pixel (H, W), the mean over its channels; hidden colour has none."""
-        error: regions.Floats = np.square(np.subtract(self.array, shown, dtype=np.float32)).mean(-1)
-        return error if self.original.alpha is None else error * self._visible
+    def _error(self, shown: NDArray[np.uint8], rate: int) -> regions.Floats:
+        """Return the weighted squared error of each pixel (H, W), the mean over its channels; hidden colour has none."""
+        squares = np.square(np.subtract(self.array, shown, dtype=np.float32)).mean(-1)
+        error: regions.Floats = np.float32(regions.lagrangian(rate)) * squares
+        return error if self.original.alpha is None else error * self._drawing.visible
 
     @functools.cached_property
-    def _visible(self) -> regions.Mask:
-        """Which pixels (H, W) are seen."""
+    def _drawing(self) -> _Drawing:
+        """The picture as given."""
         plane = self.original.alpha
-        return np.ones(self.array.shape[:2], bool) if plane is None else np.asarray(plane) > 0
+        visible = np.ones(self.array.shape[:2], bool) if plane is None else np.asarray(plane) > 0
+        return _Drawing(self.original, self.array, visible)
 
-    @functools.cached_property
-    def _estimate(self) -> regions.Floats:
-        """About what each block costs without loss, in bits of no certain size."""
-        return regions.block_sums(regions.bits_without_loss(self.array))
-
-    @functools.cached_property
-    def _lossless(self) -> Stream:
-        return self.original.lossless()
-
-    @functools.cached_property
-    def _about_lossless(self) -> int:
-        """About the bytes of the picture without loss."""
-        return len(bitstream.write(self.original.lossless(exact.FAST)))
-
-    def _size_of_blocks(self, blocks: regions.Mask) -> float:
-        """About the bits that the pixels of these blocks take without loss."""
-        mask = regions.pixels_of(blocks, *self.array.shape[:2])
-        return 8 * len(exact.encode_some(self.array, mask, exact.FAST))
-
-    def _synthesise(self, quantised: Quantised) -> NDArray[np.uint8]:
+    def _synthesise(self, quantised: Quantised, synthesis: Callable[[], Synthesis] | None = None) -> NDArray[Any]:
         area, arch = whole(*self.array.shape[:2]), self.weights.arch
 
         def latents_of(index: int, shape: tuple[int, int]) -> NDArray[np.int32]:
             return quantised.latents[index]
 
-        shown = synthesise_area(quantised.stream.header, arch, self._synthesis, area, latents_of)
+        synthesis = synthesis or self._synthesis
+        shown = synthesise_area(quantised.stream.header, arch, synthesis, area, latents_of, self.depth)
         lay_exact(shown, exact_pixels(quantised.stream), area)
         return shown
 
@@ -271,7 +370,7 @@ class Encoder:
         return open_synthesis(self.weights, self._device)
 
     def _code(
-        self, seen: NDArray[np.uint8], rate: int, tile: int | None, keep: Callable[[CodedLatents], Kept]
+        self, seen: NDArray[Any], rate: int, tile: int | None, keep: Callable[[CodedLatents], Kept]
     ) -> tuple[Header, list[Kept]]:
         """Analyse, quantise and code ``seen``; ``keep`` picks what is wanted of each tile's latents."""
         height, width = self.array.shape[:2]
@@ -289,16 +388,22 @@ class Encoder:
                 for box in Grid(group, side // LATENT_STRIDE):
                     part = np.ascontiguousarray(y[box.relative(group).slices])
                     coded[box] = workers.submit(code, part, self._transforms.hyper_analyse(part, rate))
-        header = Header(width, height, self.image.mode, self.weights.id, rate, side)
+        header = Header(width, height, self.image.mode, self.weights.id, rate, side, self.depth)
         return header, [coded[box].result() for box in sorted(coded)]
 
-    def _analyse(self, seen: NDArray[np.uint8], box: Box, area: Box, rate: int) -> NDArray[np.float32]:
-        """Return the latents (h, w, M) of ``seen``, of a box of the latents' area."""
+    def _analyse(self, seen: NDArray[Any], box: Box, area: Box, rate: int) -> NDArray[np.float32]:
+        """Return the latents (h, w, M) of ``seen``, of a box of the latents' area.
+
+        It is uint8 (H, W, 3) or, of more than 8 bits, uint16 with 1 or 3 channels.
+        """
         blocks = Grid(box, BLOCK // LATENT_STRIDE)
 
         def analyse(index: int) -> NDArray[np.float32]:
             wide = blocks[index].grown(self.weights.arch.analysis_halo, area)
             pixels = samples.window(seen, wide.scaled(LATENT_STRIDE))
+            if self.depth > 8:
+                levels = pixels.astype(np.float32) * np.float32(255 / (2**self.depth - 1))
+                pixels = np.ascontiguousarray(np.broadcast_to(levels, (*levels.shape[:2], 3)))
             return self._transforms.analyse(pixels, rate)[blocks[index].relative(wide).slices]
 
         return blocks.assemble(box, analyse)
