@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -166,6 +167,7 @@ def encode(
     writer = None
     if manifest_file:
         writer = manifest.Writer(manifest_file, replace=settings["force"], extend=settings["update"])
+        tasks = files.Jobs((replace(job, again=writer.lacks(job)) for job in tasks), tasks.left_out)
     work = functools.partial(_work, quality=quality, target=target, keeps_record=writer is not None, **settings)
     show, tell = json.dumps if as_json else None, None if writer is None else writer.add
     with contextlib.nullcontext() if writer is None else writer:

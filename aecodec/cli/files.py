@@ -57,13 +57,14 @@ class Job:
 
     ``folder`` is the --output-dir that OUT lies below.
 
-    A job with a ``problem`` cannot be done and fails with it.
+    A job with a ``problem`` cannot be done and fails with it. One that is to be done ``again`` is never up to date.
     """
 
     input: str
     output: str
     folder: str | None = None
     problem: str = ""
+    again: bool = False
 
 
 class Jobs(list[Job]):
@@ -303,7 +304,7 @@ def up_to_date(job: Job) -> bool:
     Outputs appear whole or not at all, so one that is not empty is whole. If a file is replaced by an older one, its
     modification time goes back, but the time of its last change of status does not, so both count.
     """
-    if STANDARD in (job.input, job.output):
+    if job.again or STANDARD in (job.input, job.output):
         return False
     if names.is_url(job.input) or names.is_url(job.output):
         return _up_to_date_in_store(job)

@@ -56,6 +56,7 @@ class Writer:
             if kind.exists(path) and not (replace or extend):
                 raise click.UsageError(files.printable(f"{path} exists; --force replaces it, and --update adds to it"))
             self._file: _LocalFile | _StoreFile = kind(path, extend and not replace)
+        self._listed = {line.output for line in read(path)} if kind is _StoreFile else None
 
     @contextlib.contextmanager
     def _refusing(self) -> Iterator[None]:
@@ -64,6 +65,10 @@ class Writer:
         except (AecodecError, OSError) as error:
             reason = files.reason(error) if isinstance(error, OSError) else error
             raise click.UsageError(files.printable(f"cannot write {self._path}: {reason}")) from None
+
+    def lacks(self, job: files.Job) -> bool:
+        """Return whether an earlier run was killed before it could write the line of a picture, as it may in a store."""
+        return self._listed is not None and names.absolute(self._below(job.output), self._folder) not in self._listed
 
     def add(self, job: files.Job, done: batch.Done) -> None:
         """Write the line of a picture, if it was encoded."""

@@ -96,6 +96,11 @@ def test_a_manifest_grows_with_update(cli, pictures):
     ]  # fmt: skip
     assert lines[0]["output_sha256"] == hashlib.sha256(pictures.cat_file("/out/a.aec")).hexdigest()
     assert cli("encode", "--lossless", "--manifest", f"{OUT}/m.jsonl", "--output-dir", OUT, "memory://in").exit_code == 2
+    pictures.pipe_file(
+        "/out/m.jsonl", pictures.cat_file("/out/m.jsonl").splitlines(True)[1]
+    )  # killed before it was written
+    assert "1 encoded, 1 up to date" in cli(*args, "memory://in/a.png", "memory://in/sub/b.PNG").stderr
+    assert pictures.cat_file("/out/m.jsonl").count(b"a.aec") == 1
     pictures.pipe_file("/out/b.aec", b"damaged")
     result = cli("verify", "--manifest", f"{OUT}/m.jsonl")
     assert "memory://out/b.aec: is not the file that the manifest names" in result.stderr

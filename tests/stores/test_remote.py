@@ -40,7 +40,7 @@ def web():
     seen: Counter[str] = Counter()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802
+        def do_GET(self):
             path = self.path.partition("?")[0]
             seen[path] += 1
             queue = answers.get(path, [404])
@@ -78,7 +78,7 @@ def test_a_file_comes_back(memory):
 
 
 def test_what_a_check_refuses_replaces_nothing(memory):
-    """encode --verify finds a damaged upload; the good file that it was to replace must still be there, and no other."""
+    """A damaged upload is found by --verify; the good file that it was to replace must still be there, and no other."""
     remote.write("memory://a/b.aec", b"good")
 
     def refuse(data):
@@ -93,7 +93,7 @@ def test_what_a_check_refuses_replaces_nothing(memory):
 
 
 def test_a_store_of_files_shows_no_half(memory, monkeypatch):
-    """Where a file grows under its name, as over SFTP, another would read it too early: it gets its name when it is whole."""
+    """Where a file grows under its name, as over SFTP, another would read it too early. It gets its name when whole."""
     monkeypatch.setattr(remote, "_OBJECTS", frozenset())
     written = []
     put = remote._put
