@@ -41,7 +41,7 @@ class Faults:
 
 @pytest.fixture
 def s3(monkeypatch):
-    """(client, faults): the bucket "pictures" on an empty server, and what stands in front of it. The environment is set."""
+    """(client, faults): the bucket "pictures" on an empty server, and what is in front of it. The environment is set."""
     import boto3
     from moto.server import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
