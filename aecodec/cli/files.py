@@ -97,7 +97,7 @@ def jobs(
     if output_dir is None:
         if len(paths) != 2 or recursive:
             raise click.UsageError("give one IN and one OUT, or any number of INs with --output-dir")
-        return Jobs([Job(*paths)])
+        return Jobs([Job(paths[0], paths[1])])
     if not paths:
         raise click.UsageError("nothing to do: give at least one IN")
     if STANDARD in paths:

@@ -80,11 +80,12 @@ def parent(name: str) -> str:
 
 
 def join(folder: str, *below: str | PurePath) -> str:
-    """Return the name of something below a folder."""
+    """Return the name of something below a folder. In a store a text keeps its "//", which a key may hold."""
     if not is_url(folder):
         return str(Path(folder, *below))
     head, path, tail = _split(folder)
-    rest = PurePath(*below).as_posix()
+    parts = (each if isinstance(each, str) else each.as_posix() for each in below)
+    rest = "/".join(part for part in parts if part != ".")
     return f"{head}{path.rstrip('/')}/{rest}{tail}" if path.rstrip("/") else head + rest + tail
 
 

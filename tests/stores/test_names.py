@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import PurePath
 
 import pytest
 
@@ -25,6 +26,21 @@ SECRET = "hunter2"
 def test_parts_of_a_name(name, base, suffix, parent):
     """An output of the wrong name or format, or in the wrong place."""
     assert (names.base(name), names.suffix(name), names.parent(name)) == (base, suffix, parent)
+
+
+@pytest.mark.parametrize(
+    ("folder", "below", "joined"),
+    [
+        ("s3://b/in/", ("a//b.png",), "s3://b/in/a//b.png"),
+        ("s3://b", (PurePath(), "a.aec"), "s3://b/a.aec"),
+        ("s3://b", (PurePath("x/y"), "a.aec"), "s3://b/x/y/a.aec"),
+        ("zip://::s3://b/a.zip", ("x/a.png",), "zip://x/a.png::s3://b/a.zip"),
+        ("out", (PurePath(), "a.aec"), str(PurePath("out/a.aec"))),
+    ],
+)
+def test_a_name_below_a_folder(folder, below, joined):
+    """A key with "//" is another picture than the one without."""
+    assert names.join(folder, *below) == joined
 
 
 @pytest.mark.parametrize("name", ["C:/a.png", "C:\\a.png", "a:b.png", "a::b.png", "-", "photos/what?.png"])
