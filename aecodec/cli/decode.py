@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import json
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from aecodec.cli import batch, files, options
+from aecodec.errors import AecodecError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -24,6 +26,8 @@ class Settings(options.FileSettings):
 
     weights: str | None
     crop: tuple[int, int, int, int] | None
+    bits: str
+    verify: bool
     extension: str
 
 
@@ -51,6 +55,18 @@ class Crop(ParamType):
     help="Take the weights from this folder.  [default: installed weights]",
 )
 @click.option("--crop", type=Crop(), help="Decode this part only, in pixels as they are stored.")
+@click.option(
+    "--bits",
+    type=click.Choice(["auto", "8", "16"]),
+    default="auto",
+    show_default=True,
+    help="Bits of a sample in OUT. auto is 16 where the file has more than 8 and the format holds them: PNG, TIFF, PPM.",
+)
+@click.option(
+    "--verify/--no-verify",
+    default=True,
+    help="Refuse a picture that has another hash than its file says, where that says one.  [default: verify]",
+)
 @options.picture_format
 @options.files_to_files
 def decode(
@@ -82,6 +98,8 @@ def _work(
     job: files.Job,
     weights: str | None,
     crop: tuple[int, int, int, int] | None,
+    bits: str,
+    verify: bool,
     extension: str,
     update: bool,
     preserve: bool,
@@ -97,16 +115,30 @@ def _work(
 
     like = files.status(job) if preserve else None
     data = files.read_input(job.input, max_pixels, lambda start: read_header(start, max_pixels))
-    import aecodec
-
-    start = time.perf_counter()
-    image = aecodec.decode(data, weights=weights, device=device, crop=crop, max_pixels=max_pixels)
-    seconds = time.perf_counter() - start
+    from aecodec.codec import decoder
     from aecodec.container import metadata
-    from aecodec.images import formats
+    from aecodec.images import deep, formats
 
-    written = formats.save(image, kind)
+    if bits == "16" and kind not in formats.DEEP:
+        raise AecodecError(f"{kind} is written with 8 bits a sample; PNG, TIFF and PPM can have 16")
+    start = time.perf_counter()
+    found = decoder.decode_samples(
+        data, bits=16 if bits == "16" else None, weights=weights, device=device, crop=crop, max_pixels=max_pixels,
+        verify=verify,
+    )  # fmt: skip
+    image = found.image()
+    seconds = time.perf_counter() - start
+    wide = None
+    if found.depth > 8 and bits != "8":
+        if kind in formats.DEEP:
+            wide = deep.Deep(found.array(found.depth), found.depth)
+        else:
+            warnings.warn(f"{found.depth}-bit samples are rounded to 8 bits, which {kind} is written with", stacklevel=2)
+    written = formats.save(image, kind, wide)
     files.write_output(job, written, like=like)
     width, height = metadata.shown_size(image.size, image.info.get("exif", b""))
-    report = {"width": width, "height": height, "decode_seconds": round(seconds, 4)}
+    report = {
+        "width": width, "height": height, "bits": 8 if wide is None else 16, "verified": found.is_verified,
+        "decode_seconds": round(seconds, 4),
+    }  # fmt: skip
     return batch.Done(report, len(data), len(written))

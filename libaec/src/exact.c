@@ -75,16 +75,13 @@ static void lay(const aec_file *file, const Picture *picture, const uint32_t *pi
             uint32_t pixel = pixels[(size_t)y * box->width + x], red = pixel >> 16 & 255, green = pixel >> 8 & 255;
             if (row >= sink->height || column >= sink->width || (!file->info.lossless && !(pixel >> 24)))
                 continue;
-            uint8_t *to = sink->samples + (row * sink->width + column) * sink->channels;
-            to[0] = (uint8_t)red;
-            if (sink->channels < 3)
-                to[0] = (uint8_t)((red + green + (pixel & 255) + 1) / 3);
-            else {
-                to[1] = (uint8_t)green;
-                to[2] = (uint8_t)pixel;
-            }
+            size_t to = (row * sink->width + column) * sink->channels, channels = sink->channels;
+            uint32_t gray = (red + green + (pixel & 255) + 1) / 3, values[4] = {red, green, pixel & 255, 0};
+            values[0] = channels < 3 ? gray : red;
+            for (size_t c = 0; c < (channels < 3 ? 1 : 3); c++)
+                aec_set_sample(sink->samples, sink->depth, to + c, aec_scaled(values[c], 8, sink->depth));
             if (file->alpha_in_exact)
-                to[sink->channels - 1] = (uint8_t)(pixel >> 24);
+                aec_set_sample(sink->samples, sink->depth, to + channels - 1, aec_scaled(pixel >> 24, 8, sink->depth));
         }
 }
 
