@@ -69,7 +69,8 @@ def describe(
     if has_usable_latents(stream):
         found = _of_latents(stream, thumbnail)
     else:
-        found = _of_picture(decoder.decode(data, device=device, max_pixels=max_pixels), device, max_pixels, thumbnail)
+        picture = decoder.decode_samples(data, device=device, max_pixels=max_pixels).image()
+        found = _of_picture(picture, device, max_pixels, thumbnail)
     return replace(found, bytes=len(data), quality=stream.header.quality)
 
 

@@ -31,7 +31,7 @@ def turned(image: Image.Image) -> bytes:
 def test_a_file_is_described_without_decoding_a_pixel(file, monkeypatch):
     """The point of it all: an archive would take ten times as long."""
     monkeypatch.setattr(vectors, "open_transforms", None)
-    monkeypatch.setattr(vectors.decoder, "decode", None)
+    monkeypatch.setattr(vectors.decoder, "decode_samples", None)
     found = vectors.describe(file, thumbnail=48)
     assert (found.width, found.height, found.bytes, found.quality) == (96, 64, len(file), 50.0)
     assert found.from_latents
