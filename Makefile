@@ -9,7 +9,7 @@ EXTRAS ?= test,lint
 PIP_ARGS ?=
 STAMP = $(VENV)/.installed-$(EXTRAS)
 
-.PHONY: help install demo test test-fast test-browser lint format bench libaec wasm exactness dist clean
+.PHONY: help install demo test test-fast test-scale test-browser lint format bench libaec wasm exactness dist clean
 
 help:  ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ PYTEST = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 test: install  ## run the whole suite
 	$(PYTEST)
+
+test-scale: install  ## run the tests that start servers on loopback
+	$(BIN)/python -m pytest tests/stores tests/cli/test_stores.py tests/cli/test_s3.py
 
 test-fast: install  ## run the tests that are not marked slow
 	$(PYTEST) -m "not slow"

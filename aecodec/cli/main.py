@@ -52,6 +52,8 @@ def main() -> None:
     aecodec encode photo.png photo.aec
     aecodec decode photo.aec decoded.png
 
+    Pictures, outputs and folders may be URLs, such as s3://bucket/photos: pip install 'aecodec[remote]'; docs/scale.md.
+
     Exit codes: 0 done, 1 at least one file failed, 2 wrong usage, 3 every file that failed is a damaged, truncated or
     unknown .aec or over the limits, 130 interrupted.
 
