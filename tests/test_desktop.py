@@ -55,7 +55,7 @@ def test_the_program_file_knows_it_and_keeps_other_entries(home, nameless):
     for _ in range(2):
         steps = list(desktop.install())
     assert sum("magic" in step.done for step in steps) == 1
-    assert ask("file", "--brief", nameless) == "aecodec picture, version 1"
+    assert ask("file", "--brief", nameless) == f"aecodec picture, version {STREAM.read_bytes()[7]}"
     assert ask("file", "--brief", "--mime-type", nameless) == desktop.MEDIA_TYPE
     (home / "mine").write_text("OWN!")
     assert ask("file", "--brief", home / "mine").startswith("my own")
