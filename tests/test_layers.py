@@ -28,7 +28,7 @@ ROOMS = (
     ("restore", "retrieval"),
     ("pillow", "sklearn"),
     (".",),  # the public functions
-    ("eval", "inspect", "training"),
+    ("desktop", "eval", "inspect", "training", "view"),
     ("cli",),
     ("__main__",),
 )

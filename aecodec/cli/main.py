@@ -13,9 +13,10 @@ from aecodec import __version__
 from aecodec.cli.files import INTERRUPTED
 
 COMMANDS = {
-    "encode": "encode", "decode": "decode", "info": "info", "verify": "verify", "inspect": "inspect",
+    "encode": "encode", "decode": "decode", "info": "info", "verify": "verify", "view": "view",
+    "inspect": "inspect",
     "denoise": "denoise", "inpaint": "inpaint", "features": "features", "similar": "similar", "map": "map",
-    "weights": "weights", "train": "train", "eval": "eval",
+    "weights": "weights", "desktop": "desktop", "train": "train", "eval": "eval",
 }  # fmt: skip
 
 
