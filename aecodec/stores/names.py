@@ -10,7 +10,6 @@ import posixpath
 import re
 from pathlib import Path, PurePath
 from typing import NamedTuple
-from urllib.parse import parse_qsl
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://", re.ASCII)
 _IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^\s\"'<>]*", re.ASCII)
@@ -143,5 +142,7 @@ def masked(text: str) -> str:
 
 
 def _may_be_signed(query: str) -> bool:
+    from urllib.parse import parse_qsl
+
     fields = parse_qsl(query, keep_blank_values=True)
     return not fields or any(_SECRET.search(name) or len(value) > _LONGEST for name, value in fields)
