@@ -42,10 +42,10 @@ def _work(job: files.Job) -> batch.Done:
 
 def facts(data: bytes, stream: Stream) -> batch.Report:
     """Return what a file says of itself, without decoding."""
-    from aecodec.container import bitstream, exact, metadata
+    from aecodec.container import bitstream, metadata
 
     head = metadata.shown(stream.header, stream.chunks)
-    as_given, near = exact.shares(stream)
+    as_given, near = _shares(stream)
     names = {
         bitstream.ICC: "icc",
         bitstream.EXIF: "exif",
@@ -63,6 +63,17 @@ def facts(data: bytes, stream: Stream) -> batch.Report:
         "bpp": round(len(data) * 8 / (head.width * head.height), 6), "tiles": len(stream.payloads),
         "metadata": [names[kind] for kind in stream.chunks if kind in names],
     }  # fmt: skip
+
+
+def _shares(stream: Stream) -> tuple[float, float]:
+    """Return the shares of the pixels that are without loss, and in fewer colours, 0..1."""
+    from aecodec.container import bitstream
+
+    if not {bitstream.EXACT, bitstream.LOSSLESS} & stream.chunks.keys():
+        return 0.0, 0.0
+    from aecodec.container import exact  # imports numpy, which takes most of the time of this command
+
+    return exact.shares(stream)
 
 
 def _prose(report: batch.Report) -> str:
