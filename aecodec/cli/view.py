@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from aecodec.cli import batch, files, options
+from aecodec.stores import names
 
 
 @click.command()
@@ -43,7 +44,7 @@ def view(
     or several files are served to this machine's browsers until Ctrl-C. The pages also take files that are dropped on them.
     """
     if len(paths) == 1 and not os.path.isdir(paths[0]):
-        target = output or (f"{Path(paths[0]).stem}.html" if paths[0] != files.STANDARD else files.STANDARD)
+        target = output or (f"{Path(names.base(paths[0])).stem}.html" if paths[0] != files.STANDARD else files.STANDARD)
         work = functools.partial(_write, weights, max_pixels, force, not no_open)
         batch.run([files.Job(paths[0], target)], work, show=_prose if target != files.STANDARD else None)
         return
@@ -61,10 +62,10 @@ def _write(weights: str | None, max_pixels: int, force: bool, opens: bool, job: 
     data = files.read_input(job.input, max_pixels, lambda start: read_header(start, max_pixels))
     from aecodec.view.page import render
 
-    name = "standard input" if job.input == files.STANDARD else files.printable(Path(job.input).name)
+    name = "standard input" if job.input == files.STANDARD else files.printable(names.base(job.input))
     page = render(data, name, weights, max_pixels).encode()
     files.write_output(job, page)
-    if opens and job.output != files.STANDARD:
+    if opens and job.output != files.STANDARD and not names.is_url(job.output):
         webbrowser.open(Path(job.output).resolve().as_uri())
     return batch.Done({"bytes": len(page)}, len(data), len(page))
 
