@@ -13,12 +13,13 @@ import json
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from aecodec import weights
 from aecodec.codec.decoder import decode_latents, decode_samples
-from aecodec.codec.encoder import Encoder
+from aecodec.codec.encoder import Encoder, Original
 from aecodec.container import bitstream
+from aecodec.container.bitstream import EXACT
 from aecodec.images import deep
 from aecodec.quality import index_of_quality
 from aecodec.runtime.libaec import ExactDecoder
@@ -40,6 +41,7 @@ DEEP = {  # name: (mode, bits, left, top, width, height, quality, CICP or None);
     "deep-alpha": ("RGBA", 12, 170, 20, 65, 33, 90, None),
     "cicp": ("RGB", 8, 150, 0, 80, 48, 60, (12, 13, 0, 1)),
 }
+DRAWN = {"page": 60, "page-without-loss": None}  # name: quality, None for a picture without loss that has alpha
 KEPT = ("psnr-middle", "psnr-tiles")
 
 
@@ -59,6 +61,8 @@ def main() -> None:
             picture.info["cicp"] = signal
         data = Encoder(picture, device="cpu", hashed=True).encode(index_of_quality(quality)).data
         (folder / f"{name}.aec").write_bytes(data)
+    for name, drawn_at in DRAWN.items():
+        (folder / f"{name}.aec").write_bytes(drawn(source, drawn_at))
     write_index(folder)
 
 
@@ -74,21 +78,37 @@ def enlarged(part: Image.Image, mode: str, bits: int) -> Image.Image:
     return deep.to_image(deep.Deep(values, bits))
 
 
+def drawn(source: Image.Image, quality: float | None) -> bytes:
+    """Return the stream of lines of text beside a part of a photograph: text in a chunk X, or all in a chunk L."""
+    page = Image.new("RGB", (160, 96), (250, 250, 252))
+    draw = ImageDraw.Draw(page)
+    for row in range(8):
+        draw.text((4, 12 * row), "text without loss"[: 17 - row % 3], (20, 30, 40), ImageFont.load_default(10))
+    page.paste(source.crop((200, 60, 256, 136)), (97, 11))
+    if quality is not None:
+        data = Encoder(page, device="cpu").encode(index_of_quality(quality)).data
+        assert EXACT in bitstream.read(data).chunks
+        return data
+    page.putalpha(Image.linear_gradient("L").resize(page.size).point(lambda level: max(level, 1)))
+    return Original.open(page).encode().data
+
+
 def write_index(folder: Path) -> None:
     """Decode every stream of the folder with libaec, and write its picture and its hashes."""
     index = {}
-    for name in (*KEPT, *CASES, *DEEP):
+    for name in (*KEPT, *CASES, *DEEP, *DRAWN):
         data = (folder / f"{name}.aec").read_bytes()
         stream = bitstream.read(data)
-        ExactDecoder(weights.find(stream.header.weights))  # or decode() would take another way in silence
-        latents, found = decode_latents(stream).astype("<i4"), decode_samples(data, device="cpu")
+        index[name] = {}
+        if stream.payloads:
+            ExactDecoder(weights.find(stream.header.weights))  # or decode() would take another way in silence
+            latents = decode_latents(stream).astype("<i4")
+            index[name] = {"latents": hashlib.sha256(latents.tobytes()).hexdigest(), "shape": latents.shape}
+        found = decode_samples(data, device="cpu")
         found.image().save(folder / f"{name}.png")
         samples = found.array(found.depth)
-        index[name] = {
-            "latents": hashlib.sha256(latents.tobytes()).hexdigest(),
-            "shape": latents.shape,
-            "pixels": hashlib.sha256(samples.astype(samples.dtype.newbyteorder("<")).tobytes()).hexdigest(),
-        }
+        samples = samples.astype(samples.dtype.newbyteorder("<"))
+        index[name]["pixels"] = hashlib.sha256(samples.tobytes()).hexdigest()
     (folder / "index.json").write_text(json.dumps(index, indent=2) + "\n")
 
 

@@ -42,9 +42,10 @@ def _work(job: files.Job) -> batch.Done:
 
 def facts(data: bytes, stream: Stream) -> batch.Report:
     """Return what a file says of itself, without decoding."""
-    from aecodec.container import bitstream, metadata
+    from aecodec.container import bitstream, exact, metadata
 
     head = metadata.shown(stream.header, stream.chunks)
+    as_given, near = exact.shares(stream)
     names = {
         bitstream.ICC: "icc",
         bitstream.EXIF: "exif",
@@ -57,22 +58,11 @@ def facts(data: bytes, stream: Stream) -> batch.Report:
     return {
         "version": head.version, "width": head.width, "height": head.height, "mode": head.mode, "depth": head.depth,
         "cicp": None if signal is None else "/".join(map(str, signal)), "hash": None if hashed is None else hashed.hex(),
-        "weights": head.weights, "quality": head.quality, "exact": _exact_share(stream), "bytes": len(data),
+        "weights": head.weights, "quality": head.quality, "exact": files.share(as_given), "near": files.share(near),
+        "bytes": len(data),
         "bpp": round(len(data) * 8 / (head.width * head.height), 6), "tiles": len(stream.payloads),
         "metadata": [names[kind] for kind in stream.chunks if kind in names],
     }  # fmt: skip
-
-
-def _exact_share(stream: Stream) -> float:
-    """Return the share of the pixels that are without loss, 0..1."""
-    from aecodec.container import bitstream
-
-    if bitstream.EXACT not in stream.chunks:
-        return float(bitstream.LOSSLESS in stream.chunks)
-    from aecodec.container import exact
-
-    head = stream.header
-    return files.share(exact.read_some(stream.chunks[bitstream.EXACT], head.height, head.width).share())
 
 
 def _prose(report: batch.Report) -> str:
@@ -81,8 +71,10 @@ def _prose(report: batch.Report) -> str:
     if report["exact"] == 1:
         text += "without loss, {bytes} bytes, {bpp:.3f} bits per pixel"
     else:
-        exact = ", {exact:.0%} of it without loss" if report["exact"] else ""
-        text += "quality {quality:g}" + exact + ", {bytes} bytes, {bpp:.3f} bits per pixel, weights {weights}"
+        text += "quality {quality:g}"
+        text += ", {exact:.0%} of it without loss" if report["exact"] else ""
+        text += ", {near:.0%} of it in fewer colours" if report["near"] else ""
+        text += ", {bytes} bytes, {bpp:.3f} bits per pixel, weights {weights}"
     text += ", colours {cicp} (CICP)" if report["cicp"] else ""
     names = [name for name in report["metadata"] if name != "cicp"]
     text += f", with {' '.join(names)}" if names else ""

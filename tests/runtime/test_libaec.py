@@ -242,16 +242,15 @@ def test_the_library_decodes_whole_files_as_python_does():
     folder = Path(__file__).parent.parent / "conformance"
     for path in sorted(folder.glob("*.aec")):
         stream = bitstream.read(path.read_bytes())
-        model = weights.find(stream.header.weights)
-        decoder = ExactDecoder(model)
         head = stream.header
+        decoder = ExactDecoder(weights.find(head.weights) if stream.payloads else weights.load())
         for bits in (None, 16):
             found = decode_samples(path.read_bytes(), bits=bits, device="cpu")
             picture = found.array(found.depth)
             samples = np.empty_like(picture)
             decoder._model.decode(path.read_bytes(), samples, 1, 0, bits or 0)
             assert np.array_equal(samples, picture), path.stem
-        if not head.tile:
+        if stream.payloads and not head.tile:
             assert np.array_equal(
                 decode_latents(stream), decoder.decode_latents(stream.payloads[0], latent_shape(head), head.rate)
             )
