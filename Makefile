@@ -9,7 +9,7 @@ EXTRAS ?= test,lint
 PIP_ARGS ?=
 STAMP = $(VENV)/.installed-$(EXTRAS)
 
-.PHONY: help install demo test test-fast lint format bench libaec exactness dist clean
+.PHONY: help install demo test test-fast test-scale test-browser lint format bench libaec wasm exactness dist clean
 
 help:  ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ PYTEST = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 test: install  ## run the whole suite
 	$(PYTEST)
+
+test-scale: install  ## run the tests that start servers on loopback
+	$(BIN)/python -m pytest tests/stores tests/cli/test_stores.py tests/cli/test_s3.py
 
 test-fast: install  ## run the tests that are not marked slow
 	$(PYTEST) -m "not slow"
@@ -67,6 +70,21 @@ build/libaec.so: $(LIBAEC)
 
 build/aecdec: libaec/tools/aecdec.c build/libaec.a
 	$(CC) -std=c11 $(CFLAGS) -Wall -Wextra -Ilibaec/include $^ -o $@ $(LDFLAGS) -lm -lpthread
+
+# The decoder for browsers (Debian: clang lld wasi-libc libclang-rt-14-dev-wasm32).  It is committed, since who installs
+# from source has no such compiler; a note in it lets a test see whether it is of these sources.
+WASM_CC ?= clang
+WASM = aecodec/view/module/aecodec.wasm
+WASM_SOURCES = $(sort $(wildcard libaec/src/*.c libaec/wasm/*.c))
+
+wasm:  ## build the decoder for browsers, aecodec/view/module/aecodec.wasm
+	$(WASM_CC) --target=wasm32-wasi -msimd128 -std=c11 -O3 -ffp-contract=off -fno-builtin-snprintf -fvisibility=hidden \
+		-Wall -Wextra -Ilibaec/include -Ilibaec/src -mexec-model=reactor -nostartfiles -Wl,--no-entry -Wl,--strip-all \
+		-Wl,-z,stack-size=1048576 -Wl,--stack-first $(WASM_SOURCES) -o $(WASM)
+	$(PYTHON) scripts/wasm_digest.py $(WASM) "$$($(WASM_CC) -dumpversion)"
+
+test-browser: install  ## test the decoder for browsers and the pages, in node and Chromium
+	$(BIN)/python -m pytest tests/view
 
 exactness:  ## compare libaec's pixels over compilers, kernels and emulated machines
 	scripts/exactness.sh

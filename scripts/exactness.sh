@@ -2,7 +2,8 @@
 # Decodes the conformance streams with libaec as every compiler and machine at hand builds and runs it, and prints the
 # hashes of their pixels; the last line says whether they are all the same.  "make exactness" runs it.
 #
-# Variants: gcc and clang, -O0 and -O3, plain and AVX2 kernels, 1 and 3 threads; x86 and ARM as qemu-user emulates them.
+# Variants: gcc and clang, -O0 and -O3, plain and AVX2 kernels, 1 and 3 threads; x86 and ARM as qemu-user emulates them;
+# WebAssembly in node.
 # STREAMS names other files than all conformance streams.
 
 set -u
@@ -23,7 +24,7 @@ row() { # name, runner, options: the hash of all pictures
     for stream in $streams; do
         case $(basename "$stream") in psnr-*) weights=photo-psnr ;; *) weights=photo ;; esac
         # shellcheck disable=SC2086
-        $2 "$work/aecdec" $3 -w "$root/aecodec/weights/$weights/model.safetensors" "$stream" - >"$work/picture" 2>"$work/log" ||
+        $2 "${program:-$work/aecdec}" $3 -w "$root/aecodec/weights/$weights/model.safetensors" "$stream" - >"$work/picture" 2>"$work/log" ||
             { echo "$stream: not decoded" && cat "$work/log" && status=1; }
         sha256sum <"$work/picture" >>"$work/all"
     done
@@ -51,6 +52,11 @@ done
 if command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null; then
     build aarch64-linux-gnu-gcc "-O3 -static" && row "aarch64-linux-gnu-gcc -O3, emulated ARM, NEON" qemu-aarch64 "-j 1" &&
         row "aarch64-linux-gnu-gcc -O3, emulated ARM, plain" qemu-aarch64 "-k plain -j 1"
+fi
+if command -v node >/dev/null; then
+    program=$root/libaec/wasm/aecdec.mjs
+    row "WebAssembly with SIMD, $(node --version | sed 's/^v/node /')" node ""
+    row "WebAssembly, kernels in plain C" node "-k plain"
 fi
 [ $status = 0 ] && echo "all the same" || echo "THE PICTURES DIFFER"
 exit $status

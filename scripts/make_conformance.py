@@ -66,18 +66,6 @@ def main() -> None:
     write_index(folder)
 
 
-def enlarged(part: Image.Image, mode: str, bits: int) -> Image.Image:
-    """Return a part of a picture at twice its size, cut to its size: so there are samples between the levels of 8 bits."""
-    colour = part.convert(mode.removesuffix("A"))
-    planes = [plane.convert("F").resize((2 * part.width, 2 * part.height), 3) for plane in colour.split()]
-    samples = np.stack([np.asarray(plane)[: part.height, : part.width] for plane in planes], -1)
-    if mode.endswith("A"):
-        ramp = np.linspace(-40, 400, part.width).clip(0, 255).round()
-        samples = np.dstack([samples, np.broadcast_to(ramp, samples.shape[:2])])
-    values = np.rint(samples.clip(0, 255) * ((2**bits - 1) / 255)).astype(np.uint16)
-    return deep.to_image(deep.Deep(values, bits))
-
-
 def drawn(source: Image.Image, quality: float | None) -> bytes:
     """Return the stream of lines of text beside a part of a photograph: text in a chunk X, or all in a chunk L."""
     page = Image.new("RGB", (160, 96), (250, 250, 252))
@@ -93,6 +81,18 @@ def drawn(source: Image.Image, quality: float | None) -> bytes:
     return Original.open(page).encode().data
 
 
+def enlarged(part: Image.Image, mode: str, bits: int) -> Image.Image:
+    """Return a part of a picture at twice its size, cut to its size: so there are samples between the levels of 8 bits."""
+    colour = part.convert(mode.removesuffix("A"))
+    planes = [plane.convert("F").resize((2 * part.width, 2 * part.height), 3) for plane in colour.split()]
+    samples = np.stack([np.asarray(plane)[: part.height, : part.width] for plane in planes], -1)
+    if mode.endswith("A"):
+        ramp = np.linspace(-40, 400, part.width).clip(0, 255).round()
+        samples = np.dstack([samples, np.broadcast_to(ramp, samples.shape[:2])])
+    values = np.rint(samples.clip(0, 255) * ((2**bits - 1) / 255)).astype(np.uint16)
+    return deep.to_image(deep.Deep(values, bits))
+
+
 def write_index(folder: Path) -> None:
     """Decode every stream of the folder with libaec, and write its picture and its hashes."""
     index = {}
@@ -101,14 +101,13 @@ def write_index(folder: Path) -> None:
         stream = bitstream.read(data)
         index[name] = {}
         if stream.payloads:
-            ExactDecoder(weights.find(stream.header.weights))  # or decode() would take another way in silence
+            ExactDecoder(weights.find(stream.header.weights))  # or decode_samples() would take another way in silence
             latents = decode_latents(stream).astype("<i4")
             index[name] = {"latents": hashlib.sha256(latents.tobytes()).hexdigest(), "shape": latents.shape}
         found = decode_samples(data, device="cpu")
         found.image().save(folder / f"{name}.png")
         samples = found.array(found.depth)
-        samples = samples.astype(samples.dtype.newbyteorder("<"))
-        index[name]["pixels"] = hashlib.sha256(samples.tobytes()).hexdigest()
+        index[name]["pixels"] = hashlib.sha256(samples.astype(samples.dtype.newbyteorder("<")).tobytes()).hexdigest()
     (folder / "index.json").write_text(json.dumps(index, indent=2) + "\n")
 
 

@@ -83,8 +83,8 @@ def synthesise(runtime, parsed, latents_):
     transforms = transforms_of(runtime, parsed.header.weights)
     head = parsed.header
     pixels = transforms.synthesise(latents_, head.rate, head.depth)[: head.height, : head.width]
-    pixels = deep.to_bytes(pixels, head.depth) if head.depth > 8 else pixels
     decoder.lay_exact(pixels, decoder.exact_pixels(parsed), whole(*pixels.shape[:2]))
+    pixels = deep.to_bytes(pixels, head.depth) if head.depth > 8 else pixels
     return samples.to_array(samples.from_array(pixels, parsed.header.mode)).astype(np.int16)
 
 

@@ -17,7 +17,7 @@ import aecodec
 # From the ground up; a dot is the package itself.  Rooms in one line stand side by side and do not import each other, but
 # for the modules of the ground.
 ROOMS = (
-    ("cuda", "defaults", "errors", "imports", "metrics", "pages", "quality", "threads"),
+    ("cuda", "defaults", "errors", "imports", "metrics", "pages", "quality", "stores", "threads"),
     ("entropy",),
     ("container",),
     ("images",),
@@ -28,7 +28,7 @@ ROOMS = (
     ("restore", "retrieval"),
     ("pillow", "sklearn"),
     (".",),  # the public functions
-    ("eval", "inspect", "training"),
+    ("desktop", "eval", "inspect", "training", "view"),
     ("cli",),
     ("__main__",),
 )

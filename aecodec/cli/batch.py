@@ -22,6 +22,7 @@ from aecodec.cli import files
 from aecodec.cli.advice import explain
 from aecodec.cli.files import Job
 from aecodec.errors import AecodecError, BitstreamError, LimitError
+from aecodec.stores import names
 from aecodec.threads import thread_count, use_threads
 
 if TYPE_CHECKING:
@@ -193,10 +194,10 @@ def _tell(outcome: Outcome, show: Callable[[Report], str] | None) -> None:
         files.complain(job.input, outcome.error)
     for message in outcome.warnings:
         files.complain(job.input, f"warning: {message}")
-    report = {"error": outcome.error} if outcome.done is None else outcome.done.report
+    report = {"error": names.masked(outcome.error)} if outcome.done is None else outcome.done.report
     if show is json.dumps or (show and outcome.done is not None):
-        names = {"input": job.input, "output": job.output} if job.output else {"input": job.input}
-        click.echo(show({**names, **report}), err=job.output == files.STANDARD)
+        places = {"input": names.shown(job.input)} | ({"output": names.shown(job.output)} if job.output else {})
+        click.echo(show({**places, **report}), err=job.output == files.STANDARD)
 
 
 def _thread(tasks: Sequence[Job], work: Work, threads: int) -> Generator[Outcome, None, None]:
@@ -283,19 +284,19 @@ def _serve(connection: Connection, work: Work) -> None:
 @contextlib.contextmanager
 def terminated_as_exit() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end the process in order, so that temporary files are removed."""
-    names = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    names = [name for name in names if signal.getsignal(name) is signal.SIG_DFL]  # not under nohup
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    numbers = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]  # not under nohup
 
     def end(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
-    for name in names:
-        signal.signal(name, end)
+    for each in numbers:
+        signal.signal(each, end)
     try:
         yield
     finally:
-        for name in names:
-            signal.signal(name, signal.SIG_DFL)
+        for each in numbers:
+            signal.signal(each, signal.SIG_DFL)
 
 
 @contextlib.contextmanager

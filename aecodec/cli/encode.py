@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
@@ -9,7 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +21,7 @@ from aecodec.codec import rate_control
 from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS
 from aecodec.errors import AecodecError
 from aecodec.quality import index_of_quality, quality_of_index
+from aecodec.stores import names
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -165,9 +167,11 @@ def encode(
     writer = None
     if manifest_file:
         writer = manifest.Writer(manifest_file, replace=settings["force"], extend=settings["update"])
+        tasks = files.Jobs((replace(job, again=writer.lacks(job)) for job in tasks), tasks.left_out)
     work = functools.partial(_work, quality=quality, target=target, keeps_record=writer is not None, **settings)
     show, tell = json.dumps if as_json else None, None if writer is None else writer.add
-    batch.run(tasks, work, show=show, verb="encoded", threads=threads, device=settings["device"], tell=tell)
+    with contextlib.nullcontext() if writer is None else writer:
+        batch.run(tasks, work, show=show, verb="encoded", threads=threads, device=settings["device"], tell=tell)
 
 
 def _need_package(target: rate_control.Fidelity) -> None:
@@ -198,7 +202,7 @@ def _work(
     max_pixels: int,
     force: bool,
 ) -> batch.Done:
-    if Path(job.output).suffix.lower() in files.PICTURE_EXTENSIONS and not force:
+    if names.suffix(job.output) in files.PICTURE_EXTENSIONS and not force:
         raise AecodecError(f"the output {job.output} has a picture's extension; --force writes it anyway")
     if update and files.up_to_date(job):
         return batch.SKIPPED
@@ -240,8 +244,10 @@ def _work(
     report: batch.Report = {
         "bytes": len(encoded.data), "width": width, "height": height,
         "bpp": round(len(encoded.data) * 8 / (width * height), 6), "depth": original.depth,
-        "quality": quality_of_index(encoded.rate), "exact": files.share(encoded.exact), "near": files.share(encoded.near),
-        "weights": bitstream.read_header(encoded.data, None).weights, "encode_seconds": round(seconds, 4),
+        "quality": quality_of_index(encoded.rate),
+        "exact": files.share(encoded.exact), "near": files.share(encoded.near),
+        "weights": bitstream.read_header(encoded.data, None).weights,
+        "encode_seconds": round(seconds, 4),
     }  # fmt: skip
     if isinstance(target, rate_control.Fidelity) and reached is not None:
         name = next(name for name, kind in TARGETS.items() if type(target) is kind)

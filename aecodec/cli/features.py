@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from pathlib import Path
 
 import click
 
 from aecodec.cli import files, options, vectors
 from aecodec.errors import AecodecError
+from aecodec.stores import names
 
 KINDS = (".parquet", ".npz", ".csv")
 
@@ -47,7 +47,7 @@ def features(
 
     After an interruption the same command goes on where it stopped: until the table is complete, its rows are in OUT.part.
     """
-    extension = Path(output).suffix.lower()
+    extension = names.suffix(output)
     if extension not in KINDS:
         raise click.UsageError(files.printable(f"{output}: the extension must be one of {', '.join(KINDS)}"))
     vectors.check_output(output, force)

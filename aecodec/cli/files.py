@@ -1,4 +1,7 @@
-"""Find, read, check and write the inputs and outputs of commands that work on files."""
+"""Find, read, check and write the inputs and outputs of commands that work on files, on the local disk and in stores.
+
+A name is a path or a URL. Commands do not know which: these functions do.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,13 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TextIO
 
 import click
 
 from aecodec.errors import AecodecError, LimitError
+from aecodec.stores import names
 
 STANDARD = "-"
 EXTENSION, PNG = ".aec", ".png"
@@ -49,15 +53,18 @@ BLOCK = 2**20  # bytes read at a time, and at most before an input is looked at
 
 @dataclass(frozen=True)
 class Job:
-    """One input and the place of its result; either may be "-". ``folder`` is the --output-dir that OUT lies below.
+    """One input and the place of its result; either may be "-" or a URL.
 
-    A job with a ``problem`` cannot be done and fails with it.
+    ``folder`` is the --output-dir that OUT lies below.
+
+    A job with a ``problem`` cannot be done and fails with it. One that is to be done ``again`` is never up to date.
     """
 
     input: str
     output: str
     folder: str | None = None
     problem: str = ""
+    again: bool = False
 
 
 class Jobs(list[Job]):
@@ -90,19 +97,18 @@ def jobs(
     if output_dir is None:
         if len(paths) != 2 or recursive:
             raise click.UsageError("give one IN and one OUT, or any number of INs with --output-dir")
-        return Jobs([Job(*paths)])
+        return Jobs([Job(paths[0], paths[1])])
     if not paths:
         raise click.UsageError("nothing to do: give at least one IN")
     if STANDARD in paths:
         raise click.UsageError("standard input has no name to use in --output-dir")
-    above = output_dir if os.path.lexists(output_dir) else Path(os.path.abspath(output_dir)).parent
-    if not os.path.isdir(above):
-        complain(output_dir, f"there is no folder {above}")
+    if problem := _no_place(output_dir):
+        complain(output_dir, problem)
         sys.exit(FAILED)
     left_out: Counter[str] = Counter()
     found = list(expand(paths, wanted, recursive, left_out, output_dir))
     different = {each.path: _output(output_dir, each.below, extension) for each in found if not each.problem}
-    times = Counter(map(os.path.normcase, different.values()))
+    times = Counter(map(_case, different.values()))
     result = Jobs(left_out=left_out)
     seen: dict[str, str] = {}
     for each in found:
@@ -110,23 +116,42 @@ def jobs(
             result.append(Job(each.path, "", output_dir, each.problem))
             continue
         output = different[each.path]
-        if times[os.path.normcase(output)] > 1:
-            output = str(Path(output_dir, each.below.parent, each.below.name + extension))
-        first = seen.get(os.path.normcase(output))
+        if times[_case(output)] > 1:
+            output = names.join(output_dir, each.below.parent, each.below.name + extension)
+        first = seen.get(_case(output))
         problem = "" if first is None else f"would become {output}, as {first} does"
-        seen.setdefault(os.path.normcase(output), each.path)
+        seen.setdefault(_case(output), each.path)
         result.append(Job(each.path, output, output_dir, problem))
-    inputs = {os.path.abspath(job.input) for job in result}
+    inputs = {names.identity(job.input) for job in result}
     for output in (*different.values(), *(job.output for job in result if job.output)):
-        if os.path.abspath(output) in inputs:
+        if names.identity(output) in inputs:
             raise click.UsageError(printable(f"{output} would replace an input"))
     return result
+
+
+def _case(name: str) -> str:
+    """Return a name as its file system compares it."""
+    return name if names.is_url(name) else os.path.normcase(name)
+
+
+def _no_place(output_dir: str) -> str:
+    """Return why nothing can be written into an output folder, "" where something may."""
+    if names.is_url(output_dir):
+        from aecodec.stores import remote
+
+        try:
+            remote.check_writable(output_dir)
+        except AecodecError as error:
+            return str(error)
+        return "" if remote.has_bucket(output_dir) else "there is no such bucket"
+    above = output_dir if os.path.lexists(output_dir) else Path(os.path.abspath(output_dir)).parent
+    return "" if os.path.isdir(above) else f"there is no folder {above}"
 
 
 def _output(output_dir: str, below: Path, extension: str) -> str:
     """Return the path of an output; only an extension of pictures is replaced, as in "scan.001" none is."""
     name = below.stem if below.suffix.lower() in _REPLACED else below.name
-    return str(Path(output_dir, below.parent, name + extension))
+    return names.join(output_dir, below.parent, name + extension)
 
 
 def expand(
@@ -144,19 +169,22 @@ def expand(
     """
     count: Counter[str] = Counter() if left_out is None else left_out
     for path in paths:
+        if names.is_url(path):
+            yield from _expand_url(path, wanted, recursive, count, output_dir, len(paths) == 1)
+            continue
         if not os.path.isdir(path):
             yield Found(path, Path(Path(path).name))
             continue
         errors: list[OSError] = []
         empty = True
-        for folder, below, names in os.walk(path, onerror=errors.append):
+        for folder, below, within in os.walk(path, onerror=errors.append):
             count["hidden"] += sum(name.startswith(".") for name in below) if recursive else 0
             count["link"] += sum(Path(folder, name).is_symlink() for name in below) if recursive else 0
             below[:] = sorted(name for name in below if recursive and not name.startswith("."))
             if outputs := [name for name in below if _is_same(os.path.join(folder, name), output_dir)]:
                 count["output folder"] += 1
                 below.remove(outputs[0])
-            for name in sorted(names):
+            for name in sorted(within):
                 if kind := _unwanted(folder, name, wanted):
                     count[kind] += 1
                     continue
@@ -166,11 +194,46 @@ def expand(
         for error in errors:
             yield Found(str(error.filename), Path(), f"cannot read the folder: {reason(error)}")
         if empty and not errors:
-            hint = "" if recursive else "; -r descends into its subfolders"
-            problem = f"no {'/'.join(wanted) if len(wanted) == 1 else 'pictures'} in the folder"
-            if len(paths) == 1:
-                raise click.UsageError(f"{problem} {path}{hint}")
-            yield Found(path, Path(), problem + hint)
+            yield _nothing_in(path, wanted, recursive, len(paths) == 1)
+
+
+def _nothing_in(path: str, wanted: Collection[str], recursive: bool, alone: bool) -> Found:
+    """Return an empty folder with its problem.  Raises click.UsageError where it is ``alone``."""
+    hint = "" if recursive else "; -r descends into its subfolders"
+    problem = f"no {'/'.join(wanted) if len(wanted) == 1 else 'pictures'} in the folder"
+    if alone:
+        raise click.UsageError(printable(f"{problem} {path}{hint}"))
+    return Found(path, Path(), problem + hint)
+
+
+def _expand_url(
+    url: str, wanted: Collection[str], recursive: bool, count: Counter[str], output_dir: str | None, alone: bool
+) -> Iterator[Found]:
+    """Yield what ``expand`` yields of a URL."""
+    from aecodec.stores import remote
+
+    try:
+        if not remote.is_folder(url):
+            yield Found(url, Path(names.base(url)))
+            return
+        found = remote.find(url, recursive)
+        empty = True
+        for below, file in found:
+            path = Path(below)
+            if any(part.startswith(".") for part in path.parts):
+                count["hidden"] += 1
+            elif output_dir is not None and names.is_url(output_dir) and file.startswith(output_dir.rstrip("/") + "/"):
+                count["output"] += 1
+            elif path.suffix.lower() not in wanted:
+                count["raw file" if path.suffix.lower() in RAW_EXTENSIONS and len(wanted) > 1 else "other file"] += 1
+            else:
+                empty = False
+                yield Found(file, path)
+    except OSError as error:
+        yield Found(url, Path(), f"cannot read the folder: {reason(error)}")
+        return
+    if empty:
+        yield _nothing_in(url, wanted, recursive, alone)
 
 
 def _is_same(path: str, other: str | None) -> bool:
@@ -190,8 +253,22 @@ def _unwanted(folder: str, name: str, wanted: Collection[str]) -> str:
     return "" if os.path.isfile(os.path.join(folder, name)) else "link"
 
 
-def read_input(path: str, max_pixels: int, check: Callable[[bytes], object] = len) -> bytes:
-    """Return the bytes of a file or of standard input.
+def is_folder(name: str) -> bool:
+    """Return whether a name is that of a folder."""
+    if names.is_url(name):
+        from aecodec.stores import remote
+
+        return remote.is_folder(name)
+    return os.path.isdir(name)
+
+
+def below(name: str, folder: str) -> PurePath:
+    """Return the path of an output below its --output-dir."""
+    return PurePath(names.relative(name, folder)) if names.is_url(folder) else Path(name).relative_to(folder)
+
+
+def read_input(path: str, max_pixels: int, check: Callable[[bytes], object] | None = None) -> bytes:
+    """Return the bytes of a file, of standard input or of a URL.
 
     ``check`` gets the first block before more is read, and raises an error if something is wrong with it. Raises LimitError
     for more bytes than a picture of ``max_pixels`` can need (an endless pipe), AecodecError where it cannot be read.
@@ -202,9 +279,13 @@ def read_input(path: str, max_pixels: int, check: Callable[[bytes], object] = le
     blocks: list[bytes] = []
     size = 0
     try:
+        if names.is_url(path):
+            from aecodec.stores import remote
+
+            return remote.read(path, limit, check)
         with contextlib.nullcontext(sys.stdin.buffer) if path == STANDARD else open(path, "rb") as file:
             while block := file.read(BLOCK):
-                if not blocks:
+                if not blocks and check is not None:
                     check(block)
                 size += len(block)
                 if size > limit:
@@ -223,8 +304,10 @@ def up_to_date(job: Job) -> bool:
     Outputs appear whole or not at all, so one that is not empty is whole. If a file is replaced by an older one, its
     modification time goes back, but the time of its last change of status does not, so both count.
     """
-    if STANDARD in (job.input, job.output):
+    if job.again or STANDARD in (job.input, job.output):
         return False
+    if names.is_url(job.input) or names.is_url(job.output):
+        return _up_to_date_in_store(job)
     try:
         made, source = os.stat(job.output), os.stat(job.input)
     except OSError:
@@ -238,10 +321,49 @@ def up_to_date(job: Job) -> bool:
     return made.st_size > 0 and made.st_mtime_ns > max(modified, status)
 
 
+def _up_to_date_in_store(job: Job) -> bool:
+    """Return what ``up_to_date`` does where a store keeps IN or OUT. A store that tells no time has nothing up to date."""
+    try:
+        (size, made), (_, changed) = _size_and_change(job.output), _size_and_change(job.input)
+    except FileNotFoundError:
+        return False
+    if changed > time.time_ns():
+        warnings.warn("its time of modification lies in the future and is not trusted", stacklevel=3)
+        changed = 1
+    return bool(size) and bool(changed) and made > changed
+
+
+def _size_and_change(name: str) -> tuple[int | None, int]:
+    if names.is_url(name):
+        from aecodec.stores import remote
+
+        found = remote.stat(name)
+        return found.size, found.changed_ns
+    own = os.stat(name)
+    return own.st_size, max(own.st_mtime_ns, 0 if os.name == "nt" else own.st_ctime_ns)
+
+
+def stamp_of(name: str) -> tuple[int, int]:
+    """Return size and time of modification in nanoseconds of a file, in a store its size and a number made of its ETag.
+
+    A file with another stamp has changed. Raises OSError where there is none.
+    """
+    if names.is_url(name):
+        from aecodec.stores import remote
+
+        found = remote.stat(name)
+        return found.size or 0, found.version
+    own = os.stat(name)
+    return own.st_size, own.st_mtime_ns
+
+
 def check_output(job: Job, force: bool) -> None:
     """Raise AecodecError where writing would replace the input, or a file without ``force``, or cannot work at all."""
     path = job.output
     if path == STANDARD:
+        return
+    if names.is_url(path):
+        _check_url(job, force)
         return
     target = Path(path)
     if os.path.isdir(target):  # target.is_dir() raises where a folder may not be searched
@@ -260,6 +382,24 @@ def check_output(job: Job, force: bool) -> None:
         raise AecodecError(f"{path} exists; --force replaces it")
 
 
+def _check_url(job: Job, force: bool) -> None:
+    from aecodec.stores import remote
+
+    remote.check_writable(job.output)
+    try:
+        found = remote.stat(job.output)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise AecodecError(f"cannot write {job.output}: {reason(error)}") from None
+    if found.is_folder:
+        raise AecodecError(f"{job.output} is a folder")
+    if job.input == job.output:
+        raise AecodecError(f"{job.output} is the input itself")
+    if not force:
+        raise AecodecError(f"{job.output} exists; --force replaces it")
+
+
 def format_of(output: str, extension: str = PNG) -> str:
     """Return Pillow's name of the format that an output's extension stands for.
 
@@ -268,7 +408,7 @@ def format_of(output: str, extension: str = PNG) -> str:
     from PIL import Image
 
     if output != STANDARD:
-        extension = Path(output).suffix.lower()
+        extension = names.suffix(output)
     Image.preinit()  # the usual formats; all others take another 20 ms to load
     kind = Image.EXTENSION.get(extension) or Image.registered_extensions().get(extension)
     if kind in (None, "AEC") or kind not in Image.SAVE:
@@ -277,9 +417,12 @@ def format_of(output: str, extension: str = PNG) -> str:
 
 
 def status(job: Job) -> os.stat_result | None:
-    """Return the permissions and times of an input, before it is read; None for standard input, with a warning."""
+    """Return the permissions and times of an input, before it is read; None where there are none, with a warning."""
     if job.input == STANDARD:
         warnings.warn("standard input has no times and permissions to preserve", stacklevel=2)
+        return None
+    if names.is_url(job.input) or names.is_url(job.output):
+        warnings.warn("a store keeps no times and permissions that could be preserved", stacklevel=2)
         return None
     try:
         return os.stat(job.input)
@@ -290,7 +433,7 @@ def status(job: Job) -> os.stat_result | None:
 def write_output(
     job: Job, data: bytes, *, like: os.stat_result | None = None, check: Callable[[bytes], object] | None = None
 ) -> None:
-    """Write a whole file or none: a temporary file in the same folder, then a rename.
+    """Write a whole file or none: a temporary file in the same folder, then a rename; ``remote.write`` in a store.
 
     It gets the permissions and times ``like`` says. ``check`` gets what was written, read back, before any file is replaced
     by it. Raises AecodecError where it cannot be written, and what ``check`` raises.
@@ -302,6 +445,14 @@ def write_output(
             raise AecodecError("standard output is closed")
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+        return
+    if names.is_url(job.output):
+        from aecodec.stores import remote
+
+        try:
+            remote.write(job.output, data, check)
+        except OSError as error:
+            raise AecodecError(f"cannot write {job.output}: {reason(error)}") from None
         return
     target = Path(job.output)
     temporary = None
@@ -350,9 +501,10 @@ def share(value: float) -> float:
 def printable(text: object) -> str:
     """Return a text on one line without control characters.
 
-    Names and messages from elsewhere could move the cursor, or have characters that cannot be encoded.
+    Names and messages from elsewhere could move the cursor, or have characters that cannot be encoded. URLs lose their
+    secrets.
     """
-    return "".join(c if c.isprintable() else "?" for c in " ".join(str(text).split()))
+    return "".join(c if c.isprintable() else "?" for c in " ".join(names.masked(str(text)).split()))
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -362,5 +514,5 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 def complain(path: str, message: object) -> None:
     """Print one line on standard error."""
-    name = "standard input" if path == STANDARD else path
+    name = "standard input" if path == STANDARD else names.shown(path)
     click.echo("aecodec: " + printable(f"{name}: {message}"), err=True)

@@ -58,8 +58,8 @@ def facts(data: bytes, stream: Stream) -> batch.Report:
     return {
         "version": head.version, "width": head.width, "height": head.height, "mode": head.mode, "depth": head.depth,
         "cicp": None if signal is None else "/".join(map(str, signal)), "hash": None if hashed is None else hashed.hex(),
-        "weights": head.weights, "quality": head.quality, "exact": files.share(as_given), "near": files.share(near),
-        "bytes": len(data),
+        "weights": head.weights, "quality": head.quality, "exact": files.share(as_given),
+        "near": files.share(near), "bytes": len(data),
         "bpp": round(len(data) * 8 / (head.width * head.height), 6), "tiles": len(stream.payloads),
         "metadata": [names[kind] for kind in stream.chunks if kind in names],
     }  # fmt: skip

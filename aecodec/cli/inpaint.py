@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +12,7 @@ import click
 from aecodec.cli import batch, files, options
 from aecodec.cli.advice import explain
 from aecodec.errors import AecodecError, LimitError
+from aecodec.stores import names
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -104,8 +103,8 @@ def _work(
     max_pixels: int,
     force: bool,
 ) -> batch.Done:
-    if os.path.isdir(mask) and job.folder is not None:
-        mask = str(Path(mask, Path(job.output).relative_to(job.folder)).with_suffix(files.PNG))
+    if job.folder is not None and files.is_folder(mask):
+        mask = names.join(mask, files.below(job.output, job.folder).with_suffix(files.PNG))
     if update and files.up_to_date(job) and files.up_to_date(files.Job(mask, job.output)):
         return batch.SKIPPED
     kind = files.format_of(job.output, extension)

@@ -8,7 +8,6 @@ import os
 import shlex
 import sys
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -19,6 +18,7 @@ from aecodec.cli.advice import explain
 from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS
 from aecodec.errors import AecodecError
 from aecodec.quality import index_of_quality
+from aecodec.stores import names
 
 if TYPE_CHECKING:
     from aecodec.inspect.opened import Opened
@@ -40,7 +40,7 @@ NOTHING = os.devnull  # where a page goes that is not asked for
 @click.option(
     "--directions",
     "folder",
-    type=click.Path(file_okay=False),
+    type=options.folder_name,
     metavar="FOLDER",
     help="Walk along the principal directions of the latents of the .aec files and pictures in this folder.",
 )
@@ -113,7 +113,7 @@ class _Reader:
         if encoded:
             data = self._encode(data, chosen)
         file = Opened.open(data, chosen, self.device, self.max_pixels)
-        name = "standard input" if path == files.STANDARD else files.printable(Path(path).name)
+        name = "standard input" if path == files.STANDARD else files.printable(names.base(path))
         return file, {"name": name, "encoded": encoded, **info.facts(data, file.stream)}
 
     def _encode(self, data: bytes, weights: str | None) -> bytes:
@@ -154,7 +154,8 @@ def _work(
         along = _directions(file, folder, recursive, reader, problems) if folder else ()
         found = report.of_file(file, facts, along)
     if output:
-        made = {"Command": shlex.join(["aecodec", *sys.argv[1:]]), "Date": str(date.today()), "aecodec": __version__}
+        command = shlex.join(["aecodec", *map(names.masked, sys.argv[1:])])
+        made = {"Command": command, "Date": str(date.today()), "aecodec": __version__}
         if file.weights is not None:
             made["Weights"] = f"{file.weights.name}, {file.weights.id}"
         files.write_output(job, page.render(found, made).encode("utf-8", "replace"))

@@ -13,9 +13,10 @@ from aecodec import __version__
 from aecodec.cli.files import INTERRUPTED
 
 COMMANDS = {
-    "encode": "encode", "decode": "decode", "info": "info", "verify": "verify", "inspect": "inspect",
+    "encode": "encode", "decode": "decode", "info": "info", "verify": "verify", "view": "view",
+    "inspect": "inspect",
     "denoise": "denoise", "inpaint": "inpaint", "features": "features", "similar": "similar", "map": "map",
-    "weights": "weights", "train": "train", "eval": "eval",
+    "weights": "weights", "desktop": "desktop", "train": "train", "eval": "eval",
 }  # fmt: skip
 
 
@@ -50,6 +51,8 @@ def main() -> None:
     \b
     aecodec encode photo.png photo.aec
     aecodec decode photo.aec decoded.png
+
+    Pictures, outputs and folders may be URLs, such as s3://bucket/photos: pip install 'aecodec[remote]'; docs/scale.md.
 
     Exit codes: 0 done, 1 at least one file failed, 2 wrong usage, 3 every file that failed is a damaged, truncated or
     unknown .aec or over the limits, 130 interrupted.

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
-from pathlib import Path
 
 import click
 
 from aecodec.cli import files, options, vectors
 from aecodec.errors import AecodecError
+from aecodec.stores import names
 
 LAYOUTS = ("tsne", "umap", "pca")
 MOST = 20_000  # pictures; the page of more would not open on a phone
@@ -66,7 +65,7 @@ def map_(
         code = vectors.describe_all(found, journal, settings, left_out=left_out)
         rows = list(journal.rows(vectors.current_places(journal, [each.path for each in found])))
         if rows:
-            title = ", ".join(Path(os.path.abspath(path)).name for path in paths)
+            title = ", ".join(names.base(names.identity(path)) for path in paths)
             page = chart.render(rows, title, layout)
             vectors.replace(output, lambda path: path.write_text(page, "utf-8"))
         journal.remove()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
 import click
@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from aecodec.cli import files
 from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS
 from aecodec.errors import AecodecError
+from aecodec.stores import names
 
 
 class Finite(click.FloatRange):
@@ -55,13 +56,31 @@ def check_format(paths: Sequence[str], output_dir: str | None) -> None:
     context = click.get_current_context()
     if output_dir is not None or context.get_parameter_source("extension") is not ParameterSource.COMMANDLINE:
         return
-    own, given = Path(paths[-1]).suffix.lower(), context.params["extension"]
+    own, given = names.suffix(paths[-1]), context.params["extension"]
     if paths[-1] != files.STANDARD and files.format_of(files.STANDARD, given) != files.format_of(paths[-1]):
         raise click.UsageError(f"OUT has the extension {own!r} and --format says {given[1:]!r}; give one of the two")
 
 
+class _Name(click.Path):
+    """A path or a URL; of a file:// URL the path. The process ends where a package for the URL's store is missing."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        name = names.local_path(str(value))
+        if not names.is_url(name):
+            return super().convert(name, param, ctx)
+        from aecodec.stores import remote
+
+        try:
+            remote.check_installed(name)
+        except AecodecError as error:
+            click.echo(f"aecodec: {files.printable(error)}", err=True)
+            sys.exit(files.FAILED)
+        return name
+
+
 # click.Path only so that shells complete the names of files; what is there is looked at when its turn comes
-file_names = click.Path(readable=False)
+file_names = _Name(readable=False)
+folder_name = _Name(file_okay=False)
 weights = click.option(
     "--weights",
     shell_complete=_installed,
@@ -92,7 +111,7 @@ threads = click.option(
 force = click.option("-f", "--force", is_flag=True, help="Replace existing files.")
 output_dir = click.option(
     "--output-dir",
-    type=click.Path(file_okay=False),
+    type=folder_name,
     metavar="DIR",
     help="Write one file per IN into this folder, which is made if it is missing. Subfolders of an IN are kept.",
 )

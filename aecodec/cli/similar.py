@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import functools
 import io
@@ -9,7 +10,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,14 @@ import click
 from aecodec.cli import batch, files, options, vectors
 from aecodec.cli.advice import explain
 from aecodec.errors import AecodecError
+from aecodec.stores import names
 
 if TYPE_CHECKING:
     from aecodec.retrieval.index import Index, Match
+    from aecodec.retrieval.journal import Journal, Row
 
 THRESHOLD = 0.7
+MOST = 2**36  # bytes of an index in a store
 
 as_csv = click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 index_argument = click.argument("index_file", metavar="INDEX", type=options.file_names)
@@ -61,13 +65,13 @@ def index(
     together.
     """
     known: Index | None = None
-    if os.path.lexists(output):
+    if _exists(output):
         known = _open(output, "; remove it, or name another --output")
     else:
         vectors.check_output(output, force=False)
     from aecodec.retrieval.index import Index
 
-    folder = str(Path(output).parent)
+    folder = names.parent(output)
     name_of = functools.partial(vectors.relative_to, folder)
     left_out: Counter[str] = Counter()
     found = [each for each in files.expand(paths, vectors.WANTED, recursive, left_out) if not _is(each.path, output)]
@@ -75,14 +79,8 @@ def index(
     with vectors.journal_of(output) as journal:
         stamps = {} if known is None else known.known()
         code = vectors.describe_all(found, journal, settings, known=stamps, name_of=name_of, left_out=left_out)
-        names = [each.path for each in found]
-        new = {row.path: row for row in journal.rows(vectors.current_places(journal, names, name_of))}
-        old = {} if known is None else {row.path: row for row in known.rows() if row.path not in new}
-        rows = [
-            *new.values(),
-            *(old[name] for name in dict.fromkeys(map(name_of, names)) if _is_current(old, name, folder)),
-        ]
-        made = Index.build(folder, sorted(rows, key=lambda row: row.path))
+        rows = _current_rows(journal, known, {name_of(each.path): each.path for each in found})
+        made = Index.build(folder, rows)
         vectors.replace(output, lambda path: path.write_bytes(made.to_bytes()))
         journal.remove()
     if not as_json:
@@ -91,16 +89,35 @@ def index(
 
 
 def _is(path: str, other: str) -> bool:
-    return os.path.abspath(path) == os.path.abspath(other)
+    return names.identity(path) == names.identity(other)
 
 
-def _is_current(rows: dict[str, Any], name: str, folder: str) -> bool:
-    from aecodec.retrieval.journal import stamp_of
-
+def _exists(output: str) -> bool:
+    if not names.is_url(output):
+        return os.path.lexists(output)
     try:
-        return name in rows and stamp_of(os.path.join(folder, name)) == rows[name].stamp
-    except OSError:
+        files.stamp_of(output)
+    except FileNotFoundError:
         return False
+    except OSError as error:
+        vectors.fail(output, files.reason(error))
+    return True
+
+
+def _current_rows(journal: Journal, known: Index | None, paths: Mapping[str, str]) -> Iterator[Row]:
+    """Yield the rows of those files that are still as their row says, from the journal or the index that was there.
+
+    ``paths`` are those of the files, by the names of the rows.
+    """
+    places = journal.places()
+    numbers = {} if known is None else {path: number for number, path in enumerate(known.paths)}
+    for name in sorted(paths):
+        with contextlib.suppress(OSError):
+            stamp = files.stamp_of(paths[name])
+            if name in places and places[name][1] == stamp:
+                yield from journal.rows([places[name][0]])
+            elif known is not None and name in numbers and known.row(numbers[name]).stamp == stamp:
+                yield known.row(numbers[name])
 
 
 @similar.command()
@@ -198,6 +215,10 @@ def _open(path: str, advice: str = "") -> Index:
     from aecodec.retrieval import index
 
     try:
+        if names.is_url(path):
+            from aecodec.stores import remote
+
+            return index.parse(remote.read(path, MOST), names.parent(path))
         return index.read(Path(path))
     except OSError as error:
         vectors.fail(path, files.reason(error))

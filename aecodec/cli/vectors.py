@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import json
 import os
 import sys
@@ -17,6 +18,7 @@ import click
 
 from aecodec.cli import batch, files
 from aecodec.errors import AecodecError
+from aecodec.stores import names
 
 if TYPE_CHECKING:
     from aecodec.retrieval.journal import Journal, Stamp
@@ -58,11 +60,22 @@ def journal_of(output: str) -> Iterator[Journal]:
     from aecodec.retrieval.journal import Journal
 
     try:
-        journal = Journal(output + PART)
+        journal = Journal(_part_of(output))
     except OSError as error:
-        fail(output + PART, f"cannot write: {files.reason(error)}")
+        fail(_part_of(output), f"cannot write: {files.reason(error)}")
     with journal:
         yield journal
+
+
+def _part_of(output: str) -> str:
+    """Return the path of an output's journal. That of a URL lies in the cache: nothing can be appended to in a store."""
+    if not names.is_url(output):
+        return output + PART
+    from aecodec.runtime.graph_cache import folder
+
+    place = (folder() or Path(tempfile.gettempdir()) / "aecodec") / "journals"
+    place.mkdir(parents=True, exist_ok=True)
+    return str(place / f"{hashlib.sha256(output.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}{PART}")
 
 
 def describe_all(
@@ -71,7 +84,7 @@ def describe_all(
     settings: Settings,
     *,
     known: Mapping[str, Stamp] | None = None,
-    name_of: Callable[[str], str] = str,
+    name_of: Callable[[str], str] = names.shown,
     left_out: Mapping[str, int] | None = None,
 ) -> int:
     """Add a row to the journal for each file that neither it nor ``known`` has unchanged, and return the exit code.
@@ -97,11 +110,11 @@ def describe_all(
 
 
 def _work(job: files.Job, stamps: Mapping[str, Stamp], name_of: Callable[[str], str], settings: Settings) -> batch.Done:
-    from aecodec.retrieval.journal import Row, stamp_of
+    from aecodec.retrieval.journal import Row
 
     name = name_of(job.input)
     try:
-        stamp = stamp_of(job.input)
+        stamp = files.stamp_of(job.input)
     except OSError as error:
         raise AecodecError(files.reason(error)) from None
     if stamps.get(name) == stamp:
@@ -117,27 +130,31 @@ def _work(job: files.Job, stamps: Mapping[str, Stamp], name_of: Callable[[str], 
     return batch.Done(report, len(data), record={"row": Row.of(name, stamp, found)})
 
 
-def current_places(journal: Journal, paths: Sequence[str], name_of: Callable[[str], str] = str) -> list[int]:
+def current_places(journal: Journal, paths: Sequence[str]) -> list[int]:
     """Return the places in the journal of the rows of those files that are still as the row says, once each."""
-    from aecodec.retrieval.journal import stamp_of
-
     places = journal.places()
     result = {}
     for path in paths:
-        place, stamp = places.get(name_of(path), (0, None))
+        place, stamp = places.get(names.shown(path), (0, None))
         with contextlib.suppress(OSError):
-            if stamp is not None and stamp_of(path) == stamp:
+            if stamp is not None and files.stamp_of(path) == stamp:
                 result[place] = True
     return list(result)
 
 
 def replace(output: str, write: Callable[[Path], object]) -> None:
     """Let ``write`` write a file, and put it in the place of the output: all of it or nothing."""
-    handle, name = tempfile.mkstemp(prefix=".aecodec-", suffix=Path(output).suffix, dir=Path(output).parent)
+    folder = None if names.is_url(output) else Path(output).parent
+    handle, name = tempfile.mkstemp(prefix=".aecodec-", suffix=names.suffix(output), dir=folder)
     temporary = Path(name)
     try:
         os.close(handle)
         write(temporary)
+        if names.is_url(output):
+            from aecodec.stores import remote
+
+            remote.write(output, temporary.read_bytes())
+            return
         temporary.chmod(0o666 & ~files.UMASK)
         temporary.replace(Path(output).resolve() if Path(output).is_symlink() else output)
     except OSError as error:
@@ -147,5 +164,5 @@ def replace(output: str, write: Callable[[Path], object]) -> None:
 
 
 def relative_to(folder: str, path: str) -> str:
-    """Return a path from a folder."""
-    return os.path.relpath(path, folder)
+    """Return a name from a folder."""
+    return names.relative(path, folder)

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import os
+import sys
 import warnings
 from typing import BinaryIO
 
@@ -13,6 +14,7 @@ import click
 
 from aecodec.cli import batch, files, manifest, options
 from aecodec.errors import BitstreamError
+from aecodec.stores import names
 
 
 @click.command()
@@ -90,12 +92,26 @@ def _compare(job: files.Job, lines: dict[str, manifest.Line], max_pixels: int) -
         raise BitstreamError("is not the file that the manifest names")
     bitstream.read(data, max_pixels=max_pixels)
     report: dict[str, object] = {"bytes": len(data), "verified": "hash"}
-    if os.path.isfile(line.source):
-        with open(line.source, "rb") as file:
-            report["source_unchanged"] = _sha256(file) == line.source_sha256
+    if (found := _sha256_of(line.source)) is not None:
+        report["source_unchanged"] = found == line.source_sha256
         if not report["source_unchanged"]:
             warnings.warn(f"its source {line.source} has changed since it was encoded", stacklevel=2)
     return batch.Done(report, len(data))
+
+
+def _sha256_of(name: str) -> str | None:
+    """Return the hash of a file, None where it is no longer there, or may no longer be read in its store."""
+    if names.is_url(name):
+        from aecodec.stores import remote
+
+        try:
+            return hashlib.sha256(remote.read(name, sys.maxsize)).hexdigest()
+        except (FileNotFoundError, PermissionError):
+            return None
+    if not os.path.isfile(name):
+        return None
+    with open(name, "rb") as file:
+        return _sha256(file)
 
 
 def _sha256(file: BinaryIO) -> str:

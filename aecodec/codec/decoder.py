@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -245,16 +245,22 @@ def _decode_tile(stream: Stream, decode_payload: DecodePayload, shape: tuple[int
     return decode_payload(stream.payloads[index], shape, stream.header.rate)
 
 
-def decode_latents(
-    stream: Stream, model: EntropyModel | None = None, decode_payload: DecodePayload | None = None
-) -> NDArray[np.int32]:
-    """Return the integer latents (h, w, M) in a file: the part of decoding that is the same bits on every machine.
-
-    ``decode_payload`` computes them, such as libaec's; without it, ``model`` does, by default that of the file's weights.
-    """
+def decode_latents(stream: Stream, model: EntropyModel | None = None) -> NDArray[np.int32]:
+    """Return the integer latents (h, w, M) in a file: the part of decoding that is the same bits on every machine."""
     head = stream.header
-    if decode_payload is None:
-        decode_payload = functools.partial(latents.decode, model or find(head.weights).entropy_model)
+    decode_payload = functools.partial(latents.decode, model or find(head.weights).entropy_model)
     area = latent_area(head.height, head.width)
     tiles = Grid(area, head.tile // LATENT_STRIDE)
     return tiles.assemble(area, lambda index: _decode_tile(stream, decode_payload, tiles[index].shape, index))
+
+
+def tiles_of_latents(stream: Stream, weights: Weights) -> Iterator[tuple[Box, NDArray[np.int32]]]:
+    """Yield the latents of a file tile by tile, each (h, w, M) with its box in latent positions.
+
+    ``weights`` are those of the file.
+    """
+    head = stream.header
+    decoder = open_exact(weights)
+    decode_payload = functools.partial(latents.decode, weights.entropy_model) if decoder is None else decoder.decode_latents
+    for index, box in enumerate(Grid(latent_area(head.height, head.width), head.tile // LATENT_STRIDE)):
+        yield box, _decode_tile(stream, decode_payload, box.shape, index)

@@ -110,8 +110,8 @@ class Original:
     def lossless(self, effort: tuple[int, int] | None = None, rate: int = MAX_INDEX) -> Stream:
         """Return what that file holds; ``effort`` as in ``exact.encode_whole``.
 
-        Alpha stands with the colour or in a chunk of its own, where it is smaller.  A rate index below MAX_INDEX says that
-        this is a picture in fewer colours than the given one.  The hash of the samples costs next to nothing here.
+        Alpha stands with the colour or in a chunk of its own, where it is smaller. A rate index below MAX_INDEX says that
+        this is a picture in fewer colours than the given one. The hash of the samples costs next to nothing here.
         """
         if self.deep is not None:
             raise PictureError(f"a picture of {self.depth} bits a sample cannot be kept without loss, only one of 8")

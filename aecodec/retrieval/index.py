@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from aecodec.errors import AecodecError
 from aecodec.retrieval import duplicates, hamming, whitening
 from aecodec.retrieval.journal import Row, Stamp
+from aecodec.stores import names
 
 VERSION = 1
 
@@ -40,7 +41,7 @@ class Index:
     ``folder`` is what the paths start from.  A quality is NaN where a picture has none.
     """
 
-    folder: Path
+    folder: str
     paths: list[str]
     vectors: NDArray[np.float16]
     codes: hamming.Codes
@@ -51,33 +52,38 @@ class Index:
     @classmethod
     def build(cls, folder: str | os.PathLike[str], rows: Iterable[Row]) -> Index:
         """Return the index of rows, whose paths are relative to a folder."""
-        rows = list(rows)
-        vectors = np.array([row.vector for row in rows], np.float16).reshape(-1, whitening.LENGTH)
+        paths, many, stamps, sizes, qualities = [], [], [], [], []
+        for row in rows:  # which are not kept: there may be a hundred thousand
+            paths.append(row.path)
+            many.append(row.vector)
+            stamps.append(row.stamp)
+            sizes.append((row.width, row.height))
+            qualities.append(np.nan if row.quality is None else row.quality)
+        vectors = np.array(many, np.float16).reshape(-1, whitening.LENGTH)
         return cls(
-            Path(folder),
-            [row.path for row in rows],
+            os.fspath(folder),
+            paths,
             vectors,
             hamming.encode(vectors.astype(np.float32)),
-            np.array([row.stamp for row in rows], np.int64).reshape(-1, 2),
-            np.array([(row.width, row.height) for row in rows], np.int64).reshape(-1, 2),
-            np.array([np.nan if row.quality is None else row.quality for row in rows], np.float32),
+            np.array(stamps, np.int64).reshape(-1, 2),
+            np.array(sizes, np.int64).reshape(-1, 2),
+            np.array(qualities, np.float32),
         )
 
-    def rows(self) -> Iterable[Row]:
-        """Yield the rows that the index was built from."""
-        for number, path in enumerate(self.paths):
-            size, time = self.stamps[number].tolist()
-            width, height = self.sizes[number].tolist()
-            quality = float(self.qualities[number])
-            yield Row(path, (size, time), self.vectors[number], width, height, None if np.isnan(quality) else quality)
+    def row(self, number: int) -> Row:
+        """Return a row that the index was built from."""
+        size, time = self.stamps[number].tolist()
+        width, height = self.sizes[number].tolist()
+        quality = None if np.isnan(self.qualities[number]) else float(self.qualities[number])
+        return Row(self.paths[number], (size, time), self.vectors[number], width, height, quality)
 
     def known(self) -> dict[str, Stamp]:
         """Return the stamps by path."""
         return {path: (size, time) for path, (size, time) in zip(self.paths, self.stamps.tolist(), strict=True)}
 
     def place(self, number: int) -> str:
-        """Return the path of a picture from the current folder."""
-        return os.path.normpath(self.folder / self.paths[number])
+        """Return the path of a picture from the current folder, or its URL."""
+        return names.absolute(self.paths[number], self.folder)
 
     def query(self, vector: NDArray[np.floating], count: int) -> list[Match]:  # type: ignore[type-arg]
         """Return the pictures whose vectors are nearest to one of unit length, nearest first."""
@@ -105,7 +111,11 @@ def read(path: str | os.PathLike[str]) -> Index:
 
     Raises OSError where it cannot be read, AecodecError where it is none or its vectors are of another whitening.
     """
-    data = Path(path).read_bytes()
+    return parse(Path(path).read_bytes(), str(Path(path).parent))
+
+
+def parse(data: bytes, folder: str) -> Index:
+    """Return the index in the bytes of a file; ``folder`` is a path or URL.  Raises AecodecError as ``read`` does."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             head = json.loads(file["head"].tobytes().decode("utf-8", "surrogateescape"))
@@ -119,4 +129,4 @@ def read(path: str | os.PathLike[str]) -> Index:
     if version != VERSION or identity != whitening.installed().id:
         raise AecodecError("the index was made with other weights or another version of aecodec; make it again")
     vectors, codes, stamps, sizes, qualities = arrays
-    return Index(Path(path).parent, paths, vectors, codes, stamps, sizes, qualities)
+    return Index(folder, paths, vectors, codes, stamps, sizes, qualities)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from aecodec.retrieval import whitening
 from aecodec.retrieval.vectors import Description
 
 VERSION = 1
-Stamp = tuple[int, int]  # size in bytes and time of modification in nanoseconds: a file with another one has changed
+Stamp = tuple[int, int]  # size in bytes and time of modification in nanoseconds, or what stands for it in a store
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,6 @@ class Row:
     def size(self) -> int:
         """Return the bytes of the file."""
         return self.stamp[0]
-
-
-def stamp_of(path: str) -> Stamp:
-    """Return the stamp of a file.  Raises OSError where there is none."""
-    found = os.stat(path)
-    return found.st_size, found.st_mtime_ns
 
 
 class Journal:

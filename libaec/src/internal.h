@@ -267,8 +267,9 @@ extern const aec_kernel_set aec_kernels_plain;
 extern const aec_kernel_set aec_kernels_avx2;
 #endif
 
-/* Sums with registers of 128 bits, for every x86-64 and every little-endian 64-bit ARM. */
-#if (defined(__SSE2__) || (defined(__aarch64__) && !defined(__AARCH64EB__))) && (defined(__GNUC__) || defined(__clang__))
+/* Sums with registers of 128 bits, for every x86-64, every little-endian 64-bit ARM, and WebAssembly with SIMD. */
+#if (defined(__SSE2__) || (defined(__aarch64__) && !defined(__AARCH64EB__)) || defined(__wasm_simd128__)) && \
+    (defined(__GNUC__) || defined(__clang__))
 #define AEC_HAS_128 1
 void aec_convolve_128(const aec_matrix *matrix, const int16_t *const *rows, ptrdiff_t stride, ptrdiff_t step,
                       ptrdiff_t positions, int32_t *sums);

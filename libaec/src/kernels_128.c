@@ -1,4 +1,5 @@
-/* Sums with registers of 128 bits, which every x86-64 (SSE2) and every 64-bit ARM (NEON) has; the rest as in plain C. */
+/* Sums with registers of 128 bits, which every x86-64 (SSE2), every 64-bit ARM (NEON) and WebAssembly's SIMD have; the rest
+   as in plain C. */
 
 #include "internal.h"
 
@@ -7,6 +8,17 @@
 #ifdef __SSE2__
 #include <emmintrin.h>
 #define TILE 2 /* positions at a time: 8 sums, 4 weights and an input are 13 of 16 registers */
+typedef __m128i Lanes;
+#define load(at) _mm_loadu_si128((const __m128i *)(at))
+#define splat(both) _mm_set1_epi32(both)
+#define add_products(sum, a, b) _mm_add_epi32(sum, _mm_madd_epi16(a, b))
+#elif defined(__wasm_simd128__)
+#include <wasm_simd128.h>
+#define TILE 2 /* most of these programs run on x86-64 */
+typedef v128_t Lanes;
+#define load(at) wasm_v128_load(at)
+#define splat(both) wasm_i32x4_splat(both)
+#define add_products(sum, a, b) wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(a, b))
 #else
 #include <arm_neon.h>
 #define TILE 4 /* 16 sums, 4 weights and 2 inputs are 22 of 32 */
@@ -17,11 +29,11 @@ static inline __attribute__((always_inline)) void tile(const int16_t *w, const i
                                                        ptrdiff_t pairs, ptrdiff_t stride, ptrdiff_t step,
                                                        ptrdiff_t position, int count, int32_t *sums, ptrdiff_t width)
 {
-#ifdef __SSE2__
-    __m128i sum[TILE][4];
+#ifndef __aarch64__
+    Lanes sum[TILE][4];
     for (int p = 0; p < count; p++)
         for (int i = 0; i < 4; i++)
-            sum[p][i] = _mm_setzero_si128();
+            sum[p][i] = splat(0);
 #else
     int32x4_t sum[TILE][4];
     for (int p = 0; p < count; p++)
@@ -32,16 +44,16 @@ static inline __attribute__((always_inline)) void tile(const int16_t *w, const i
         for (int column = 0; column < kernel; column++) {
             const int16_t *x = rows[row] + position * stride + column * step;
             for (ptrdiff_t pair = 0; pair < pairs; pair++, w += 2 * OUTPUTS, x += 2) {
-#ifdef __SSE2__
-                __m128i weight[4];
+#ifndef __aarch64__
+                Lanes weight[4];
                 for (int i = 0; i < 4; i++)
-                    weight[i] = _mm_loadu_si128((const __m128i *)(w + 8 * i));
+                    weight[i] = load(w + 8 * i);
                 for (int p = 0; p < count; p++) {
                     int32_t both;
                     __builtin_memcpy(&both, x + p * stride, 4);
-                    __m128i input = _mm_set1_epi32(both);
+                    Lanes input = splat(both);
                     for (int i = 0; i < 4; i++)
-                        sum[p][i] = _mm_add_epi32(sum[p][i], _mm_madd_epi16(input, weight[i]));
+                        sum[p][i] = add_products(sum[p][i], input, weight[i]);
                 }
 #else
                 int16x8x2_t low = vld2q_s16(w), high = vld2q_s16(w + OUTPUTS); /* of the first and the second input */
