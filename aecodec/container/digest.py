@@ -15,7 +15,11 @@ def of_samples(colour: NDArray[Any], alpha: NDArray[np.uint8] | None) -> bytes:
     """Return the chunk's body for a whole picture: the beginning of the SHA-256 of its samples.
 
     colour: (H, W) gray or (H, W, 3) RGB, uint8 or, where a sample has more than 8 bits, uint16; alpha: (H, W) or None.
+    Colour that alpha hides counts as 0: a writer need not keep it, nor a coder in between.
     """
+    if alpha is not None:
+        seen = alpha > 0
+        colour = colour * (seen if colour.ndim == 2 else seen[..., None])
     digest = hashlib.sha256(np.ascontiguousarray(colour, colour.dtype.newbyteorder("<")).data)
     if alpha is not None:
         digest.update(np.ascontiguousarray(alpha).data)

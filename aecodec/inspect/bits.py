@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from aecodec.codec.tiling import open_workers
 from aecodec.container import bitstream
-from aecodec.container.bitstream import ALPHA, EXACT, LOSSLESS, PAYLOAD
+from aecodec.container.bitstream import ALPHA, EXACT, HASH, LOSSLESS, PAYLOAD
 from aecodec.container.tiles import Box
 from aecodec.entropy import latents, trellis
 from aecodec.entropy.architecture import LATENT_STRIDE
@@ -139,7 +139,12 @@ def parts(file: Opened, total: Tally | None) -> list[Part]:
     A chunk counts with its type, length and checksum. ``total`` is None where the file has no latents.
     """
     sizes = bitstream.sizes(file.data)
-    named = {b"": ("header", "container"), ALPHA: ("alpha", "alpha"), EXACT: ("exact pixels", "pixels")}
+    named = {
+        b"": ("header", "container"),
+        HASH: ("hash", "container"),
+        ALPHA: ("alpha", "alpha"),
+        EXACT: ("exact pixels", "pixels"),
+    }
     named[LOSSLESS] = named[EXACT]
     found = [Part(*named[kind], sizes[kind]) for kind in named if kind in sizes]
     metadata = sum(size for kind, size in sizes.items() if kind not in (*named, PAYLOAD))

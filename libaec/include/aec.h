@@ -93,8 +93,8 @@ AEC_API void aec_weights_id(const aec_weights *weights, uint8_t id[4]);
 /* Reads the header, and the chunks in front of the payload.  No limit is applied, nothing is allocated. */
 AEC_API aec_result aec_read_info(const uint8_t *data, size_t size, aec_info *info);
 
-/* Decodes a whole file to width * height * channels samples: uint8_t where they have 8 bits, else uint16_t.  capacity: bytes
-   at samples, which are aligned for their type.  A file that has a hash of its samples is AEC_DAMAGED where they have
+/* Decodes a whole file to width * height * channels samples: uint8_t where they have 8 bits, else uint16_t.  capacity:
+   bytes at samples, which are aligned for their type.  A file that has a hash of its samples is AEC_DAMAGED where they have
    another; asking for a depth that is not the file's leaves that out.  options may be NULL, and so may the weights for a
    picture without loss. */
 AEC_API aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t size, const aec_options *options,

@@ -128,11 +128,14 @@ static int hash_agrees(const aec_file *file, const void *samples)
     aec_hash_begin(&hash);
     for (int alpha = 0; alpha <= (file->alpha.body != NULL); alpha++) {
         size_t first = alpha ? colours : 0, last = alpha ? channels : colours;
-        for (size_t i = 0; i < pixels; i++)
+        for (size_t i = 0; i < pixels; i++) {
+            size_t end = i * channels + channels - 1; /* of the alpha, where there is one */
+            int opaque = deep ? ((const uint16_t *)samples)[end] > 0 : ((const uint8_t *)samples)[end] > 0;
+            int hidden = file->alpha.body && !opaque;
             for (size_t c = first; c < last; c++) {
                 size_t at = i * channels + c;
                 uint32_t value = deep ? ((const uint16_t *)samples)[at] : ((const uint8_t *)samples)[at];
-                value = alpha ? aec_scaled(value, file->info.depth, 8) : value;
+                value = alpha ? aec_scaled(value, file->info.depth, 8) : hidden ? 0 : value;
                 part[filled++] = (uint8_t)value;
                 if (deep && !alpha)
                     part[filled++] = (uint8_t)(value >> 8);
@@ -141,6 +144,7 @@ static int hash_agrees(const aec_file *file, const void *samples)
                     filled = 0;
                 }
             }
+        }
     }
     aec_hash_add(&hash, part, filled);
     aec_hash_end(&hash, digest);

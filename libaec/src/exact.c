@@ -76,10 +76,13 @@ static void lay(const aec_file *file, const Picture *picture, const uint32_t *pi
             if (row >= sink->height || column >= sink->width || (!file->info.lossless && !(pixel >> 24)))
                 continue;
             size_t to = (row * sink->width + column) * sink->channels, channels = sink->channels;
-            uint32_t gray = (red + green + (pixel & 255) + 1) / 3, values[4] = {red, green, pixel & 255, 0};
-            values[0] = channels < 3 ? gray : red;
+            uint32_t values[3] = {red, green, pixel & 255};
+            for (int c = 0; c < 3; c++)
+                values[c] = aec_scaled(values[c], 8, sink->depth);
+            if (channels < 3)
+                values[0] = (values[0] + values[1] + values[2] + 1) / 3;
             for (size_t c = 0; c < (channels < 3 ? 1 : 3); c++)
-                aec_set_sample(sink->samples, sink->depth, to + c, aec_scaled(values[c], 8, sink->depth));
+                aec_set_sample(sink->samples, sink->depth, to + c, values[c]);
             if (file->alpha_in_exact)
                 aec_set_sample(sink->samples, sink->depth, to + channels - 1, aec_scaled(pixel >> 24, 8, sink->depth));
         }

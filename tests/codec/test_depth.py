@@ -161,7 +161,8 @@ def test_a_hash_proves_the_samples(photo, mode):
     found = decoder.decode_samples(data)
     assert found.is_verified
     channels = np.asarray(found.image()).reshape(50, 70, -1)
-    colours = channels[..., : len(mode.removesuffix("A"))].tobytes()
+    colours = channels[..., : len(mode.removesuffix("A"))]
+    colours = (colours * (channels[..., -1:] > 0) if mode.endswith("A") else colours).tobytes()
     alpha = channels[..., -1].tobytes() if mode.endswith("A") else b""
     assert bitstream.read(data).chunks[HASH] == hashlib.sha256(colours + alpha).digest()[:8]
 

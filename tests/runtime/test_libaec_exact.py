@@ -10,7 +10,7 @@ from PIL import Image
 
 from aecodec import decode, decode_array, encode, weights
 from aecodec.container import bitstream, exact
-from aecodec.container.bitstream import ALPHA, EXACT, LOSSLESS, Stream
+from aecodec.container.bitstream import ALPHA, EXACT, HASH, LOSSLESS, Stream
 from aecodec.errors import BitstreamError
 from aecodec.runtime import libaec
 
@@ -83,6 +83,7 @@ def test_pictures_without_loss_are_decoded(model, photo, mode):
     if mode == "RGBA":
         stream = bitstream.read(data)
         chunks = {**stream.chunks, ALPHA: bitstream.read(encode(image, quality=10, device="cpu")).chunks[ALPHA]}
+        chunks.pop(HASH)  # which is that of the other alpha
         check(model, bitstream.write(Stream(stream.header, [], chunks)))
 
 
