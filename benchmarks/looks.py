@@ -50,7 +50,7 @@ def values(original: np.ndarray, decoded: np.ndarray) -> dict[str, float]:
     return {
         "mse": mse(original, decoded), "psnr": psnr(original, decoded), "msssim": similarity,
         "ssimulacra2": ssimulacra2.score(ssimulacra2.weighted_sum(x, y).item()),
-        "jod": cvvdp.jod(cvvdp.pooled_difference(x, y)).item(),
+        "jod": cvvdp.jod(cvvdp.pooled_difference(x, y).item()),
     }  # fmt: skip
 
 
