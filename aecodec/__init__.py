@@ -124,6 +124,7 @@ def decode(
     weights: store.Source | None = None,
     device: str = "auto",
     crop: tuple[int, int, int, int] | None = None,
+    scale: int = 1,
     max_pixels: int | None = MAX_PIXELS,
 ) -> Image:
     """Return the picture in an .aec file, mode "RGB", "L", "RGBA" or "LA", with its metadata in ``info``.
@@ -133,13 +134,16 @@ def decode(
     As with Pillow's own formats, the picture is not turned as its EXIF says; ``PIL.ImageOps.exif_transpose`` does that.
 
     ``weights`` are those of the file where they are not installed. ``crop`` (left, top, width, height) is a part to decode,
-    in pixels as they are stored; the rest of a large picture then costs no time. Raises BitstreamError where the data is
-    damaged, LimitError over ``max_pixels`` (None: no limit), PictureError for a crop that is not inside, and WeightsError
-    where the weights that the file names are not installed.
+    in pixels as they are stored; the rest of a large picture then costs no time. A ``scale`` of 2, 4, 8 or 16 makes a
+    picture that many times smaller each way, for thumbnails, in a fraction of the time and always on the CPU.
+
+    Raises BitstreamError where the data is damaged, LimitError over ``max_pixels`` (None: no limit), PictureError for a
+    crop that is not inside, WeightsError where the weights that the file names are not installed, and ValueError for
+    another scale, or for a crop and a scale.
     """
     from aecodec.codec import decoder
 
-    return decoder.decode(data, weights=weights, device=device, crop=crop, max_pixels=max_pixels)
+    return decoder.decode(data, weights=weights, device=device, crop=crop, scale=scale, max_pixels=max_pixels)
 
 
 def denoise(

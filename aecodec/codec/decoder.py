@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from aecodec.codec.scaled import SCALES, scaled_picture
 from aecodec.codec.tiling import latent_area, open_workers
 from aecodec.container import alpha, bitstream, exact, metadata
 from aecodec.container.bitstream import ALPHA, EXACT, LOSSLESS, Header, Stream
@@ -33,11 +34,19 @@ def decode(
     weights: Source | None = None,
     device: str = "auto",
     crop: tuple[int, int, int, int] | None = None,
+    scale: int = 1,
     max_pixels: int | None = MAX_PIXELS,
 ) -> Image.Image:
     """Return the picture in an .aec file; see ``aecodec.decode``."""
+    if scale not in SCALES:
+        raise ValueError(f"scale must be one of {', '.join(map(str, SCALES))}, not {scale!r}")
+    if scale != 1 and crop is not None:
+        raise ValueError("crop and scale exclude each other")
     stream = bitstream.read(bitstream.bytes_of(data), max_pixels)
     head = stream.header
+    if scale != 1:
+        exact_pixels(stream)
+        return scaled_picture(stream, None if LOSSLESS in stream.chunks else _weights_of(head, weights), scale)
     area = whole(head.height, head.width)
     if crop is not None:
         left, top, width, height = crop

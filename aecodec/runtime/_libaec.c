@@ -98,14 +98,17 @@ static PyObject *synthesise(PyObject *self, PyObject *args)
 {
     Py_buffer latents, samples;
     unsigned rate, rows, columns;
-    int threads = 1, kernels;
-    if (!PyArg_ParseTuple(args, "y*w*IIIii:synthesise", &latents, &samples, &rate, &rows, &columns, &threads, &kernels))
+    int threads = 1, kernels, scale;
+    if (!PyArg_ParseTuple(args, "y*w*IIIiii:synthesise", &latents, &samples, &rate, &rows, &columns, &scale, &threads,
+                          &kernels))
         return NULL;
     const aec_weights *weights = ((Model *)self)->weights;
     aec_result result = {AEC_ARGUMENT, "a buffer has another size"};
     aec_options options = options_of(&threads, kernels);
-    if (holds(&latents, rows, columns, aec_latent_channels(weights) * sizeof(int32_t)) &&
-        holds(&samples, rows, columns, 16 * 16 * 3)) {
+    unsigned side = scale > 0 ? 16 / (unsigned)scale : 0;
+    options.scale = scale;
+    if (side && holds(&latents, rows, columns, aec_latent_channels(weights) * sizeof(int32_t)) &&
+        holds(&samples, rows, columns, side * side * 3)) {
         Py_BEGIN_ALLOW_THREADS
         result = aec_synthesise(weights, latents.buf, rate, rows, columns, &options, samples.buf);
         Py_END_ALLOW_THREADS
@@ -121,11 +124,12 @@ static PyObject *synthesise(PyObject *self, PyObject *args)
 static PyObject *decode(PyObject *self, PyObject *args)
 {
     Py_buffer data, samples;
-    int threads = 1, kernels;
-    if (!PyArg_ParseTuple(args, "y*w*ii:decode", &data, &samples, &threads, &kernels))
+    int threads = 1, kernels, scale;
+    if (!PyArg_ParseTuple(args, "y*w*iii:decode", &data, &samples, &scale, &threads, &kernels))
         return NULL;
     const aec_weights *weights = ((Model *)self)->weights;
     aec_options options = options_of(&threads, kernels);
+    options.scale = scale;
     aec_result result;
     Py_BEGIN_ALLOW_THREADS
     result = aec_decode(weights, data.buf, (size_t)data.len, &options, samples.buf, (size_t)samples.len);
@@ -141,8 +145,10 @@ static PyMethodDef model_methods[] = {
     {"decode_latents", decode_latents, METH_VARARGS,
      "decode_latents(payload, latents, rate, rows, columns, kernels); fills latents (rows, columns, M) int32"},
     {"synthesise", synthesise, METH_VARARGS,
-     "synthesise(latents, samples, rate, rows, columns, threads, kernels); fills samples (16 rows, 16 columns, 3) uint8"},
-    {"decode", decode, METH_VARARGS, "decode(data, samples, threads, kernels); fills samples (H, W, channels) uint8"},
+     "synthesise(latents, samples, rate, rows, columns, scale, threads, kernels); fills samples\n"
+     "(16 rows / scale, 16 columns / scale, 3) uint8"},
+    {"decode", decode, METH_VARARGS,
+     "decode(data, samples, scale, threads, kernels); fills samples (H / scale, W / scale, channels) uint8"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -22,8 +22,9 @@ class Model:
         rate: int,
         rows: int,
         columns: int,
+        scale: int,
         threads: int,
         kernels: int,
         /,
     ) -> None: ...
-    def decode(self, data: bytes, samples: NDArray[np.uint8], threads: int, kernels: int, /) -> None: ...
+    def decode(self, data: bytes, samples: NDArray[np.uint8], scale: int, threads: int, kernels: int, /) -> None: ...

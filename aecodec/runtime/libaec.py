@@ -48,13 +48,17 @@ class ExactDecoder:
         except LookupError as error:
             raise WeightsError(f"libaec cannot use the weights in {weights.folder}: {error}") from None
 
-    def synthesise(self, latents: NDArray[np.int32], rate: int) -> NDArray[np.uint8]:
-        """Return the samples (16 h, 16 w, 3) of latents (h, w, M) in units of 2**-MEAN_FRAC at a rate index."""
+    def synthesise(self, latents: NDArray[np.int32], rate: int, scale: int = 1) -> NDArray[np.uint8]:
+        """Return the samples (16 h, 16 w, 3) of latents (h, w, M) in units of 2**-MEAN_FRAC at a rate index.
+
+        At a ``scale`` of 2, 4, 8 or 16 the picture is so many times smaller each way.
+        """
         h, w, channels = latents.shape
         if latents.dtype != np.int32 or channels != self._channels:
             raise TypeError(f"latents must be (h, w, {self._channels}) int32, not {latents.shape} {latents.dtype}")
-        samples = np.empty((LATENT_STRIDE * h, LATENT_STRIDE * w, 3), np.uint8)
-        self._model.synthesise(np.ascontiguousarray(latents), samples, rate, h, w, self._threads, self._kernels)
+        side = LATENT_STRIDE // scale
+        samples = np.empty((side * h, side * w, 3), np.uint8)
+        self._model.synthesise(np.ascontiguousarray(latents), samples, rate, h, w, scale, self._threads, self._kernels)
         return samples
 
     def decode_latents(self, payload: bytes, shape: tuple[int, int], rate: int) -> NDArray[np.int32]:

@@ -64,6 +64,8 @@ typedef struct {
     void (*parallel)(void *context, int count, void (*job)(void *argument, int index), void *argument);
     void *context;
     int threads;
+    /* 2, 4, 8 or 16: a picture that many times smaller each way, sides rounded up, for much less work; 0 or 1: as it is. */
+    int scale;
 } aec_options;
 
 /* A function for `parallel` that runs jobs in threads of its own; context points to an int, how many. */
@@ -88,7 +90,7 @@ AEC_API void aec_weights_id(const aec_weights *weights, uint8_t id[4]);
 /* Reads the header, and the chunks in front of the payload.  No limit is applied, nothing is allocated. */
 AEC_API aec_result aec_read_info(const uint8_t *data, size_t size, aec_info *info);
 
-/* Decodes a whole file to width * height * channels samples of 8 bits.  capacity: bytes at samples.  options may be
+/* Decodes a whole file to width * height * channels samples of 8 bits, or to fewer at a scale.  capacity: bytes at samples.  options may be
    NULL, and so may the weights for a picture without loss. */
 AEC_API aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t size, const aec_options *options,
                               uint8_t *samples, size_t capacity);
@@ -99,7 +101,7 @@ AEC_API aec_result aec_decode(const aec_weights *weights, const uint8_t *data, s
 AEC_API aec_result aec_decode_latents(const aec_weights *weights, const uint8_t *payload, size_t size, uint32_t rate,
                                       uint32_t rows, uint32_t columns, const aec_options *options, int32_t *latents);
 
-/* Latents, as above, to 16 rows * 16 columns * 3 samples. */
+/* Latents, as above, to 16 rows * 16 columns * 3 samples, or to fewer at a scale. */
 AEC_API aec_result aec_synthesise(const aec_weights *weights, const int32_t *latents, uint32_t rate, uint32_t rows,
                                   uint32_t columns, const aec_options *options, uint8_t *samples);
 

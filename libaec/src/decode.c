@@ -45,7 +45,7 @@ typedef struct {
     const aec_span *payloads;
     uint32_t rate;
     ptrdiff_t rows, columns, side, tile_columns; /* in latent positions */
-    int parts;
+    int parts, scale;
     int32_t *latents;
     aec_sink sink;
     aec_result *results;
@@ -66,7 +66,11 @@ static void synthesise_part(void *argument, int index)
 {
     const Work *work = argument;
     ptrdiff_t first = work->rows * index / work->parts, last = work->rows * (index + 1) / work->parts;
-    work->results[index] = aec_synthesise_rows(work->weights, work->kernels, work->latents, work->rate, work->rows,
+    if (work->scale > 1)
+        work->results[index] = aec_synthesise_scaled_rows(work->weights, work->kernels, work->latents, work->rate,
+                                                          work->scale, work->rows, work->columns, first, last, &work->sink);
+    else
+        work->results[index] = aec_synthesise_rows(work->weights, work->kernels, work->latents, work->rate, work->rows,
                                                work->columns, first, last, &work->sink);
 }
 
@@ -119,7 +123,7 @@ static aec_result decode_picture(const aec_file *file, Work *work, const aec_opt
 }
 
 /* Decodes payloads to the samples of a sink. */
-static aec_result decode_payloads(const aec_weights *weights, const aec_file *file, const aec_options *options,
+static aec_result decode_payloads(const aec_weights *weights, const aec_file *file, const aec_options *options, int scale,
                                   const aec_sink *sink)
 {
     uint64_t rows = ((uint64_t)file->info.height + PADDING - 1) / PADDING * HYPER;
@@ -132,7 +136,13 @@ static aec_result decode_payloads(const aec_weights *weights, const aec_file *fi
     work.side = file->info.tile ? (ptrdiff_t)file->info.tile / STRIDE : rows > columns ? work.rows : work.columns;
     work.tile_columns = (work.columns + work.side - 1) / work.side;
     work.parts = parts_of(options, work.rows);
+    work.scale = scale;
     return decode_picture(file, &work, options);
+}
+
+static int is_scale(int scale)
+{
+    return scale == 1 || scale == 2 || scale == 4 || scale == 8 || scale == 16;
 }
 
 aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t size, const aec_options *options,
@@ -146,6 +156,11 @@ aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t si
     uint64_t limit = options && options->max_pixels ? options->max_pixels : AEC_MAX_PIXELS;
     if (width * height > limit)
         FAIL(AEC_LIMIT, "the picture is over the limit of pixels");
+    int scale = options && options->scale ? options->scale : 1;
+    if (!is_scale(scale))
+        FAIL(AEC_ARGUMENT, "the scale must be 1, 2, 4, 8 or 16");
+    width = (width + (unsigned)scale - 1) / (unsigned)scale;
+    height = (height + (unsigned)scale - 1) / (unsigned)scale;
     if (capacity < width * height * file.info.channels)
         FAIL(AEC_ARGUMENT, "the buffer for samples is too small");
     TRY(aec_read_payloads(&file));
@@ -153,11 +168,11 @@ aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t si
     if (!file.info.lossless) {
         if (!weights || memcmp(file.info.weights, weights->id, 4))
             FAIL(AEC_WEIGHTS, "the file needs other weights");
-        TRY(decode_payloads(weights, &file, options, &sink));
+        TRY(decode_payloads(weights, &file, options, scale, &sink));
     }
     if (file.exact.body)
-        TRY(aec_lay_exact(&file, &sink));
-    return file.alpha.body && !file.alpha_in_exact ? aec_decode_alpha(&file, &sink) : OK;
+        TRY(aec_lay_exact(&file, scale, &sink));
+    return file.alpha.body && !file.alpha_in_exact ? aec_decode_alpha(&file, scale, &sink) : OK;
 }
 
 static int fits(const aec_weights *weights, const void *a, const void *b, uint32_t rate, uint32_t rows, uint32_t columns)
@@ -178,13 +193,16 @@ aec_result aec_decode_latents(const aec_weights *weights, const uint8_t *payload
 aec_result aec_synthesise(const aec_weights *weights, const int32_t *latents, uint32_t rate, uint32_t rows,
                           uint32_t columns, const aec_options *options, uint8_t *samples)
 {
-    if (!weights || !latents || !samples || rate > MAX_RATE || !rows || !columns || rows > 1 << 18 || columns > 1 << 18)
+    int scale = options && options->scale ? options->scale : 1;
+    if (!weights || !latents || !samples || rate > MAX_RATE || !rows || !columns || rows > 1 << 18 || columns > 1 << 18 ||
+        !is_scale(scale))
         FAIL(AEC_ARGUMENT, "an argument makes no sense");
-    Work work = {.weights = weights, .kernels = aec_choose_kernels(options), .rate = rate};
+    Work work = {.weights = weights, .kernels = aec_choose_kernels(options), .rate = rate, .scale = scale};
     work.rows = (ptrdiff_t)rows;
     work.columns = (ptrdiff_t)columns;
     work.latents = (int32_t *)latents; /* only read */
     work.parts = parts_of(options, work.rows);
-    work.sink = (aec_sink){samples, (size_t)columns * STRIDE, (size_t)rows * STRIDE, 3, 0, 0};
+    size_t side = STRIDE / (size_t)scale;
+    work.sink = (aec_sink){samples, (size_t)columns * side, (size_t)rows * side, 3, 0, 0};
     return run_all(&work, options, (size_t)work.parts, synthesise_part);
 }

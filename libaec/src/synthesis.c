@@ -14,12 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MEAN_FRAC 4
-#define LINEAR_FRAC 10
-#define LINEAR_MAX ((1 << 19) - 1)
-#define HALF_BITS 10 /* of the linear path's inputs that go into the lower of two sums */
-#define LEVEL_FRAC 5
-#define MIDDLE 4080 /* half of the range of samples, in 1/32 of a level */
 #define EIGHTH (LEVEL_FRAC - 3)
 #define SLOPE 6554
 #define SLOPE_BITS 16
@@ -171,11 +165,9 @@ static aec_result make_tables(Part *part, uint32_t rate)
     part->linear_input = room(part, (size_t)m, sizeof *part->linear_input);
     if (part->failed)
         return NO_MEMORY;
-    TRY(aec_gains(w->inverse_gain, m, rate, gain));
-    for (int c = 0; c < m; c++) {
+    TRY(aec_linear_inputs(w, rate, gain, part->linear_input));
+    for (int c = 0; c < m; c++)
         TRY(aec_factor_of(gain[c] * ldexp(1, w->stem_bits - MEAN_FRAC) / w->spread[c], part->input + c));
-        TRY(aec_factor_of(gain[c] * ldexp(1, LINEAR_FRAC - MEAN_FRAC), part->linear_input + c));
-    }
     int fine_16 = w->stream_16_bits + STREAM_GUARD, fine_8 = w->stream_8_bits + STREAM_GUARD;
     TRY(aec_gains(w->gain_16, w->width_16, rate, gain));
     TRY(make_scaling(part, &w->stem, gain, w->width_16, ldexp(1, fine_16 - w->stem_bits), 0, &part->stem));
@@ -318,12 +310,6 @@ static int convolve_3(const Part *part, const aec_convolution *layer, const Row 
 static ptrdiff_t sum_width(const aec_convolution *layer)
 {
     return (ptrdiff_t)up_to_16((size_t)layer->matrix.outputs);
-}
-
-static int64_t rounded(int64_t x, aec_factor factor, int64_t limit)
-{
-    x = (x * factor.mantissa + ((int64_t)1 << factor.shift >> 1)) >> factor.shift;
-    return x < -limit ? -limit : x > limit ? limit : x;
 }
 
 /* What the kernels of that name do, for sums in two halves. */
@@ -493,21 +479,16 @@ static void linear_strip(Part *part, ptrdiff_t row)
     ptrdiff_t m = w->latents, columns = part->columns, width = 48 * columns;
     const int32_t *v = part->latents + row * columns * m;
     const int16_t *low = part->low, *high = part->high;
-    for (ptrdiff_t i = 0; i < columns * m; i++) {
-        int32_t y = (int32_t)rounded(v[i], part->linear_input[i % m], LINEAR_MAX);
-        part->high[i] = (int16_t)((y + (1 << HALF_BITS >> 1)) >> HALF_BITS);
-        part->low[i] = (int16_t)(y - part->high[i] * (1 << HALF_BITS));
-    }
+    for (ptrdiff_t i = 0; i < columns * m; i++)
+        aec_halve_linear(v[i], part->linear_input[i % m], part->low + i, part->high + i);
     part->k->convolve(&w->linear, &low, m, 0, columns, part->sums);
     part->k->convolve(&w->linear, &high, m, 0, columns, part->more_sums);
-    int shift = w->linear_bits + LINEAR_FRAC - LEVEL_FRAC;
     for (ptrdiff_t i = 0; i < columns; i++)
         for (int colour = 0; colour < 3; colour++) {
             int16_t *to = part->strip + (colour * columns + i) * 256;
             ptrdiff_t from = i * 768 + colour * 256;
             for (int o = 0; o < 256; o++) {
-                int64_t sum = (int64_t)part->more_sums[from + o] * (1 << HALF_BITS) + part->sums[from + o];
-                sum = (sum + ((int64_t)1 << shift >> 1)) >> shift;
+                int64_t sum = aec_join_linear(part->sums[from + o], part->more_sums[from + o], w->linear_bits);
                 to[o] = (int16_t)(sum < -NARROW_MAX ? -NARROW_MAX : sum > NARROW_MAX ? NARROW_MAX : sum);
             }
         }
@@ -547,13 +528,13 @@ static void finish_row(Part *part, ptrdiff_t y)
     const int16_t *correction = part->correction + y % 8 * width;
     if (part->w->filters_edges) {
         for (ptrdiff_t i = 0; i < width; i++) {
-            int32_t x = (row[i] + correction[i] + MIDDLE + (1 << EIGHTH >> 1)) >> EIGHTH;
+            int32_t x = (row[i] + correction[i] + LINEAR_MIDDLE + (1 << EIGHTH >> 1)) >> EIGHTH;
             row[i] = (int16_t)(x < 0 ? 0 : x > 2040 ? 2040 : x);
         }
         read_luma(row, part->lines.luma[y % ROWS], part->lines.width);
     } else
         for (ptrdiff_t i = 0; i < width; i++) {
-            int32_t x = (row[i] + correction[i] + MIDDLE + (1 << LEVEL_FRAC >> 1)) >> LEVEL_FRAC;
+            int32_t x = (row[i] + correction[i] + LINEAR_MIDDLE + (1 << LEVEL_FRAC >> 1)) >> LEVEL_FRAC;
             part->out[i] = (uint8_t)(x < 0 ? 0 : x > 255 ? 255 : x);
         }
 }

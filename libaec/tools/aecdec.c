@@ -9,8 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char usage[] = "usage: aecdec [-w WEIGHTS] [-j THREADS] [-k plain|128|avx2] IN.aec OUT.ppm\n"
+static const char usage[] = "usage: aecdec [-w WEIGHTS] [-s 2|4|8|16] [-j THREADS] [-k plain|128|avx2] IN.aec OUT.ppm\n"
                             "Decodes a file to PGM, PPM or, with alpha, PAM; - is standard input or output.\n"
+                            "-s makes it so many times smaller, for less work.\n"
                             "WEIGHTS is the model.safetensors that the file was written with, or $AEC_WEIGHTS; a picture without\n"
                             "loss needs none.\n";
 
@@ -85,6 +86,10 @@ static int decode(const char *in, const char *out, const char *weights_path, aec
         if (result.status != AEC_OK)
             return fail(weights_path, result.message);
     }
+    if (options->scale > 1) {
+        info.width = (info.width + (unsigned)options->scale - 1) / (unsigned)options->scale;
+        info.height = (info.height + (unsigned)options->scale - 1) / (unsigned)options->scale;
+    }
     size_t capacity = (size_t)info.width * info.height * info.channels;
     uint8_t *samples = malloc(capacity);
     if (!samples)
@@ -103,9 +108,11 @@ int main(int argc, char **argv)
 {
     const char *weights = getenv("AEC_WEIGHTS");
     aec_options options = {.threads = (int)sysconf(_SC_NPROCESSORS_ONLN)};
-    for (int option; (option = getopt(argc, argv, "w:j:k:")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "w:s:j:k:")) != -1;) {
         if (option == 'w')
             weights = optarg;
+        else if (option == 's')
+            options.scale = atoi(optarg);
         else if (option == 'j')
             options.threads = atoi(optarg);
         else if (option == 'k' && !strcmp(optarg, "plain"))

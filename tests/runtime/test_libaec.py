@@ -61,7 +61,7 @@ def some_latents(rng: np.random.Generator, shape: tuple[int, ...], size: float) 
 def synthesised(decoder: ExactDecoder, values: np.ndarray, rate: int, threads: int, kernels: str) -> np.ndarray:
     h, w, _ = values.shape
     samples = np.empty((16 * h, 16 * w, 3), np.uint8)
-    decoder._model.synthesise(values, samples, rate, h, w, threads, getattr(libaec._compiled, kernels))
+    decoder._model.synthesise(values, samples, rate, h, w, 1, threads, getattr(libaec._compiled, kernels))
     return samples
 
 
@@ -167,7 +167,7 @@ def test_weights_that_are_cut_off_or_changed_are_refused_or_work(opened):
             damaged[at] = rng.integers(0, 256)
         try:
             model = libaec._compiled.Model(bytes(damaged), b"1234")
-            model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 100, 4, 4, 1, 0)
+            model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 100, 4, 4, 1, 1, 0)
         except (LookupError, TypeError):
             pass
 
@@ -178,9 +178,9 @@ def test_buffers_that_do_not_fit_are_refused(opened):
     with pytest.raises(TypeError):
         decoder.synthesise(np.zeros((4, 4, 15), np.int32), 0)
     with pytest.raises(TypeError):
-        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 63, 3), np.uint8), 0, 4, 4, 1, 0)
+        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 63, 3), np.uint8), 0, 4, 4, 1, 1, 0)
     with pytest.raises(TypeError):
-        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 2049, 4, 4, 1, 0)
+        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 2049, 4, 4, 1, 1, 0)
     with pytest.raises(TypeError):
         decoder._model.decode_latents(b"0" * 16, np.zeros((3, 4, 16), np.int32), 0, 3, 4, 0)
 
@@ -226,7 +226,7 @@ def test_the_library_decodes_whole_files_as_python_does():
         head = stream.header
         picture = np.asarray(decode(path, device="cpu"))
         samples = np.empty(picture.shape, np.uint8)
-        decoder._model.decode(path.read_bytes(), samples, 1, 0)
+        decoder._model.decode(path.read_bytes(), samples, 1, 1, 0)
         assert np.array_equal(samples, picture), path.stem
         if not head.tile:
             assert np.array_equal(
@@ -249,7 +249,7 @@ def test_alpha_and_gray_are_decoded(photo):
         data = encode(image, quality=40, device="cpu")
         picture = np.asarray(decode(data, device="cpu"))
         samples = np.empty(picture.shape, np.uint8)
-        ExactDecoder(weights.load())._model.decode(data, samples, 1, 0)
+        ExactDecoder(weights.load())._model.decode(data, samples, 1, 1, 0)
         assert np.array_equal(samples, picture), mode
 
 

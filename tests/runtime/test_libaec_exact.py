@@ -26,7 +26,7 @@ def check(model, data: bytes) -> np.ndarray:
     """Decode a file with both, and return its samples (H, W, channels)."""
     picture = np.asarray(decode(data, device="cpu"))
     samples = np.empty(picture.shape, np.uint8)
-    model.decode(data, samples, 1, 0)
+    model.decode(data, samples, 1, 1, 0)
     assert np.array_equal(samples, picture)
     return samples
 
@@ -107,7 +107,7 @@ def test_bodies_that_break_a_rule_are_refused(model, photo):
     for parsed, chunks in files:
         data = bitstream.write(Stream(parsed.header, parsed.payloads, chunks))
         with pytest.raises(ValueError, match=r"damaged|truncated"):
-            model.decode(data, np.empty((30, 40, 4), np.uint8) if ALPHA in chunks else samples, 1, 0)
+            model.decode(data, np.empty((30, 40, 4), np.uint8) if ALPHA in chunks else samples, 1, 1, 0)
         with pytest.raises(BitstreamError):
             decode(data, device="cpu")
 
