@@ -35,6 +35,8 @@ from aecodec.errors import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
     from aecodec.codec.encoder import Encoder
@@ -68,6 +70,7 @@ __all__ = [
     "decode",
     "denoise",
     "encode",
+    "features",
     "info",
     "inpaint",
     "register_pillow",
@@ -190,6 +193,20 @@ def inpaint(
     return pictures.inpaint(
         image, mask, method=method, weights=weights, decoder=decoder, device=device, max_pixels=max_pixels, frame=frame
     )[0]
+
+
+def features(
+    source: formats.Source | bytes | bytearray | memoryview, *, device: str = "auto", max_pixels: int | None = MAX_PIXELS
+) -> NDArray[np.float32]:
+    """Return the vector of a picture, (256,) float32 of length 1; the scalar product of two says how alike they are.
+
+    ``source`` is a picture, or the bytes of a file of one. The vector of an .aec file comes from its latents, and no pixel
+    is decoded; only a file of other weights, with exact pixels or with an EXIF orientation is decoded first. Any other
+    picture is analysed as for encoding. Raises the errors of ``encode`` and ``decode``.
+    """
+    from aecodec.retrieval import vectors
+
+    return vectors.describe(source, device=device, max_pixels=max_pixels).vector
 
 
 def info(data: bitstream.Source) -> Header:

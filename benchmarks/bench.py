@@ -61,7 +61,7 @@ def commands(picture: Path, folder: Path) -> dict[str, dict[str, list[str]]]:
     """Return {"encode" or "decode": {tool: command}}; decoders read what their encoders wrote."""
     png = str(picture)
     out = {tool: str(folder / f"{picture.stem}.{tool}") for tool in ("aec", "jxl", "avif", "webp")}
-    back = str(folder / "back.png")
+    back, weights = str(folder / "back.png"), str(ROOT / "aecodec" / "weights" / "photo" / "model.safetensors")
     every = {
         "encode": {
             "aecodec": [aecodec(), "encode", "-f", png, out["aec"]],
@@ -71,6 +71,7 @@ def commands(picture: Path, folder: Path) -> dict[str, dict[str, list[str]]]:
         },
         "decode": {
             "aecodec": [aecodec(), "decode", "-f", out["aec"], back],
+            "aecdec": [str(ROOT / "build" / "aecdec"), "-w", weights, out["aec"], str(folder / "back.ppm")],
             "djxl": ["djxl", "--quiet", out["jxl"], back],
             "avifdec": ["avifdec", out["avif"], back],
             "dwebp": ["dwebp", "-quiet", out["webp"], "-o", back],

@@ -11,12 +11,13 @@ import hashlib
 import json
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from aecodec import decode, weights
 from aecodec.codec.decoder import decode_latents
-from aecodec.codec.encoder import Encoder
+from aecodec.codec.encoder import Encoder, Original
 from aecodec.container import bitstream
+from aecodec.container.bitstream import EXACT
 from aecodec.quality import index_of_quality
 from aecodec.runtime.libaec import ExactDecoder
 
@@ -31,6 +32,7 @@ CASES = {  # name: (mode, left, top, width, height, quality, side of tiles or 0)
     "pixel": ("RGB", 200, 100, 1, 1, 60, 0),
     "tiles": ("RGB", 100, 0, 300, 260, 30, 256),
 }
+DRAWN = {"page": 60, "page-without-loss": None}  # name: quality, None for a picture without loss that has alpha
 KEPT = ("psnr-middle", "psnr-tiles")
 
 
@@ -42,23 +44,40 @@ def main() -> None:
         picture.info.clear()  # the source's ICC profile is larger than the streams
         data = Encoder(picture, device="cpu").encode(index_of_quality(quality), tile).data
         (folder / f"{name}.aec").write_bytes(data)
+    for name, drawn_at in DRAWN.items():
+        (folder / f"{name}.aec").write_bytes(drawn(source, drawn_at))
     write_index(folder)
+
+
+def drawn(source: Image.Image, quality: float | None) -> bytes:
+    """Return the stream of lines of text beside a part of a photograph: text in a chunk X, or all in a chunk L."""
+    page = Image.new("RGB", (160, 96), (250, 250, 252))
+    draw = ImageDraw.Draw(page)
+    for row in range(8):
+        draw.text((4, 12 * row), "text without loss"[: 17 - row % 3], (20, 30, 40), ImageFont.load_default(10))
+    page.paste(source.crop((200, 60, 256, 136)), (97, 11))
+    if quality is not None:
+        data = Encoder(page, device="cpu").encode(index_of_quality(quality)).data
+        assert EXACT in bitstream.read(data).chunks
+        return data
+    page.putalpha(Image.linear_gradient("L").resize(page.size).point(lambda level: max(level, 1)))
+    return Original.open(page).encode().data
 
 
 def write_index(folder: Path) -> None:
     """Decode every stream of the folder with libaec, and write its picture and its hashes."""
     index = {}
-    for name in (*KEPT, *CASES):
+    for name in (*KEPT, *CASES, *DRAWN):
         data = (folder / f"{name}.aec").read_bytes()
         stream = bitstream.read(data)
-        ExactDecoder(weights.find(stream.header.weights))  # or decode() would take another way in silence
-        latents, picture = decode_latents(stream).astype("<i4"), decode(data, device="cpu")
+        index[name] = {}
+        if stream.payloads:
+            ExactDecoder(weights.find(stream.header.weights))  # or decode() would take another way in silence
+            latents = decode_latents(stream).astype("<i4")
+            index[name] = {"latents": hashlib.sha256(latents.tobytes()).hexdigest(), "shape": latents.shape}
+        picture = decode(data, device="cpu")
         picture.save(folder / f"{name}.png")
-        index[name] = {
-            "latents": hashlib.sha256(latents.tobytes()).hexdigest(),
-            "shape": latents.shape,
-            "pixels": hashlib.sha256(picture.tobytes()).hexdigest(),
-        }
+        index[name]["pixels"] = hashlib.sha256(picture.tobytes()).hexdigest()
     (folder / "index.json").write_text(json.dumps(index, indent=2) + "\n")
 
 

@@ -171,3 +171,23 @@ def fails(cli) -> Callable[..., str]:
         return line
 
     return run
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    binary, driver = (next(filter(None, map(shutil.which, names)), None) for names in (
+        ("chromium", "chromium-browser", "google-chrome"), ("chromedriver",)))  # fmt: skip
+    if not binary or not driver:
+        pytest.skip("there is no Chromium with its chromedriver (Debian: chromium chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1100,900"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    from selenium.webdriver.chrome.service import Service
+
+    session = webdriver.Chrome(options=options, service=Service(driver))
+    yield session
+    session.quit()

@@ -17,7 +17,7 @@ import aecodec
 # From the ground up; a dot is the package itself.  Rooms in one line stand side by side and do not import each other, but
 # for the modules of the ground.
 ROOMS = (
-    ("cuda", "defaults", "errors", "imports", "metrics", "quality", "threads"),
+    ("cuda", "defaults", "errors", "imports", "metrics", "pages", "quality", "threads"),
     ("entropy",),
     ("container",),
     ("images",),
@@ -25,10 +25,10 @@ ROOMS = (
     ("networks",),
     ("runtime",),
     ("codec",),
-    ("restore",),
-    ("pillow",),
+    ("restore", "retrieval"),
+    ("pillow", "sklearn"),
     (".",),  # the public functions
-    ("eval", "training"),
+    ("eval", "inspect", "training"),
     ("cli",),
     ("__main__",),
 )

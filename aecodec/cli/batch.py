@@ -389,3 +389,13 @@ def _clock(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+@contextlib.contextmanager
+def progress(label: str, length: int) -> Iterator[Callable[[], None]]:
+    """Return a function to call after each measurement; it moves a bar on a terminal's standard error."""
+    if not files.is_terminal(sys.stderr) or not length:
+        yield lambda: None
+        return
+    with click.progressbar(length=length, label=label, show_pos=True, show_eta=True, file=sys.stderr) as bar:
+        yield lambda: bar.update(1)

@@ -197,14 +197,13 @@ def _work(
     like = files.status(job) if preserve else None
     data = files.read_input(job.input, max_pixels)
     from aecodec.codec.encoder import Encoder, Original
-    from aecodec.container.bitstream import NO_WEIGHTS
+    from aecodec.container import bitstream
     from aecodec.images import formats
 
     image = formats.open_picture(data, max_pixels)
 
     start = time.perf_counter()
     reached: float | None = None
-    weights_id = NO_WEIGHTS
     encoder: Encoder | None = None
     if lossless:
         original = Original.open(image, strip=strip, max_pixels=max_pixels, frame=frame)
@@ -221,8 +220,6 @@ def _work(
             encoded = encoder.encode(index_of_quality(DEFAULT_QUALITY if quality is None else quality))
         else:
             encoded, reached = rate_control.meet(encoder, target)
-        if encoded.exact < 1:
-            weights_id = encoder.weights.id
     seconds = time.perf_counter() - start
     if len(encoded.data) >= len(data):
         if skip_larger:
@@ -232,7 +229,9 @@ def _work(
     report: batch.Report = {
         "bytes": len(encoded.data), "width": width, "height": height,
         "bpp": round(len(encoded.data) * 8 / (width * height), 6), "quality": quality_of_index(encoded.rate),
-        "exact": files.share(encoded.exact), "weights": weights_id, "encode_seconds": round(seconds, 4),
+        "exact": files.share(encoded.exact), "near": files.share(encoded.near),
+        "weights": bitstream.read_header(encoded.data, None).weights,
+        "encode_seconds": round(seconds, 4),
     }  # fmt: skip
     if isinstance(target, rate_control.Fidelity) and reached is not None:
         name = next(name for name, kind in TARGETS.items() if type(target) is kind)
@@ -260,12 +259,12 @@ def _verify(
     from aecodec.images import samples
     from aecodec.metrics import psnr
 
-    weights = None if encoder is None or encoded.exact == 1 else encoder.weights
+    weights = None if encoder is None else encoder.weights
     decoded = decoder.decode(written, weights=weights, device=device, max_pixels=None)
     colour = samples.to_array(decoded.convert(decoded.mode.removesuffix("A")))
     given, plane = samples.to_array(original.image), original.alpha
     visible = np.ones(given.shape[:2], bool) if plane is None else np.asarray(plane) > 0
-    if weights is None or encoder is None:
+    if encoder is None or encoded.exact == 1:
         meant, error, mode = given, 0, original.image.mode
     else:
         picture = encoder.show(encoder.quantise(encoded.rate))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import click
 
 from aecodec.cli import files
 from aecodec.cli.advice import explain
-from aecodec.cli.batch import terminated_as_exit
+from aecodec.cli.batch import progress, terminated_as_exit
 from aecodec.errors import AecodecError, MissingPackageError
 from aecodec.threads import use_threads
 
@@ -187,7 +186,7 @@ def _report(
         files.complain(name, f"left out: {reason}")
     pictures, failures = measure.open_pictures(paths)
     tasks = measure.missing(pictures, found, metrics, journal)
-    with _progress("measuring", len(tasks)) as step:
+    with progress("measuring", len(tasks)) as step:
         for failure in measure.measure_all(tasks, journal, processes):
             step()
             if failure:
@@ -201,7 +200,7 @@ def _report(
     summary["environment"] = results.environment(shlex.join(["aecodec", *sys.argv[1:]]), processes)
     shown = [picture for name in sidebyside.choose(summary) for picture in pictures if picture.name == name]
     embedded = []
-    with _progress("pictures side by side", len(shown)) as step:
+    with progress("pictures side by side", len(shown)) as step:
         for entry in sidebyside.embed(shown, found, summary, processes):
             embedded.append(entry)
             step()
@@ -231,7 +230,7 @@ def _restoration(
         files.complain(name, f"left out: {reason}")
     pictures, unread = measure.open_pictures(paths)
     failures, measured = list(unread), []
-    with _progress("measuring", len(pictures) * len(CASES[task])) as step:
+    with progress("measuring", len(pictures) * len(CASES[task])) as step:
         for each in measure_all(pictures, task, methods, processes):
             measured.append(each)
             failures += each.failures
@@ -270,13 +269,3 @@ def _need_packages() -> None:
     for package in ("bjontegaard", "scipy", "ssimulacra2"):
         if importlib.util.find_spec(package) is None:
             raise MissingPackageError("eval", package, "'aecodec[eval]'")
-
-
-@contextlib.contextmanager
-def _progress(label: str, length: int) -> Iterator[Callable[[], None]]:
-    """Return a function to call after each measurement; it moves a bar on a terminal's standard error."""
-    if not files.is_terminal(sys.stderr) or not length:
-        yield lambda: None
-        return
-    with click.progressbar(length=length, label=label, show_pos=True, show_eta=True, file=sys.stderr) as bar:
-        yield lambda: bar.update(1)

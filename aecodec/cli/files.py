@@ -42,8 +42,8 @@ _REPLACED = frozenset(
     | PICTURE_EXTENSIONS
     | RAW_EXTENSIONS
 )  # what an output's extension takes the place of
-_UMASK = os.umask(0o077)  # read before there are threads: to read it is to change it
-os.umask(_UMASK)
+UMASK = os.umask(0o077)  # read before there are threads: to read it is to change it
+os.umask(UMASK)
 BLOCK = 2**20  # bytes read at a time, and at most before an input is looked at
 
 
@@ -334,7 +334,7 @@ def _mode_for(target: Path) -> int:
     """Return the permissions of the file that is replaced, or those of a new file."""
     if target.exists():
         return target.stat().st_mode & 0o777
-    return 0o666 & ~_UMASK
+    return 0o666 & ~UMASK
 
 
 def reason(error: OSError) -> str:

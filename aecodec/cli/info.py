@@ -34,11 +34,18 @@ def info(paths: tuple[str, ...], recursive: bool, as_json: bool) -> None:
 
 
 def _work(job: files.Job) -> batch.Done:
-    from aecodec.container import bitstream, metadata
+    from aecodec.container import bitstream
 
     data = files.read_input(job.input, MAX_PIXELS, lambda start: bitstream.read_header(start, max_pixels=None))
-    stream = bitstream.read(data, max_pixels=None)
+    return batch.Done(facts(data, bitstream.read(data, max_pixels=None)))
+
+
+def facts(data: bytes, stream: Stream) -> batch.Report:
+    """Return what a file says of itself, without decoding."""
+    from aecodec.container import bitstream, exact, metadata
+
     head = metadata.shown(stream.header, stream.chunks)
+    as_given, near = exact.shares(stream)
     names = {
         bitstream.ICC: "icc",
         bitstream.EXIF: "exif",
@@ -46,24 +53,13 @@ def _work(job: files.Job) -> batch.Done:
         bitstream.RESOURCES: "iptc",
         bitstream.RESOLUTION: "resolution",
     }
-    return batch.Done({
+    return {
         "version": bitstream.VERSION, "width": head.width, "height": head.height, "mode": head.mode,
-        "weights": head.weights, "quality": head.quality, "exact": _exact_share(stream), "bytes": len(data),
+        "weights": head.weights, "quality": head.quality, "exact": files.share(as_given),
+        "near": files.share(near), "bytes": len(data),
         "bpp": round(len(data) * 8 / (head.width * head.height), 6), "tiles": len(stream.payloads),
         "metadata": [names[kind] for kind in stream.chunks if kind in names],
-    })  # fmt: skip
-
-
-def _exact_share(stream: Stream) -> float:
-    """Return the share of the pixels that are without loss, 0..1."""
-    from aecodec.container import bitstream
-
-    if bitstream.EXACT not in stream.chunks:
-        return float(bitstream.LOSSLESS in stream.chunks)
-    from aecodec.container import exact
-
-    head = stream.header
-    return files.share(exact.read_some(stream.chunks[bitstream.EXACT], head.height, head.width).share())
+    }  # fmt: skip
 
 
 def _prose(report: batch.Report) -> str:
@@ -71,7 +67,9 @@ def _prose(report: batch.Report) -> str:
     if report["exact"] == 1:
         text += "without loss, {bytes} bytes, {bpp:.3f} bits per pixel"
     else:
-        exact = ", {exact:.0%} of it without loss" if report["exact"] else ""
-        text += "quality {quality:g}" + exact + ", {bytes} bytes, {bpp:.3f} bits per pixel, weights {weights}"
+        text += "quality {quality:g}"
+        text += ", {exact:.0%} of it without loss" if report["exact"] else ""
+        text += ", {near:.0%} of it in fewer colours" if report["near"] else ""
+        text += ", {bytes} bytes, {bpp:.3f} bits per pixel, weights {weights}"
     text += f", with {' '.join(report['metadata'])}" if report["metadata"] else ""
     return files.printable(text.format(**report))

@@ -13,7 +13,8 @@ from aecodec import __version__
 from aecodec.cli.files import INTERRUPTED
 
 COMMANDS = {
-    "encode": "encode", "decode": "decode", "info": "info", "verify": "verify", "denoise": "denoise", "inpaint": "inpaint",
+    "encode": "encode", "decode": "decode", "info": "info", "verify": "verify", "inspect": "inspect",
+    "denoise": "denoise", "inpaint": "inpaint", "features": "features", "similar": "similar", "map": "map",
     "weights": "weights", "train": "train", "eval": "eval",
 }  # fmt: skip
 
@@ -27,7 +28,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"aecodec.cli.{COMMANDS[name]}"), name)
+        module = importlib.import_module(f"aecodec.cli.{COMMANDS[name]}")
+        command: click.Command = getattr(module, f"{name}_" if hasattr(module, f"{name}_") else name)
         return command
 
     def invoke(self, ctx: click.Context) -> object:

@@ -46,7 +46,7 @@ def decode(
     head = stream.header
     if scale != 1:
         exact_pixels(stream)
-        return scaled_picture(stream, None if LOSSLESS in stream.chunks else _weights_of(head, weights), scale)
+        return scaled_picture(stream, None if LOSSLESS in stream.chunks else weights_of(head, weights), scale)
     area = whole(head.height, head.width)
     if crop is not None:
         left, top, width, height = crop
@@ -57,7 +57,7 @@ def decode(
     if LOSSLESS in stream.chunks:
         return lossless_picture(stream, area)
     pixels = exact_pixels(stream)  # before anything is allocated: what is damaged is refused
-    found = _weights_of(head, weights)
+    found = weights_of(head, weights)
     decoder = open_exact(found, device)
     if decoder is not None:
         array = _decode_area(stream, decoder.arch, decoder.decode_latents, lambda: decoder, area)
@@ -124,7 +124,7 @@ def picture_of(array: NDArray[np.uint8], stream: Stream, area: Box) -> Image.Ima
     return image
 
 
-def _weights_of(head: Header, given: Source | None) -> Source:
+def weights_of(head: Header, given: Source | None) -> Source:
     """Return the weights that a file needs: ``given``, or installed ones.
 
     Raises WeightsError where ``given`` are not those of the file.
@@ -175,10 +175,16 @@ def _decode_tile(stream: Stream, decode_payload: DecodePayload, shape: tuple[int
     return decode_payload(stream.payloads[index], shape, stream.header.rate)
 
 
-def decode_latents(stream: Stream, model: EntropyModel | None = None) -> NDArray[np.int32]:
-    """Return the integer latents (h, w, M) in a file: the part of decoding that is the same bits on every machine."""
+def decode_latents(
+    stream: Stream, model: EntropyModel | None = None, decode_payload: DecodePayload | None = None
+) -> NDArray[np.int32]:
+    """Return the integer latents (h, w, M) in a file: the part of decoding that is the same bits on every machine.
+
+    ``decode_payload`` computes them, such as libaec's; without it, ``model`` does, by default that of the file's weights.
+    """
     head = stream.header
-    decode_payload = functools.partial(latents.decode, model or find(head.weights).entropy_model)
+    if decode_payload is None:
+        decode_payload = functools.partial(latents.decode, model or find(head.weights).entropy_model)
     area = latent_area(head.height, head.width)
     tiles = Grid(area, head.tile // LATENT_STRIDE)
     return tiles.assemble(area, lambda index: _decode_tile(stream, decode_payload, tiles[index].shape, index))

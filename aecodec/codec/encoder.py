@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -23,7 +23,7 @@ from aecodec.entropy import latents
 from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.entropy.latents import CodedLatents
 from aecodec.images import formats, samples
-from aecodec.quality import MAX_INDEX, lambda_of_quality, quality_of_index
+from aecodec.quality import MAX_INDEX
 from aecodec.runtime import Synthesis, open_synthesis, open_transforms
 from aecodec.weights.store import Source, load
 
@@ -33,11 +33,15 @@ LOSSLESS_GAIN = 0.5  # of the bytes of a fast lossless coder, that a slow one ta
 
 @dataclass(frozen=True)
 class Encoded:
-    """A file's bytes, the rate index that it was coded at, and the share of its pixels that are without loss, 0..1."""
+    """A file's bytes, the rate index that it was coded at, and the shares of its pixels, 0..1, that are not learned.
+
+    exact: without loss; near: in fewer colours.
+    """
 
     data: bytes
     rate: int
     exact: float = 0.0
+    near: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -86,10 +90,11 @@ class Original:
         """
         return Encoded(bitstream.write(self.lossless()), MAX_INDEX, 1.0)
 
-    def lossless(self, effort: tuple[int, int] | None = None) -> Stream:
+    def lossless(self, effort: tuple[int, int] | None = None, rate: int = MAX_INDEX) -> Stream:
         """Return what that file holds; ``effort`` as in ``exact.encode_whole``.
 
-        Alpha stands with the colour or in a chunk of its own, where it is smaller.
+        Alpha stands with the colour or in a chunk of its own, where it is smaller.  A rate index below MAX_INDEX says that
+        this is a picture in fewer colours than the given one.
         """
         array, chunks = samples.to_array(self.image), dict(self.metadata)
         if self.alpha is None:
@@ -103,8 +108,55 @@ class Original:
                 LOSSLESS: exact.encode_whole(np.dstack([array, plane]), effort),
             }
             chunks |= apart if _size(apart) < _size(together) else together
-        header = Header(*self.image.size, self.image.mode, NO_WEIGHTS, MAX_INDEX)
-        return Stream(header, [], chunks)
+        return Stream(Header(*self.image.size, self.image.mode, NO_WEIGHTS, rate), [], chunks)
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawing:
+    """A picture whose pixels may be kept in part or all: the given one, or that in fewer colours.
+
+    array: (H, W, 3), its colour; visible: (H, W), which pixels are seen; rate: the rate index that its colours are right
+    for, MAX_INDEX where they are as given.
+    """
+
+    original: Original
+    array: NDArray[np.uint8]
+    visible: regions.Mask
+    rate: int = MAX_INDEX
+
+    def in_fewer_colours(self, rate: int, within: regions.Mask) -> _Drawing:
+        """Return it with only those colours that are worth their bits at a rate index, ``within`` some pixels (H, W)."""
+        array = regions.fewer_colours(self.array, self.bits, regions.lagrangian(rate), within & self.visible)
+        image = samples.from_array(array, self.original.image.mode)
+        return _Drawing(replace(self.original, image=image), array, self.visible, rate)
+
+    @functools.cached_property
+    def bits(self) -> regions.Floats:
+        """About what each pixel (H, W) costs without loss, in bits of no certain size."""
+        return regions.bits_without_loss(self.array)
+
+    @functools.cached_property
+    def about_whole(self) -> int:
+        """About the bytes of the whole picture."""
+        return len(bitstream.write(self.original.lossless(exact.FAST)))
+
+    @functools.cached_property
+    def whole(self) -> Stream:
+        """What a file holds that has the whole picture."""
+        return self.original.lossless(rate=self.rate)
+
+    def some(self, mask: regions.Mask, effort: tuple[int, int] = exact.FINAL) -> bytes:
+        """Return the chunk that has these pixels (H, W)."""
+        return exact.encode_some(self.array, mask, effort, as_given=self.rate == MAX_INDEX)
+
+    def search(self, learned: regions.Floats, error: regions.Floats) -> regions.Choice:
+        """Return the blocks to keep; ``learned`` and ``error`` as in ``regions.search``."""
+        height, width = self.visible.shape
+
+        def size_of(blocks: regions.Mask) -> float:
+            return 8 * len(self.some(regions.pixels_of(blocks, height, width), exact.FAST))
+
+        return regions.search(learned, regions.block_sums(self.bits), error, 8 * self.about_whole, size_of)
 
 
 class Encoder:
@@ -166,12 +218,7 @@ class Encoder:
     def write(self, quantised: Quantised) -> Encoded:
         """Return the file that ``encode`` gives."""
         stream = quantised.stream
-        if LOSSLESS in stream.chunks:
-            share = 1.0
-        else:
-            pixels = exact_pixels(stream)
-            share = 0.0 if pixels is None else pixels.share()
-        return Encoded(bitstream.write(stream), stream.header.rate, share)
+        return Encoded(bitstream.write(stream), stream.header.rate, *exact.shares(stream))
 
     def show(self, quantised: Quantised) -> Image.Image:
         """Return the picture that ``decode`` gives for the file."""
@@ -185,15 +232,17 @@ class Encoder:
 
         With exact pixels the colour that alpha hides is as in ``array``, so that it counts as no error.
         """
-        if LOSSLESS in quantised.stream.chunks:
-            return self.array
-        shown = samples.to_array(samples.from_array(self._synthesise(quantised), self.image.mode))
-        if EXACT in quantised.stream.chunks:
-            shown = np.where(self._visible[..., None], shown, self.array)
+        stream = quantised.stream
+        if LOSSLESS in stream.chunks:
+            shown = samples.to_array(self.show(quantised).convert(self.image.mode))
+        else:
+            shown = samples.to_array(samples.from_array(self._synthesise(quantised), self.image.mode))
+        if EXACT in stream.chunks or LOSSLESS in stream.chunks:
+            shown = np.where(self._drawing.visible[..., None], shown, self.array)
         return shown
 
     def _quantise_with_exact(self, rate: int, tile: int | None) -> Quantised:
-        """``quantise`` with blocks without loss, or all of the picture: of these the one of least bits + lambda * error."""
+        """``quantise`` with blocks of the drawing, or all of it: of these the one of least bits + lambda * error."""
         model = self.weights.entropy_model
 
         def keep(coded: CodedLatents) -> tuple[bytes, NDArray[np.int32], regions.Floats]:
@@ -202,59 +251,63 @@ class Encoder:
         header, coded = self._code(self._seen, rate, tile, keep)
         payloads, values, bits = zip(*coded, strict=True)
         plain = Quantised(Stream(header, payloads, self._chunks), values)
-        error = self._error(self._synthesise(plain)) * lambda_of_quality(quality_of_index(rate))
+        error = self._error(self._synthesise(plain), rate)
         area = latent_area(*error.shape)
         tiles = Grid(area, header.tile // LATENT_STRIDE)
         learned = regions.block_sums(error)
         learned += tiles.assemble(area, lambda index: bits[index][..., None])[: len(learned), : learned.shape[1], 0]
-        blocks = regions.search(learned, self._estimate, 8 * self._about_lossless, self._size_of_blocks)
+        drawing, blocks = self._choose(learned, rate)
+        own = self._error(drawing.array, rate)
         cost, best = 8 * len(bitstream.write(plain.stream)) + float(error.sum()), plain
         if blocks.any() and not blocks.all():
-            mask = regions.grown(self.array, blocks) & self._visible
-            mixed = self._quantise_around(mask, rate, tile)
-            own = 8 * len(bitstream.write(mixed.stream)) + float(error[~mask].sum())
-            cost, best = min((cost, best), (own, mixed), key=lambda choice: choice[0])
-        if 8 * LOSSLESS_GAIN * self._about_lossless < cost and 8 * len(bitstream.write(self._lossless)) <= cost:
-            best = Quantised(self._lossless, ())
+            mask = regions.grown(drawing.array, blocks) & self._drawing.visible
+            mixed = self._quantise_around(drawing, mask, rate, tile)
+            mixed_cost = 8 * len(bitstream.write(mixed.stream)) + float(np.where(mask, own, error).sum())
+            cost, best = min((cost, best), (mixed_cost, mixed), key=lambda choice: choice[0])
+        for candidate in dict.fromkeys((drawing, self._drawing)):
+            distortion = float(own.sum()) if candidate is drawing else 0.0
+            if 8 * LOSSLESS_GAIN * candidate.about_whole + distortion < cost:
+                whole_cost = 8 * len(bitstream.write(candidate.whole)) + distortion
+                if whole_cost <= cost:
+                    cost, best = whole_cost, Quantised(candidate.whole, ())
         return best
 
-    def _quantise_around(self, mask: regions.Mask, rate: int, tile: int | None) -> Quantised:
-        """Return the picture with exact pixels; the networks see a smooth continuation of the others in their place."""
-        seen = np.where(self._visible & ~mask, np.uint8(255), np.uint8(0))
+    def _choose(self, learned: regions.Floats, rate: int) -> tuple[_Drawing, regions.Mask]:
+        """Return the drawing, as given or in fewer colours, and its blocks to keep, none where none is better so.
+
+        learned: bits and weighted error of each block as the networks code it.
+        """
+        given, (height, width) = self._drawing, self.array.shape[:2]
+        exactly = given.search(learned, np.zeros_like(learned))
+        if rate == MAX_INDEX:
+            return given, exactly.blocks
+        near = given.in_fewer_colours(rate, regions.pixels_of(exactly.costs < regions.REACH * learned, height, width))
+        nearly = near.search(learned, regions.block_sums(self._error(near.array, rate)))
+        lost = (1 / regions.WORTH - 1) * float(nearly.costs[exactly.blocks & nearly.blocks].sum())
+        if nearly.total(learned) + lost < exactly.total(learned):
+            return near, nearly.blocks
+        return given, exactly.blocks
+
+    def _quantise_around(self, drawing: _Drawing, mask: regions.Mask, rate: int, tile: int | None) -> Quantised:
+        """Return the picture with pixels of a drawing; the networks see a smooth continuation of the others there."""
+        seen = np.where(drawing.visible & ~mask, np.uint8(255), np.uint8(0))
         filled = samples.to_array(samples.fill(self.image, Image.fromarray(seen)))
         header, coded = self._code(filled, rate, tile, lambda coded: (coded.payload, coded.latents))
         payloads, values = zip(*coded, strict=True)
-        return Quantised(Stream(header, payloads, self._chunks | {EXACT: exact.encode_some(self.array, mask)}), values)
+        return Quantised(Stream(header, payloads, self._chunks | {EXACT: drawing.some(mask)}), values)
 
-    def _error(self, shown: NDArray[np.uint8]) -> regions.Floats:
-        """Return the squared error of each pixel (H, W), the mean over its channels; hidden colour has none."""
-        error: regions.Floats = np.square(np.subtract(self.array, shown, dtype=np.float32)).mean(-1)
-        return error if self.original.alpha is None else error * self._visible
+    def _error(self, shown: NDArray[np.uint8], rate: int) -> regions.Floats:
+        """Return the weighted squared error of each pixel (H, W), the mean over its channels; hidden colour has none."""
+        squares = np.square(np.subtract(self.array, shown, dtype=np.float32)).mean(-1)
+        error: regions.Floats = np.float32(regions.lagrangian(rate)) * squares
+        return error if self.original.alpha is None else error * self._drawing.visible
 
     @functools.cached_property
-    def _visible(self) -> regions.Mask:
-        """Which pixels (H, W) are seen."""
+    def _drawing(self) -> _Drawing:
+        """The picture as given."""
         plane = self.original.alpha
-        return np.ones(self.array.shape[:2], bool) if plane is None else np.asarray(plane) > 0
-
-    @functools.cached_property
-    def _estimate(self) -> regions.Floats:
-        """About what each block costs without loss, in bits of no certain size."""
-        return regions.block_sums(regions.bits_without_loss(self.array))
-
-    @functools.cached_property
-    def _lossless(self) -> Stream:
-        return self.original.lossless()
-
-    @functools.cached_property
-    def _about_lossless(self) -> int:
-        """About the bytes of the picture without loss."""
-        return len(bitstream.write(self.original.lossless(exact.FAST)))
-
-    def _size_of_blocks(self, blocks: regions.Mask) -> float:
-        """About the bits that the pixels of these blocks take without loss."""
-        mask = regions.pixels_of(blocks, *self.array.shape[:2])
-        return 8 * len(exact.encode_some(self.array, mask, exact.FAST))
+        visible = np.ones(self.array.shape[:2], bool) if plane is None else np.asarray(plane) > 0
+        return _Drawing(self.original, self.array, visible)
 
     def _synthesise(self, quantised: Quantised) -> NDArray[np.uint8]:
         area, arch = whole(*self.array.shape[:2]), self.weights.arch

@@ -2,16 +2,19 @@
 
 The choice is by bits + lambda * squared error, with a cost for each border between exact blocks and others.  What a block
 costs the networks is known from a first pass.  What it costs without loss is estimated pixel by pixel, and the estimate is
-scaled to the bytes that the coder really needs.
+scaled to the bytes that the coder really needs.  The same pixels may cost much less in fewer colours: ``fewer_colours``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from aecodec.quality import lambda_of_quality, quality_of_index
 
 SIDE = 16  # pixels, of the blocks
 ROWS = 64  # of a picture are looked at, at least, to find out whether it may have such blocks; and every STRIDE-th
@@ -25,6 +28,11 @@ SWEEPS = 24
 GROWTH = 15  # pixels by which exact ones go on beyond their block in the same colour
 SQUARE = 12  # pixels, the side of squares of one colour that are exact wherever other pixels are
 PASSES = 2  # in which the estimate is scaled to the coder's bytes
+ERROR = 0.25  # weight of errors beside lambda: the networks learn more than squared error, which is large at edges
+COLOURS, COLOURS_AT_ONCE = 2**15, 256  # most colours that are looked at for ``fewer_colours``, and of these in one step
+SAVED = 0.1  # of a colour's estimated bits, that are saved where it becomes another one
+REACH = 4.0  # times the learned bits and error, that a block may cost without loss to be looked at for ``fewer_colours``
+WORTH = 0.55  # bits and error in fewer colours are at most this share of the bits that would be exact, or these are taken
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -165,19 +173,89 @@ def _borders(mask: Mask) -> int:
     return int((mask[1:] != mask[:-1]).sum() + (mask[:, 1:] != mask[:, :-1]).sum())
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Blocks that are kept, and the bits and weighted error of each of them: (h, w)."""
+
+    blocks: Mask
+    costs: Floats
+
+    def total(self, learned: Floats) -> float:
+        """Return the bits and weighted error of the picture, where other blocks cost ``learned``."""
+        return float(np.where(self.blocks, self.costs, learned).sum())
+
+
+def lagrangian(rate: int) -> float:
+    """Return what a squared error of one pixel, the mean over its channels, is worth in bits at a rate index."""
+    return ERROR * lambda_of_quality(quality_of_index(rate))
+
+
 def search(
-    learned: Floats, estimate: Floats, whole: float, size_of: Callable[[Mask], float], border: float = BORDER
-) -> Mask:
-    """Return the mask of exact blocks, none set where no block is better so.
+    learned: Floats,
+    estimate: Floats,
+    error: Floats,
+    whole: float,
+    size_of: Callable[[Mask], float],
+    border: float = BORDER,
+) -> Choice:
+    """Return the blocks to keep, none where no block is better so.
 
     learned: bits and weighted error of each block as the networks code it; estimate: ``bits_without_loss`` by blocks;
-    whole: bits of the whole picture without loss; size_of: bits that a mask's blocks take.
+    error: weighted error of the blocks that are kept; whole: bits of the whole picture so; size_of: bits that a mask's
+    blocks take.
     """
     scale = whole / max(float(estimate.sum()), 1.0)
-    mask = choose(learned, estimate * scale, border)
+    mask = choose(learned, estimate * scale + error, border)
     for _ in range(PASSES - 1):
         if not mask.any() or mask.all():
             break
         scale = size_of(mask) / max(float(estimate[mask].sum()), 1.0)
-        mask = choose(learned, estimate * scale, border)
-    return mask
+        mask = choose(learned, estimate * scale + error, border)
+    return Choice(mask, (estimate * scale + error).astype(np.float32))
+
+
+def fewer_colours(array: npt.NDArray[np.uint8], bits: Floats, weight: float, within: Mask) -> npt.NDArray[np.uint8]:
+    """Return a picture (H, W, 3) in which rare colours have become the nearest common ones.
+
+    A colour goes if the squared error that this makes, times ``weight``, is less than the bits that it saves: a share of
+    its pixels' ``bits_without_loss`` (H, W).  So backgrounds keep their colours, and the shades at the edges of letters and
+    the noise of an old JPEG go.  Only pixels ``within`` (H, W) count and change, and COLOURS colours.
+    """
+    numbers = array[within].astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    packed, inverse, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+    tolerance = SAVED / weight * np.bincount(inverse, bits[within], len(packed)) / counts
+    order = np.argsort(-counts, kind="stable")[:COLOURS]
+    colours = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], -1).astype(np.float32)
+    target = np.arange(len(packed))
+    target[order] = order[_nearest_kept(colours[order], tolerance[order])]
+    result = array.copy()
+    result[within] = colours[target[inverse]].astype(np.uint8)
+    return result
+
+
+def _nearest_kept(colours: Floats, tolerance: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """Return which colour (N, 3) each becomes: the nearest that is kept so far, or itself where none is near enough.
+
+    tolerance: (N,), the largest squared error, the mean over the channels.
+    """
+    result = np.arange(len(colours))
+    kept: list[int] = []
+    for start in range(0, len(colours), COLOURS_AT_ONCE):
+        part = colours[start : start + COLOURS_AT_ONCE]
+        distance, nearest = np.full(len(part), np.inf, np.float32), np.zeros(len(part), np.intp)
+        if kept:
+            before = colours[kept]
+            squares = np.square(before).sum(-1) - 2 * part @ before.T  # integers below 2**24: exact
+            found = squares.argmin(1)
+            nearest = np.asarray(kept)[found]
+            distance = (squares[np.arange(len(part)), found] + np.square(part).sum(-1)) / 3
+        for index, colour in enumerate(part):
+            if distance[index] <= tolerance[start + index]:
+                result[start + index] = nearest[index]
+                continue
+            kept.append(start + index)
+            squares = np.square(part[index + 1 :] - colour).mean(-1)
+            nearer = squares < distance[index + 1 :]
+            distance[index + 1 :][nearer] = squares[nearer]
+            nearest[index + 1 :][nearer] = start + index
+    return result

@@ -261,6 +261,21 @@ def _chunks(reader: Reader, ends: tuple[bytes, ...] = ()) -> Iterator[tuple[byte
         yield kind, body
 
 
+def sizes(data: bytes) -> dict[bytes, int]:
+    """Return the bytes of a whole file by the type of chunk, with type, length and checksum of each; b"" is the header.
+
+    They add up to the length of the file. Raises BitstreamError as ``read`` does.
+    """
+    reader = Reader(data)
+    _read_header(reader, None)
+    found = {b"": reader.position}
+    chunks = _chunks(reader)
+    while (start := reader.position) < len(data):
+        kind, _ = next(chunks)
+        found[kind] = found.get(kind, 0) + reader.position - start
+    return found
+
+
 def read(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Stream:
     """Return header and chunks, all checksums verified. Raises BitstreamError and LimitError as ``read_header`` does."""
     reader = Reader(data)

@@ -16,14 +16,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from aecodec.container.bitstream import Reader, varint
+from aecodec.container.bitstream import EXACT, LOSSLESS, Reader, Stream, varint
 from aecodec.container.tiles import Box, Grid, whole
 from aecodec.errors import BitstreamError, MissingPackageError
+from aecodec.quality import MAX_INDEX
 
 PART = 4096  # pixels, the side of a part; below WebP's limit of 16383, and few enough to hold in memory
 # method and effort of libwebp: for a whole picture of at most SMALL pixels, for any other file, for an estimate
 BEST, FINAL, FAST = (6, 100), (5, 100), (3, 75)
 SMALL = 2**21
+AS_GIVEN = 255  # alpha of pixels that are as they were given to the encoder; others have a lower one
 _SIGNATURE = 0x2F  # a lossless WebP stream's first byte
 
 Pixels = npt.NDArray[np.uint8]
@@ -49,18 +51,23 @@ class Exact:
                 result[common.relative(area).slices] = _read_webp(stream)[common.relative(box).slices]
         return result
 
-    def share(self) -> float:
-        """Return the share of the picture's pixels that have an alpha over 0.  Raises as ``decode`` does."""
-        count = sum(np.count_nonzero(_read_webp(stream)[..., 3]) for stream in self.streams.values())
-        return float(count / (self.height * self.width))
+    def shares(self) -> tuple[float, float]:
+        """Return the shares of the picture's pixels that are as given, and in fewer colours.  Raises as ``decode`` does."""
+        counts = np.zeros(256, int)
+        for stream in self.streams.values():
+            counts += np.bincount(_read_webp(stream)[..., 3].ravel(), minlength=256)
+        as_given, near = counts[AS_GIVEN], counts[1:AS_GIVEN].sum()
+        return float(as_given / (self.height * self.width)), float(near / (self.height * self.width))
 
 
-def encode_some(array: Pixels, mask: Mask, effort: tuple[int, int] = FINAL) -> bytes:
+def encode_some(array: Pixels, mask: Mask, effort: tuple[int, int] = FINAL, as_given: bool = True) -> bytes:
     """Return the body of a chunk 'X'.
 
     array: (H, W, 3); mask: (H, W), which pixels are exact, at least one; effort: method (0..6) and effort (0..100) of
-    libwebp.  Raises MissingPackageError where Pillow has no WebP.
+    libwebp; as_given: False where ``array`` is not quite the given picture.  Raises MissingPackageError where Pillow has no
+    WebP.
     """
+    opaque = np.uint8(AS_GIVEN if as_given else AS_GIVEN - 1)
     body = []
     for part in Grid(whole(*mask.shape), PART):
         inside = mask[part.slices]
@@ -68,7 +75,7 @@ def encode_some(array: Pixels, mask: Mask, effort: tuple[int, int] = FINAL) -> b
         if rows.size:
             top, left = int(rows[0]), int(columns[0])
             box = Box(top, left, int(rows[-1]) + 1, int(columns[-1]) + 1)
-            alpha = np.where(inside[box.slices], np.uint8(255), np.uint8(0))
+            alpha = np.where(inside[box.slices], opaque, np.uint8(0))
             stream = _write_webp(np.dstack([array[part.slices][box.slices], alpha]), effort)
             body += [varint(len(stream)), varint(top), varint(left), stream]
         else:
@@ -117,6 +124,16 @@ def read_whole(body: bytes, height: int, width: int) -> Exact:
     if reader.position != len(body):
         raise BitstreamError("the file is damaged (length of the exact pixels)")
     return Exact(height, width, streams)
+
+
+def shares(stream: Stream) -> tuple[float, float]:
+    """Return the shares of a file's pixels that are without loss, and in fewer colours.  Raises as ``read_some`` does."""
+    head = stream.header
+    if LOSSLESS in stream.chunks:
+        return (1.0, 0.0) if head.rate == MAX_INDEX else (0.0, 1.0)
+    if EXACT not in stream.chunks:
+        return 0.0, 0.0
+    return read_some(stream.chunks[EXACT], head.height, head.width).shares()
 
 
 def check_installed() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,42 +98,134 @@ def decode(model: EntropyModel, payload: bytes, shape: tuple[int, int], rate: in
 
     Raises BitstreamError for a damaged payload.
     """
+    return _decode(model, payload, shape, rate, lambda values, levels, coded: None)
+
+
+def trace(model: EntropyModel, payload: bytes, shape: tuple[int, int], rate: int) -> CodedLatents:
+    """Return all that ``encode`` returned when it wrote a payload: ``decode``, with every symbol and its table."""
+    symbols: list[NDArray[np.int32]] = []
+    rows: list[NDArray[np.uint8]] = []
+    steps: list[NDArray[np.bool_]] = []
+
+    def keep(values: NDArray[np.int32], levels: NDArray[np.uint8], coded: NDArray[np.bool_] | None) -> None:
+        if coded is not None:
+            values, quantisers = trellis.symbols_of(values)
+            levels = levels + LEVELS * (1 + quantisers)
+            steps.append(coded)
+        symbols.append(values)
+        rows.append(levels)
+
+    latents = _decode(model, payload, shape, rate, keep)
+    return CodedLatents(latents, payload, np.concatenate(symbols), np.concatenate(rows), steps)
+
+
+def guess(model: EntropyModel, coded: CodedLatents, rate: int, steps: int) -> NDArray[np.int32]:
+    """Return the latents (h, w, M) int32 as a decoder knows them after so many context steps, 0..CONTEXT_STEPS.
+
+    Those of later steps are at the means that it predicts for them.
+    """
+    size = coded.latents.shape[0] // HYPER_STRIDE, coded.latents.shape[1] // HYPER_STRIDE, model.hyper_scale.shape[1]
+    start = size[0] * size[1] * size[2]
+    z = coded.symbols[:start].reshape(size)
+
+    def known(step: int, levels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+        if step >= steps:
+            return np.zeros(len(levels), np.int32)
+        first = start + sum(int(part.sum()) for part in coded.coded[:step])
+        part = slice(first, first + len(levels))
+        return trellis.multiples(coded.symbols[part], quantiser_of(coded.rows[part]))
+
+    return _rebuild(model, z, rate, known)
+
+
+def _decode(
+    model: EntropyModel,
+    payload: bytes,
+    shape: tuple[int, int],
+    rate: int,
+    keep: Callable[[NDArray[np.int32], NDArray[np.uint8], NDArray[np.bool_] | None], None],
+) -> NDArray[np.int32]:
+    """``decode``; ``keep`` gets what is read: values, levels, and of latents which of the step's were coded.
+
+    The values are hyper-latents first, and then each step's multiples of the quantiser step.
+    """
     h, w = shape
-    whole = (h, w, model.mean_gain.shape[1])
     try:
         decoder = rans.Decoder(payload, model.tables)
-        levels = model.hyper_levels((h // HYPER_STRIDE, w // HYPER_STRIDE), rate)
-        z = decoder.decode(levels.ravel()).reshape(levels.shape)
+        hyper_levels = model.hyper_levels((h // HYPER_STRIDE, w // HYPER_STRIDE), rate)
+        z = decoder.decode(hyper_levels.ravel())
         if np.abs(z).max() > COMPAND_MAX:
             raise BitstreamError("the file is damaged (hyper-latents out of range)")
-        features = model.features(z, rate)
-        latents = np.zeros(whole, np.int32)
-        context = np.zeros(whole, np.float32)
-        for step in range(CONTEXT_STEPS):
-            mean, level = model.predict(step, features, context, rate)
-            coded = level > 0
-            multiples = decoder.decode(level[coded], LEVELS)
+        keep(z, hyper_levels.ravel(), None)
+
+        def read(step: int, levels: NDArray[np.uint8], coded: NDArray[np.bool_]) -> NDArray[np.int32]:
+            multiples = decoder.decode(levels, LEVELS)
             if np.abs(multiples).max(initial=0) > MULTIPLE_MAX:
                 raise BitstreamError("the file is damaged (latents out of range)")
-            value = mean
-            value[coded] += STEP * multiples
-            _scatter(latents, step, value)
-            _scatter(context, step, compand(value))
+            keep(multiples, levels, coded)
+            return multiples
+
+        latents = _rebuild(model, z.reshape(hyper_levels.shape), rate, read)
         decoder.finish()
     except rans.RansError as error:
         raise BitstreamError(f"the file is damaged ({error})") from None
     return latents
 
 
+def _rebuild(
+    model: EntropyModel,
+    z: NDArray[np.int32],
+    rate: int,
+    multiples_of: Callable[[int, NDArray[np.uint8], NDArray[np.bool_]], NDArray[np.int32]],
+) -> NDArray[np.int32]:
+    """Return the latents (h, w, M) that follow from hyper-latents (h/4, w/4, Nz) and the multiples of each step.
+
+    ``multiples_of`` returns those of a step, (n,), by its number, the levels (n,) and which of its latents are coded.
+    """
+    features = model.features(z, rate)
+    latents = np.zeros((*features.shape[:2], model.mean_gain.shape[1]), np.int32)
+    context = np.zeros(latents.shape, np.float32)
+    for step in range(CONTEXT_STEPS):
+        mean, level = model.predict(step, features, context, rate)
+        coded = level > 0
+        value = mean
+        value[coded] += STEP * multiples_of(step, level[coded], coded)
+        _scatter(latents, step, value)
+        _scatter(context, step, compand(value))
+    return latents
+
+
+def quantiser_of(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the quantiser, 0 or 1, of the coder's tables of latents."""
+    return rows // np.uint8(LEVELS) - np.uint8(1)
+
+
+def place(coded: CodedLatents, values: NDArray[Scalar]) -> tuple[NDArray[Scalar], NDArray[Scalar]]:
+    """Return what belongs to each symbol, (n,), at the place of the hyper-latent (h/4, w/4, Nz) or latent (h, w, M).
+
+    It is 0 at latents that have no symbol.
+    """
+    h, w, _ = coded.latents.shape
+    start = len(values) - sum(int(part.sum()) for part in coded.coded)
+    hyper = values[:start].reshape(h // HYPER_STRIDE, w // HYPER_STRIDE, -1)
+    placed = np.zeros(coded.latents.shape, values.dtype)
+    for step, part in enumerate(coded.coded):
+        own = np.zeros(part.shape, values.dtype)
+        own[part] = values[start : start + int(part.sum())]
+        start += int(part.sum())
+        _scatter(placed, step, own)
+    return hyper, placed
+
+
 def estimate_bits(model: EntropyModel, coded: CodedLatents) -> float:
     """Return the bits that the payload should take by the model's probabilities, digits after an escape included."""
-    return float(_symbol_bits(model, coded).sum())
+    return float(symbol_bits(model, coded).sum())
 
 
 def position_bits(model: EntropyModel, coded: CodedLatents) -> NDArray[np.float32]:
     """Return the same bits by position (h, w), float32; those of hyper-latents are spread over their positions."""
     h, w = coded.latents.shape[:2]
-    bits = _symbol_bits(model, coded)
+    bits = symbol_bits(model, coded)
     start = len(bits) - sum(int(part.sum()) for part in coded.coded)
     hyper = bits[:start].reshape(h // HYPER_STRIDE, w // HYPER_STRIDE, -1).sum(-1) / HYPER_STRIDE**2
     result = np.repeat(np.repeat(hyper, HYPER_STRIDE, 0), HYPER_STRIDE, 1).astype(np.float32)
@@ -146,8 +238,8 @@ def position_bits(model: EntropyModel, coded: CodedLatents) -> NDArray[np.float3
     return result
 
 
-def _symbol_bits(model: EntropyModel, coded: CodedLatents) -> NDArray[np.float64]:
-    """Return the bits of each symbol, (n,)."""
+def symbol_bits(model: EntropyModel, coded: CodedLatents) -> NDArray[np.float64]:
+    """Return the bits of each symbol by the model's probabilities, (n,) float64."""
     tables = model.tables
     radius = tables.radius[coded.rows]
     beyond = np.abs(coded.symbols) - radius - 1

@@ -19,6 +19,7 @@ many states there are; a writer's search (Viterbi's algorithm) grows with them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from typing import Protocol
 
@@ -26,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecodec.entropy import _trellis_python
+from aecodec.entropy._rans_python import ODD_STATE, ODD_SYMBOL
 from aecodec.entropy.integer import MEAN_FRAC
 
 
@@ -80,3 +82,30 @@ def multiples(symbols: NDArray[np.int32], quantisers: NDArray[np.uint8]) -> NDAr
     """Return the multiples of the step, int32, that symbols stand for."""
     found: NDArray[np.int32] = 2 * symbols - quantisers * np.sign(symbols)
     return found
+
+
+def symbols_of(multiples: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Return the symbols (n,) int32 and quantisers (n,) uint8 of multiples (n,): what ``multiples`` has turned into them.
+
+    The sequence starts in state 0. A multiple has one symbol, whatever its quantiser, and the parities of the symbols
+    give the states, eight of them at a time.
+    """
+    symbols: NDArray[np.int32] = (multiples + np.sign(multiples) * (multiples & 1)) // 2
+    after, seen = _eight_steps()
+    packed, state, found = np.packbits((symbols & 1).astype(np.uint8), bitorder="little"), 0, []
+    for byte in packed.tolist():
+        found.append(seen[state << 8 | byte])
+        state = after[state << 8 | byte]
+    quantisers = np.unpackbits(np.array(found, np.uint8), count=len(multiples), bitorder="little")
+    return symbols, quantisers
+
+
+@functools.cache
+def _eight_steps() -> tuple[bytes, bytes]:
+    """Return for each state and eight parities, at 256 * state + parities, the next state and the eight quantisers."""
+    state, byte = np.divmod(np.arange(65536), 256)
+    seen = np.zeros(65536, np.int64)
+    for bit in range(8):
+        seen |= (state & 1) << bit
+        state = (state >> 1) ^ ODD_STATE * (state & 1) ^ ODD_SYMBOL * (byte >> bit & 1)
+    return state.astype(np.uint8).tobytes(), seen.astype(np.uint8).tobytes()

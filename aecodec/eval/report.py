@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from importlib import resources
 from typing import Any
 
+from aecodec import pages
 from aecodec.eval.results import METHODS, Results, spread
 from aecodec.metrics import METRICS
-
-DIGITS = 6  # significant ones of a number in the page
 
 
 def render(results: Results, embedded: list[dict[str, Any]]) -> str:
     """Return the page of ``results`` (``results.summarise``) with the pictures of ``sidebyside.embed``."""
-    folder = resources.files("aecodec.eval") / "page"
-    parts = {name: (folder / file).read_text("utf-8") for name, file in (("style", "report.css"), ("script", "report.js"))}
-    data = json.dumps(_rounded(_page_data(results, embedded)), allow_nan=False, separators=(",", ":"), ensure_ascii=False)
-    # A name such as "</script>" must not end the element that holds it.
-    parts["data"] = data.replace("<", "\\u003c")
-    page = (folder / "report.html").read_text("utf-8")
-    for name, text in parts.items():
-        page = page.replace("{{" + name + "}}", text)
-    return page
+    package = "aecodec.eval"
+    parts = {
+        "style": pages.read(package, "base.css", "report.css"),
+        "script": pages.read(package, "tools.js", "report.js"),
+        "data": pages.as_json(_page_data(results, embedded)),
+    }
+    return pages.fill(pages.read(package, "report.html"), parts)
 
 
 def _page_data(results: Results, embedded: list[dict[str, Any]]) -> dict[str, Any]:
@@ -79,14 +74,3 @@ def _bd(codec: Results) -> dict[str, Any] | None:
         }
         for metric, details in codec["bd_rate_details"].items()
     }
-
-
-def _rounded(value: Any) -> Any:
-    """Return the same with shorter numbers."""
-    if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}")
-    if isinstance(value, dict):
-        return {key: _rounded(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_rounded(each) for each in value]
-    return value

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import io
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
-from PIL import Image, features
+from PIL import Image
 
+from aecodec import pages
 from aecodec.eval.codecs import Codec
 from aecodec.eval.measure import Picture, open_pool, read_picture, values_of
 from aecodec.eval.results import Results
@@ -125,7 +124,4 @@ def _box(image: Image.Image) -> tuple[int, int, int, int]:
 
 def _data_uri(image: Image.Image) -> str:
     """Return the middle of a picture, lossless: the reader sees exactly what was measured."""
-    buffer = io.BytesIO()
-    format = "WEBP" if features.check("webp") else "PNG"
-    image.crop(_box(image)).save(buffer, format, lossless=True, quality=100)
-    return f"data:image/{format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return pages.picture_uri(image.crop(_box(image)))

@@ -1,27 +1,32 @@
 """Compute the networks at the two ends of the codec outside training. This room knows nothing of files.
 
 A runtime is opened for one set of weights and offers functions on numpy arrays (``Transforms``). The decoder's half is
-integer arithmetic: ``libaec.py`` has it in C, ``integer_synthesis.py`` in numpy, for reading. A runtime's own synthesis is
-in floats, and within a level of it. The entropy model is in ``entropy/entropy_model.py``, and in libaec.
+integer arithmetic: ``libaec.py`` has it in C, ``torch_integers.py`` in torch for a GPU, and ``integer_synthesis.py`` in
+numpy, for reading. A runtime's own synthesis is in floats, and within a level of it. The entropy model is in
+``entropy/entropy_model.py``, and in libaec.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import threading
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aecodec import cuda
-from aecodec.errors import MissingPackageError
+from aecodec.errors import MissingPackageError, WeightsError
 from aecodec.runtime import libaec
 from aecodec.threads import thread_count
 from aecodec.weights.store import Source, Weights
 
 DEVICES = ("auto", "cpu", "cuda")
+Key = TypeVar("Key")
+Opened = TypeVar("Opened")
 MAX_OPEN = 4  # runtimes that are kept; each holds a model
 
 
@@ -54,13 +59,16 @@ class Transforms(Synthesis, Protocol):
 
 
 def open_synthesis(weights: Weights, device: str = "auto") -> Synthesis:
-    """Return the synthesis for a device, ready to run: libaec's, exact, except for "cuda" and where libaec cannot decode.
+    """Return the synthesis for a device, ready to run: libaec's, or torch's in the same integers for "cuda".
 
-    Raises as ``open_transforms`` does.
+    Where neither can decode, it is a runtime's, in floats. Raises as ``open_transforms`` does.
     """
     decoder = open_exact(weights, device)
     if decoder is not None:
         return decoder
+    if _resolved(device) == "cuda" and weights.arch.upsampler == "pixelshuffle":
+        with contextlib.suppress(WeightsError):  # experimental weights, which are no integers
+            return _kept(_integers, (weights.id, str(weights.folder)), lambda: _open_integers(weights))
     transforms = open_transforms(weights, device)
     transforms.prepare_synthesis()
     return transforms
@@ -83,15 +91,25 @@ def open_transforms(weights: Weights, device: str = "auto") -> Transforms:
     missing, MissingPackageError where its library is missing, ValueError for another name.
     """
     _check(device)
+    device = _resolved(device)
+    return _kept(_opened, (weights.id, weights.encoder_id, device), lambda: _open(weights, device))
+
+
+def _resolved(device: str) -> str:
+    """Return "cpu" or "cuda"."""
     if device == "auto":
-        device = "cuda" if cuda.is_usable() else "cpu"
-    key = weights.id, weights.encoder_id, device
+        return "cuda" if cuda.is_usable() else "cpu"
+    return device
+
+
+def _kept(cache: dict[Key, Opened], key: Key, open_: Callable[[], Opened]) -> Opened:
+    """Return what a cache of MAX_OPEN holds under a key, opened once."""
     with _opening:
-        if key not in _opened:
-            while len(_opened) >= MAX_OPEN:
-                del _opened[next(iter(_opened))]
-            _opened[key] = _open(weights, device)
-        return _opened[key]
+        if key not in cache:
+            while len(cache) >= MAX_OPEN:
+                del cache[next(iter(cache))]
+            cache[key] = open_()
+        return cache[key]
 
 
 def _check(device: str) -> None:
@@ -100,6 +118,7 @@ def _check(device: str) -> None:
 
 
 _opened: dict[tuple[str, str, str], Transforms] = {}
+_integers: dict[tuple[str, str], Synthesis] = {}
 _opening = threading.Lock()
 
 
@@ -114,11 +133,22 @@ def _open(weights: Weights, device: str) -> Transforms:
         from aecodec.runtime.openvino_runtime import OpenVinoTransforms
 
         return OpenVinoTransforms(weights, thread_count())
-    if not _installed("torch"):
-        raise MissingPackageError(f"the device {device}", "torch", "'aecodec[gpu]'")
+    _check_torch(device)
     from aecodec.runtime.torch_runtime import TorchTransforms
 
     return TorchTransforms(weights, device)
+
+
+def _open_integers(weights: Weights) -> Synthesis:
+    _check_torch("cuda")
+    from aecodec.runtime.torch_integers import TorchIntegers
+
+    return TorchIntegers(weights, "cuda")
+
+
+def _check_torch(device: str) -> None:
+    if not _installed("torch"):
+        raise MissingPackageError(f"the device {device}", "torch", "'aecodec[gpu]'")
 
 
 def _installed(module: str) -> bool:

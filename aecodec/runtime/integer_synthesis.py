@@ -153,12 +153,17 @@ class Convolution:
         return result.astype(np.int64) + self.bias
 
 
-def _leaky(sums: Integers, scale: Floats) -> Integers:
-    """Return sums times a factor above 0, and SLOPE of it below."""
+def activation_factors(scale: Floats) -> tuple[Factors, Factors]:
+    """Return the factors of sums above and below 0, where an activation with SLOPE follows."""
     above = factors(scale)
     numerator, bits = SLOPE
     rounded = np.ldexp(above.mantissa.astype(np.float64), -above.shift)
-    below = factors(rounded * numerator * 2.0**-bits)
+    return above, factors(rounded * numerator * 2.0**-bits)
+
+
+def _leaky(sums: Integers, scale: Floats) -> Integers:
+    """Return sums times a factor above 0, and SLOPE of it below."""
+    above, below = activation_factors(scale)
     return np.where(sums > 0, above.apply(sums), below.apply(sums))
 
 

@@ -33,9 +33,8 @@ finally:
 from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.entropy.integer import COMPAND_FRAC, COMPAND_MAX, COMPAND_STEPS, MEAN_FRAC
 from aecodec.images import edge_filter
-from aecodec.quality import INDICES_PER_INTERVAL, INTERVALS
 from aecodec.runtime.graph_cache import compiled
-from aecodec.weights.store import Weights
+from aecodec.weights.store import Weights, at_rate
 
 _SOURCE = zlib.crc32(Path(__file__).read_bytes())  # graphs that other code built are others
 PATCH = 8  # pixels each way
@@ -123,11 +122,7 @@ class OpenVinoTransforms:
 
     def _lerp(self, name: str, rate: int) -> NDArray[np.float32]:
         """Return a quality table (KNOTS, C) at a rate index, as (1, C, 1, 1)."""
-        low = min(rate // INDICES_PER_INTERVAL, INTERVALS - 1)
-        part = np.float32((rate - low * INDICES_PER_INTERVAL) / INDICES_PER_INTERVAL)
-        table: NDArray[np.float32] = self._tensors[name].astype(np.float32)
-        row: NDArray[np.float32] = table[low] + (table[low + 1] - table[low]) * part
-        return row[None, :, None, None]
+        return at_rate(self._tensors[name], rate)[None, :, None, None]
 
     def _gain(self, name: str, rate: int) -> NDArray[np.float32]:
         gain: NDArray[np.float32] = np.exp(self._lerp(f"{name}.log", rate))

@@ -24,7 +24,7 @@ from aecodec.entropy.certificate import exact
 from aecodec.entropy.entropy_model import EntropyModel
 from aecodec.errors import NoRestoringWeightsError, NotAModelError, WeightsError
 from aecodec.images import edge_filter
-from aecodec.quality import KNOTS
+from aecodec.quality import INDICES_PER_INTERVAL, INTERVALS, KNOTS
 from aecodec.weights.cards import (
     CARD,
     TENSORS,
@@ -164,6 +164,15 @@ def neutral(arch: Architecture) -> dict[str, NDArray[np.float32]]:
         "synthesis.edges.strength.weight": np.zeros((1, arch.decoder_width_8, 1, 1), np.float32),
         "synthesis.edges.strength.bias": np.ones(1, np.float32),
     }
+
+
+def at_rate(table: NDArray[Any], rate: int) -> NDArray[np.float32]:
+    """Return the row (C,) float32 of a table (KNOTS, C) at a rate index, interpolated between its knots."""
+    low = min(rate // INDICES_PER_INTERVAL, INTERVALS - 1)
+    part = np.float32((rate - low * INDICES_PER_INTERVAL) / INDICES_PER_INTERVAL)
+    below, above = table[low : low + 2].astype(np.float32)
+    row: NDArray[np.float32] = below + (above - below) * part
+    return row
 
 
 def expand(stored: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -43,42 +43,95 @@ static const uint32_t rounds[64] = {
     0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
-static void digest_block(uint32_t state[8], const uint8_t *block)
+static void digest_plain(uint32_t state[8], const uint8_t *data, size_t blocks)
 {
-    uint32_t w[64], s[8];
-    for (int i = 0; i < 16; i++)
-        w[i] = (uint32_t)block[4 * i] << 24 | block[4 * i + 1] << 16 | block[4 * i + 2] << 8 | block[4 * i + 3];
-    for (int i = 16; i < 64; i++)
-        w[i] = w[i - 16] + w[i - 7] + (turn(w[i - 15], 7) ^ turn(w[i - 15], 18) ^ w[i - 15] >> 3) +
-               (turn(w[i - 2], 17) ^ turn(w[i - 2], 19) ^ w[i - 2] >> 10);
-    memcpy(s, state, sizeof s);
-    for (int i = 0; i < 64; i++) {
-        uint32_t t = s[7] + (turn(s[4], 6) ^ turn(s[4], 11) ^ turn(s[4], 25)) + ((s[4] & s[5]) ^ (~s[4] & s[6]));
-        t += rounds[i] + w[i];
-        uint32_t u = (turn(s[0], 2) ^ turn(s[0], 13) ^ turn(s[0], 22)) + ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
-        memmove(s + 1, s, 7 * sizeof *s);
-        s[4] += t;
-        s[0] = t + u;
+    for (; blocks; blocks--, data += 64) {
+        uint32_t w[64], a = state[0], b = state[1], c = state[2], d = state[3];
+        uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
+        for (int i = 0; i < 16; i++)
+            w[i] = (uint32_t)data[4 * i] << 24 | (uint32_t)data[4 * i + 1] << 16 | (uint32_t)data[4 * i + 2] << 8 | data[4 * i + 3];
+        for (int i = 16; i < 64; i++)
+            w[i] = w[i - 16] + w[i - 7] + (turn(w[i - 15], 7) ^ turn(w[i - 15], 18) ^ w[i - 15] >> 3) +
+                   (turn(w[i - 2], 17) ^ turn(w[i - 2], 19) ^ w[i - 2] >> 10);
+        for (int i = 0; i < 64; i++) {
+            uint32_t t = h + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + ((e & f) ^ (~e & g)) + rounds[i] + w[i];
+            uint32_t u = (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+            h = g;
+            g = f;
+            f = e;
+            e = d + t;
+            d = c;
+            c = b;
+            b = a;
+            a = t + u;
+        }
+        const uint32_t end[8] = {a, b, c, d, e, f, g, h};
+        for (int i = 0; i < 8; i++)
+            state[i] += end[i];
     }
-    for (int i = 0; i < 8; i++)
-        state[i] += s[i];
 }
+
+#ifdef AEC_HAS_AVX2
+
+#include <cpuid.h>
+#include <immintrin.h>
+
+static int has_instructions(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && b >> 29 & 1;
+}
+
+/* The same with the instructions for it, which take the state as ABEF and CDGH. */
+__attribute__((target("sha,sse4.1"))) static void digest_fast(uint32_t state[8], const uint8_t *data, size_t blocks)
+{
+    const __m128i order = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+    const uint32_t ends[8] = {state[5], state[4], state[1], state[0], state[7], state[6], state[3], state[2]};
+    __m128i x = _mm_loadu_si128((const __m128i *)ends), y = _mm_loadu_si128((const __m128i *)(ends + 4));
+    for (; blocks; blocks--, data += 64) {
+        __m128i w[4], first_x = x, first_y = y;
+        for (int i = 0; i < 4; i++)
+            w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(data + 16 * i)), order);
+        for (int i = 0; i < 16; i++) {
+            if (i >= 4) { /* w[i % 4] is that of four steps ago */
+                __m128i older = _mm_alignr_epi8(w[(i + 3) % 4], w[(i + 2) % 4], 4);
+                __m128i sum = _mm_add_epi32(_mm_sha256msg1_epu32(w[i % 4], w[(i + 1) % 4]), older);
+                w[i % 4] = _mm_sha256msg2_epu32(sum, w[(i + 3) % 4]);
+            }
+            __m128i both = _mm_add_epi32(w[i % 4], _mm_loadu_si128((const __m128i *)(rounds + 4 * i)));
+            y = _mm_sha256rnds2_epu32(y, x, both);
+            x = _mm_sha256rnds2_epu32(x, y, _mm_shuffle_epi32(both, 0x0E));
+        }
+        x = _mm_add_epi32(x, first_x);
+        y = _mm_add_epi32(y, first_y);
+    }
+    uint32_t last[8];
+    _mm_storeu_si128((__m128i *)last, x);
+    _mm_storeu_si128((__m128i *)(last + 4), y);
+    const int place[8] = {5, 4, 1, 0, 7, 6, 3, 2};
+    for (int i = 0; i < 8; i++)
+        state[place[i]] = last[i];
+}
+#endif
 
 void aec_sha256(const uint8_t *data, size_t size, uint8_t digest[32])
 {
     uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
     uint8_t last[128] = {0};
     size_t rest = size % 64, blocks = size / 64;
-    for (size_t i = 0; i < blocks; i++)
-        digest_block(state, data + 64 * i);
+    void (*digest_blocks)(uint32_t *, const uint8_t *, size_t) = digest_plain;
+#ifdef AEC_HAS_AVX2
+    if (has_instructions())
+        digest_blocks = digest_fast;
+#endif
+    digest_blocks(state, data, blocks);
     if (rest)
         memcpy(last, data + 64 * blocks, rest);
     last[rest] = 0x80;
     size_t end = rest < 56 ? 64 : 128;
     for (int i = 0; i < 8; i++)
         last[end - 1 - i] = (uint8_t)((uint64_t)size * 8 >> 8 * i);
-    for (size_t i = 0; i < end; i += 64)
-        digest_block(state, last + i);
+    digest_blocks(state, last, end / 64);
     for (int i = 0; i < 32; i++)
         digest[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i % 4)));
 }

@@ -9,8 +9,8 @@
 #include <float.h>
 
 /* Section 8.1 of docs/format.md needs float64 that rounds each operation once. */
-#ifdef __FAST_MATH__
-#error "libaec does not compute what the format defines with -ffast-math"
+#if defined(__FAST_MATH__) || defined(_M_FP_FAST)
+#error "libaec does not compute what the format defines with -ffast-math or /fp:fast"
 #endif
 #if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 1
 #error "libaec needs double arithmetic without extra bits: -msse2 -mfpmath=sse on 32-bit x86"

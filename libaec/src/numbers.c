@@ -15,9 +15,13 @@
 double aec_float16(uint16_t bits)
 {
     int exponent = bits >> 10 & 31, fraction = bits & 1023;
-    double value = exponent == 31 ? (fraction ? NAN : INFINITY)
-                   : exponent     ? ldexp(1024 + fraction, exponent - 25)
-                                  : ldexp(fraction, -24);
+    double value;
+    if (exponent == 31)
+        value = fraction ? NAN : INFINITY;
+    else if (!exponent)
+        value = fraction * (1.0 / (1 << 24));
+    else
+        value = (double)((int64_t)(1024 + fraction) << exponent) * (1.0 / (1 << 25));
     return bits & 0x8000 ? -value : value;
 }
 

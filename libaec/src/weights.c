@@ -90,12 +90,15 @@ static int pack(aec_matrix *m, const int8_t *weights, int inputs, int kernel, in
     int taps = kernel * kernel;
     if (!aec_make_matrix(m, outputs, inputs, kernel))
         return 0;
+    ptrdiff_t step = (ptrdiff_t)((inputs + 1) / 2) * OUTPUTS * 2; /* from a tap to the next */
     for (int o = 0; o < outputs; o++) {
         size_t row = (size_t)(first + stored(order, o, outputs));
         const int8_t *from = weights + row * (size_t)(inputs * taps);
-        for (int i = 0; i < inputs; i++)
+        for (int i = 0; i < inputs; i++) {
+            int16_t *to = aec_packed_at(m, o, i, 0);
             for (int tap = 0; tap < taps; tap++)
-                *aec_packed_at(m, o, i, tap) = *from++;
+                to[tap * step] = *from++;
+        }
     }
     return 1;
 }
@@ -350,10 +353,12 @@ static aec_result read_convolution(const aec_tensors *all, const char *name, int
             break;
         double least = fabs(offset) * ldexp(1.0 / BIAS_MAX, bits), unit = step > least ? step : least;
         int64_t whole = (int64_t)floor(ldexp(offset, bits) / unit + 0.5), sum = 0;
-        for (size_t i = from * taps; i < (from + 1) * taps; i++) {
-            double value = ((const int8_t *)weight.data)[i] * step;
-            rows[i] = (int8_t)floor(value / unit + 0.5);
-            sum += abs(rows[i]);
+        const int8_t *stored_row = (const int8_t *)weight.data + from * taps;
+        int8_t *row = rows + from * taps;
+        for (size_t i = 0; i < taps; i++) {
+            /* where the unit is the file's the quotient is exact */
+            row[i] = unit == step ? stored_row[i] : (int8_t)floor(stored_row[i] * step / unit + 0.5);
+            sum += abs(row[i]);
         }
         sound = sum <= WEIGHTS_MAX;
         if (!sound)
@@ -402,11 +407,12 @@ static int round_matrix(const aec_tensor *tensor, double unit, int most, int64_t
 {
     size_t rows = tensor->shape[0], columns = tensor->shape[1];
     for (int bits = most; bits >= 0; bits--) {
+        double scale = ldexp(unit, bits);
         int fits = 1;
         for (size_t r = 0; r < rows && fits; r++) {
             int64_t sum = 0;
             for (size_t c = 0; c < columns && fits; c++) {
-                double value = floor(aec_float16(half_at(tensor, r * columns + c)) * ldexp(unit, bits) + 0.5);
+                double value = floor(aec_float16(half_at(tensor, r * columns + c)) * scale + 0.5);
                 fits = fabs(value) <= NARROW_MAX;
                 if (fits) {
                     out[r * columns + c] = (int16_t)value;

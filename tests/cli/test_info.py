@@ -28,7 +28,8 @@ def test_json(cli, described):
     report = json.loads(cli("info", "--json", "in.aec").stdout)
     assert report == {
         "input": "in.aec", "version": 1, "width": 40, "height": 24, "mode": "L", "weights": weights.load().id,
-        "quality": 42.5, "exact": 0.0, "bytes": described, "bpp": pytest.approx(described * 8 / 40 / 24, abs=1e-6),
+        "quality": 42.5, "exact": 0.0, "near": 0.0, "bytes": described,
+        "bpp": pytest.approx(described * 8 / 40 / 24, abs=1e-6),
         "tiles": 1, "metadata": ["exif"],
     }  # fmt: skip
 
@@ -45,14 +46,24 @@ def test_what_is_without_loss_is_said(cli, tmp_path):
     array = np.full((64, 300, 3), 250, np.uint8)
     array[::3, ::2] = 20, 40, 90
     array[10:50, 200:260] = np.random.default_rng(0).normal(120, 30, (40, 60, 1)).clip(0, 255).astype(np.uint8)
-    (tmp_path / "some.aec").write_bytes(aecodec.encode(array, 30))
+    (tmp_path / "some.aec").write_bytes(aecodec.encode(array, 60))
     (tmp_path / "all.aec").write_bytes(aecodec.encode(array, lossless=True))
     share = json.loads(cli("info", "--json", "some.aec").stdout)["exact"]
     assert 0.8 < share < 1
-    assert f"quality 30, {share:.0%} of it without loss, " in cli("info", "some.aec").stdout
+    assert f"quality 60, {share:.0%} of it without loss, " in cli("info", "some.aec").stdout
     report = json.loads(cli("info", "--json", "all.aec").stdout)
     assert (report["exact"], report["tiles"]) == (1.0, 0)
     assert "300 x 64 RGB, without loss, " in cli("info", "all.aec").stdout
+
+
+def test_what_is_in_fewer_colours_is_not_called_without_loss(cli, tmp_path):
+    """A file that says so is deleted against: the original goes, and its noise was the evidence."""
+    array = np.full((64, 96, 3), 250, np.uint8)
+    array[::4, ::3] = np.random.default_rng(0).integers(30, 40, (16, 32, 3))
+    (tmp_path / "near.aec").write_bytes(aecodec.encode(array, 60))
+    report = json.loads(cli("info", "--json", "near.aec").stdout)
+    assert (report["exact"], report["near"], report["quality"]) == (0, 1, 60)
+    assert "quality 60, 100% of it in fewer colours, " in cli("info", "near.aec").stdout
 
 
 def test_alpha_is_in_the_mode(cli, tmp_path, photo):

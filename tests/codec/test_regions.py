@@ -15,7 +15,7 @@ from aecodec.codec.encoder import Encoder
 from aecodec.container import bitstream
 from aecodec.container.bitstream import ALPHA, EXACT, LOSSLESS
 from aecodec.metrics import psnr
-from aecodec.quality import index_of_quality
+from aecodec.quality import MAX_INDEX, index_of_quality
 
 
 def page(photo, width: int = 320, height: int = 192, mode: str = "RGB") -> Image.Image:
@@ -192,7 +192,7 @@ def test_alpha_stands_where_it_is_smaller():
 def test_no_weights_are_needed_without_loss(photo, monkeypatch):
     """An archive without loss must open where no model is installed."""
     data = aecodec.encode(photo(), lossless=True)
-    monkeypatch.setattr("aecodec.codec.decoder._weights_of", None)
+    monkeypatch.setattr("aecodec.codec.decoder.weights_of", None)
     assert np.array_equal(np.asarray(decode(data)), np.asarray(photo()))
 
 
@@ -246,6 +246,77 @@ def test_the_estimate_follows_the_coder(photo):
     assert regions.bits_without_loss(text).mean() < 0.3 * regions.bits_without_loss(texture).mean()
     for array in (text, texture):
         assert 0.3 < regions.bits_without_loss(array).sum() / 8 / webp_size(Image.fromarray(array)) < 3
+
+
+def noisy_text(width: int = 320, height: int = 192) -> np.ndarray:
+    """Text on white whose dark pixels have many shades, as under a JPEG's noise."""
+    image = Image.new("RGB", (width, height), "white")
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(12)
+    for row in range(height // 16):
+        draw.text((6, 3 + 16 * row), "many shades of nearly one colour here"[: 37 - row % 5], (20, 30, 40), font)
+    array = np.array(image)
+    dark = (array < 250).any(-1)
+    array[dark] = np.clip(array[dark] + np.random.default_rng(0).integers(-3, 4, (dark.sum(), 3)), 0, 255)
+    return array
+
+
+@pytest.mark.slow
+def test_shades_that_nobody_sees_go_where_they_cost_most():
+    """An old JPEG's page of text would cost three times the bytes for its noise; at quality 100 it is kept all the same."""
+    picture = Image.fromarray(noisy_text())
+    encoder = Encoder(picture)
+    near = encoder.encode(index_of_quality(60))
+    assert (near.exact, near.near) == (0, 1)
+    assert len(near.data) < 0.5 * webp_size(picture)
+    error = np.abs(np.subtract(decode(near.data), np.asarray(picture), dtype=np.int16))
+    assert 0 < error.max() < 40
+    assert not error[(np.asarray(picture) == 255).all(-1)].any()
+    best = encoder.encode(MAX_INDEX)
+    assert (best.exact, best.near) == (1, 0)
+    assert np.array_equal(np.asarray(decode(best.data)), np.asarray(picture))
+
+
+@pytest.mark.slow
+def test_what_was_quantised_in_fewer_colours_is_what_a_file_shows():
+    """Targets measure what no file has held yet: one that differs is a missed target."""
+    encoder = Encoder(Image.fromarray(np.dstack([noisy_text(), np.tile(np.arange(320) > 20, (192, 1)) * np.uint8(255)])))
+    quantised = encoder.quantise(index_of_quality(50))
+    encoded = encoder.write(quantised)
+    assert encoded.near > 0
+    decoded = np.asarray(decode(encoded.data))
+    assert np.array_equal(np.asarray(encoder.show(quantised)), decoded)
+    assert np.array_equal(encoder.reconstruct(quantised)[:, 21:], decoded[:, 21:, :3])
+
+
+def test_common_colours_stay():
+    """A background that shifts by a level is an edge where two pictures meet."""
+    array = np.zeros((40, 40, 3), np.uint8)
+    array[20:] = 2  # as near as can be, but half of the picture
+    array[5, 5:35] = np.arange(30)[:, None] // 3 * 3
+    bits = np.full((40, 40), 0.1, np.float32)
+    bits[5, 5:35] = 20
+    everywhere = np.ones((40, 40), bool)
+    found = regions.fewer_colours(array, bits, 0.05, everywhere)
+    rest = np.delete(np.arange(40), 5)
+    assert np.array_equal(found[rest], array[rest])
+    assert len(np.unique(found)) < len(np.unique(array))
+    assert np.square(found.astype(float) - array).mean(-1).max() <= regions.SAVED * 20 / 0.05
+    outside = ~everywhere
+    outside[5, :10] = True
+    assert np.array_equal(regions.fewer_colours(array, bits, 0.05, outside)[:, 10:], array[:, 10:])
+
+
+def test_a_colour_becomes_the_nearest_that_is_kept(monkeypatch):
+    """Whatever is looked at in one step: else a page's colours would depend on how many it has."""
+    random = np.random.default_rng(0)
+    colours = random.integers(0, 256, (300, 3)).astype(np.float32)
+    tolerance = random.uniform(0, 600, 300)
+    at_once = regions._nearest_kept(colours, tolerance)
+    monkeypatch.setattr(regions, "COLOURS_AT_ONCE", 7)
+    assert np.array_equal(regions._nearest_kept(colours, tolerance), at_once)
+    assert 0 < (at_once != np.arange(300)).mean() < 1
+    assert (np.square(colours - colours[at_once]).mean(-1) <= tolerance + 1e-3).all()
+    assert np.array_equal(at_once[at_once], at_once)
 
 
 def test_a_border_must_be_worth_its_price():

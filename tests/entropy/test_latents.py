@@ -46,6 +46,41 @@ def test_round_trip_is_exact(model, height, width, spread, rate):
     assert np.array_equal(latents.decode(model, coded.payload, y.shape[:2], rate), coded.latents)
 
 
+@pytest.mark.parametrize("spread", [0.1, 3, 1e5])
+def test_a_trace_is_what_the_encoder_wrote(model, spread):
+    """Bits would be counted by tables that the file was not written with."""
+    y, z = random_latents(model, 8, 12, spread)
+    coded = latents.encode(model, y, z, 700)
+    again = latents.trace(model, coded.payload, y.shape[:2], 700)
+    for name in ("latents", "symbols", "rows"):
+        assert np.array_equal(getattr(again, name), getattr(coded, name)), name
+    assert all(map(np.array_equal, again.coded, coded.coded))
+    assert latents.estimate_bits(model, again) == latents.estimate_bits(model, coded)
+
+
+def test_symbols_come_back_to_their_places(model):
+    """Bits of one channel would be drawn as those of another, or of another place."""
+    y, z = random_latents(model, 8, 4, 3)
+    coded = latents.encode(model, y, z, 700)
+    hyper, multiples = latents.place(coded, trellis.multiples(coded.symbols, latents.quantiser_of(coded.rows)))
+    rounded = latents.place(coded, coded.symbols)[0]
+    assert np.array_equal(rounded, np.clip(np.rint(z), -COMPAND_MAX, COMPAND_MAX))
+    assert hyper.shape == rounded.shape
+    level = latents.place(coded, coded.rows % LEVELS)[1]
+    assert not multiples[level == 0].any()
+    near = np.abs(y - coded.latents * 2.0**-MEAN_FRAC)[multiples != 0]
+    assert near.max() <= 2 * trellis.STEP_SIZE
+
+
+def test_a_guess_knows_the_steps_that_were_read(model):
+    """Pictures of how a file grows would show another file."""
+    y, z = random_latents(model, 8, 8, 3)
+    coded = latents.encode(model, y, z, 700)
+    errors = [np.square(latents.guess(model, coded, 700, steps) - coded.latents).sum() for steps in range(5)]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[0] > errors[3] > errors[4] == 0
+
+
 def test_extreme_latents_survive(model):
     """Latents far outside of what the model knows, as an adversarial picture makes them, are clamped but consistent."""
     y, z = random_latents(model, 4, 4, 1e7)

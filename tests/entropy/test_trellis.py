@@ -110,3 +110,14 @@ def test_what_has_no_cost_is_refused(searcher, residual, level):
     """The search in C indexes with both."""
     with pytest.raises(TypeError, match="fit"):
         search(np.full(3, residual, np.float32), np.full(3, level, np.uint8), FREE, 1.0)
+
+
+def test_multiples_have_one_symbol_each():
+    """What a file's latents cost could not be told from the file."""
+    residual, level, bits = random_task(1003)
+    symbols, quantisers = trellis.search(residual, level, bits, 6.0)
+    again = trellis.symbols_of(trellis.multiples(symbols, quantisers))
+    assert np.array_equal(again[0], symbols)
+    assert np.array_equal(again[1], quantisers)
+    assert np.array_equal(quantisers, quantisers_of(symbols))
+    assert [len(part) for part in trellis.symbols_of(np.zeros(0, np.int32))] == [0, 0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import replace
 
 import pytest
@@ -57,26 +56,6 @@ def test_names_of_files_are_no_markup(page):
     """A file's name could run a script in the browser of whoever opens the report."""
     assert HOSTILE not in page.read_text("utf-8")
     assert "\\u003c/script>\\u003cb>&{{data}}.png" in page.read_text("utf-8")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    binary, driver = (next(filter(None, map(shutil.which, names)), None) for names in (
-        ("chromium", "chromium-browser", "google-chrome"), ("chromedriver",)))  # fmt: skip
-    if not binary or not driver:
-        pytest.skip("there is no Chromium with its chromedriver (Debian: chromium chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1100,900"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    from selenium.webdriver.chrome.service import Service
-
-    session = webdriver.Chrome(options=options, service=Service(driver))
-    yield session
-    session.quit()
 
 
 @pytest.fixture

@@ -221,14 +221,13 @@ def test_the_library_decodes_whole_files_as_python_does():
     folder = Path(__file__).parent.parent / "conformance"
     for path in sorted(folder.glob("*.aec")):
         stream = bitstream.read(path.read_bytes())
-        model = weights.find(stream.header.weights)
-        decoder = ExactDecoder(model)
         head = stream.header
+        decoder = ExactDecoder(weights.find(head.weights) if stream.payloads else weights.load())
         picture = np.asarray(decode(path, device="cpu"))
         samples = np.empty(picture.shape, np.uint8)
         decoder._model.decode(path.read_bytes(), samples, 1, 1, 0)
         assert np.array_equal(samples, picture), path.stem
-        if not head.tile:
+        if stream.payloads and not head.tile:
             assert np.array_equal(
                 decode_latents(stream), decoder.decode_latents(stream.payloads[0], latent_shape(head), head.rate)
             )

@@ -1,5 +1,3 @@
-"use strict";
-
 const report = JSON.parse(document.getElementById("data").textContent);
 const column = Object.fromEntries(report.columns.map((name, index) => [name, index]));
 const metrics = Object.keys(report.metrics);
@@ -9,26 +7,6 @@ const state = { metric: metrics[0], picture: "", hidden: new Set() };
 
 // ---------------------------------------------------------------- small tools
 
-const byId = (id) => document.getElementById(id);
-
-function make(tag, attributes = {}, ...children) {
-  const drawing = ["svg", "g", "path", "line", "circle", "rect", "polygon", "text", "title"].includes(tag);
-  const node = drawing ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value);
-  }
-  node.append(...children.filter((child) => child !== null));
-  return node;
-}
-
-const options = (select, entries) =>
-  select.replaceChildren(...entries.map(([value, text]) => make("option", { value }, text)));
-const known = (value) => value !== null && value !== undefined;
-const percent = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(1) + " %";
-const plain = (value, digits = 3) => Number(value.toPrecision(digits)).toString();
-const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
-const size = (bytes) => Math.round(bytes).toLocaleString("en").replaceAll(",", "\u202f") + " bytes";
 // What curves have of a value, as CURVES of metrics.py; null where it is infinite.
 const CURVES = {
   plain: (value) => value,
@@ -62,20 +40,6 @@ const bdOf = (name) => (report.codecs[name] ?? report.references[name]).bd;
 
 // ---------------------------------------------------------------- plots
 
-function ticksOf(low, high, logarithmic) {
-  const ticks = [];
-  if (logarithmic) {
-    for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
-      for (const digit of [1, 2, 5]) ticks.push(digit * 10 ** power);
-  } else {
-    const rough = (high - low) / 6;
-    const unit = 10 ** Math.floor(Math.log10(rough));
-    const step = unit * [1, 2, 5, 10].find((factor) => factor * unit >= rough);
-    for (let at = Math.ceil(low / step); at * step <= high; at++) ticks.push(at * step);
-  }
-  return ticks.filter((tick) => tick >= low * 0.999999 - 1e-12 && tick <= high * 1.000001 + 1e-12);
-}
-
 /** Shapes that tell codecs apart without colour. */
 function marker(index, x, y, fill) {
   const r = 4.5;
@@ -92,9 +56,6 @@ function marker(index, x, y, fill) {
  * {name, points, line, names}: with line its points are joined, with names each bears its series' name.
  */
 function plot(host, series, xTitle, yTitle) {
-  const width = Math.max(300, host.clientWidth || 700);
-  const height = Math.round(Math.min(480, Math.max(300, width * 0.52)));
-  const box = { left: 52, right: width - 14, top: 26, bottom: height - 42 };
   const all = series.flatMap((each) => each.points);
   host.replaceChildren();
   if (!all.length) {
@@ -107,23 +68,8 @@ function plot(host, series, xTitle, yTitle) {
   };
   const [x0, x1] = range(all.map((point) => Math.log(point.x)), 0.05);
   const [y0, y1] = range(all.map((point) => point.y), 0.07);
-  const px = (x) => box.left + ((Math.log(x) - x0) / (x1 - x0)) * (box.right - box.left);
-  const py = (y) => box.bottom - ((y - y0) / (y1 - y0)) * (box.bottom - box.top);
-  const root = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${yTitle} over ${xTitle}` });
-  let lastLabel = -100;
-  for (const tick of ticksOf(Math.exp(x0), Math.exp(x1), true)) {
-    root.append(make("line", { class: "grid", x1: px(tick), x2: px(tick), y1: box.top, y2: box.bottom }));
-    if (px(tick) - lastLabel < 34) continue;
-    lastLabel = px(tick);
-    root.append(make("text", { x: px(tick), y: box.bottom + 18, "text-anchor": "middle" }, plain(tick)));
-  }
-  for (const tick of ticksOf(y0, y1, false)) {
-    root.append(make("line", { class: "grid", x1: box.left, x2: box.right, y1: py(tick), y2: py(tick) }));
-    root.append(make("text", { x: box.left - 8, y: py(tick) + 4, "text-anchor": "end" }, plain(tick, 4).replace("-", "−")));
-  }
-  root.append(make("line", { class: "axis", x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom }));
-  root.append(make("text", { x: (box.left + box.right) / 2, y: height - 6, "text-anchor": "middle" }, xTitle));
-  root.append(make("text", { x: 4, y: 14 }, yTitle));
+  const { root, width, px, py } = axes(host,
+    { low: Math.exp(x0), high: Math.exp(x1), logarithmic: true, title: xTitle }, { low: y0, high: y1, title: yTitle });
   const spots = [], labels = all.map((point) => ({ from: px(point.x) - 6, to: px(point.x) + 6, at: py(point.y) + 4 }));
   for (const { name, points, line, names } of series) {
     const index = codecs.indexOf(name), stroke = colour(name), last = points[points.length - 1];
@@ -146,64 +92,10 @@ function plot(host, series, xTitle, yTitle) {
     if (line && index < 0 && last)
       root.append(make("text", { x: px(last.x), y: py(last.y) - 7, "text-anchor": "end" }, titled(name)));
   }
-  const ring = make("circle", { r: 8, fill: "none", stroke: "currentColor", "stroke-width": 1.5, visibility: "hidden" });
-  root.append(ring);
-  const tip = make("div", { class: "tip", hidden: "", role: "status" });
-  const leave = () => { tip.hidden = true; ring.setAttribute("visibility", "hidden"); };
-  const answer = (event) => {
-    const frame = root.getBoundingClientRect(), scale = width / frame.width;
-    const x = (event.clientX - frame.left) * scale, y = (event.clientY - frame.top) * scale;
-    const far = (spot) => Math.hypot(spot.x - x, spot.y - y);
-    const spot = spots.reduce((best, each) => (far(each) < far(best) ? each : best));
-    if (far(spot) > 60) return leave();
-    const [title, ...lines] = spot.tip;
-    tip.replaceChildren(make("b", {}, title), ...lines.flatMap((text, at) => (at ? [make("br"), text] : [text])));
-    tip.hidden = false;
-    ring.setAttribute("cx", spot.x);
-    ring.setAttribute("cy", spot.y);
-    ring.setAttribute("visibility", "visible");
-    const left = spot.x / scale + 14, room = host.clientWidth - tip.offsetWidth;
-    tip.style.left = `${Math.max(0, Math.min(left > room ? spot.x / scale - tip.offsetWidth - 14 : left, room))}px`;
-    tip.style.top = `${Math.max(0, spot.y / scale - tip.offsetHeight - 10)}px`;
-  };
-  root.addEventListener("pointermove", answer);
-  root.addEventListener("pointerdown", answer);
-  root.addEventListener("pointerleave", leave);
-  host.append(root, tip);
+  answer(host, root, width, spots);
 }
 
 // ---------------------------------------------------------------- tables
-
-/**
- * Fills a table whose columns {title, value, show, words} are sorted by a click.  value(row) is sorted by, null last;
- * show(row) is what stands in the cell, value's text without it.
- */
-function fill(table, columns, rows, sorted = null, own = () => false) {
-  const order = [...rows];
-  if (sorted) {
-    const value = columns[sorted.at].value, sign = sorted.down ? -1 : 1;
-    order.sort((a, b) => {
-      const [x, y] = [value(a), value(b)];
-      if (!known(x) || !known(y)) return known(y) - known(x);
-      return sign * (typeof x === "string" ? x.localeCompare(y, "en", { numeric: true }) : x - y);
-    });
-  }
-  const heads = columns.map(({ title, words }, at) => {
-    const here = sorted && sorted.at === at;
-    const again = () => fill(table, columns, rows, { at, down: here ? !sorted.down : false }, own);
-    const arrow = here ? (sorted.down ? " ↓" : " ↑") : "";
-    const ariaSort = here ? (sorted.down ? "descending" : "ascending") : null;
-    return make("th", { scope: "col", class: words ? "words" : null, "aria-sort": ariaSort },
-      sorted ? make("button", { onclick: again }, title + arrow) : title);
-  });
-  const cell = (row, { value, show, words }) => {
-    const content = show ? show(row) : value(row);
-    return make("td", { class: words ? "words" : null }, known(content) ? content : "–");
-  };
-  const body = order.map((row) =>
-    make("tr", { class: own(row) ? "own" : null }, ...columns.map((column) => cell(row, column))));
-  table.replaceChildren(make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...body));
-}
 
 /** A BD-rate for a cell: signed, green where bytes are saved; a reason instead of a number is told on hover. */
 function bdCell(value, digits = 1) {

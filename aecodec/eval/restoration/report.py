@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import html
-import re
 from collections.abc import Sequence
-from importlib import resources
 
+from aecodec import pages
 from aecodec.eval.restoration.measure import Measured
 from aecodec.eval.restoration.methods import DAMAGED, OURS
 from aecodec.eval.restoration.results import METRICS, Results, lines_on_files, metrics_of
@@ -17,14 +16,13 @@ _DIGITS = {"ssim": ".4f", "seconds": ".3f"}
 
 def render(results: Results, measured: Sequence[Measured]) -> str:
     """Return the page: a table of each case, and strips of damaged, ours, the best other, and clean."""
-    folder = resources.files("aecodec.eval") / "page"
     absent = [(name, f"left out: {why}") for name, why in results["absent"].items()]
     environment = dict(results["environment"])
     environment["versions"] = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
     failures = "".join(f"<li>{_text(each['picture'])}: {_text(each['reason'])}</li>" for each in results["failures"])
     parts = {
         "task": _text(results["task"]),
-        "style": "\n".join((folder / name).read_text("utf-8") for name in ("report.css", "restoration.css")),
+        "style": pages.read("aecodec.eval", "base.css", "restoration.css"),
         "ours": OURS,
         "sections": "".join(_section(results, name, measured) for name in results["cases"]),
         "failures": failures and f"<section><h2>What could not be measured</h2><ul>{failures}</ul></section>",
@@ -33,8 +31,7 @@ def render(results: Results, measured: Sequence[Measured]) -> str:
             for key, value in [*results["methods"].items(), *absent, *environment.items()]
         ),
     }
-    page = (folder / "restoration.html").read_text("utf-8")
-    return re.sub("{{([a-z]+)}}", lambda match: parts[match[1]], page)  # at once: a part may hold such a name
+    return pages.fill(pages.read("aecodec.eval", "restoration.html"), parts)
 
 
 def _section(results: Results, name: str, measured: Sequence[Measured]) -> str:

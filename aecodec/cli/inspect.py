@@ -1,0 +1,206 @@
+"""Define ``aecodec inspect``."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shlex
+import sys
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aecodec import __version__
+from aecodec.cli import batch, files, info, options
+from aecodec.cli.advice import explain
+from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS
+from aecodec.errors import AecodecError
+from aecodec.quality import index_of_quality
+
+if TYPE_CHECKING:
+    from aecodec.inspect.opened import Opened
+    from aecodec.inspect.paths import Direction
+
+NOTHING = os.devnull  # where a page goes that is not asked for
+
+
+@click.command()
+@click.argument("paths", metavar="IN [SECOND]", nargs=-1, required=True, type=options.file_names)
+@click.option("-o", "--output", metavar="PAGE", type=options.file_names, help="The page to write, one HTML file.")
+@click.option(
+    "-q",
+    "--quality",
+    type=options.Finite(0, 100),
+    default=DEFAULT_QUALITY,
+    help=f"Quality at which a picture that is no .aec file is encoded, in memory.  [default: {DEFAULT_QUALITY:g}]",
+)
+@click.option(
+    "--directions",
+    "folder",
+    type=click.Path(file_okay=False),
+    metavar="FOLDER",
+    help="Walk along the principal directions of the latents of the .aec files and pictures in this folder.",
+)
+@options.recursive
+@options.weights
+@options.frame
+@options.device
+@options.max_pixels
+@options.force
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers of the page as one JSON object.")
+def inspect(
+    paths: tuple[str, ...],
+    output: str | None,
+    quality: float,
+    folder: str | None,
+    recursive: bool,
+    weights: str | None,
+    frame: int | None,
+    device: str,
+    max_pixels: int,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Show where the bits of a file go and what its latents stand for, as a page.
+
+    \b
+    aecodec inspect photo.aec -o page.html
+    aecodec inspect photo.png -q 40 -o page.html
+    aecodec inspect photo.aec --directions photos -o page.html
+    aecodec inspect first.aec second.aec -o blend.html
+    aecodec inspect photo.aec --json
+
+    IN is an .aec file, or any picture, which is encoded in memory. With SECOND the page shows the blends of both files'
+    latents, decoded; of pictures of different sizes it takes the common middle. The page is one file and needs no network.
+    """
+    if len(paths) > 2:
+        raise click.UsageError("give one IN, or two to blend")
+    if not output and not as_json:
+        raise click.UsageError("give -o PAGE, --json or both")
+    if output == files.STANDARD and as_json:
+        raise click.UsageError("the page and --json cannot both go to standard output")
+    if folder and len(paths) == 2:
+        raise click.UsageError("--directions takes one IN")
+    if paths.count(files.STANDARD) > 1:
+        raise click.UsageError("IN and SECOND cannot both come from standard input")
+    reader = _Reader(quality, weights, frame, device, max_pixels)
+    problems: list[str] = []
+    work = functools.partial(_work, paths[1:], output, folder, recursive, reader, force, problems)
+    shown = _as_json if as_json else _prose if output != files.STANDARD else None
+    batch.run([files.Job(paths[0], output or NOTHING)], work, show=shown)
+    if problems:
+        sys.exit(files.FAILED)
+
+
+class _Reader:
+    """What opens the files of a call: .aec files as they are, pictures by encoding them in memory."""
+
+    def __init__(self, quality: float, weights: str | None, frame: int | None, device: str, max_pixels: int) -> None:
+        self.quality, self.weights, self.frame = quality, weights, frame
+        self.device, self.max_pixels = device, max_pixels
+
+    def open(self, path: str, weights: str | None = None) -> tuple[Opened, batch.Report]:
+        """Return a file and its facts. ``weights`` replace those of the call."""
+        from aecodec.container.bitstream import MAGIC
+        from aecodec.inspect.opened import Opened
+
+        chosen = weights or self.weights
+        data = files.read_input(path, self.max_pixels)
+        encoded = not data.startswith(MAGIC[:4])
+        if encoded:
+            data = self._encode(data, chosen)
+        file = Opened.open(data, chosen, self.device, self.max_pixels)
+        name = "standard input" if path == files.STANDARD else files.printable(Path(path).name)
+        return file, {"name": name, "encoded": encoded, **info.facts(data, file.stream)}
+
+    def _encode(self, data: bytes, weights: str | None) -> bytes:
+        from aecodec.codec.encoder import Encoder
+        from aecodec.images import formats
+
+        image = formats.open_picture(data, self.max_pixels)
+        encoder = Encoder(
+            image, weights=weights or DEFAULT_WEIGHTS, device=self.device, max_pixels=self.max_pixels, frame=self.frame
+        )
+        return encoder.encode(index_of_quality(self.quality)).data
+
+
+def _work(
+    others: tuple[str, ...],
+    output: str | None,
+    folder: str | None,
+    recursive: bool,
+    reader: _Reader,
+    force: bool,
+    problems: list[str],
+    job: files.Job,
+) -> batch.Done:
+    for source in (job.input, *others) if output else ():
+        files.check_output(files.Job(source, job.output), force)
+    from aecodec.inspect import page, report
+
+    file, facts = reader.open(job.input)
+    if others:
+        _ = file.learned  # or the errors of the second would be taken for the first's
+        try:
+            second, second_facts = reader.open(others[0])
+            _ = second.learned
+        except AecodecError as error:
+            raise type(error)(f"the second file {others[0]}: {explain(error)}") from None
+        found = report.of_pair(file, second, [facts, second_facts])
+    else:
+        along = _directions(file, folder, recursive, reader, problems) if folder else ()
+        found = report.of_file(file, facts, along)
+    if output:
+        made = {"Command": shlex.join(["aecodec", *sys.argv[1:]]), "Date": str(date.today()), "aecodec": __version__}
+        if file.weights is not None:
+            made["Weights"] = f"{file.weights.name}, {file.weights.id}"
+        files.write_output(job, page.render(found, made).encode("utf-8", "replace"))
+    return batch.Done(found.numbers, len(file.data))
+
+
+def _directions(file: Opened, folder: str, recursive: bool, reader: _Reader, problems: list[str]) -> list[Direction]:
+    """Return the principal directions of the latents in a folder; a file that cannot be read is named and left out."""
+    from aecodec.inspect import paths, report
+
+    own = file.learned
+    wanted = files.PICTURE_EXTENSIONS | {files.EXTENSION}
+    try:
+        found = list(files.expand([folder], wanted, recursive))
+    except click.UsageError as error:  # an empty folder
+        raise AecodecError(error.message) from None
+    pooled = []
+    with batch.progress("reading latents", len(found)) as step:
+        for each in found:
+            try:
+                if each.problem:
+                    raise AecodecError(each.problem)
+                other, _ = reader.open(each.path, str(own.folder))
+                pooled.append(paths.pool(other))
+            except AecodecError as error:
+                problems.append(each.path)
+                files.complain(each.path, explain(error))
+            step()
+    return paths.directions(pooled, report.DIRECTIONS)
+
+
+def _as_json(numbers: batch.Report) -> str:
+    from aecodec import pages
+
+    return json.dumps(pages.rounded({key: value for key, value in numbers.items() if value != NOTHING}), allow_nan=False)
+
+
+def _prose(numbers: batch.Report) -> str:
+    if "parts" not in numbers:
+        return files.printable(f"{numbers['output']}: {' and '.join(each['name'] for each in numbers['facts'])}")
+    sizes: dict[str, float] = {}
+    for part in numbers["parts"]:
+        sizes[part["kind"]] = sizes.get(part["kind"], 0) + part["size"]
+    total = sum(sizes.values())
+    words = {"hyper": "hyper-latents", "pixels": "exact pixels"}
+    kinds = ", ".join(
+        f"{size / total:.1%} {words.get(kind, kind)}" for kind, size in sorted(sizes.items(), key=lambda x: -x[1])
+    )
+    return files.printable(f"{numbers['output']}: {total:.0f} bytes, {kinds}")

@@ -1,0 +1,205 @@
+"""Define ``aecodec similar``: an index over folders, and what can be asked of it."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aecodec.cli import batch, files, options, vectors
+from aecodec.cli.advice import explain
+from aecodec.errors import AecodecError
+
+if TYPE_CHECKING:
+    from aecodec.retrieval.index import Index, Match
+
+THRESHOLD = 0.7
+
+as_csv = click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+index_argument = click.argument("index_file", metavar="INDEX", type=options.file_names)
+
+
+@click.group()
+def similar() -> None:
+    """Find similar pictures and duplicates through an index of their vectors.
+
+    \b
+    aecodec similar index -r photos -o photos.index
+    aecodec similar query photos.index photo.jpg -n 10
+    aecodec similar duplicates photos.index
+    """
+
+
+@similar.command()
+@click.argument("paths", metavar="IN...", nargs=-1, required=True, type=options.file_names)
+@click.option("-o", "--output", metavar="INDEX", required=True, type=options.file_names, help="The index.")
+@options.recursive
+@options.device
+@options.threads
+@options.max_pixels
+@options.as_json
+def index(
+    paths: tuple[str, ...], output: str, recursive: bool, device: str, threads: int | None, max_pixels: int, as_json: bool
+) -> None:
+    """Make an index of pictures and .aec files, or bring an existing one up to date.
+
+    \b
+    aecodec similar index -r photos -o photos.index
+
+    A folder stands for the .aec files and pictures in it. Pictures that have not changed are not read again. Pictures that
+    are no longer there, or are not among IN, leave the index. The index is replaced when it is complete. After an
+    interruption the same command goes on where it stopped. The index holds paths from its own folder, so both can be moved
+    together.
+    """
+    known: Index | None = None
+    if os.path.lexists(output):
+        known = _open(output, "; remove it, or name another --output")
+    else:
+        vectors.check_output(output, force=False)
+    from aecodec.retrieval.index import Index
+
+    folder = str(Path(output).parent)
+    name_of = functools.partial(vectors.relative_to, folder)
+    left_out: Counter[str] = Counter()
+    found = [each for each in files.expand(paths, vectors.WANTED, recursive, left_out) if not _is(each.path, output)]
+    settings = vectors.Settings(device, threads, max_pixels, as_json)
+    with vectors.journal_of(output) as journal:
+        stamps = {} if known is None else known.known()
+        code = vectors.describe_all(found, journal, settings, known=stamps, name_of=name_of, left_out=left_out)
+        names = [each.path for each in found]
+        new = {row.path: row for row in journal.rows(vectors.current_places(journal, names, name_of))}
+        old = {} if known is None else {row.path: row for row in known.rows() if row.path not in new}
+        rows = [
+            *new.values(),
+            *(old[name] for name in dict.fromkeys(map(name_of, names)) if _is_current(old, name, folder)),
+        ]
+        made = Index.build(folder, sorted(rows, key=lambda row: row.path))
+        vectors.replace(output, lambda path: path.write_bytes(made.to_bytes()))
+        journal.remove()
+    if not as_json:
+        click.echo(f"aecodec: {len(made.paths)} pictures in {files.printable(output)}", err=True)
+    sys.exit(code)
+
+
+def _is(path: str, other: str) -> bool:
+    return os.path.abspath(path) == os.path.abspath(other)
+
+
+def _is_current(rows: dict[str, Any], name: str, folder: str) -> bool:
+    from aecodec.retrieval.journal import stamp_of
+
+    try:
+        return name in rows and stamp_of(os.path.join(folder, name)) == rows[name].stamp
+    except OSError:
+        return False
+
+
+@similar.command()
+@index_argument
+@click.argument("paths", metavar="PICTURE...", nargs=-1, required=True, type=options.file_names)
+@click.option("-n", "--count", type=click.IntRange(min=1), default=10, show_default=True, help="Show so many pictures.")
+@options.device
+@options.max_pixels
+@options.as_json
+@as_csv
+def query(
+    index_file: str, paths: tuple[str, ...], count: int, device: str, max_pixels: int, as_json: bool, as_csv: bool
+) -> None:
+    """Show the pictures of an index that are most like given ones.
+
+    \b
+    aecodec similar query photos.index photo.jpg -n 10
+
+    Each line has the similarity, 1 for equal vectors, and the path. PICTURE may be "-" for standard input.
+    """
+    opened = _open(index_file)
+    tasks = [files.Job(path, "") for path in paths]
+    work = functools.partial(_query, index=opened, count=count, device=device, max_pixels=max_pixels)
+    show: Callable[[batch.Report], str] = json.dumps if as_json else _query_rows if as_csv else _query_lines
+    if show is _query_rows:
+        click.echo(_csv([("query", "path", "similarity")]), nl=False)
+    batch.run(tasks, work, show=show)
+
+
+def _query(job: files.Job, index: Index, count: int, device: str, max_pixels: int) -> batch.Done:
+    from aecodec.retrieval.vectors import describe
+
+    found = describe(files.read_input(job.input, max_pixels), device=device, max_pixels=max_pixels)
+    return batch.Done({"matches": [_fields(match) for match in index.query(found.vector, count)]})
+
+
+def _fields(match: Match) -> dict[str, Any]:
+    return {"path": match.path, "similarity": round(match.similarity, 4)}
+
+
+def _query_lines(report: batch.Report) -> str:
+    return "\n".join(f"{each['similarity']:.4f}  {files.printable(each['path'])}" for each in report["matches"])
+
+
+def _query_rows(report: batch.Report) -> str:
+    rows = [(report["input"], each["path"], each["similarity"]) for each in report["matches"]]
+    return _csv(rows).removesuffix("\n")
+
+
+@similar.command()
+@index_argument
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    default=THRESHOLD,
+    show_default=True,
+    help="Similarity from which two pictures are copies of each other.",
+)
+@options.as_json
+@as_csv
+def duplicates(index_file: str, threshold: float, as_json: bool, as_csv: bool) -> None:
+    """Show groups of pictures that are copies of each other.
+
+    \b
+    aecodec similar duplicates photos.index
+    aecodec similar duplicates photos.index --threshold 0.9 --csv > duplicates.csv
+
+    Found are crops of a few percent, rescaled, recompressed and recoloured copies, and copies that are turned by their EXIF
+    alone. docs/features.md says how many of each kind. A group is what pairs at the threshold connect. Each line has the
+    similarity to the nearest other picture of the group, and the path. The files are not touched.
+    """
+    groups = _open(index_file).duplicates(threshold)
+    if as_csv:
+        rows = [
+            (number, match.path, round(match.similarity, 4)) for number, group in enumerate(groups, 1) for match in group
+        ]
+        click.echo(_csv([("group", "path", "similarity"), *rows]), nl=False)
+    elif as_json:
+        for group in groups:
+            click.echo(json.dumps([_fields(match) for match in group]))
+    else:
+        lines = ("\n".join(f"{each.similarity:.4f}  {files.printable(each.path)}" for each in group) for group in groups)
+        click.echo("\n\n".join(lines), nl=bool(groups))
+
+
+def _csv(rows: Iterable[Sequence[object]]) -> str:
+    """Return rows as CSV with line feeds, for a pipe."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _open(path: str, advice: str = "") -> Index:
+    """Return the index at a path, or end the process."""
+    from aecodec.retrieval import index
+
+    try:
+        return index.read(Path(path))
+    except OSError as error:
+        vectors.fail(path, files.reason(error))
+    except AecodecError as error:
+        vectors.fail(path, explain(error) + advice)

@@ -1,0 +1,151 @@
+"""Describe many pictures, with a journal beside the output: what ``features``, ``similar`` and ``map`` share."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from aecodec.cli import batch, files
+from aecodec.errors import AecodecError
+
+if TYPE_CHECKING:
+    from aecodec.retrieval.journal import Journal, Stamp
+
+WANTED = files.PICTURE_EXTENSIONS | {files.EXTENSION}
+PART = ".part"  # after the name of an output: its journal
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What describing many pictures needs: see the options of the same names."""
+
+    device: str
+    threads: int | None
+    max_pixels: int
+    as_json: bool
+    thumbnail: int = 0
+
+
+def check_output(output: str, force: bool) -> None:
+    """End the process where an output cannot be written, or would replace a file without ``force``."""
+    if output == files.STANDARD:
+        raise click.UsageError("the output needs the name of a file")
+    try:
+        files.check_output(files.Job("", output), force)
+    except AecodecError as error:
+        fail(output, error)
+
+
+def fail(path: str, message: object) -> NoReturn:
+    """Print one line on standard error and end the process."""
+    files.complain(path, message)
+    sys.exit(files.FAILED)
+
+
+@contextlib.contextmanager
+def journal_of(output: str) -> Iterator[Journal]:
+    """Open the journal beside an output."""
+    from aecodec.retrieval.journal import Journal
+
+    try:
+        journal = Journal(output + PART)
+    except OSError as error:
+        fail(output + PART, f"cannot write: {files.reason(error)}")
+    with journal:
+        yield journal
+
+
+def describe_all(
+    found: Sequence[files.Found],
+    journal: Journal,
+    settings: Settings,
+    *,
+    known: Mapping[str, Stamp] | None = None,
+    name_of: Callable[[str], str] = str,
+    left_out: Mapping[str, int] | None = None,
+) -> int:
+    """Add a row to the journal for each file that neither it nor ``known`` has unchanged, and return the exit code.
+
+    ``name_of`` turns a path into that of the row.
+    """
+    stamps = {**(known or {}), **journal.stamps()}
+    tasks = files.Jobs([files.Job(each.path, "", problem=each.problem) for each in found], left_out)
+    work = functools.partial(_work, stamps=stamps, name_of=name_of, settings=settings)
+
+    def keep(job: files.Job, done: batch.Done) -> None:
+        if done.record is not None:
+            journal.add(done.record["row"])
+
+    show = json.dumps if settings.as_json else None
+    try:
+        batch.run(tasks, work, show=show, verb="described", threads=settings.threads, device=settings.device, tell=keep)
+    except SystemExit as end:
+        if end.code not in (files.FAILED, files.DAMAGED):
+            raise  # interrupted: the journal stays
+        return int(end.code)
+    return 0
+
+
+def _work(job: files.Job, stamps: Mapping[str, Stamp], name_of: Callable[[str], str], settings: Settings) -> batch.Done:
+    from aecodec.retrieval.journal import Row, stamp_of
+
+    name = name_of(job.input)
+    try:
+        stamp = stamp_of(job.input)
+    except OSError as error:
+        raise AecodecError(files.reason(error)) from None
+    if stamps.get(name) == stamp:
+        return batch.SKIPPED
+    data = files.read_input(job.input, settings.max_pixels)
+    from aecodec.retrieval.vectors import describe
+
+    found = describe(data, device=settings.device, max_pixels=settings.max_pixels, thumbnail=settings.thumbnail)
+    report = {
+        "width": found.width, "height": found.height, "quality": found.quality,
+        "from": "latents" if found.from_latents else "pixels",
+    }  # fmt: skip
+    return batch.Done(report, len(data), record={"row": Row.of(name, stamp, found)})
+
+
+def current_places(journal: Journal, paths: Sequence[str], name_of: Callable[[str], str] = str) -> list[int]:
+    """Return the places in the journal of the rows of those files that are still as the row says, once each."""
+    from aecodec.retrieval.journal import stamp_of
+
+    places = journal.places()
+    result = {}
+    for path in paths:
+        place, stamp = places.get(name_of(path), (0, None))
+        with contextlib.suppress(OSError):
+            if stamp is not None and stamp_of(path) == stamp:
+                result[place] = True
+    return list(result)
+
+
+def replace(output: str, write: Callable[[Path], object]) -> None:
+    """Let ``write`` write a file, and put it in the place of the output: all of it or nothing."""
+    handle, name = tempfile.mkstemp(prefix=".aecodec-", suffix=Path(output).suffix, dir=Path(output).parent)
+    temporary = Path(name)
+    try:
+        os.close(handle)
+        write(temporary)
+        temporary.chmod(0o666 & ~files.UMASK)
+        temporary.replace(Path(output).resolve() if Path(output).is_symlink() else output)
+    except OSError as error:
+        fail(output, f"cannot write: {files.reason(error)}")
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def relative_to(folder: str, path: str) -> str:
+    """Return a path from a folder."""
+    return os.path.relpath(path, folder)

@@ -1,0 +1,62 @@
+"""Pool the latents of a picture into a fixed number of statistics.
+
+    latents (h, w, M) at gain 1
+      |-- means over a grid of GRID x GRID cells ........ what is where: light, colour, slopes
+      `-- log of the mean magnitude, whole picture ...... how much texture of which kind
+
+All are over positions inside the picture; the padding is left out.  Dividing by the gain makes them comparable between
+qualities, and the mean between sizes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aecodec.entropy.architecture import LATENT_STRIDE
+from aecodec.entropy.integer import MEAN_FRAC
+from aecodec.quality import INDICES_PER_INTERVAL, INTERVALS
+
+GRID = 4  # cells each way
+FLOOR = 1e-3  # below this a mean magnitude is nothing: quantisation leaves no less in most channels
+
+Floats = NDArray[np.float32]
+
+
+def at_gain_one(latents: NDArray[np.int32], log_inverse_gain: Floats, rate: int) -> Floats:
+    """Return the latents (h, w, M) of a file, in units of 2**-MEAN_FRAC, as they are before the gain of its rate index.
+
+    log_inverse_gain: (KNOTS, M), the tensor ``inverse_gain.log`` of the weights.
+    """
+    unit: Floats = inverse_gain(log_inverse_gain, rate) * np.float32(2.0**-MEAN_FRAC)
+    result: Floats = latents.astype(np.float32) * unit
+    return result
+
+
+def inverse_gain(log_inverse_gain: Floats, rate: int) -> Floats:
+    """Return what the synthesis multiplies latents with at a rate index, (M,)."""
+    low = min(rate // INDICES_PER_INTERVAL, INTERVALS - 1)
+    part = np.float32((rate - low * INDICES_PER_INTERVAL) / INDICES_PER_INTERVAL)
+    log = log_inverse_gain.astype(np.float32)
+    gain: Floats = np.exp(log[low] + (log[low + 1] - log[low]) * part)
+    return gain
+
+
+def statistics(latents: Floats, height: int, width: int) -> Floats:
+    """Return the statistics (n,) of latents (h, w, M) at gain 1, of a picture of this size in pixels."""
+    rows, columns = (max(1, round(side / LATENT_STRIDE)) for side in (height, width))
+    inside = latents[:rows, :columns]
+    means = np.einsum("ah,hwc,bw->abc", shares(rows), inside, shares(columns), optimize=True)
+    texture = np.log(np.abs(inside).mean((0, 1)) + FLOOR)
+    result: Floats = np.concatenate([means.ravel(), texture]).astype(np.float32)
+    return result
+
+
+def shares(count: int, cells: int = GRID) -> Floats:
+    """Return what each of ``count`` positions in a row contributes to each cell of it, (cells, count); rows sum to 1."""
+    ends = np.linspace(0, count, cells + 1)
+    first = np.arange(count)
+    overlap = np.minimum(ends[1:, None], first + 1) - np.maximum(ends[:-1, None], first)
+    overlap = np.maximum(overlap, 0)
+    result: Floats = (overlap / overlap.sum(1, keepdims=True)).astype(np.float32)
+    return result
