@@ -55,6 +55,11 @@ typedef enum {
     AEC_KERNELS_128 /* registers of 128 bits: SSE2 or NEON */
 } aec_kernels;
 
+/* A part of a picture, in pixels. */
+typedef struct {
+    uint32_t left, top, width, height;
+} aec_crop;
+
 /* How a decode is done; all zeros are the defaults. */
 typedef struct {
     uint64_t max_pixels; /* limit on width * height; 0 is AEC_MAX_PIXELS */
@@ -66,6 +71,8 @@ typedef struct {
     int threads;
     /* 2, 4, 8 or 16: a picture that many times smaller each way, sides rounded up, for much less work; 0 or 1: as it is. */
     int scale;
+    /* What is decoded, with the tiles that it needs; all zeros: the whole picture.  Not together with a scale. */
+    aec_crop crop;
 } aec_options;
 
 /* A function for `parallel` that runs jobs in threads of its own; context points to an int, how many. */
@@ -90,7 +97,7 @@ AEC_API void aec_weights_id(const aec_weights *weights, uint8_t id[4]);
 /* Reads the header, and the chunks in front of the payload.  No limit is applied, nothing is allocated. */
 AEC_API aec_result aec_read_info(const uint8_t *data, size_t size, aec_info *info);
 
-/* Decodes a whole file to width * height * channels samples of 8 bits, or to fewer at a scale.  capacity: bytes at samples.  options may be
+/* Decodes a whole file to width * height * channels samples of 8 bits, or to those of a crop or scale.  capacity: bytes at samples.  options may be
    NULL, and so may the weights for a picture without loss. */
 AEC_API aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t size, const aec_options *options,
                               uint8_t *samples, size_t capacity);

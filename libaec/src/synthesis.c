@@ -503,14 +503,14 @@ static void linear_strip(Part *part, ptrdiff_t row)
     }
 }
 
-/* Hands a row of samples on, cut to the picture's width. */
+/* Hands a row of samples on, as far as it is in the sink's area. */
 static void emit(const Part *part, ptrdiff_t y)
 {
     const aec_sink *sink = part->sink;
-    if ((size_t)y >= sink->height)
+    if ((size_t)y < sink->top || (size_t)y - sink->top >= sink->height)
         return;
-    uint8_t *to = sink->samples + (size_t)y * sink->width * sink->channels;
-    const uint8_t *from = part->out;
+    uint8_t *to = sink->samples + ((size_t)y - sink->top) * sink->width * sink->channels;
+    const uint8_t *from = part->out + 3 * sink->left;
     for (size_t x = 0; x < sink->width; x++, from += 3, to += sink->channels)
         if (sink->channels < 3)
             *to = (uint8_t)((from[0] + from[1] + from[2] + 1) / 3);
