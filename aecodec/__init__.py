@@ -4,9 +4,9 @@
     data = aecodec.encode(Image.open("photo.png"), target=aecodec.Ssimulacra2(80))
     image = aecodec.decode(data)
 
-A picture is a Pillow image, a NumPy array or the path of a file. An array is uint8: (H, W) gray, (H, W, 2) gray with alpha,
-(H, W, 3) RGB or (H, W, 4) RGBA; or uint16 (H, W) gray. A file is its bytes or its path. Weights are an installed name, the
-path of a folder, or the result of ``aecodec.weights.load``.
+A picture is a Pillow image, a NumPy array or the path of a file. An array is uint8 or uint16: (H, W) gray, (H, W, 2) gray
+with alpha, (H, W, 3) RGB or (H, W, 4) RGBA. A file is its bytes or its path. Weights are an installed name, the path of a
+folder, or the result of ``aecodec.weights.load``.
 
 Importing this module loads neither torch nor numpy nor Pillow; the functions below load them when they are called.
 """
@@ -68,6 +68,7 @@ __all__ = [
     "TrainingError",
     "WeightsError",
     "decode",
+    "decode_array",
     "denoise",
     "encode",
     "features",
@@ -96,6 +97,7 @@ def encode(
     strip: bool = False,
     max_pixels: int | None = MAX_PIXELS,
     frame: int | None = None,
+    hashed: bool = False,
 ) -> bytes:
     """Return a picture as the bytes of an .aec file.
 
@@ -106,18 +108,21 @@ def encode(
     ``restore`` names a restoring encoder, such as "denoise", that removes noise on the way. Without ``weights`` the file is
     for the default ones, or for those that ``restore`` was trained for. ``device`` is "auto", "cpu" or "cuda"; ``frame``
     selects one frame of an animation, from 0. ICC profile, EXIF, XMP, IPTC and resolution are kept, and alpha is kept
-    without loss. A UserWarning names all that is lost. With ``strip`` EXIF, XMP and IPTC are dropped, and the picture is
-    turned as its EXIF says.
+    without loss, at 8 bits. Colours of 9 to 16 bits keep their depth, but not with ``restore``; ``lossless`` refuses them.
+    With ``hashed`` the file has a hash of its decoded samples, which ``decode`` checks; one without loss always has it. A
+    UserWarning names all that is lost. With ``strip`` EXIF, XMP and IPTC are dropped, and the picture is turned as its EXIF
+    says.
 
-    Raises PictureError for input that is no picture, LimitError over ``max_pixels`` (None: no limit), WeightsError,
-    DeviceError, TargetError where no quality meets the target, MissingPackageError where the package that measures it is
-    not installed, and ValueError for a quality out of range or for two of quality, target and lossless.
+    Raises PictureError for input that is no picture, or that ``lossless`` cannot keep, LimitError over ``max_pixels``
+    (None: no limit), WeightsError, DeviceError, TargetError where no quality meets the target, MissingPackageError where
+    the package that measures it is not installed, and ValueError for a quality out of range or for two of quality, target
+    and lossless.
     """
     from aecodec import codec
 
     return codec.encode(
         image, quality, target=target, lossless=lossless, weights=weights, restore=restore, device=device, strip=strip,
-        max_pixels=max_pixels, frame=frame,
+        max_pixels=max_pixels, frame=frame, hashed=hashed,
     )  # fmt: skip
 
 
@@ -129,16 +134,20 @@ def decode(
     crop: tuple[int, int, int, int] | None = None,
     scale: int = 1,
     max_pixels: int | None = MAX_PIXELS,
+    verify: bool = True,
 ) -> Image:
     """Return the picture in an .aec file, mode "RGB", "L", "RGBA" or "LA", with its metadata in ``info``.
 
-    These are ``icc_profile``, ``exif``, ``xmp`` and ``dpi``, and ``image_resources``, which are Photoshop's and hold IPTC.
+    These are ``icc_profile``, ``exif``, ``xmp`` and ``dpi``; ``image_resources``, which are Photoshop's and hold IPTC; and
+    ``cicp``, what the colours are by ITU-T H.273 (primaries, transfer, matrix, range). Samples of more than 8 bits are
+    rounded to 8, with a UserWarning; ``decode_array`` keeps them.
 
     As with Pillow's own formats, the picture is not turned as its EXIF says; ``PIL.ImageOps.exif_transpose`` does that.
 
     ``weights`` are those of the file where they are not installed. ``crop`` (left, top, width, height) is a part to decode,
-    in pixels as they are stored; the rest of a large picture then costs no time. A ``scale`` of 2, 4, 8 or 16 makes a
-    picture that many times smaller each way, for thumbnails, in a fraction of the time and always on the CPU.
+    in pixels as they are stored; the rest of a large picture then costs no time. With ``verify`` a whole picture must have
+    the hash that its file says, if that says one. A ``scale`` of 2, 4, 8 or 16 makes a picture that many times smaller each
+    way, for thumbnails, in a fraction of the time and always on the CPU.
 
     Raises BitstreamError where the data is damaged, LimitError over ``max_pixels`` (None: no limit), PictureError for a
     crop that is not inside, WeightsError where the weights that the file names are not installed, and ValueError for
@@ -146,7 +155,35 @@ def decode(
     """
     from aecodec.codec import decoder
 
-    return decoder.decode(data, weights=weights, device=device, crop=crop, scale=scale, max_pixels=max_pixels)
+    return decoder.decode(
+        data, weights=weights, device=device, crop=crop, scale=scale, max_pixels=max_pixels, verify=verify
+    )
+
+
+def decode_array(
+    data: bitstream.Source,
+    bits: Literal[8, 16] | None = None,
+    *,
+    weights: store.Source | None = None,
+    device: str = "auto",
+    crop: tuple[int, int, int, int] | None = None,
+    max_pixels: int | None = MAX_PIXELS,
+    verify: bool = True,
+) -> NDArray[Any]:
+    """Return the samples in an .aec file, (H, W) gray, (H, W, 2) gray with alpha, (H, W, 3) RGB or (H, W, 4) RGBA.
+
+    They are uint8 or, of 16 ``bits``, uint16 up to 65535. None takes uint16 where the file has more than 8 bits. With 16 a
+    file of 8 bits is decoded more finely than it was encoded. All else is as for ``decode``.
+    """
+    from aecodec.codec import decoder
+
+    if bits not in (None, 8, 16):
+        raise ValueError(f"bits must be 8, 16 or None, not {bits!r}")
+    found = decoder.decode_samples(
+        data, bits=bits, weights=weights, device=device, crop=crop, max_pixels=max_pixels, verify=verify
+    )
+    array = found.array(8 if (bits or found.depth) == 8 else 16)
+    return array[..., 0] if array.shape[2] == 1 else array
 
 
 def denoise(

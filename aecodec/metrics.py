@@ -44,6 +44,17 @@ def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     return _decibels(mse(a, b))
 
 
+def deep_psnr(a: NDArray[np.uint16], b: NDArray[np.uint16], depth: int) -> float:
+    """Return PSNR-RGB in dB of samples of ``depth`` bits, whose peak is the largest of them.
+
+    Raises ValueError for two pictures of different size.
+    """
+    if a.shape != b.shape:
+        raise ValueError(f"the pictures differ in size: {a.shape} and {b.shape}")
+    error = np.subtract(a, b, dtype=np.float64) * (PEAK / (2**depth - 1))
+    return _decibels(float(np.mean(np.square(error))))
+
+
 def psnr_y(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     """Return the PSNR in dB of the BT.601 luma, Y = 0.299 R + 0.587 G + 0.114 B; infinite for equal luma.
 

@@ -1,8 +1,8 @@
 """Teach .aec files to Pillow: importing this is enough for ``Image.open``, ``Image.save`` and all that builds on them.
 
     Image.open("photo.aec")                                  reads the header and the metadata; the first use decodes
-    image.save("photo.aec", quality=70, exif=b"", ...)       with ``quality``, ``target``, ``lossless``, ``weights`` and
-                                                             ``device`` of aecodec.encode
+    image.save("photo.aec", quality=70, exif=b"", ...)       with ``quality``, ``target``, ``lossless``, ``weights``,
+                                                             ``device`` and ``hashed`` of aecodec.encode
 
 ``icc_profile``, ``exif`` and ``xmp`` replace what the picture brings along; empty ones drop it.  What aecodec raises comes
 out as OSError, as from Pillow's own formats.  Pillow's limit of pixels holds, and no other.
@@ -45,7 +45,12 @@ class AecImageFile(ImageFile.ImageFile):
             raise UnidentifiedImageError(f"cannot identify the .aec file: {error}") from error
         self._size = header.width, header.height
         self._mode = metadata.shown(header, chunks).mode
-        self.info.update(metadata.from_chunks(chunks))
+        if bitstream.SIGNAL in chunks:
+            from aecodec.images import embedded  # here, because it needs numpy, to make a profile of the colours
+
+            self.info.update(embedded.info_of(chunks, header.mode == "L"))
+        else:
+            self.info.update(metadata.from_chunks(chunks))
         self.tile = []
 
     def _read_head(self) -> tuple[bitstream.Header, dict[bytes, bytes]]:
@@ -96,9 +101,11 @@ def _os_errors() -> Iterator[None]:
 
 
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    settings = ("quality", "target", "lossless", "weights", "device")
+    settings = ("quality", "target", "lossless", "weights", "device", "hashed")
     options = {name: value for name, value in image.encoderinfo.items() if name in settings}
-    given = {name: value for name, value in image.encoderinfo.items() if name in ("icc_profile", "exif", "xmp", "dpi")}
+    given = {
+        name: value for name, value in image.encoderinfo.items() if name in ("icc_profile", "exif", "xmp", "dpi", "cicp")
+    }
     still = image.copy()  # of the current frame, which is what Pillow saves
     still.info["exif"] = metadata.exif_of(image)  # also what is not in info, as a TIFF's
     if image.format in ("JPEG", "MPO", "PNG", "TIFF"):  # whose files say more than info does

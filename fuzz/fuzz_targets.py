@@ -24,7 +24,7 @@ from aecodec.container.bitstream import ALPHA, EXACT, EXIF, ICC, LOSSLESS, METAD
 from aecodec.container.tiles import Box
 from aecodec.entropy import _rans_python, gaussian, rans
 from aecodec.errors import AecodecError
-from aecodec.images import formats, jpeg, tiff
+from aecodec.images import deep, formats, jpeg, tiff
 from aecodec.quality import MAX_INDEX
 from aecodec.weights.store import load
 
@@ -260,5 +260,7 @@ def seeds(target: str) -> list[bytes]:
         image.resize((9, 7)).save(buffer, kind, **({} if kind in ("GIF", "BMP", "PPM") else {"exif": exif}))
         pictures.append(buffer.getvalue())
     samples = np.asarray(image.resize((9, 7)))
+    wide = deep.Deep(samples.astype(np.uint16) * 257 + 128, 16)
+    pictures += [formats.save(deep.to_image(wide), kind, wide) for kind in ("PNG", "TIFF", "PPM")]
     extended = jpeg.with_segments(pictures[1], xmp=xmp, extended=xmp * 2, resources=jpeg.resources_with(b"\x1c\2\5\0\1a"))
     return [*pictures, tiff.write(samples, exif=exif, resources=jpeg.resources_with(b"\x1c\2\5\0\1a")), extended]

@@ -28,7 +28,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 import aecodec
-from aecodec.codec.decoder import picture_of
+from aecodec.codec.decoder import samples_of
 from aecodec.codec.encoder import Encoder
 from aecodec.container import alpha, bitstream, metadata
 from aecodec.container.tiles import whole
@@ -85,7 +85,7 @@ def through(data: bytes, quality: float, networks: bool) -> tuple[Image.Image, s
         chunks[bitstream.ALPHA] = alpha.encode(np.asarray(plane))
     header = bitstream.Header(*colour.size, colour.mode, "00000000", 0)
     stream = bitstream.read(bitstream.write(bitstream.Stream(header, [b""], chunks)), MAX_PIXELS)
-    return picture_of(samples.to_array(colour), stream, whole(colour.height, colour.width)), kind
+    return samples_of(samples.to_array(colour), stream, whole(colour.height, colour.width)).image(), kind
 
 
 def shown(data: bytes) -> Image.Image:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import json
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from aecodec.cli import batch, files, options
+from aecodec.errors import AecodecError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -25,6 +27,8 @@ class Settings(options.FileSettings):
     weights: str | None
     crop: tuple[int, int, int, int] | None
     scale: str | None
+    bits: str
+    verify: bool
     extension: str
 
 
@@ -57,6 +61,18 @@ class Crop(ParamType):
     type=click.Choice(["1/2", "1/4", "1/8", "1/16"]),
     help="Make the picture so much smaller each way, in a fraction of the time.",
 )
+@click.option(
+    "--bits",
+    type=click.Choice(["auto", "8", "16"]),
+    default="auto",
+    show_default=True,
+    help="Bits of a sample in OUT. auto is 16 where the file has more than 8 and the format holds them: PNG, TIFF, PPM.",
+)
+@click.option(
+    "--verify/--no-verify",
+    default=True,
+    help="Refuse a picture that has another hash than its file says, where that says one.  [default: verify]",
+)
 @options.picture_format
 @options.files_to_files
 def decode(
@@ -82,6 +98,8 @@ def decode(
     options.check_format(paths, output_dir)
     if settings["scale"] and settings["crop"]:
         raise click.UsageError("--scale and --crop exclude each other")
+    if settings["scale"] and settings["bits"] == "16":
+        raise click.UsageError("a smaller picture has 8 bits a sample")
     tasks = files.jobs(paths, output_dir, settings["extension"], {files.EXTENSION}, recursive)
     work = functools.partial(_work, **settings)
     batch.run(tasks, work, show=json.dumps if as_json else None, verb="decoded", threads=threads, device=settings["device"])
@@ -92,6 +110,8 @@ def _work(
     weights: str | None,
     crop: tuple[int, int, int, int] | None,
     scale: str | None,
+    bits: str,
+    verify: bool,
     extension: str,
     update: bool,
     preserve: bool,
@@ -107,17 +127,32 @@ def _work(
 
     like = files.status(job) if preserve else None
     data = files.read_input(job.input, max_pixels, lambda start: read_header(start, max_pixels))
-    import aecodec
-
-    start = time.perf_counter()
-    times = int(scale.removeprefix("1/")) if scale else 1
-    image = aecodec.decode(data, weights=weights, device=device, crop=crop, scale=times, max_pixels=max_pixels)
-    seconds = time.perf_counter() - start
+    from aecodec.codec import decoder
     from aecodec.container import metadata
-    from aecodec.images import formats
+    from aecodec.images import deep, formats
 
-    written = formats.save(image, kind)
+    if bits == "16" and kind not in formats.DEEP:
+        raise AecodecError(f"{kind} is written with 8 bits a sample; PNG, TIFF and PPM can have 16")
+    start = time.perf_counter()
+    wide, is_verified = None, False
+    if scale:  # always of 8 bits
+        image = decoder.decode(data, weights=weights, scale=int(scale.removeprefix("1/")), max_pixels=max_pixels)
+    else:
+        found = decoder.decode_samples(
+            data, bits=16 if bits == "16" else None, weights=weights, device=device, crop=crop, max_pixels=max_pixels,
+            verify=verify,
+        )  # fmt: skip
+        image, is_verified = found.image(), found.is_verified
+        if found.depth > 8 and bits != "8" and kind in formats.DEEP:
+            wide = deep.Deep(found.array(found.depth), found.depth)
+        elif found.depth > 8 and bits != "8":
+            warnings.warn(f"{found.depth}-bit samples are rounded to 8 bits, which {kind} is written with", stacklevel=2)
+    seconds = time.perf_counter() - start
+    written = formats.save(image, kind, wide)
     files.write_output(job, written, like=like)
     width, height = metadata.shown_size(image.size, image.info.get("exif", b""))
-    report = {"width": width, "height": height, "decode_seconds": round(seconds, 4)}
+    report = {
+        "width": width, "height": height, "bits": 8 if wide is None else 16, "verified": is_verified,
+        "decode_seconds": round(seconds, 4),
+    }  # fmt: skip
     return batch.Done(report, len(data), len(written))

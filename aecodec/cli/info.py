@@ -52,9 +52,12 @@ def facts(data: bytes, stream: Stream) -> batch.Report:
         bitstream.XMP: "xmp",
         bitstream.RESOURCES: "iptc",
         bitstream.RESOLUTION: "resolution",
+        bitstream.SIGNAL: "cicp",
     }
+    signal, hashed = (stream.chunks.get(kind) for kind in (bitstream.SIGNAL, bitstream.HASH))
     return {
-        "version": bitstream.VERSION, "width": head.width, "height": head.height, "mode": head.mode,
+        "version": head.version, "width": head.width, "height": head.height, "mode": head.mode, "depth": head.depth,
+        "cicp": None if signal is None else "/".join(map(str, signal)), "hash": None if hashed is None else hashed.hex(),
         "weights": head.weights, "quality": head.quality, "exact": files.share(as_given),
         "near": files.share(near), "bytes": len(data),
         "bpp": round(len(data) * 8 / (head.width * head.height), 6), "tiles": len(stream.payloads),
@@ -64,6 +67,7 @@ def facts(data: bytes, stream: Stream) -> batch.Report:
 
 def _prose(report: batch.Report) -> str:
     text = "{input}: {width} x {height} {mode}, "
+    text += "{depth} bits a sample, " if report["depth"] > 8 else ""
     if report["exact"] == 1:
         text += "without loss, {bytes} bytes, {bpp:.3f} bits per pixel"
     else:
@@ -71,5 +75,8 @@ def _prose(report: batch.Report) -> str:
         text += ", {exact:.0%} of it without loss" if report["exact"] else ""
         text += ", {near:.0%} of it in fewer colours" if report["near"] else ""
         text += ", {bytes} bytes, {bpp:.3f} bits per pixel, weights {weights}"
-    text += f", with {' '.join(report['metadata'])}" if report["metadata"] else ""
+    text += ", colours {cicp} (CICP)" if report["cicp"] else ""
+    names = [name for name in report["metadata"] if name != "cicp"]
+    text += f", with {' '.join(names)}" if names else ""
+    text += ", hash {hash}" if report["hash"] else ""
     return files.printable(text.format(**report))

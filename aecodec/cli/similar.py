@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import functools
 import io
@@ -9,7 +10,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from aecodec.errors import AecodecError
 
 if TYPE_CHECKING:
     from aecodec.retrieval.index import Index, Match
+    from aecodec.retrieval.journal import Journal, Row
 
 THRESHOLD = 0.7
 
@@ -75,14 +77,8 @@ def index(
     with vectors.journal_of(output) as journal:
         stamps = {} if known is None else known.known()
         code = vectors.describe_all(found, journal, settings, known=stamps, name_of=name_of, left_out=left_out)
-        names = [each.path for each in found]
-        new = {row.path: row for row in journal.rows(vectors.current_places(journal, names, name_of))}
-        old = {} if known is None else {row.path: row for row in known.rows() if row.path not in new}
-        rows = [
-            *new.values(),
-            *(old[name] for name in dict.fromkeys(map(name_of, names)) if _is_current(old, name, folder)),
-        ]
-        made = Index.build(folder, sorted(rows, key=lambda row: row.path))
+        rows = _current_rows(journal, known, map(name_of, (each.path for each in found)), folder)
+        made = Index.build(folder, rows)
         vectors.replace(output, lambda path: path.write_bytes(made.to_bytes()))
         journal.remove()
     if not as_json:
@@ -94,13 +90,19 @@ def _is(path: str, other: str) -> bool:
     return os.path.abspath(path) == os.path.abspath(other)
 
 
-def _is_current(rows: dict[str, Any], name: str, folder: str) -> bool:
+def _current_rows(journal: Journal, known: Index | None, names: Iterable[str], folder: str) -> Iterator[Row]:
+    """Yield the rows of those files that are still as their row says, from the journal or the index that was there."""
     from aecodec.retrieval.journal import stamp_of
 
-    try:
-        return name in rows and stamp_of(os.path.join(folder, name)) == rows[name].stamp
-    except OSError:
-        return False
+    places = journal.places()
+    numbers = {} if known is None else {path: number for number, path in enumerate(known.paths)}
+    for name in sorted(set(names)):
+        with contextlib.suppress(OSError):
+            stamp = stamp_of(os.path.join(folder, name))
+            if name in places and places[name][1] == stamp:
+                yield from journal.rows([places[name][0]])
+            elif known is not None and name in numbers and known.row(numbers[name]).stamp == stamp:
+                yield known.row(numbers[name])
 
 
 @similar.command()

@@ -117,14 +117,14 @@ def _work(job: files.Job, stamps: Mapping[str, Stamp], name_of: Callable[[str], 
     return batch.Done(report, len(data), record={"row": Row.of(name, stamp, found)})
 
 
-def current_places(journal: Journal, paths: Sequence[str], name_of: Callable[[str], str] = str) -> list[int]:
+def current_places(journal: Journal, paths: Sequence[str]) -> list[int]:
     """Return the places in the journal of the rows of those files that are still as the row says, once each."""
     from aecodec.retrieval.journal import stamp_of
 
     places = journal.places()
     result = {}
     for path in paths:
-        place, stamp = places.get(name_of(path), (0, None))
+        place, stamp = places.get(path, (0, None))
         with contextlib.suppress(OSError):
             if stamp is not None and stamp_of(path) == stamp:
                 result[place] = True

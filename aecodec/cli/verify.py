@@ -52,7 +52,8 @@ def verify(
     aecodec verify -r archive
     aecodec verify --manifest archive/manifest.jsonl
 
-    Each FILE is decoded. A folder stands for the .aec files in it. With --manifest, each file that it names is compared
+    Each FILE is decoded, and its samples are compared with the hash that it has of them (encode --hash), if it has one. A
+    folder stands for the .aec files in it. With --manifest, each file that it names is compared
     with its hash, and so is its source where it is still there.
     """
     if bool(paths) == bool(manifest_file):
@@ -74,10 +75,10 @@ def _decode(job: files.Job, weights: str | None, device: str, max_pixels: int) -
     from aecodec.container import bitstream
 
     data = files.read_input(job.input, max_pixels, lambda start: bitstream.read_header(start, max_pixels))
-    import aecodec
+    from aecodec.codec import decoder
 
-    aecodec.decode(data, weights=weights, device=device, max_pixels=max_pixels)
-    return batch.Done({"bytes": len(data), "verified": "decoded"}, len(data))
+    found = decoder.decode_samples(data, weights=weights, device=device, max_pixels=max_pixels)
+    return batch.Done({"bytes": len(data), "verified": "samples" if found.is_verified else "decoded"}, len(data))
 
 
 def _compare(job: files.Job, lines: dict[str, manifest.Line], max_pixels: int) -> batch.Done:

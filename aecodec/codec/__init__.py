@@ -27,6 +27,7 @@ def encode(
     strip: bool = False,
     max_pixels: int | None = MAX_PIXELS,
     frame: int | None = None,
+    hashed: bool = False,
 ) -> bytes:
     """Return a picture as the bytes of an .aec file; see ``aecodec.encode``."""
     from aecodec.codec import rate_control
@@ -47,6 +48,6 @@ def encode(
         opened = DEFAULT_WEIGHTS if weights is None else weights
     else:
         opened = restoring(restore, weights, "denoise")
-    encoder = Encoder(image, weights=opened, device=device, strip=strip, max_pixels=max_pixels, frame=frame)
+    encoder = Encoder(image, weights=opened, device=device, strip=strip, max_pixels=max_pixels, frame=frame, hashed=hashed)
     encoded = encoder.encode(index) if target is None else rate_control.meet(encoder, target)[0]
     return encoded.data

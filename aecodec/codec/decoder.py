@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,20 +15,51 @@ from PIL import Image
 
 from aecodec.codec.scaled import SCALES, scaled_picture
 from aecodec.codec.tiling import latent_area, open_workers
-from aecodec.container import alpha, bitstream, exact, metadata
-from aecodec.container.bitstream import ALPHA, EXACT, LOSSLESS, Header, Stream
+from aecodec.container import alpha, bitstream, digest, exact
+from aecodec.container.bitstream import ALPHA, EXACT, HASH, LOSSLESS, Header, Stream
 from aecodec.container.tiles import BLOCK, Box, Grid, whole
 from aecodec.defaults import MAX_PIXELS
 from aecodec.entropy import latents
 from aecodec.entropy.architecture import LATENT_STRIDE, Architecture
 from aecodec.entropy.entropy_model import EntropyModel
-from aecodec.errors import PictureError, WeightsError
-from aecodec.images import samples
+from aecodec.errors import BitstreamError, PictureError, WeightsError
+from aecodec.images import deep, embedded, samples
 from aecodec.runtime import Synthesis, open_exact, open_synthesis, preload
 from aecodec.weights.cards import locate
 from aecodec.weights.store import Source, Weights, find, load
 
 DecodePayload = Callable[[bytes, tuple[int, int], int], NDArray[np.int32]]  # of payload, shape (h, w) and rate index
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded picture, or an area of one.
+
+    colour: (h, w) gray or (h, w, 3) RGB, uint8, or uint16 where ``depth`` is more than 8 bits; alpha: (h, w) or None; info:
+    its metadata under Pillow's names; is_verified: whether it has the hash that its file says.
+    """
+
+    colour: NDArray[Any]
+    alpha: NDArray[np.uint8] | None
+    depth: int
+    info: dict[str, Any]
+    is_verified: bool = False
+
+    def image(self) -> Image.Image:
+        """Return the picture for Pillow, in 8 bits a sample."""
+        image = Image.fromarray(deep.to_bytes(self.colour, self.depth) if self.depth > 8 else self.colour)
+        if self.alpha is not None:
+            image.putalpha(Image.fromarray(self.alpha))
+        image.info.update(self.info)
+        return image
+
+    def array(self, depth: int) -> NDArray[Any]:
+        """Return the samples (h, w, channels), rounded to a depth, with alpha as the last channel."""
+        peak = 2**depth - 1
+        channels = [deep.scaled(self.colour.reshape(*self.colour.shape[:2], -1), 2**self.depth - 1, peak)]
+        if self.alpha is not None:
+            channels.append(deep.scaled(self.alpha[..., None], 255, peak))
+        return np.concatenate(channels, -1).astype(np.uint8 if depth == 8 else np.uint16)
 
 
 def decode(
@@ -36,17 +70,40 @@ def decode(
     crop: tuple[int, int, int, int] | None = None,
     scale: int = 1,
     max_pixels: int | None = MAX_PIXELS,
+    verify: bool = True,
 ) -> Image.Image:
     """Return the picture in an .aec file; see ``aecodec.decode``."""
     if scale not in SCALES:
         raise ValueError(f"scale must be one of {', '.join(map(str, SCALES))}, not {scale!r}")
     if scale != 1 and crop is not None:
         raise ValueError("crop and scale exclude each other")
+    if scale != 1:
+        stream = bitstream.read(bitstream.bytes_of(data), max_pixels)
+        exact_pixels(stream)
+        return scaled_picture(stream, None if LOSSLESS in stream.chunks else weights_of(stream.header, weights), scale)
+    found = decode_samples(data, weights=weights, device=device, crop=crop, max_pixels=max_pixels, verify=verify)
+    if found.depth > 8:
+        warnings.warn(f"{found.depth}-bit samples are rounded to 8 bits, which a Pillow image has", stacklevel=3)
+    return found.image()
+
+
+def decode_samples(
+    data: bitstream.Source,
+    *,
+    bits: int | None = None,
+    weights: Source | None = None,
+    device: str = "auto",
+    crop: tuple[int, int, int, int] | None = None,
+    max_pixels: int | None = MAX_PIXELS,
+    verify: bool = True,
+) -> Decoded:
+    """Return the picture in an .aec file, with at least ``bits`` a sample; None stands for those of the file.
+
+    With ``verify`` it is compared with the hash in its file, where there is one: if it is whole, has the file's own depth,
+    and was not computed in floats.  Raises as ``aecodec.decode`` does.
+    """
     stream = bitstream.read(bitstream.bytes_of(data), max_pixels)
     head = stream.header
-    if scale != 1:
-        exact_pixels(stream)
-        return scaled_picture(stream, None if LOSSLESS in stream.chunks else weights_of(head, weights), scale)
     area = whole(head.height, head.width)
     if crop is not None:
         left, top, width, height = crop
@@ -54,38 +111,58 @@ def decode(
         if not inside or inside & area != inside:
             raise PictureError(f"the crop {left},{top},{width},{height} is not inside {head.width} x {head.height}")
         area = inside
+    depth = max(head.depth, bits or 8)
     if LOSSLESS in stream.chunks:
-        return lossless_picture(stream, area)
+        return _verified(lossless_samples(stream, area), stream, crop is None and verify, depth)
     pixels = exact_pixels(stream)  # before anything is allocated: what is damaged is refused
     found = weights_of(head, weights)
     decoder = open_exact(found, device)
     if decoder is not None:
-        array = _decode_area(stream, decoder.arch, decoder.decode_latents, lambda: decoder, area)
+        array, is_exact = _decode_area(stream, decoder.arch, decoder.decode_latents, lambda: decoder, area, depth), True
     else:
-        array = _decode_with_runtime(stream, found, device, area)
-    lay_exact(array, pixels, area)
-    return picture_of(array, stream, area)
+        array, is_exact = _decode_with_runtime(stream, found, device, area, depth)
+    lay_exact(array, pixels, area, depth)
+    is_comparable = is_exact and crop is None and verify and depth == head.depth
+    return _verified(samples_of(array, stream, area, depth), stream, is_comparable, depth)
 
 
-def _decode_with_runtime(stream: Stream, found: Source, device: str, area: Box) -> NDArray[np.uint8]:
-    """Return the colour of an area, (h, w, 3), without libaec: latents in numpy, the synthesis in a runtime's floats."""
+def _decode_with_runtime(stream: Stream, found: Source, device: str, area: Box, depth: int) -> tuple[NDArray[Any], bool]:
+    """Return the colour of an area, (h, w, 3), without libaec, and whether it is exact: latents are in numpy."""
     with ThreadPoolExecutor(1) as starter:  # the runtime starts while weights are read and latents decoded
         starter.submit(preload, device)
         model = load(found)
         synthesis = starter.submit(open_synthesis, model, device)
         decode_payload = functools.partial(latents.decode, model.entropy_model)
-        return _decode_area(stream, model.arch, decode_payload, synthesis.result, area)
+        array = _decode_area(stream, model.arch, decode_payload, synthesis.result, area, depth)
+        return array, synthesis.result().is_exact
 
 
 def _decode_area(
-    stream: Stream, arch: Architecture, decode_payload: DecodePayload, synthesis: Callable[[], Synthesis], area: Box
-) -> NDArray[np.uint8]:
+    stream: Stream,
+    arch: Architecture,
+    decode_payload: DecodePayload,
+    synthesis: Callable[[], Synthesis],
+    area: Box,
+    depth: int,
+) -> NDArray[Any]:
     """Return the colour of an area, (h, w, 3), of a stream with payloads."""
 
     def latents_of(index: int, shape: tuple[int, int]) -> NDArray[np.int32]:
         return _decode_tile(stream, decode_payload, shape, index)
 
-    return synthesise_area(stream.header, arch, synthesis, area, latents_of)
+    return synthesise_area(stream.header, arch, synthesis, area, latents_of, depth)
+
+
+def _verified(found: Decoded, stream: Stream, is_comparable: bool, depth: int) -> Decoded:
+    """Return a picture in ``depth`` bits.  Raises BitstreamError where its hash is another than its file says."""
+    if is_comparable and HASH in stream.chunks:
+        if digest.of_samples(found.colour, found.alpha) != stream.chunks[HASH]:
+            raise BitstreamError("the picture is not the one that was encoded (its hash differs)")
+        found = replace(found, is_verified=True)
+    if found.depth < depth:  # without loss
+        wide = deep.scaled(found.colour, 2**found.depth - 1, 2**depth - 1).astype(np.uint16)
+        found = replace(found, colour=wide, depth=depth)
+    return found
 
 
 def exact_pixels(stream: Stream) -> exact.Exact | None:
@@ -94,34 +171,34 @@ def exact_pixels(stream: Stream) -> exact.Exact | None:
     return exact.read_some(stream.chunks[EXACT], head.height, head.width) if EXACT in stream.chunks else None
 
 
-def lay_exact(array: NDArray[np.uint8], pixels: exact.Exact | None, area: Box) -> None:
+def lay_exact(array: NDArray[Any], pixels: exact.Exact | None, area: Box, depth: int = 8) -> None:
     """Write the exact pixels of an area over its decoded colour (h, w, 3), in place."""
     if pixels is not None:
         found = pixels.decode(area)
-        np.copyto(array, found[..., :3], where=found[..., 3:] > 0)
+        colour = deep.scaled(found[..., :3], 255, 2**depth - 1).astype(array.dtype) if depth > 8 else found[..., :3]
+        np.copyto(array, colour, where=found[..., 3:] > 0)
 
 
-def lossless_picture(stream: Stream, area: Box) -> Image.Image:
+def lossless_samples(stream: Stream, area: Box) -> Decoded:
     """Return an area of a picture without loss, with its metadata."""
     head = stream.header
     found = exact.read_whole(stream.chunks[LOSSLESS], head.height, head.width).decode(area)
-    return picture_of(found if stream.chunks.get(ALPHA) == alpha.ELSEWHERE else found[..., :3], stream, area)
+    return samples_of(found if stream.chunks.get(ALPHA) == alpha.ELSEWHERE else found[..., :3], stream, area)
 
 
-def picture_of(array: NDArray[np.uint8], stream: Stream, area: Box) -> Image.Image:
+def samples_of(array: NDArray[Any], stream: Stream, area: Box, depth: int = 8) -> Decoded:
     """Return the picture of the decoded colour (h, w, 3) of an area, with the alpha and metadata of its stream.
 
     A fourth channel is the alpha, where it stands with the colour.
     """
     head = stream.header
-    image = samples.from_array(array[..., :3], head.mode)
+    plane = None
     if array.shape[2] == 4:
-        image.putalpha(Image.fromarray(array[..., 3]))
+        plane = array[..., 3]
     elif ALPHA in stream.chunks:
-        plane = alpha.decode(stream.chunks[ALPHA], head.height, head.width)
-        image.putalpha(Image.fromarray(plane[area.slices]))
-    image.info.update(metadata.from_chunks(stream.chunks))
-    return image
+        plane = alpha.decode(stream.chunks[ALPHA], head.height, head.width)[area.slices]
+    colour = samples.gray_mean(array[..., :3]) if head.mode == "L" else array[..., :3]
+    return Decoded(colour, plane, depth, embedded.info_of(stream.chunks, head.mode == "L"))
 
 
 def weights_of(head: Header, given: Source | None) -> Source:
@@ -142,8 +219,11 @@ def synthesise_area(
     synthesis: Callable[[], Synthesis],
     area: Box,
     latents_of: Callable[[int, tuple[int, int]], NDArray[np.int32]],
-) -> NDArray[np.uint8]:
-    """Return an area, in pixels, of the decoded picture: (h, w, 3) uint8. It asks only for the tiles that it needs.
+    depth: int = 8,
+) -> NDArray[Any]:
+    """Return an area, in pixels, of the decoded picture: (h, w, 3) uint8, or uint16 of more than 8 bits.
+
+    It asks only for the tiles that it needs.
 
     ``latents_of`` returns the latents (h, w, M) of a tile by its number and its shape (h, w); it runs in threads of its own
     where there are several tiles. ``synthesis`` returns what computes, and is called only once there are latents.
@@ -153,7 +233,7 @@ def synthesise_area(
     blocks = Grid(area.scaled(1, LATENT_STRIDE), BLOCK // LATENT_STRIDE)
     windows = [block.grown(arch.synthesis_halo, whole_area) for block in blocks]
     last_use = {tile: index for index, window in enumerate(windows) for tile in tiles.touching(window)}
-    result = np.empty((*area.shape, 3), np.uint8)
+    result = np.empty((*area.shape, 3), np.uint8 if depth == 8 else np.uint16)
     with open_workers(len(last_use) > 1) as workers:
         decoded: dict[int, Future[NDArray[np.int32]]] = {}
         for index, (block, window) in enumerate(zip(blocks, windows, strict=True)):
@@ -162,7 +242,7 @@ def synthesise_area(
                     if tile not in decoded:
                         decoded[tile] = workers.submit(latents_of, tile, tiles[tile].shape)
             values = tiles.assemble(window, lambda tile: decoded[tile].result())
-            pixels = synthesis().synthesise(values, head.rate)
+            pixels = synthesis().synthesise(values, head.rate, depth)
             origin = window.scaled(LATENT_STRIDE)
             common = block.scaled(LATENT_STRIDE) & area
             result[common.relative(area).slices] = pixels[common.relative(origin).slices]
@@ -175,16 +255,22 @@ def _decode_tile(stream: Stream, decode_payload: DecodePayload, shape: tuple[int
     return decode_payload(stream.payloads[index], shape, stream.header.rate)
 
 
-def decode_latents(
-    stream: Stream, model: EntropyModel | None = None, decode_payload: DecodePayload | None = None
-) -> NDArray[np.int32]:
-    """Return the integer latents (h, w, M) in a file: the part of decoding that is the same bits on every machine.
-
-    ``decode_payload`` computes them, such as libaec's; without it, ``model`` does, by default that of the file's weights.
-    """
+def decode_latents(stream: Stream, model: EntropyModel | None = None) -> NDArray[np.int32]:
+    """Return the integer latents (h, w, M) in a file: the part of decoding that is the same bits on every machine."""
     head = stream.header
-    if decode_payload is None:
-        decode_payload = functools.partial(latents.decode, model or find(head.weights).entropy_model)
+    decode_payload = functools.partial(latents.decode, model or find(head.weights).entropy_model)
     area = latent_area(head.height, head.width)
     tiles = Grid(area, head.tile // LATENT_STRIDE)
     return tiles.assemble(area, lambda index: _decode_tile(stream, decode_payload, tiles[index].shape, index))
+
+
+def tiles_of_latents(stream: Stream, weights: Weights) -> Iterator[tuple[Box, NDArray[np.int32]]]:
+    """Yield the latents of a file tile by tile, each (h, w, M) with its box in latent positions.
+
+    ``weights`` are those of the file.
+    """
+    head = stream.header
+    decoder = open_exact(weights)
+    decode_payload = functools.partial(latents.decode, weights.entropy_model) if decoder is None else decoder.decode_latents
+    for index, box in enumerate(Grid(latent_area(head.height, head.width), head.tile // LATENT_STRIDE)):
+        yield box, _decode_tile(stream, decode_payload, box.shape, index)

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec.codec import regions
-from aecodec.codec.decoder import exact_pixels, lay_exact, lossless_picture, picture_of, synthesise_area
+from aecodec.codec.decoder import exact_pixels, lay_exact, lossless_samples, samples_of, synthesise_area
 from aecodec.codec.tiling import latent_area, open_workers
-from aecodec.container import alpha, bitstream, exact, metadata
-from aecodec.container.bitstream import ALPHA, EXACT, EXIF, LOSSLESS, NO_WEIGHTS, Header, Stream
+from aecodec.container import alpha, bitstream, digest, exact, metadata
+from aecodec.container.bitstream import ALPHA, EXACT, EXIF, HASH, LOSSLESS, NO_WEIGHTS, Header, Stream
 from aecodec.container.tiles import BLOCK, Box, Grid, tile_side, whole
 from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS
 from aecodec.entropy import latents
 from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.entropy.latents import CodedLatents
-from aecodec.images import formats, samples
+from aecodec.errors import PictureError, WeightsError
+from aecodec.images import deep, formats, samples
 from aecodec.quality import MAX_INDEX
 from aecodec.runtime import Synthesis, open_synthesis, open_transforms
 from aecodec.weights.store import Source, load
@@ -54,11 +56,17 @@ class Quantised:
 
 @dataclass(frozen=True)
 class Original:
-    """A picture as a file can hold it: its colour, "L" or "RGB", its alpha, "L" or None, and the chunks of its metadata."""
+    """A picture as a file can hold it: its colour, "L" or "RGB", its alpha, "L" or None, and the chunks of its metadata.
+
+    Where samples have more than 8 bits, ``depth`` says how many, ``deep`` has the colour, (H, W, 1 or 3) uint16, and
+    ``image`` is that rounded to 8.
+    """
 
     image: Image.Image
     alpha: Image.Image | None
     metadata: dict[bytes, bytes]
+    deep: NDArray[np.uint16] | None = None
+    depth: int = 8
 
     @classmethod
     def open(
@@ -71,12 +79,21 @@ class Original:
     ) -> Original:
         """Open and decode a picture; arguments, errors and warnings are those of ``Encoder``."""
         image = formats.as_picture(source, max_pixels)
-        bits = formats.load(image, frame, max_pixels)
+        bits = formats.load(image, frame, max_pixels, keeps_depth=True)
         chunks = metadata.read(image, strip)
         if strip:
-            image = metadata.upright(image)
-        colour, plane = samples.split(image, bits)
-        return cls(colour, plane, chunks)
+            image = deep.upright(image)
+        return cls(*(split := samples.split_deep(image, bits))[:2], chunks, *split[2:])
+
+    def in_8_bits(self) -> Original:
+        """Return the picture rounded to 8 bits a sample, with a warning where that changes it."""
+        if self.deep is not None:
+            warnings.warn(f"{self.depth}-bit samples are rounded to 8 bits", stacklevel=3)
+        return replace(self, deep=None, depth=8)
+
+    def colour(self) -> NDArray[Any]:
+        """Return the colour at its depth, (H, W, 3) uint8 or uint16; gray is repeated in the three channels."""
+        return samples.to_array(self.image) if self.deep is None else np.broadcast_to(self.deep, (*self.deep.shape[:2], 3))
 
     @property
     def shown_size(self) -> tuple[int, int]:
@@ -86,21 +103,23 @@ class Original:
     def encode(self) -> Encoded:
         """Return the file that has every pixel without loss; colour under an alpha of 0 is not kept.
 
-        Raises MissingPackageError where Pillow has no WebP.
+        Raises PictureError where a sample has more than 8 bits, MissingPackageError where Pillow has no WebP.
         """
         return Encoded(bitstream.write(self.lossless()), MAX_INDEX, 1.0)
 
     def lossless(self, effort: tuple[int, int] | None = None, rate: int = MAX_INDEX) -> Stream:
         """Return what that file holds; ``effort`` as in ``exact.encode_whole``.
 
-        Alpha stands with the colour or in a chunk of its own, where it is smaller.  A rate index below MAX_INDEX says that
-        this is a picture in fewer colours than the given one.
+        Alpha stands with the colour or in a chunk of its own, where it is smaller. A rate index below MAX_INDEX says that
+        this is a picture in fewer colours than the given one. The hash of the samples costs next to nothing here.
         """
+        if self.deep is not None:
+            raise PictureError(f"a picture of {self.depth} bits a sample cannot be kept without loss, only one of 8")
         array, chunks = samples.to_array(self.image), dict(self.metadata)
-        if self.alpha is None:
+        plane = None if self.alpha is None else np.asarray(self.alpha)
+        if plane is None:
             chunks[LOSSLESS] = exact.encode_whole(array, effort)
         else:
-            plane = np.asarray(self.alpha)
             array = array * (plane > 0)[..., None]
             apart: dict[bytes, bytes] = {ALPHA: alpha.encode(plane), LOSSLESS: exact.encode_whole(array, effort)}
             together: dict[bytes, bytes] = {
@@ -108,6 +127,7 @@ class Original:
                 LOSSLESS: exact.encode_whole(np.dstack([array, plane]), effort),
             }
             chunks |= apart if _size(apart) < _size(together) else together
+        chunks[HASH] = digest.of_samples(array[..., 0] if self.image.mode == "L" else array, plane)
         return Stream(Header(*self.image.size, self.image.mode, NO_WEIGHTS, rate), [], chunks)
 
 
@@ -168,7 +188,7 @@ class Encoder:
     The attribute ``image`` is its colour. Raises PictureError where the picture cannot be encoded as it is (an animation
     without a ``frame``) and LimitError over ``max_pixels``; warns where something will be lost. With ``strip`` EXIF and XMP
     are dropped and the EXIF orientation is applied. ``hint`` describes the damage to a restoring encoder
-    (``restore/hint.py``).
+    (``restore/hint.py``), which sees 8 bits a sample. With ``hashed`` files have a hash of their decoded samples.
     """
 
     def __init__(
@@ -181,20 +201,26 @@ class Encoder:
         strip: bool = False,
         max_pixels: int | None = MAX_PIXELS,
         frame: int | None = None,
+        hashed: bool = False,
     ) -> None:
         self.original = Original.open(image, strip=strip, max_pixels=max_pixels, frame=frame)
+        self.weights = load(weights)
+        if self.weights.arch.restores:
+            self.original = self.original.in_8_bits()
         self.image, self._chunks = self.original.image, dict(self.original.metadata)
         if self.original.alpha is not None:
             self._chunks[ALPHA] = alpha.encode(np.asarray(self.original.alpha))
         self.array = samples.to_array(self.image)
-        self.weights = load(weights)
-        self._seen = self.array
+        self.depth = self.original.depth
+        self._hashed = hashed
+        self._seen: NDArray[Any] = self.array if self.original.deep is None else self.original.deep
         if self.weights.arch.restores:
             self._seen = np.dstack([self.array, np.broadcast_to(np.uint8(hint), self.array.shape[:2])])
         self._device = device
         self._transforms = open_transforms(self.weights, device)
         # a restored picture departs from the given one everywhere
-        self._tries_exact = not self.weights.arch.restores and exact.is_installed() and regions.may_have_exact(self.array)
+        tries_exact = not self.weights.arch.restores and self.depth == 8 and exact.is_installed()
+        self._tries_exact = tries_exact and regions.may_have_exact(self.array)
 
     def encode(self, rate: int, tile: int | None = None) -> Encoded:
         """Return the file at a rate index (``quality.index_of_quality``).
@@ -202,7 +228,7 @@ class Encoder:
         ``tile`` is as in ``bitstream.Header``, None to choose. The latents of a large photograph are never in memory all at
         once.
         """
-        if self._tries_exact:
+        if self._tries_exact or self._hashed:
             return self.write(self.quantise(rate, tile))
         header, payloads = self._code(self._seen, rate, tile, lambda coded: coded.payload)
         return Encoded(bitstream.write(Stream(header, payloads, self._chunks)), rate)
@@ -218,17 +244,34 @@ class Encoder:
     def write(self, quantised: Quantised) -> Encoded:
         """Return the file that ``encode`` gives."""
         stream = quantised.stream
+        if self._hashed and HASH not in stream.chunks:
+            stream = replace(stream, chunks=stream.chunks | {HASH: self._hash(quantised)})
         return Encoded(bitstream.write(stream), stream.header.rate, *exact.shares(stream))
 
+    def _hash(self, quantised: Quantised) -> bytes:
+        """Return the hash of the samples that every exact decoder gives.  Raises WeightsError where libaec has none."""
+        synthesis = open_synthesis(self.weights, "cpu")
+        if not synthesis.is_exact:
+            raise WeightsError("a hash needs libaec, which is not compiled or cannot decode with these weights")
+        stream = quantised.stream
+        shown = self._synthesise(quantised, lambda: synthesis)
+        found = samples_of(shown, stream, whole(*self.array.shape[:2]), self.depth)
+        return digest.of_samples(found.colour, found.alpha)
+
     def show(self, quantised: Quantised) -> Image.Image:
-        """Return the picture that ``decode`` gives for the file."""
+        """Return the picture that ``decode`` gives for the file, in 8 bits a sample."""
         area = whole(*self.array.shape[:2])
         if LOSSLESS in quantised.stream.chunks:
-            return lossless_picture(quantised.stream, area)
-        return picture_of(self._synthesise(quantised), quantised.stream, area)
+            return lossless_samples(quantised.stream, area).image()
+        return samples_of(self._synthesise(quantised), quantised.stream, area, self.depth).image()
 
     def reconstruct(self, quantised: Quantised) -> NDArray[np.uint8]:
-        """Return the colour of that picture, (H, W, 3) uint8; gray is repeated in the three channels.
+        """Return the colour of that picture in 8 bits, as ``array`` has it; ``reconstruct_deep`` rounds nothing."""
+        shown = self.reconstruct_deep(quantised)
+        return shown if self.depth == 8 else deep.to_bytes(shown, self.depth)
+
+    def reconstruct_deep(self, quantised: Quantised) -> NDArray[Any]:
+        """Return the colour of that picture at its depth, (H, W, 3) uint8 or uint16; gray is repeated in three channels.
 
         With exact pixels the colour that alpha hides is as in ``array``, so that it counts as no error.
         """
@@ -236,7 +279,9 @@ class Encoder:
         if LOSSLESS in stream.chunks:
             shown = samples.to_array(self.show(quantised).convert(self.image.mode))
         else:
-            shown = samples.to_array(samples.from_array(self._synthesise(quantised), self.image.mode))
+            shown = self._synthesise(quantised)
+            if self.image.mode == "L":
+                shown = np.repeat(samples.gray_mean(shown)[..., None], 3, -1)
         if EXACT in stream.chunks or LOSSLESS in stream.chunks:
             shown = np.where(self._drawing.visible[..., None], shown, self.array)
         return shown
@@ -309,13 +354,14 @@ class Encoder:
         visible = np.ones(self.array.shape[:2], bool) if plane is None else np.asarray(plane) > 0
         return _Drawing(self.original, self.array, visible)
 
-    def _synthesise(self, quantised: Quantised) -> NDArray[np.uint8]:
+    def _synthesise(self, quantised: Quantised, synthesis: Callable[[], Synthesis] | None = None) -> NDArray[Any]:
         area, arch = whole(*self.array.shape[:2]), self.weights.arch
 
         def latents_of(index: int, shape: tuple[int, int]) -> NDArray[np.int32]:
             return quantised.latents[index]
 
-        shown = synthesise_area(quantised.stream.header, arch, self._synthesis, area, latents_of)
+        synthesis = synthesis or self._synthesis
+        shown = synthesise_area(quantised.stream.header, arch, synthesis, area, latents_of, self.depth)
         lay_exact(shown, exact_pixels(quantised.stream), area)
         return shown
 
@@ -324,7 +370,7 @@ class Encoder:
         return open_synthesis(self.weights, self._device)
 
     def _code(
-        self, seen: NDArray[np.uint8], rate: int, tile: int | None, keep: Callable[[CodedLatents], Kept]
+        self, seen: NDArray[Any], rate: int, tile: int | None, keep: Callable[[CodedLatents], Kept]
     ) -> tuple[Header, list[Kept]]:
         """Analyse, quantise and code ``seen``; ``keep`` picks what is wanted of each tile's latents."""
         height, width = self.array.shape[:2]
@@ -342,16 +388,22 @@ class Encoder:
                 for box in Grid(group, side // LATENT_STRIDE):
                     part = np.ascontiguousarray(y[box.relative(group).slices])
                     coded[box] = workers.submit(code, part, self._transforms.hyper_analyse(part, rate))
-        header = Header(width, height, self.image.mode, self.weights.id, rate, side)
+        header = Header(width, height, self.image.mode, self.weights.id, rate, side, self.depth)
         return header, [coded[box].result() for box in sorted(coded)]
 
-    def _analyse(self, seen: NDArray[np.uint8], box: Box, area: Box, rate: int) -> NDArray[np.float32]:
-        """Return the latents (h, w, M) of ``seen``, of a box of the latents' area."""
+    def _analyse(self, seen: NDArray[Any], box: Box, area: Box, rate: int) -> NDArray[np.float32]:
+        """Return the latents (h, w, M) of ``seen``, of a box of the latents' area.
+
+        It is uint8 (H, W, 3) or, of more than 8 bits, uint16 with 1 or 3 channels.
+        """
         blocks = Grid(box, BLOCK // LATENT_STRIDE)
 
         def analyse(index: int) -> NDArray[np.float32]:
             wide = blocks[index].grown(self.weights.arch.analysis_halo, area)
             pixels = samples.window(seen, wide.scaled(LATENT_STRIDE))
+            if self.depth > 8:
+                levels = pixels.astype(np.float32) * np.float32(255 / (2**self.depth - 1))
+                pixels = np.ascontiguousarray(np.broadcast_to(levels, (*levels.shape[:2], 3)))
             return self._transforms.analyse(pixels, rate)[blocks[index].relative(wide).slices]
 
         return blocks.assemble(box, analyse)

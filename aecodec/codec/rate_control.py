@@ -14,13 +14,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from aecodec.errors import MissingPackageError, TargetError
 from aecodec.quality import MAX_INDEX
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from aecodec.codec.encoder import Encoded, Encoder
@@ -127,7 +126,8 @@ class BitsPerPixel(Size):
 class Fidelity(Target):
     """At least this much by a metric, of the decoded picture against the given one.
 
-    Both are 8-bit RGB as it is stored.  Alpha does not count, and colour that it hides is as the encoder fills it.
+    Both are RGB as it is stored, at its depth for PSNR and in 8 bits for other metrics.  Alpha does not count, and colour
+    that it hides is as the encoder fills it.
     """
 
     at_least = True
@@ -150,17 +150,22 @@ class Fidelity(Target):
 
     def attempt(self, encoder: Encoder, rate: int) -> tuple[Encoded, float]:
         quantised = encoder.quantise(rate)
-        shown, encoded = encoder.reconstruct(quantised), encoder.write(quantised)
+        shown, encoded = encoder.reconstruct_deep(quantised), encoder.write(quantised)
         del quantised  # a metric of a large picture needs the memory
-        return encoded, self._measure(encoder.array, shown)
+        return encoded, self._measure(encoder.original.colour(), shown, encoder.depth)
 
     def attempt_lossless(self, encoder: Encoder) -> tuple[Encoded, float]:
-        value = self._measure(encoder.array, encoder.array)
+        value = self._measure(encoder.array, encoder.array, 8)
         return encoder.original.encode(), value
 
-    def _measure(self, given: NDArray[np.uint8], shown: NDArray[np.uint8]) -> float:
-        from aecodec.metrics import METRICS
+    def _measure(self, given: NDArray[Any], shown: NDArray[Any], depth: int) -> float:
+        from aecodec.images import deep
+        from aecodec.metrics import METRICS, deep_psnr
 
+        if depth > 8 and self.metric == Psnr.metric:
+            return deep_psnr(given, shown, depth)
+        if depth > 8:
+            given, shown = deep.to_bytes(given, depth), deep.to_bytes(shown, depth)
         try:
             return METRICS[self.metric].measure(given, shown)
         except ValueError as error:  # the picture is too small for the metric
@@ -211,7 +216,7 @@ def meet(encoder: Encoder, target: Target) -> tuple[Encoded, float]:
         target.check_installed()
         if restores:
             raise TargetError(f"{target} cannot be a target for a restored picture, which differs from the given one")
-    may_be_lossless = not restores and exact.is_installed()
+    may_be_lossless = not restores and encoder.depth == 8 and exact.is_installed()
     try:
         best = search(target, functools.partial(target.attempt, encoder), encoder.pixels)
     except TargetError:

@@ -68,7 +68,7 @@ def _synthesise(stream: Stream, weights: Source, scale: int) -> Pixels:
 
     with open_workers(len(tiles) > 1) as workers:
         decoded = list(workers.map(latents_of, range(len(tiles))))
-    pixels = synthesise(tiles.assemble(whole_area, decoded.__getitem__), head.rate, scale)
+    pixels = synthesise(tiles.assemble(whole_area, decoded.__getitem__), head.rate, scale=scale)
     return pixels[: -(-head.height // scale), : -(-head.width // scale)]
 
 

@@ -22,9 +22,10 @@ from aecodec.errors import BitstreamError, LimitError
 from aecodec.quality import MAX_INDEX, quality_of_index
 
 MAGIC = b"\x8faec\r\n\n"  # a byte outside ASCII, and line ends that any text-mode transfer would change
-VERSION = 1
+VERSION = 2  # of what is written; version 1 had no depth but 8 bits, and else the same fields
 MAX_SIDE = 2**22  # 64 times this, what a line of one pixel pads to, is just MAX_PIXELS
-MODES = ("L", "RGB")  # layout bits 0-1; bits 2-3 are the depth (0: 8 bits), bits 4-7 the tiles (``tiles.TILE_CODES``)
+MODES = ("L", "RGB")  # layout bits 0-1
+DEPTHS = (8, 10, 12, 16)  # bits of a sample: layout bits 2-3; bits 4-7 are the tiles (``tiles.TILE_CODES``)
 
 NO_WEIGHTS = "00000000"  # their id in a file that needs none
 PAYLOAD = b"P"
@@ -36,8 +37,11 @@ EXIF = b"e"
 XMP = b"x"
 RESOURCES = b"i"  # Photoshop's image resources, with IPTC
 RESOLUTION = b"r"  # in dots per inch, where EXIF does not say it
+SIGNAL = b"s"  # what the samples mean as colours, by CICP (ITU-T H.273): primaries, transfer, matrix, range
+HASH = b"h"  # of the decoded samples, see digest.py
 PACKED = b"m"  # a zlib stream with several of these
 METADATA = (ICC, EXIF, XMP, RESOURCES, RESOLUTION)
+HASH_BYTES = 8
 MAX_PACKED = 2**26  # bytes of metadata that such a stream may hold
 _EXPANSION = 1032  # bytes that one byte of a zlib stream can become at most (zlib's "technical details")
 _CHECKSUM = 4  # bytes
@@ -61,7 +65,8 @@ class Header:
     """What a reader knows before it decodes anything.
 
     mode: "L" or "RGB" (alpha is a chunk of its own); weights: the 32-bit weights id as 8 hexadecimal digits; rate: the rate
-    index; tile: the side of the tiles in pixels, 0 for one tile.
+    index; tile: the side of the tiles in pixels, 0 for one tile; depth: bits of a sample, one of DEPTHS; version: of the
+    format.
     """
 
     width: int
@@ -70,6 +75,8 @@ class Header:
     weights: str
     rate: int
     tile: int = 0
+    depth: int = 8
+    version: int = VERSION
 
     @property
     def quality(self) -> float:
@@ -131,8 +138,8 @@ class Reader:
 def write(stream: Stream) -> bytes:
     """Return the bytes of a file."""
     head = stream.header
-    layout = MODES.index(head.mode) | _tile_code(head.tile) << 4
-    fixed = MAGIC + bytes([VERSION, layout]) + varint(head.width) + varint(head.height)
+    layout = MODES.index(head.mode) | DEPTHS.index(head.depth) << 2 | _tile_code(head.tile) << 4
+    fixed = MAGIC + bytes([head.version, layout]) + varint(head.width) + varint(head.height)
     fixed += bytes.fromhex(head.weights) + struct.pack("<H", head.rate)
     parts = [fixed, struct.pack("<I", zlib.crc32(fixed))]
     before = sorted(pack(stream.chunks).items(), key=lambda chunk: (chunk[0] == LOSSLESS, chunk[0]))
@@ -173,7 +180,7 @@ def unpack(body: bytes) -> dict[bytes, bytes]:
     chunks: dict[bytes, bytes] = {}
     while reader.position < size:
         kind = reader.take(1)
-        if not kind.islower() or kind == PACKED or kind in chunks:
+        if not kind.islower() or kind in (PACKED, SIGNAL, HASH) or kind in chunks:
             raise BitstreamError(f"the file is damaged (a chunk {kind!r} among its metadata)")
         chunks[kind] = reader.take(reader.varint())
     return chunks
@@ -215,8 +222,8 @@ def _read_header(reader: Reader, max_pixels: int | None) -> Header:
         raise BitstreamError("this is no aecodec file")
     reader.take(len(MAGIC))
     version, layout = reader.take(2)
-    if version != VERSION:
-        raise BitstreamError(f"the file has format version {version}; this aecodec reads version {VERSION}")
+    if not 1 <= version <= VERSION:
+        raise BitstreamError(f"the file has format version {version}; this aecodec reads versions 1 to {VERSION}")
     width, height = reader.varint(), reader.varint()
     weights = reader.take(4).hex()
     (rate,) = struct.unpack("<H", reader.take(2))
@@ -224,13 +231,13 @@ def _read_header(reader: Reader, max_pixels: int | None) -> Header:
     if struct.unpack("<I", reader.take(4))[0] != zlib.crc32(fixed):
         raise BitstreamError("the file's header is damaged (checksum)")
     mode, depth, tile_code = layout & 3, layout >> 2 & 3, layout >> 4
-    if mode >= len(MODES) or depth or tile_code not in (0, *TILE_CODES):
+    if mode >= len(MODES) or (depth and version == 1) or tile_code not in (0, *TILE_CODES):
         raise BitstreamError(f"the file uses layout {layout}, which this aecodec does not know")
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE and rate <= MAX_INDEX):
         raise BitstreamError("the file's header holds impossible values")
     if max_pixels is not None and width * height > max_pixels:
         raise LimitError(f"{width} x {height} is over the limit of {max_pixels} pixels", max_pixels)
-    return Header(width, height, MODES[mode], weights, rate, _tile_side(tile_code))
+    return Header(width, height, MODES[mode], weights, rate, _tile_side(tile_code), DEPTHS[depth], version)
 
 
 def read_head(data: bytes, max_pixels: int | None = MAX_PIXELS) -> tuple[Header, dict[bytes, bytes]]:
@@ -295,6 +302,10 @@ def read(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Stream:
                 break
     if {EXACT, LOSSLESS} <= chunks.keys():
         raise BitstreamError("the file is damaged (exact pixels of a picture that is exact)")
+    if header.depth > 8 and {EXACT, LOSSLESS} & chunks.keys():
+        raise BitstreamError(f"the file is damaged (exact pixels of 8 bits in a picture of {header.depth})")
+    if len(chunks.get(HASH, bytes(HASH_BYTES))) != HASH_BYTES or len(chunks.get(SIGNAL, bytes(4))) != 4:
+        raise BitstreamError("the file is damaged (length of a hash or of colours)")
     if reader.position != len(data):
         raise BitstreamError(f"{len(data) - reader.position} bytes follow the end of the file")
     return Stream(header, payloads, _unpacked(chunks))

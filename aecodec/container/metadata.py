@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from aecodec.container.bitstream import ALPHA, EXIF, ICC, RESOLUTION, RESOURCES, XMP, Header
+from aecodec.container.bitstream import ALPHA, EXIF, ICC, RESOLUTION, RESOURCES, SIGNAL, XMP, Header
 
 if TYPE_CHECKING:
     from PIL.Image import Exif, Image
@@ -35,12 +35,17 @@ _PREFIX = b"Exif\0\0"
 
 
 def read(image: Image, strip: bool) -> dict[bytes, bytes]:
-    """Return the chunks that keep a picture's ICC profile and, without ``strip``, its EXIF, XMP, IPTC and resolution.
+    """Return the chunks that keep a picture's colours (ICC profile, CICP) and, without ``strip``, other metadata.
+
+    That is EXIF, XMP, IPTC and the resolution.
 
     Warns of other metadata in the picture, for which there is no chunk.
     """
     chunks = {}
     profile = image.info.get("icc_profile")
+    signal = image.info.get("cicp")
+    if signal and image.mode not in ("CMYK", "LAB") and (body := _signal(signal)):
+        chunks[SIGNAL] = body
     if profile and image.mode not in ("CMYK", "LAB"):  # those are converted to sRGB, and their profile is spent
         chunks[ICC] = bytes(profile)
     if not strip:
@@ -65,7 +70,18 @@ def from_chunks(chunks: Mapping[bytes, bytes]) -> dict[str, Any]:
         dpi = tuple(value / 100 for value in struct.unpack("<II", body))
     if dpi and _is_meant(dpi):
         info["dpi"] = dpi
+    if len(signal := chunks.get(SIGNAL, b"")) == 4:
+        info["cicp"] = tuple(signal)
     return info
+
+
+def _signal(values: object) -> bytes:
+    """Return four numbers of CICP as a chunk has them, b"" for anything else."""
+    try:
+        body = bytes(values)  # type: ignore[call-overload]  # of somebody else's info
+    except (TypeError, ValueError):
+        return b""
+    return body if isinstance(values, (tuple, list, bytes)) and len(body) == 4 else b""
 
 
 def shown(header: Header, chunks: dict[bytes, bytes]) -> Header:

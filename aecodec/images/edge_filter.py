@@ -43,6 +43,7 @@ if not os.environ.get("AECODEC_PURE_PYTHON"):
 TABLE = "synthesis.edges.table"  # the tensor (quality knots, RINGS * len(KNOTS)), in levels
 BLOCK = 8  # pixels each way that share a strength
 LEVEL = 8  # units of the picture in a level
+FINE = 32  # those of a picture that becomes samples of more than 8 bits
 AMOUNT = 128  # units of an amount in a level
 STRENGTH = 16  # units of a strength in 1
 STRENGTH_MAX = 2
@@ -81,9 +82,34 @@ def apply(picture: NDArray[np.int16], strength: NDArray[np.uint8], amounts: NDAr
     return out
 
 
+def apply_deep(
+    picture: NDArray[np.int16], strength: NDArray[np.uint8] | None, amounts: NDArray[np.int16] | None, depth: int
+) -> NDArray[np.uint16]:
+    """Return the filtered picture (H, W, 3) in samples of ``depth`` bits, 9..16; without ``strength`` it is only rounded.
+
+    picture: (H, W, 3) int16 in 1/FINE of a level, 0..255 * FINE; the rest is as for ``apply``, and so is the light that
+    pixels exchange.
+    """
+    unit = AMOUNT * STRENGTH
+    sums = picture.astype(np.int64) * (unit // FINE)
+    if strength is not None and amounts is not None:
+        eighths = (picture + np.int16(FINE // LEVEL // 2)) // (FINE // LEVEL)
+        sums += _change(eighths.astype(np.int32), strength, amounts)[..., None]
+    white = 255 * unit
+    samples: NDArray[np.uint16] = ((2 * sums.clip(0, white) * (2**depth - 1) + white) // (2 * white)).astype(np.uint16)
+    return samples
+
+
 def _apply(picture: NDArray[np.int16], strength: NDArray[np.uint8], amounts: NDArray[np.int16]) -> NDArray[np.uint8]:
     """Compute ``apply`` in numpy, for machines without the extension."""
-    wide = picture.astype(np.int32)
+    wide, unit = picture.astype(np.int32), AMOUNT * STRENGTH
+    change = _change(wide, strength, amounts)
+    samples: NDArray[np.int32] = (wide * (unit // LEVEL) + change[..., None] + unit // 2) // unit
+    return samples.clip(0, 255).astype(np.uint8)
+
+
+def _change(wide: NDArray[np.int32], strength: NDArray[np.uint8], amounts: NDArray[np.int16]) -> NDArray[np.int32]:
+    """Return what each pixel (H, W) gets, in 1 / (AMOUNT * STRENGTH) of a level."""
     luma: NDArray[np.int32] = (wide @ np.array(LUMA, np.int32) + 128) >> 8
     h, w = luma.shape
     change = np.zeros_like(luma)
@@ -95,6 +121,4 @@ def _apply(picture: NDArray[np.int16], strength: NDArray[np.uint8], amounts: NDA
         change[first] += amount
         change[second] -= amount
     change *= np.kron(strength, np.ones((BLOCK, BLOCK), np.uint8)).astype(np.int32)
-    unit = AMOUNT * STRENGTH
-    samples: NDArray[np.int32] = (wide * (unit // LEVEL) + change[..., None] + unit // 2) // unit
-    return samples.clip(0, 255).astype(np.uint8)
+    return change

@@ -8,10 +8,13 @@ from __future__ import annotations
 import re
 import struct
 import warnings
+from collections.abc import Mapping
 from itertools import islice
+from typing import Any
 
 from PIL import Image
 
+from aecodec.container import metadata
 from aecodec.images import icc, jpeg, png, tiff, xmp
 
 _PSD_RESOLUTION, _PSD_PROFILE, _PSD_EXIF, _PSD_XMP = 1005, 1039, 1058, 1060  # numbers of image resources
@@ -41,6 +44,17 @@ def complete(image: Image.Image, file: bytes | None) -> None:
         lost.append(f"{len(sizes) - 1} more size{_s(len(sizes) - 1)} of the icon")
     if lost:
         warnings.warn(f"not kept: {', '.join(lost)}", stacklevel=4)
+
+
+def info_of(chunks: Mapping[bytes, bytes], is_gray: bool) -> dict[str, Any]:
+    """Return the metadata in a file's chunks under Pillow's names, with a profile made of what they say of colours."""
+    info = metadata.from_chunks(chunks)
+    if "cicp" in info and "icc_profile" not in info:
+        primaries, transfer, _, is_full = info["cicp"]
+        profile, _ = icc.of_cicp(primaries, transfer, is_gray)
+        if profile and is_full:
+            info["icc_profile"] = profile
+    return info
 
 
 def _s(count: int) -> str:
@@ -94,9 +108,10 @@ def _png(image: Image.Image, file: bytes | None) -> list[str]:
     across, down = info.get("aspect", (1, 1))
     lost = [] if across == down else [f"pixels of {across} to {down}"]
     is_gray = image.mode in ("1", "L", "LA", "I", "I;16")
+    info.pop("cicp", None)
     signal = next((chunk.body for chunk in png.chunks(file) if chunk.kind == b"cICP"), b"") if file is not None else b""
-    if len(signal) == 4 and "icc_profile" not in info:
-        lost += _by_cicp(image, signal[0], signal[1], is_gray)
+    if len(signal) == 4:
+        _keep_cicp(image, signal[0], signal[1], signal[3])
     elif not {"icc_profile", "srgb"} & info.keys() and (
         profile := icc.of_chromaticities(info.get("chromaticity", ()), info.get("gamma"), is_gray)
     ):
@@ -104,11 +119,13 @@ def _png(image: Image.Image, file: bytes | None) -> list[str]:
     return lost
 
 
-def _by_cicp(image: Image.Image, primaries: int, transfer: int, is_gray: bool) -> list[str]:
-    profile, lost = icc.of_cicp(primaries, transfer, is_gray)
-    if profile:
-        image.info["icc_profile"] = profile
-    return [lost] if lost else []
+def _keep_cicp(image: Image.Image, primaries: int, transfer: int, is_full: int = 1) -> None:
+    """Keep what CICP says of colours, if that is neither sRGB nor nothing.
+
+    The samples are RGB, whatever matrix their file has, and of full range if that file's reader has made them so.
+    """
+    if primaries not in (1, 2) or transfer not in (2, 13) or not is_full:
+        image.info["cicp"] = (primaries, transfer, 0, int(bool(is_full)))
 
 
 def _hexadecimal(text: object) -> bytes:
@@ -197,7 +214,7 @@ def _gif(image: Image.Image, file: bytes) -> None:
 
 
 def _heif(image: Image.Image, file: bytes) -> list[str]:
-    """Turn CICP into a profile; return the pictures beside the picture."""
+    """Keep what CICP says of colours, where no profile does; return the pictures beside the picture."""
     lost = []
     if image.info.get("depth_images"):
         lost.append("a depth map")
@@ -212,5 +229,5 @@ def _heif(image: Image.Image, file: bytes) -> list[str]:
     place = head.find(b"colrnclx")
     if place >= 0 and "icc_profile" not in image.info and place + 12 <= len(head):
         primaries, transfer = struct.unpack_from(">HH", head, place + 8)
-        lost += _by_cicp(image, primaries, transfer, image.mode in ("L", "LA"))
+        _keep_cicp(image, primaries & 255, transfer & 255)
     return lost

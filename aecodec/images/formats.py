@@ -19,7 +19,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from aecodec.container import metadata
 from aecodec.errors import AecodecError, FramesError, LimitError, MissingPackageError, PictureError
-from aecodec.images import bmp, embedded, jpeg, jxl, png, tiff, xmp
+from aecodec.images import bmp, deep, embedded, icc, jpeg, jxl, netpbm, png, tiff, xmp
 from aecodec.images.samples import check_size
 
 # Format: Pillow's name of it, the module that teaches it to Pillow, and the package that has the module
@@ -30,12 +30,14 @@ _PLUGINS = {
 }
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 _METADATA = {
-    "icc_profile": "ICC profile", "exif": "EXIF", "xmp": "XMP", "image_resources": "IPTC", "dpi": "the resolution"
+    "icc_profile": "ICC profile", "exif": "EXIF", "xmp": "XMP", "image_resources": "IPTC", "dpi": "the resolution",
+    "cicp": "colours by CICP",
 }  # fmt: skip
 _KEPT: dict[str, Collection[str]] = {  # all that a format keeps as it is written here; those not named keep nothing
-    **dict.fromkeys(("PNG", "TIFF"), frozenset({"alpha", *_METADATA})),
+    "PNG": frozenset({"alpha", *_METADATA}),
+    "TIFF": frozenset({"alpha", *_METADATA} - {"cicp"}),
     **dict.fromkeys(("WEBP", "AVIF"), frozenset({"alpha", "icc_profile", "exif", "xmp"})),
-    "JPEG": frozenset(_METADATA),
+    "JPEG": frozenset(_METADATA) - {"cicp"},
     "BMP": frozenset({"dpi"}),
     **dict.fromkeys(("JPEG2000", "TGA"), frozenset({"alpha"})),
 }
@@ -45,6 +47,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {  # as little loss as the format allows
     "WEBP": {"lossless": True},
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
 }
+DEEP = ("PNG", "TIFF", "PPM")  # formats that are written with more than 8 bits a sample
 _SEGMENT = {"exif": 65533, "xmp": 65504}  # bytes that fit in a JPEG's one segment; a longer XMP is cut in two
 
 
@@ -61,7 +64,7 @@ Source = Image.Image | NDArray[Any] | str | os.PathLike[str]
 def as_picture(source: Source, max_pixels: int | None) -> Image.Image:
     """Return a caller's picture as a Pillow image: from an image, an array of samples, or the path of a file.
 
-    An array is uint8 (H, W) gray, (H, W, 2) gray with alpha, (H, W, 3) RGB or (H, W, 4) RGBA; or uint16 (H, W) gray. Raises
+    An array is uint8 or uint16: (H, W) gray, (H, W, 2) gray with alpha, (H, W, 3) RGB or (H, W, 4) RGBA. Raises
     PictureError for another array or a file that is no picture, LimitError, OSError where there is no file, TypeError for
     anything else.
     """
@@ -76,11 +79,12 @@ def as_picture(source: Source, max_pixels: int | None) -> Image.Image:
 
 
 def _of_array(array: NDArray[Any]) -> Image.Image:
-    kinds = {(np.dtype(np.uint8), channels) for channels in (1, 2, 3, 4)} | {(np.dtype(np.uint16), 1)}
     channels = {2: 1, 3: array.shape[-1]}.get(array.ndim) if array.ndim else None
-    if (array.dtype, channels) not in kinds or not array.size:
-        wanted = "uint8 (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), or uint16 (H, W)"
+    if array.dtype not in (np.uint8, np.uint16) or channels not in (1, 2, 3, 4) or not array.size:
+        wanted = "uint8 or uint16 (H, W), (H, W, 2), (H, W, 3) or (H, W, 4)"
         raise PictureError(f"a picture in an array must be {wanted}, not {array.dtype} {array.shape}")
+    if array.dtype == np.uint16 and channels > 1:
+        return deep.to_image(deep.of_values(array, 65535))
     return Image.fromarray(np.ascontiguousarray(array.reshape(array.shape[:2]) if channels == 1 else array))
 
 
@@ -171,8 +175,11 @@ def _refuse(data: bytes) -> None:
         raise PictureError(_RAW)
 
 
-def load(image: Image.Image, frame: int | None, max_pixels: int | None) -> int:
+def load(image: Image.Image, frame: int | None, max_pixels: int | None, keeps_depth: bool = False) -> int:
     """Decode an opened picture, or one ``frame`` of it, in place, and return the bits of a sample in its file.
+
+    With ``keeps_depth`` the picture carries its samples where they have more than 8 bits (``deep.detach``) and Pillow's
+    picture cannot hold them.
 
     What its file says beside the pixels comes into ``info``, and a warning says what cannot be kept. Raises FramesError
     where there are several frames and none is chosen, PictureError where the file is damaged, LimitError.
@@ -188,16 +195,39 @@ def load(image: Image.Image, frame: int | None, max_pixels: int | None) -> int:
         if image.format == "JXL":
             _complete_jxl(image)
         page = next(islice(pages.pages(), image.tell(), None), {}) if pages is not None else {}
+        found: deep.Deep | None = deep.detach(image)
         if pages is not None and tiff.is_misread(pages, page):
-            _replace(image, tiff.picture_of(pages, page))
+            picture = tiff.picture_of(pages, page)
+            found = deep.detach(picture)
+            _replace(image, picture)
         else:
             low = _low_bytes(image) if bits == 16 else None
             _load(image, file)
             check_size(*image.size, max_pixels)  # an icon may hold a picture of another size
             if low is not None:
-                _round(image, low)
+                found = _round(image, low)
+            elif keeps_depth and file is not None:
+                found = _read_deep(image, file, bits)
+        if found is not None:
+            bits = found.depth
+        if found is not None and keeps_depth:
+            deep.attach(image, found)
         embedded.complete(image, file)
     return bits
+
+
+def _read_deep(image: Image.Image, file: bytes, bits: int) -> deep.Deep | None:
+    """Return samples that Pillow rounds to 8 bits and another reader does not."""
+    if image.format == "PPM" and bits > 8:
+        return netpbm.read(file)
+    if image.format == "HEIF" and bits > 8 and image.mode in ("L", "RGB", "RGBA"):
+        heif = importlib.import_module("pillow_heif")
+        opened = heif.open_heif(io.BytesIO(file), convert_hdr_to_8bit=False, hdr_to_16bit=False)
+        values = np.asarray(opened[image.tell()])
+        shape = (*image.size[::-1], len(image.getbands()))
+        if values.dtype == np.uint16 and values.size == np.prod(shape) and values.max(initial=0) < 2**bits:
+            return deep.of_values(values.reshape(shape), 2**bits - 1)
+    return None
 
 
 def _choose_frame(image: Image.Image, frame: int | None, pages: tiff.Tiff | None) -> None:
@@ -308,36 +338,44 @@ def _low_bytes(image: Image.Image) -> NDArray[np.uint8] | None:
     return low[..., 1::2] if first == "LA;16B" else low
 
 
-def _round(image: Image.Image, low: NDArray[np.uint8]) -> None:
-    """Replace the high bytes of 16-bit samples by the samples rounded to 8 bits; gray with alpha becomes "LA".
+def _round(image: Image.Image, low: NDArray[np.uint8]) -> deep.Deep:
+    """Replace the high bytes of 16-bit samples by the samples rounded to 8 bits, and return the samples.
 
-    A transparent colour, which is one of 16-bit samples, becomes alpha.
+    Gray with alpha becomes "LA". A transparent colour, which is one of 16-bit samples, becomes alpha.
     """
     high = np.asarray(image)[..., -low.shape[-1] :].astype(np.uint32)
     values = high << 8 | low
     rounded = ((values * 255 + 32895) >> 16).astype(np.uint8)  # the nearest to 255/65535 of it
     if low.shape[-1] == 3 and (key := image.info.pop("transparency", None)) is not None:
-        opaque = np.where((values != np.asarray(key)).any(-1), np.uint8(255), np.uint8(0))
-        rounded = np.dstack([rounded, opaque])
+        opaque = (values != np.asarray(key)).any(-1)
+        rounded = np.dstack([rounded, opaque * np.uint8(255)])
+        values = np.dstack([values, opaque * np.uint32(65535)])
     image.im = Image.fromarray(rounded).im
     image._mode = {2: "LA", 3: "RGB", 4: "RGBA"}[rounded.shape[-1]]
+    return deep.of_values(values, 65535)
 
 
-def save(image: Image.Image, kind: str) -> bytes:
+def save(image: Image.Image, kind: str, wide: deep.Deep | None = None) -> bytes:
     """Return a decoded picture as a file of a format that Pillow writes; a warning names what the format does not keep.
 
-    Where the format has no alpha, the picture is laid on white; where it has no EXIF, it is turned upright. Raises
-    AecodecError where Pillow cannot write it.
+    ``wide`` are its samples where the file is to have more than 8 bits, which those of DEEP can. Where the format has
+    no alpha, the picture is laid on white; where it has no EXIF, it is turned upright. Raises AecodecError where Pillow
+    cannot write it.
     """
     kept = _KEPT.get(kind, ())
     if image.mode in ("LA", "RGBA") and "alpha" not in kept:
-        image = _on_white(image, kind)
+        image, wide = _on_white(image, kind), None
     if "exif" not in kept:
-        image = metadata.upright(image)
+        if wide is not None:
+            deep.attach(image, wide)
+        image = deep.upright(image)
+        wide = deep.detach(image)
     if image.mode in ("L", "LA") and image.info.get("icc_profile", b"")[16:20] == b"RGB ":  # gray that was stored as colour
         info = image.info
         image = image.convert("RGB" if image.mode == "L" else "RGBA")
         image.info = info
+        if wide is not None:
+            wide = deep.Deep(np.concatenate([wide.samples[..., :1]] * 2 + [wide.samples], -1), wide.depth)
     values = {name: image.info[name] for name in _METADATA if image.info.get(name)}
     if "exif" not in kept and metadata.is_empty(image):
         values.pop("exif", None)
@@ -345,9 +383,16 @@ def save(image: Image.Image, kind: str) -> bytes:
         values.pop("dpi", None)
     if "image_resources" not in kept and not jpeg.iptc_of(values.get("image_resources", b"")):
         values.pop("image_resources", None)  # settings of Photoshop, which nobody misses
+    hdr = _METADATA["cicp"]
+    if "cicp" in values and "cicp" not in kept:
+        primaries, transfer, _, is_full = values["cicp"]
+        hdr = icc.of_cicp(primaries, transfer, False)[1] if is_full else "samples of studio range"
+        if not hdr:  # a profile says the same
+            del values["cicp"]
+    names = _METADATA | {"cicp": hdr}
     lost = {name for name in values if name not in kept or (kind == "JPEG" and not _fits(name, values[name]))}
     if lost:
-        warnings.warn(f"not kept in {kind}: {', '.join(_METADATA[name] for name in sorted(lost))}", stacklevel=2)
+        warnings.warn(f"not kept in {kind}: {', '.join(names[name] for name in sorted(lost))}", stacklevel=2)
     if kind == "GIF" and image.getcolors() is None:
         warnings.warn("GIF holds 256 colours; the others are approximated", stacklevel=2)
     values = {name: value for name, value in values.items() if name not in lost}
@@ -357,15 +402,15 @@ def save(image: Image.Image, kind: str) -> bytes:
     try:
         for dropped in ((), *((name,) for name in values), tuple(values)):  # damaged metadata must not cost the picture
             try:
-                data = _write(image, kind, {name: value for name, value in values.items() if name not in dropped})
+                data = _write(image, kind, {name: value for name, value in values.items() if name not in dropped}, wide)
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001  the writers raise whatever they meet
                 reason = reason or error
                 continue
             if dropped:
-                names = " and ".join(_METADATA[name] for name in dropped)
-                warnings.warn(f"{names} cannot be kept in {kind}: {reason}", stacklevel=2)
+                text = " and ".join(names[name] for name in dropped)
+                warnings.warn(f"{text} cannot be kept in {kind}: {reason}", stacklevel=2)
             if kind == "ICO" and (size := Image.open(io.BytesIO(data)).size) != image.size:
                 warnings.warn(f"icons have fixed sizes; this one is {size[0]} x {size[1]}", stacklevel=2)
             return data
@@ -385,19 +430,25 @@ def _fits(name: str, value: Any) -> bool:
     return name == "dpi" or len(value) <= _SEGMENT.get(name, 2**24)
 
 
-def _write(image: Image.Image, kind: str, values: dict[str, Any]) -> bytes:
+def _write(image: Image.Image, kind: str, values: dict[str, Any], wide: deep.Deep | None) -> bytes:
+    if wide is not None and kind == "PPM":
+        return netpbm.write(wide.samples, wide.depth)
     packet, resources = values.get("xmp", b""), values.get("image_resources", b"")
     if kind == "TIFF" and image.mode in ("L", "LA", "RGB", "RGBA"):
-        samples = np.asarray(image).reshape(image.height, image.width, -1)
+        samples = np.asarray(image).reshape(image.height, image.width, -1) if wide is None else deep.at_16_bits(wide)
         return tiff.write(
             samples, exif=values.get("exif", b""), icc=values.get("icc_profile", b""), xmp=packet, resources=resources,
             iptc=jpeg.iptc_of(resources), dpi=values.get("dpi"),
         )  # fmt: skip
-    options: dict[str, Any] = {name: value for name, value in values.items() if name not in ("xmp", "image_resources")}
-    if kind == "PNG" and (packet or resources):
+    options: dict[str, Any] = {
+        name: value for name, value in values.items() if name not in ("xmp", "image_resources", "cicp")
+    }
+    if kind == "PNG" and (packet or resources or "cicp" in values):
         from PIL.PngImagePlugin import PngInfo
 
         options["pnginfo"] = PngInfo()
+        if "cicp" in values:
+            options["pnginfo"].add(b"cICP", bytes(values["cicp"]))
         if packet:
             options["pnginfo"].add_itxt("XML:com.adobe.xmp", packet.decode("utf-8", "replace"))
         if resources:  # as ImageMagick and ExifTool know it
@@ -409,7 +460,11 @@ def _write(image: Image.Image, kind: str, values: dict[str, Any]) -> bytes:
     if packet and kind not in ("PNG", "JPEG"):
         options["xmp"] = packet
     buffer = io.BytesIO()
+    if wide is not None:
+        image = image.crop((0, 0, 1, 1))
     image.save(buffer, kind, **_OPTIONS.get(kind, {}), **options)
+    if wide is not None:
+        return png.with_samples(buffer.getvalue(), deep.at_16_bits(wide), wide.depth)
     if kind != "JPEG":
         return buffer.getvalue()
     first, extended = packet, b""

@@ -7,11 +7,15 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from aecodec.errors import LimitError
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 _MAX_METADATA = 2**26  # bytes that a file's compressed metadata may become in all
 _PLAIN = 2**19  # bytes of text or profile that Pillow takes in any case; its own limit is 2**20
+_LEVEL, _ROWS = 2, 64  # of zlib, as Pillow's files have it here; rows that are filtered at once
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 
 
@@ -94,6 +98,49 @@ def clean(data: bytes) -> Cleaned:
         result.info["comment"] = "left out"
     result.data = b"".join(parts)
     return result
+
+
+def with_samples(data: bytes, samples: NDArray[np.uint16], depth: int) -> bytes:
+    """Return a PNG of Pillow's with other pixels: samples (H, W, C) of 16 bits, as many channels as it has.
+
+    Of fewer bits, ``depth``, they are scaled, and the file says how many there were.
+    """
+    height, width, channels = samples.shape
+    parts = [MAGIC]
+    for chunk in chunks(data):
+        if chunk.kind == b"IHDR":
+            parts.append(_written(b"IHDR", struct.pack(">IIB", width, height, 16) + chunk.body[9:]))
+            if depth < 16:
+                parts.append(_written(b"sBIT", bytes([depth]) * channels))
+        elif chunk.kind == b"IEND":
+            parts += [_written(b"IDAT", _compressed(samples)), _written(b"IEND", b"")]
+        elif chunk.kind != b"IDAT":
+            parts.append(_written(chunk.kind, chunk.body))
+    return b"".join(parts)
+
+
+def _compressed(samples: NDArray[np.uint16]) -> bytes:
+    """Return rows of samples behind the filter that makes each smallest, compressed."""
+    height, width, channels = samples.shape
+    step = 2 * channels  # bytes of a pixel
+    compress = zlib.compressobj(_LEVEL)
+    result = []
+    above = np.zeros((1, step + 2 * width * channels), np.int16)
+    for top in range(0, height, _ROWS):
+        block = samples[top : top + _ROWS].astype(">u2").view(np.uint8).reshape(-1, step * width)
+        rows = np.pad(block.astype(np.int16), ((0, 0), (step, 0)))
+        up, left = np.concatenate([above, rows[:-1]])[:, step:], rows[:, :-step]
+        corner = np.concatenate([above, rows[:-1]])[:, :-step]
+        here, above = rows[:, step:], rows[-1:]
+        estimate = left + up - corner
+        a, b, c = (np.abs(estimate - value) for value in (left, up, corner))
+        paeth = np.where((a <= b) & (a <= c), left, np.where(b <= c, up, corner))
+        tried = np.stack([here - left, here - up, here - paeth]).astype(np.uint8)
+        best = np.abs(tried.view(np.int8).astype(np.int16)).sum(-1, dtype=np.int64).argmin(0)
+        chosen = tried[best, np.arange(len(rows))]
+        kinds = np.array([1, 2, 4], np.uint8)[best]
+        result.append(compress.compress(np.concatenate([kinds[:, None], chosen], 1).tobytes()))
+    return b"".join([*result, compress.flush()])
 
 
 def _written(kind: bytes, body: bytes) -> bytes:

@@ -14,35 +14,67 @@ from aecodec.container.bitstream import MAX_SIDE
 from aecodec.container.tiles import Box
 from aecodec.entropy.architecture import PADDING
 from aecodec.errors import LimitError, PictureError
+from aecodec.images import deep
 
 
-def split(image: Image.Image, bits: int = 8) -> tuple[Image.Image, Image.Image | None]:
+def split(image: Image.Image, bits: int = 8, gray_bits: int | None = None) -> tuple[Image.Image, Image.Image | None]:
     """Separate colour and alpha as ``separate`` does, and replace colour that nobody sees (``fill``).
 
     Colour that is gray everywhere comes as "L".
     """
-    colour, alpha = separate(image, bits)
+    colour, alpha = separate(image, bits, gray_bits)
     colour = gray_if_equal(colour)
     return (colour if alpha is None else fill(colour, alpha)), alpha
 
 
-def separate(image: Image.Image, bits: int = 8) -> tuple[Image.Image, Image.Image | None]:
+def split_deep(image: Image.Image, bits: int = 8) -> tuple[Image.Image, Image.Image | None, deep.Samples | None, int]:
+    """Do what ``split`` does; return also the colour (H, W, 1 or 3) at the depth that a file can have, and this depth.
+
+    That is None, and 8, where 8 bits hold the picture.
+    """
+    found = deep.detach(image)
+    if found is None and image.mode.startswith("I"):
+        found = deep.of_values(_levels(image, bits)[..., None], 2**bits - 1)
+    colour_and_alpha = found
+    if found is not None:
+        plane = found.alpha
+        if plane is not None and deep.reduced(deep.Deep(plane[..., None], found.depth)) is not None:
+            warnings.warn(f"alpha of {found.depth} bits is rounded to 8 bits", stacklevel=3)
+        found = deep.reduced(deep.Deep(found.colour, found.depth))
+    if found is None:
+        return *split(image, 8 if colour_and_alpha is not None else bits, bits), None, 8
+    _, alpha = separate(image, 8, bits)
+    wide = found.samples
+    if wide.shape[2] == 3 and np.array_equal(wide[..., 0], wide[..., 1]) and np.array_equal(wide[..., 0], wide[..., 2]):
+        wide = wide[..., :1]
+    rounded = deep.to_bytes(wide, found.depth)
+    colour = Image.fromarray(rounded[..., 0] if wide.shape[2] == 1 else rounded)
+    if alpha is not None and _has_holes(alpha):
+        colour = fill(colour, alpha)
+        filled = deep.scaled(np.asarray(colour).reshape(wide.shape), 255, 2**found.depth - 1).astype(np.uint16)
+        wide = np.where(np.asarray(alpha)[..., None] > 0, wide, filled)
+    return colour, alpha, wide, found.depth
+
+
+def separate(image: Image.Image, bits: int = 8, gray_bits: int | None = None) -> tuple[Image.Image, Image.Image | None]:
     """Return a loaded picture as colour, "L" or "RGB", and alpha, "L" or None; warnings say what that loses.
 
-    ``bits`` is the depth of a sample in the file. Raises PictureError where the range of the samples is unknown.
+    ``bits`` is the depth of a sample in the file, ``gray_bits`` that of gray where nothing is to be said about it. Raises
+    PictureError where the range of the samples is unknown.
     """
-    gray = _levels(image, bits) if image.mode == "F" or image.mode.startswith("I") else None
+    gray_bits = bits if gray_bits is None else gray_bits
+    gray = _levels(image, gray_bits) if image.mode == "F" or image.mode.startswith("I") else None
     if bits > 8:
         warnings.warn(f"{bits}-bit samples are rounded to 8 bits", stacklevel=3)
     key = image.info.get("transparency")
     alpha = None
     if gray is not None:
-        colour = Image.fromarray(np.rint(gray * (255 / (2**bits - 1))).clip(0, 255).astype(np.uint8))
+        colour = Image.fromarray(np.rint(gray * (255 / (2**gray_bits - 1))).clip(0, 255).astype(np.uint8))
         alpha = None if key is None else _opaque(gray[..., None] != key)
     elif image.mode in ("1", "L", "RGB"):
         colour = image.convert("L") if image.mode == "1" else image
         if key is not None:  # of the file's depth, for which Pillow's own conversion makes no allowance
-            peak = 1 if image.mode == "1" else 2**bits - 1
+            peak = 1 if image.mode == "1" else 2**gray_bits - 1
             samples = np.asarray(colour).reshape(*image.size[::-1], -1)
             alpha = _opaque(samples != np.rint(np.atleast_1d(key) * 255 / peak))
     elif image.has_transparency_data:
@@ -134,9 +166,13 @@ def to_array(image: Image.Image) -> NDArray[np.uint8]:
 
 def from_array(array: NDArray[np.uint8], mode: str) -> Image.Image:
     """Invert ``to_array``; the gray value is the rounded mean of the channels."""
-    if mode == "L":
-        array = np.rint(array.mean(-1)).astype(np.uint8)
-    return Image.fromarray(array)
+    return Image.fromarray(gray_mean(array) if mode == "L" else array)
+
+
+def gray_mean(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the rounded mean (H, W) of three channels (H, W, 3) of integers."""
+    mean: NDArray[Any] = ((array.sum(-1, dtype=np.uint32) + 1) // 3).astype(array.dtype)
+    return mean
 
 
 def padded_size(height: int, width: int) -> tuple[int, int]:
@@ -144,7 +180,7 @@ def padded_size(height: int, width: int) -> tuple[int, int]:
     return -height % PADDING + height, -width % PADDING + width
 
 
-def window(array: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+def window(array: NDArray[Any], box: Box) -> NDArray[Any]:
     """Return the box of a picture (H, W, C). It may reach over the bottom and right edges, which are replicated."""
     height, width = array.shape[:2]
     part = array[min(box.top, height - 1) : box.bottom, min(box.left, width - 1) : box.right]

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from aecodec.errors import PictureError
+from aecodec.images import deep
 
 Number = int | float
 Samples = np.ndarray[Any, np.dtype[Any]]
@@ -303,8 +304,8 @@ def spare_channels(tiff: Tiff, page: Directory) -> list[str]:
 def picture_of(tiff: Tiff, directory: Directory) -> Image.Image:
     """Return a page that ``is_misread`` as a picture, turned as it says.
 
-    Gray of 16 bits comes as it is, colour of 16 bits rounded to 8.  Raises PictureError where nobody can say what the
-    samples mean.
+    Gray of 16 bits comes as it is, other samples of 16 bits rounded to 8; the picture carries these (``deep.detach``).
+    Raises PictureError where nobody can say what the samples mean.
     """
     bits, photometric = tiff.number(directory, BITS, 8), tiff.number(directory, PHOTOMETRIC, 1)
     colours, channels = _COLOURS[photometric], tiff.number(directory, SAMPLES, 1)
@@ -321,9 +322,11 @@ def picture_of(tiff: Tiff, directory: Directory) -> Image.Image:
     if values.shape[2] == 1 and bits == 16:
         return _turned(Image.fromarray(np.ascontiguousarray(values[..., 0])), tiff, directory)
     if has_alpha and extra[0] == 1:
-        scaled = _unassociated(values, peak)
-    else:
-        scaled = ((values.astype(np.uint32) * 510 + peak) // (2 * peak)).astype(np.uint8)
+        values, peak = _unassociated(values, peak), 2**bits - 1
+    if bits == 16 and colours < 4:
+        found = deep.of_values(deep.turned(values, tiff.number(directory, ORIENTATION, 1)), peak)
+        return deep.to_image(found)
+    scaled = deep.scaled(values, peak, 255).astype(np.uint8)
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "CMYK" if colours == 4 else "RGBA"}[scaled.shape[2]]
     image = Image.frombytes(mode, (scaled.shape[1], scaled.shape[0]), np.ascontiguousarray(scaled).tobytes())
     return _turned(image, tiff, directory)
@@ -335,10 +338,14 @@ def _turned(image: Image.Image, tiff: Tiff, directory: Directory) -> Image.Image
 
 
 def _unassociated(values: Samples, peak: int) -> Samples:
-    """Return samples (H, W, C) of which the last is alpha that the others were multiplied by, as uint8 that were not."""
+    """Return samples (H, W, C) of which the last is alpha that the others were multiplied by, as ones that were not.
+
+    Their peak becomes that of their type.
+    """
+    top = float(np.iinfo(values.dtype).max)
     alpha = values[..., -1:].astype(np.float64)
-    colour = np.divide(values[..., :-1] * 255.0, alpha, out=np.zeros(values[..., :-1].shape), where=alpha > 0)
-    result: Samples = np.rint(np.concatenate([colour, alpha * (255 / peak)], -1)).clip(0, 255).astype(np.uint8)
+    colour = np.divide(values[..., :-1] * top, alpha, out=np.zeros(values[..., :-1].shape), where=alpha > 0)
+    result: Samples = np.rint(np.concatenate([colour, alpha * (top / peak)], -1)).clip(0, top).astype(values.dtype)
     return result
 
 
@@ -352,7 +359,7 @@ def write(
     iptc: bytes = b"",
     dpi: tuple[float, float] | None = None,
 ) -> bytes:
-    """Return a TIFF file of samples (H, W, C) uint8: gray or RGB, the last of two or four is alpha.
+    """Return a TIFF file of samples (H, W, C) uint8 or uint16: gray or RGB, the last of two or four is alpha.
 
     The file begins with the EXIF block as it is, so that nothing moves in it: makers' notes count from its first byte.
     ``exif`` has its prefix; ``resources`` are Photoshop's, ``iptc`` what is IPTC in them.
@@ -362,9 +369,10 @@ def write(
     old = Tiff(block)
     order = old.order
     body = bytearray(block + bytes(-len(block) % 16))
-    rows = max(1, _STRIP // (width * channels))
-    pixels = np.ascontiguousarray(samples).tobytes()
-    size = rows * width * channels
+    size = samples.dtype.itemsize
+    rows = max(1, _STRIP // (width * channels * size))
+    pixels = np.ascontiguousarray(samples, samples.dtype.newbyteorder("<" if order == "<" else ">")).tobytes()
+    bits, size = 8 * size, rows * width * channels * size
     strips = range(0, len(pixels), size)
     offsets = [len(body) + at for at in strips]
     counts = [min(size, len(pixels) - at) for at in strips]
@@ -379,7 +387,7 @@ def write(
             entries[tag] = Entry(tag, 5, 1, struct.pack(f"{order}II", round(value * 100), 100))
         entries[296] = entry(296, 3, 2)  # inches
     new = [
-        entry(WIDTH, 4, width), entry(HEIGHT, 4, height), entry(BITS, 3, *[8] * channels), entry(COMPRESSION, 3, 1),
+        entry(WIDTH, 4, width), entry(HEIGHT, 4, height), entry(BITS, 3, *[bits] * channels), entry(COMPRESSION, 3, 1),
         entry(PHOTOMETRIC, 3, 2 if channels > 2 else 1), entry(OFFSETS, 4, *offsets), entry(SAMPLES, 3, channels),
         entry(ROWS, 4, rows), entry(COUNTS, 4, *counts), entry(PLANAR, 3, 1),
     ]  # fmt: skip

@@ -14,7 +14,7 @@ from aecodec.container import metadata
 from aecodec.container.bitstream import EXIF
 from aecodec.defaults import MAX_PIXELS
 from aecodec.errors import PictureError
-from aecodec.images import formats, samples
+from aecodec.images import embedded, formats, samples
 from aecodec.quality import MAX_INDEX
 from aecodec.restore import fill, hint
 from aecodec.weights.store import Source, restoring
@@ -80,7 +80,7 @@ def inpaint(
         result.putalpha(alpha)
     if missing.any() and EXIF in chunks:  # the thumbnail may show what was to go
         chunks[EXIF] = metadata.without_thumbnail(chunks[EXIF])
-    result.info.update(metadata.from_chunks(chunks))
+    result.info.update(embedded.info_of(chunks, colour.mode == "L"))
     return result, int(missing.sum())
 
 

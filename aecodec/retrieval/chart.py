@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from aecodec import pages
 from aecodec.retrieval import layout, thumbnails
 from aecodec.retrieval.journal import Row
 
@@ -36,17 +35,17 @@ def render(rows: Sequence[Row], title: str, kind: str = "tsne") -> str:
         "vectors": _vectors(vectors),
         "sheets": [_sheet(rows[start : start + ACROSS**2]) for start in range(0, len(rows), ACROSS**2)],
     }
-    folder = resources.files("aecodec.retrieval") / "page"
-    parts = {name: (folder / file).read_text("utf-8") for name, file in (("style", "map.css"), ("script", "map.js"))}
-    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
-    parts["data"] = text.replace("<", "\\u003c")  # a name such as "</script>" must not end the element that holds it
-    page = (folder / "map.html").read_text("utf-8")
-    for name, part in parts.items():
-        page = page.replace("{{" + name + "}}", part)
-    return page
+    package = "aecodec.retrieval"
+    parts = {
+        "style": pages.read(package, "base.css", "map.css"),
+        "script": pages.read(package, "map.js"),
+        "data": pages.as_json(data),
+    }
+    return pages.fill(pages.read(package, "map.html"), parts)
 
 
 def _folders(rows: Sequence[Row]) -> list[str]:
+    """Return the folders of pictures, sorted."""
     return sorted({str(Path(row.path).parent) for row in rows})
 
 
@@ -56,14 +55,19 @@ def _shortened(folders: list[str]) -> list[str]:
     common = 0
     while len(folders) > 1 and len({part[: common + 1] for part in parts}) == 1:
         common += 1
-    return [str(Path(*part[common:])) for part in parts]
+    return [_text(str(Path(*part[common:]))) for part in parts]
+
+
+def _text(path: str) -> str:
+    """Return a path as text that a page can hold: bytes that are no UTF-8 are replaced."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _columns(rows: Sequence[Row], points: layout.Floats, found: np.ndarray[Any, Any]) -> dict[str, list[Any]]:
     """Return what the page knows of each picture, by columns: thousands of named fields would fill it."""
     folders = {name: number for number, name in enumerate(_folders(rows))}
     return {
-        "path": [row.path.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for row in rows],
+        "path": [_text(row.path) for row in rows],
         "folder": [folders[str(Path(row.path).parent)] for row in rows],
         "width": [row.width for row in rows],
         "height": [row.height for row in rows],

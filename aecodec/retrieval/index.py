@@ -51,25 +51,30 @@ class Index:
     @classmethod
     def build(cls, folder: str | os.PathLike[str], rows: Iterable[Row]) -> Index:
         """Return the index of rows, whose paths are relative to a folder."""
-        rows = list(rows)
-        vectors = np.array([row.vector for row in rows], np.float16).reshape(-1, whitening.LENGTH)
+        paths, many, stamps, sizes, qualities = [], [], [], [], []
+        for row in rows:  # which are not kept: there may be a hundred thousand
+            paths.append(row.path)
+            many.append(row.vector)
+            stamps.append(row.stamp)
+            sizes.append((row.width, row.height))
+            qualities.append(np.nan if row.quality is None else row.quality)
+        vectors = np.array(many, np.float16).reshape(-1, whitening.LENGTH)
         return cls(
             Path(folder),
-            [row.path for row in rows],
+            paths,
             vectors,
             hamming.encode(vectors.astype(np.float32)),
-            np.array([row.stamp for row in rows], np.int64).reshape(-1, 2),
-            np.array([(row.width, row.height) for row in rows], np.int64).reshape(-1, 2),
-            np.array([np.nan if row.quality is None else row.quality for row in rows], np.float32),
+            np.array(stamps, np.int64).reshape(-1, 2),
+            np.array(sizes, np.int64).reshape(-1, 2),
+            np.array(qualities, np.float32),
         )
 
-    def rows(self) -> Iterable[Row]:
-        """Yield the rows that the index was built from."""
-        for number, path in enumerate(self.paths):
-            size, time = self.stamps[number].tolist()
-            width, height = self.sizes[number].tolist()
-            quality = float(self.qualities[number])
-            yield Row(path, (size, time), self.vectors[number], width, height, None if np.isnan(quality) else quality)
+    def row(self, number: int) -> Row:
+        """Return a row that the index was built from."""
+        size, time = self.stamps[number].tolist()
+        width, height = self.sizes[number].tolist()
+        quality = None if np.isnan(self.qualities[number]) else float(self.qualities[number])
+        return Row(self.paths[number], (size, time), self.vectors[number], width, height, quality)
 
     def known(self) -> dict[str, Stamp]:
         """Return the stamps by path."""

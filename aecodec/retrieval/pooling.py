@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from aecodec.container.tiles import Box, whole
 from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.entropy.integer import MEAN_FRAC
 from aecodec.quality import INDICES_PER_INTERVAL, INTERVALS
@@ -42,14 +43,37 @@ def inverse_gain(log_inverse_gain: Floats, rate: int) -> Floats:
     return gain
 
 
+class Pool:
+    """The statistics of a picture, from its latents part by part: those of a large one need never be there all at once."""
+
+    def __init__(self, height: int, width: int, channels: int) -> None:
+        """Begin with a picture of this size in pixels, and latents of so many channels."""
+        rows, columns = (max(1, round(side / LATENT_STRIDE)) for side in (height, width))
+        self._inside = whole(rows, columns)
+        self._rows, self._columns = shares(rows), shares(columns)
+        self._means = np.zeros((GRID, GRID, channels), np.float32)
+        self._magnitudes = np.zeros(channels, np.float64)
+
+    def add(self, box: Box, latents: Floats) -> None:
+        """Add the latents (h, w, M), at gain 1, of a box of positions."""
+        common = box & self._inside
+        part = latents[common.relative(box).slices]
+        rows, columns = common.slices
+        self._means += np.einsum("ah,hwc,bw->abc", self._rows[:, rows], part, self._columns[:, columns], optimize=True)
+        self._magnitudes += np.abs(part).sum((0, 1))
+
+    def statistics(self) -> Floats:
+        """Return the statistics (n,)."""
+        texture = np.log(self._magnitudes / np.prod(self._inside.shape) + FLOOR)
+        result: Floats = np.concatenate([self._means.ravel(), texture]).astype(np.float32)
+        return result
+
+
 def statistics(latents: Floats, height: int, width: int) -> Floats:
     """Return the statistics (n,) of latents (h, w, M) at gain 1, of a picture of this size in pixels."""
-    rows, columns = (max(1, round(side / LATENT_STRIDE)) for side in (height, width))
-    inside = latents[:rows, :columns]
-    means = np.einsum("ah,hwc,bw->abc", shares(rows), inside, shares(columns), optimize=True)
-    texture = np.log(np.abs(inside).mean((0, 1)) + FLOOR)
-    result: Floats = np.concatenate([means.ravel(), texture]).astype(np.float32)
-    return result
+    pool = Pool(height, width, latents.shape[-1])
+    pool.add(whole(*latents.shape[:2]), latents)
+    return pool.statistics()
 
 
 def shares(count: int, cells: int = GRID) -> Floats:

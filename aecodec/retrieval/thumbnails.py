@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from aecodec.container.tiles import Box
 from aecodec.entropy.architecture import LATENT_STRIDE
 
 REDUCTION = 8  # pixels of the picture for one of a small picture from latents, each way
@@ -17,18 +18,30 @@ QUALITY = 60  # of WebP
 Floats = NDArray[np.float32]
 
 
-def of_latents(latents: Floats, klt: NDArray[Any], height: int, width: int) -> Image.Image:
-    """Return a picture of height x width pixels at 1/8, from its latents (h, w, M) at gain 1.
+class Small:
+    """A picture at 1/8, from its latents part by part."""
 
-    klt: the tensor ``synthesis.klt.weight``, (3 * 16 * 16, M, 1, 1), which makes a block's pixels of its latents.  Their
-    means over 8x8 pixels are linear in the latents, too.  The lapping is left out: what it moves mostly cancels in a mean.
-    """
-    parts = LATENT_STRIDE // REDUCTION
-    means = klt.astype(np.float32).reshape(3, parts, REDUCTION, parts, REDUCTION, -1).mean((2, 4))
-    values = np.einsum("hwm,cijm->hiwjc", latents, means, optimize=True)
-    rows, columns = latents.shape[0] * parts, latents.shape[1] * parts
-    pixels = np.rint((values.reshape(rows, columns, 3) + 0.5) * 255).clip(0, 255).astype(np.uint8)
-    return Image.fromarray(pixels[: -(-height // REDUCTION), : -(-width // REDUCTION)])
+    def __init__(self, height: int, width: int) -> None:
+        """Begin with a picture of this size in pixels."""
+        self._image = Image.new("RGB", (-(-width // REDUCTION), -(-height // REDUCTION)))
+
+    def add(self, box: Box, latents: Floats, klt: NDArray[Any]) -> None:
+        """Add the latents (h, w, M), at gain 1, of a box of positions.
+
+        klt: the tensor ``synthesis.klt.weight``, (3 * 16 * 16, M, 1, 1), which makes a block's pixels of its latents.
+        Their means over 8x8 pixels are linear in the latents, too.  The lapping is left out: what it moves mostly cancels
+        in a mean.
+        """
+        parts = LATENT_STRIDE // REDUCTION
+        means = klt.astype(np.float32).reshape(3, parts, REDUCTION, parts, REDUCTION, -1).mean((2, 4))
+        values = np.einsum("hwm,cijm->hiwjc", latents, means, optimize=True)
+        rows, columns = latents.shape[0] * parts, latents.shape[1] * parts
+        pixels = np.rint((values.reshape(rows, columns, 3) + 0.5) * 255).clip(0, 255).astype(np.uint8)
+        self._image.paste(Image.fromarray(pixels), (box.left * parts, box.top * parts))
+
+    def image(self) -> Image.Image:
+        """Return the picture."""
+        return self._image
 
 
 def webp(image: Image.Image, side: int) -> bytes:

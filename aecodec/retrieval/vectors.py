@@ -21,13 +21,13 @@ from aecodec.errors import FramesError, WeightsError
 from aecodec.images import formats, samples
 from aecodec.quality import index_of_quality
 from aecodec.retrieval import pooling, thumbnails, whitening
-from aecodec.runtime import open_exact, open_transforms
+from aecodec.runtime import open_transforms
 from aecodec.weights.cards import locate
 from aecodec.weights.store import Weights, load
 
 Floats = NDArray[np.float32]
 Source = formats.Source | bytes | bytearray | memoryview
-LARGEST = 2**18  # pixels of a picture that is analysed; a larger one is scaled down, which its vector hardly shows
+LARGEST = 2**18  # pixels of a picture that is analysed; a larger one is scaled down, since a vector hardly shows the size
 
 
 @dataclass(frozen=True)
@@ -92,18 +92,17 @@ def has_usable_latents(stream: Stream) -> bool:
 def _of_latents(stream: Stream, thumbnail: int) -> Description:
     """Return the description of a file whose latents are usable."""
     head, weights = stream.header, fitted_weights()
-    exact = open_exact(weights)
-    if exact is None:
-        latents = decoder.decode_latents(stream, weights.entropy_model)
-    else:
-        latents = decoder.decode_latents(stream, decode_payload=exact.decode_latents)
-    at_one = pooling.at_gain_one(latents, weights.tensors["inverse_gain.log"], head.rate)
-    vector = whitening.installed().apply(pooling.statistics(at_one, head.height, head.width))
-    small = b""
-    if thumbnail:
-        image = thumbnails.of_latents(at_one, weights.tensors["synthesis.klt.weight"], head.height, head.width)
-        small = thumbnails.webp(image, thumbnail)
-    return Description(vector, head.width, head.height, from_latents=True, thumbnail=small)
+    log_inverse_gain, klt = weights.tensors["inverse_gain.log"], weights.tensors["synthesis.klt.weight"]
+    pool = pooling.Pool(head.height, head.width, weights.arch.latents)
+    small = thumbnails.Small(head.height, head.width)
+    for box, latents in decoder.tiles_of_latents(stream, weights):
+        at_one = pooling.at_gain_one(latents, log_inverse_gain, head.rate)
+        pool.add(box, at_one)
+        if thumbnail:
+            small.add(box, at_one, klt)
+    vector = whitening.installed().apply(pool.statistics())
+    data = thumbnails.webp(small.image(), thumbnail) if thumbnail else b""
+    return Description(vector, head.width, head.height, from_latents=True, thumbnail=data)
 
 
 def _of_picture(image: Image.Image, device: str, max_pixels: int | None, thumbnail: int) -> Description:

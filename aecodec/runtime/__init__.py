@@ -13,7 +13,7 @@ import importlib
 import importlib.util
 import threading
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +31,18 @@ MAX_OPEN = 4  # runtimes that are kept; each holds a model
 
 
 class Synthesis(Protocol):
-    """What a decoder needs of a runtime. Any thread may call it."""
+    """What a decoder needs of a runtime. Any thread may call it.
 
-    def synthesise(self, latents: NDArray[np.int32], rate: int) -> NDArray[np.uint8]:
-        """Return the picture (16 h, 16 w, 3) uint8 of int32 latents (h, w, M) in units of 2**-MEAN_FRAC."""
+    ``is_exact`` says whether its samples are those that docs/format.md defines, or may be off by a level.
+    """
+
+    is_exact: bool
+
+    def synthesise(self, latents: NDArray[np.int32], rate: int, depth: int = 8) -> NDArray[Any]:
+        """Return the picture (16 h, 16 w, 3) of int32 latents (h, w, M) in units of 2**-MEAN_FRAC.
+
+        Samples are uint8, or uint16 where ``depth`` is more than 8 bits.
+        """
 
 
 class Transforms(Synthesis, Protocol):
@@ -42,10 +50,11 @@ class Transforms(Synthesis, Protocol):
 
     device: str
 
-    def analyse(self, picture: NDArray[np.uint8], rate: int) -> NDArray[np.float32]:
-        """Return float32 latents at their gain (h, w, M) of a picture (H, W, 3) uint8, sides multiples of 16.
+    def analyse(self, picture: NDArray[np.uint8] | NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+        """Return float32 latents at their gain (h, w, M) of a picture (H, W, 3) in levels 0..255, sides multiples of 16.
 
-        Where the architecture has a hint, the picture has 4 channels.
+        It is uint8, or float32 where a sample has more than 8 bits. Where the architecture has a hint, the picture has 4
+        channels.
         """
 
     def hyper_analyse(self, y: NDArray[np.float32], rate: int) -> NDArray[np.float32]:

@@ -66,10 +66,13 @@ static int holds(const Py_buffer *buffer, unsigned rows, unsigned columns, size_
            (size_t)buffer->len == (size_t)rows * columns * each;
 }
 
-static aec_options options_of(int *threads, int kernels)
+static aec_options options_of(int *threads, int kernels, unsigned depth)
 {
-    return (aec_options){
-        .kernels = (aec_kernels)kernels, .parallel = aec_run_threads, .context = threads, .threads = *threads};
+    return (aec_options){.kernels = (aec_kernels)kernels,
+                         .parallel = aec_run_threads,
+                         .context = threads,
+                         .threads = *threads,
+                         .depth = depth};
 }
 
 static PyObject *decode_latents(PyObject *self, PyObject *args)
@@ -81,7 +84,7 @@ static PyObject *decode_latents(PyObject *self, PyObject *args)
         return NULL;
     const aec_weights *weights = ((Model *)self)->weights;
     aec_result result = {AEC_ARGUMENT, "the buffer for latents has another size"};
-    aec_options options = options_of(&threads, kernels);
+    aec_options options = options_of(&threads, kernels, 8);
     if (holds(&latents, rows, columns, aec_latent_channels(weights) * sizeof(int32_t))) {
         Py_BEGIN_ALLOW_THREADS
         result = aec_decode_latents(weights, payload.buf, (size_t)payload.len, rate, rows, columns, &options, latents.buf);
@@ -97,18 +100,18 @@ static PyObject *decode_latents(PyObject *self, PyObject *args)
 static PyObject *synthesise(PyObject *self, PyObject *args)
 {
     Py_buffer latents, samples;
-    unsigned rate, rows, columns;
+    unsigned rate, rows, columns, depth;
     int threads = 1, kernels, scale;
-    if (!PyArg_ParseTuple(args, "y*w*IIIiii:synthesise", &latents, &samples, &rate, &rows, &columns, &scale, &threads,
-                          &kernels))
+    if (!PyArg_ParseTuple(args, "y*w*IIIiiIi:synthesise", &latents, &samples, &rate, &rows, &columns, &threads, &kernels,
+                          &depth, &scale))
         return NULL;
     const aec_weights *weights = ((Model *)self)->weights;
     aec_result result = {AEC_ARGUMENT, "a buffer has another size"};
-    aec_options options = options_of(&threads, kernels);
+    aec_options options = options_of(&threads, kernels, depth);
     unsigned side = scale > 0 ? 16 / (unsigned)scale : 0;
     options.scale = scale;
     if (side && holds(&latents, rows, columns, aec_latent_channels(weights) * sizeof(int32_t)) &&
-        holds(&samples, rows, columns, side * side * 3)) {
+        holds(&samples, rows, columns, side * side * 3 * (depth > 8 ? 2 : 1))) {
         Py_BEGIN_ALLOW_THREADS
         result = aec_synthesise(weights, latents.buf, rate, rows, columns, &options, samples.buf);
         Py_END_ALLOW_THREADS
@@ -125,10 +128,11 @@ static PyObject *decode(PyObject *self, PyObject *args)
 {
     Py_buffer data, samples;
     int threads = 1, kernels, scale;
-    if (!PyArg_ParseTuple(args, "y*w*iii:decode", &data, &samples, &scale, &threads, &kernels))
+    unsigned depth;
+    if (!PyArg_ParseTuple(args, "y*w*iiIi:decode", &data, &samples, &threads, &kernels, &depth, &scale))
         return NULL;
     const aec_weights *weights = ((Model *)self)->weights;
-    aec_options options = options_of(&threads, kernels);
+    aec_options options = options_of(&threads, kernels, depth);
     options.scale = scale;
     aec_result result;
     Py_BEGIN_ALLOW_THREADS
@@ -145,10 +149,11 @@ static PyMethodDef model_methods[] = {
     {"decode_latents", decode_latents, METH_VARARGS,
      "decode_latents(payload, latents, rate, rows, columns, kernels); fills latents (rows, columns, M) int32"},
     {"synthesise", synthesise, METH_VARARGS,
-     "synthesise(latents, samples, rate, rows, columns, scale, threads, kernels); fills samples\n"
-     "(16 rows / scale, 16 columns / scale, 3) uint8"},
+     "synthesise(latents, samples, rate, rows, columns, threads, kernels, depth, scale); fills samples\n"
+     "(16 rows / scale, 16 columns / scale, 3)"},
     {"decode", decode, METH_VARARGS,
-     "decode(data, samples, scale, threads, kernels); fills samples (H / scale, W / scale, channels) uint8"},
+     "decode(data, samples, threads, kernels, depth, scale); fills samples (H / scale, W / scale, channels), uint16 of more\n"
+     "than 8 bits"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -18,13 +18,23 @@ class Model:
     def synthesise(
         self,
         latents: NDArray[np.int32],
-        samples: NDArray[np.uint8],
+        samples: NDArray[np.uint8] | NDArray[np.uint16],
         rate: int,
         rows: int,
         columns: int,
-        scale: int,
         threads: int,
         kernels: int,
+        depth: int,
+        scale: int,
         /,
     ) -> None: ...
-    def decode(self, data: bytes, samples: NDArray[np.uint8], scale: int, threads: int, kernels: int, /) -> None: ...
+    def decode(
+        self,
+        data: bytes,
+        samples: NDArray[np.uint8] | NDArray[np.uint16],
+        threads: int,
+        kernels: int,
+        depth: int,
+        scale: int,
+        /,
+    ) -> None: ...

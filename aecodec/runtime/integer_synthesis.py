@@ -217,13 +217,22 @@ class IntegerSynthesis:
             linear, linear_frac, lapping, lapping_frac,
         )  # fmt: skip
 
-    def synthesise(self, latents: NDArray[np.int32], rate: int) -> NDArray[np.uint8]:
-        """Return the samples (16 h, 16 w, 3) of latents (h, w, M) in units of 2**-MEAN_FRAC at a rate index."""
+    def synthesise(self, latents: NDArray[np.int32], rate: int, depth: int = 8) -> NDArray[Any]:
+        """Return the samples (16 h, 16 w, 3) of latents (h, w, M) in units of 2**-MEAN_FRAC at a rate index.
+
+        They are uint8, or uint16 where ``depth`` is more than 8 bits.
+        """
         picture, strength = self.picture(latents.astype(np.int64), rate)
+        if depth > 8:
+            fine = np.clip(picture, 0, 2 * MIDDLE).astype(np.int16)
+            if strength is None:
+                return edge_filter.apply_deep(fine, None, None, depth)
+            amounts = edge_filter.tables(self.tensors[edge_filter.TABLE], rate)
+            return edge_filter.apply_deep(fine, strength.astype(np.uint8), amounts, depth)
         if strength is None:
             return np.clip((picture + (1 << LEVEL_FRAC >> 1)) >> LEVEL_FRAC, 0, 255).astype(np.uint8)
-        fine = LEVEL_FRAC - (edge_filter.LEVEL.bit_length() - 1)
-        eighths = np.clip((picture + (1 << fine >> 1)) >> fine, 0, 255 * edge_filter.LEVEL).astype(np.int16)
+        shift = LEVEL_FRAC - (edge_filter.LEVEL.bit_length() - 1)
+        eighths = np.clip((picture + (1 << shift >> 1)) >> shift, 0, 255 * edge_filter.LEVEL).astype(np.int16)
         amounts = edge_filter.tables(self.tensors[edge_filter.TABLE], rate)
         return edge_filter.apply(eighths, strength.astype(np.uint8), amounts)
 

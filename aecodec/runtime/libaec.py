@@ -8,6 +8,7 @@ import os
 import threading
 import warnings
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,8 @@ class ExactDecoder:
     Raises WeightsError where libaec cannot decode with the weights, or was not compiled.
     """
 
+    is_exact = True
+
     def __init__(self, weights: Weights | Stored, threads: int | None = None) -> None:
         if _compiled is None:
             raise WeightsError("libaec was not compiled when aecodec was installed")
@@ -48,17 +51,19 @@ class ExactDecoder:
         except LookupError as error:
             raise WeightsError(f"libaec cannot use the weights in {weights.folder}: {error}") from None
 
-    def synthesise(self, latents: NDArray[np.int32], rate: int, scale: int = 1) -> NDArray[np.uint8]:
+    def synthesise(self, latents: NDArray[np.int32], rate: int, depth: int = 8, scale: int = 1) -> NDArray[Any]:
         """Return the samples (16 h, 16 w, 3) of latents (h, w, M) in units of 2**-MEAN_FRAC at a rate index.
 
-        At a ``scale`` of 2, 4, 8 or 16 the picture is so many times smaller each way.
+        They are uint8, or uint16 where ``depth`` is more than 8 bits. At a ``scale`` of 2, 4, 8 or 16 the picture is so
+        many times smaller each way, and has 8 bits.
         """
         h, w, channels = latents.shape
         if latents.dtype != np.int32 or channels != self._channels:
             raise TypeError(f"latents must be (h, w, {self._channels}) int32, not {latents.shape} {latents.dtype}")
         side = LATENT_STRIDE // scale
-        samples = np.empty((side * h, side * w, 3), np.uint8)
-        self._model.synthesise(np.ascontiguousarray(latents), samples, rate, h, w, scale, self._threads, self._kernels)
+        samples = np.empty((side * h, side * w, 3), np.uint8 if depth == 8 else np.uint16)
+        values = np.ascontiguousarray(latents)
+        self._model.synthesise(values, samples, rate, h, w, self._threads, self._kernels, depth, scale)
         return samples
 
     def decode_latents(self, payload: bytes, shape: tuple[int, int], rate: int) -> NDArray[np.int32]:

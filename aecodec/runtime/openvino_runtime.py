@@ -56,6 +56,8 @@ class OpenVinoTransforms:
     for that of another thread: each uses all cores, and memory that the graphs share.
     """
 
+    is_exact = False
+
     def __init__(self, weights: Weights, threads: int | None = None, *, bfloat16: bool | None = None) -> None:
         """Open the weights. ``bfloat16`` None: where the CPU has it."""
         self.device = "cpu"
@@ -73,12 +75,15 @@ class OpenVinoTransforms:
         self._compiled: dict[str, openvino.CompiledModel] = {}
         self._lock = threading.Lock()
 
-    def analyse(self, picture: NDArray[np.uint8], rate: int) -> NDArray[np.float32]:
+    def analyse(self, picture: NDArray[np.uint8] | NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+        deep = picture.dtype == np.float32
+        network = self._deep_analysis_network if deep else self._analysis_network
+        lapping = self._deep_analysis_lapping if deep else self._analysis_lapping
         patches, colour = _to_patches(picture)[None], np.ascontiguousarray(picture[None, ..., :3])
         gains = (self._gain(name, rate) for name in ("analysis.gain_8", "analysis.gain_16"))
         with self._lock:
-            correction = self._run(self._analysis_network, patches, *gains, share=True)
-            lapped = self._run(self._analysis_lapping, colour, share=True)
+            correction = self._run(network, patches, *gains, share=True)
+            lapped = self._run(lapping, colour, share=True)
             latents: NDArray[np.float32] = self._run(self._analysis_linear, lapped, correction, self._gain("gain", rate))[0]
             return latents
 
@@ -92,14 +97,19 @@ class OpenVinoTransforms:
             self._compile(self._synthesis_network)
             self._compile(self._synthesis_linear)
 
-    def synthesise(self, latents: NDArray[np.int32], rate: int) -> NDArray[np.uint8]:
+    def synthesise(self, latents: NDArray[np.int32], rate: int, depth: int = 8) -> NDArray[Any]:
+        linear = self._synthesis_linear if depth == 8 else self._deep_synthesis_linear
         inverse, *gains = (self._gain(name, rate) for name in ("inverse_gain", "synthesis.gain_16", "synthesis.gain_8"))
         with self._lock:
             correction, *strength = self._all(self._synthesis_network, latents[None], inverse, *gains)
-            picture: NDArray[Any] = self._run(self._synthesis_linear, latents[None], inverse, correction)[0]
+            picture: NDArray[Any] = self._run(linear, latents[None], inverse, correction)[0]
             if not self._filters_edges:
-                return picture
+                return picture if depth == 8 else edge_filter.apply_deep(picture, None, None, depth)
             blocks = strength[0][0, 0].copy()  # the graph may run again, and this is its memory
+        if depth > 8:
+            return edge_filter.apply_deep(
+                picture, blocks, edge_filter.tables(self._tensors[edge_filter.TABLE], rate), depth
+            )
         return edge_filter.apply(picture, blocks, edge_filter.tables(self._tensors[edge_filter.TABLE], rate))
 
     def _run(self, build: Callable[[], openvino.Model], *inputs: NDArray[Any], share: bool = False) -> NDArray[Any]:
@@ -131,9 +141,15 @@ class OpenVinoTransforms:
     # Graphs: NHWC outside, as pictures and latents are, NCHW inside.  The networks read pictures as patches.
 
     def _analysis_network(self) -> openvino.Model:
+        return self._analysis_network_of(np.uint8)
+
+    def _deep_analysis_network(self) -> openvino.Model:
+        return self._analysis_network_of(np.float32)
+
+    def _analysis_network_of(self, kind: type[np.generic]) -> openvino.Model:
         arch = self._arch
         order = _patch_order(arch.inputs)
-        picture = ops.parameter([1, -1, -1, len(order)], np.uint8)
+        picture = ops.parameter([1, -1, -1, len(order)], kind)
         gain_8, gain_16 = _vector(arch.width_8), _vector(arch.width_16)
         x = _leaky(self._conv("analysis.stem", _centred(picture, arch.inputs, PATCH**2), lambda weight: weight[:, order]))
         x = self._blocks("analysis.blocks_8", arch.blocks_8, ops.multiply(x, gain_8))
@@ -146,11 +162,17 @@ class OpenVinoTransforms:
         return openvino.Model([correction], [picture, gain_8, gain_16])
 
     def _analysis_lapping(self) -> openvino.Model:
+        return self._analysis_lapping_of(np.uint8)
+
+    def _deep_analysis_lapping(self) -> openvino.Model:
+        return self._analysis_lapping_of(np.float32)
+
+    def _analysis_lapping_of(self, kind: type[np.generic]) -> openvino.Model:
         """Build the lapping as a graph of its own.
 
         The layers after it could not be compiled with it (OpenVINO 2026.4: "overflow while multiplying").
         """
-        picture = ops.parameter([1, -1, -1, 3], np.uint8)
+        picture = ops.parameter([1, -1, -1, 3], kind)
         lapped = self._lap("analysis.lap", _centred(picture, 3, 1))
         return openvino.Model([ops.space_to_depth(lapped, "depth_first", PATCH)], [picture])
 
@@ -204,13 +226,20 @@ class OpenVinoTransforms:
         return openvino.Model(outputs, [latents, inverse, gain_16, gain_8])
 
     def _synthesis_linear(self) -> openvino.Model:
+        return self._synthesis_linear_of(edge_filter.LEVEL if self._filters_edges else 1)
+
+    def _deep_synthesis_linear(self) -> openvino.Model:
+        return self._synthesis_linear_of(edge_filter.FINE)
+
+    def _synthesis_linear_of(self, units: int) -> openvino.Model:
+        """Build the linear path and the sum; samples are in so many units a level."""
         latents, inverse, y = self._latents()
         correction = ops.parameter([1, 3 * PATCH**2, -1, -1], np.float32)
         linear = self._lap(
             "synthesis.lap", ops.depth_to_space(self._conv("synthesis.klt", y), "depth_first", LATENT_STRIDE)
         )
         x = ops.add(linear, ops.depth_to_space(correction, "depth_first", PATCH))
-        top, kind = (255 * edge_filter.LEVEL, "i16") if self._filters_edges else (255, "u8")
+        top, kind = 255 * units, "u8" if units == 1 else "i16"
         x = ops.multiply(ops.add(x, _scalar(0.5)), _scalar(top))
         x = ops.clamp(ops.round(x, "half_to_even"), 0, top)
         return openvino.Model([ops.convert(_to_nhwc(x), kind)], [latents, inverse, correction])
@@ -255,7 +284,7 @@ class OpenVinoTransforms:
         return x
 
 
-def _to_patches(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _to_patches(picture: NDArray[Any]) -> NDArray[Any]:
     """Reshape (H, W, C) to (H / 8, W / 8, 64 C)."""
     h, w, channels = picture.shape
     parts = picture.reshape(h // PATCH, PATCH, w // PATCH, channels * PATCH).transpose(0, 2, 1, 3)
@@ -280,7 +309,7 @@ def _reshape(x: Node, shape: list[int]) -> Node:
 
 
 def _centred(picture: Node, channels: int, pixels_each: int) -> Node:
-    """Convert uint8 pixels, so many at each position, to floats: colour in -0.5..0.5, a hint in 0..1."""
+    """Convert pixels in levels, so many at each position, to floats: colour in -0.5..0.5, a hint in 0..1."""
     pixels = ops.convert(_to_nchw(picture), "f32")
     middle = np.tile(np.array([0.5, 0.5, 0.5, 0][:channels], np.float32), pixels_each)[None, :, None, None]
     return ops.subtract(ops.multiply(pixels, _scalar(1 / 255)), ops.constant(middle))

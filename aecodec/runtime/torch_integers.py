@@ -46,6 +46,8 @@ class TorchIntegers:
     Raises WeightsError where the weights are no integers, DeviceError where the device is missing.
     """
 
+    is_exact = True
+
     def __init__(self, weights: Weights, device: str) -> None:
         if device == "cuda" and not torch.cuda.is_available():
             raise DeviceError("no CUDA device is available to torch")
@@ -61,17 +63,26 @@ class TorchIntegers:
         self._lapping = self._to_device(page.lapping.T.astype(np.float64))
 
     @torch.inference_mode()
-    def synthesise(self, latents: NDArray[np.int32], rate: int) -> NDArray[np.uint8]:
-        """Return the samples (16 h, 16 w, 3) of latents (h, w, M) in units of 2**-MEAN_FRAC at a rate index."""
+    def synthesise(self, latents: NDArray[np.int32], rate: int, depth: int = 8) -> NDArray[Any]:
+        """Return the samples (16 h, 16 w, 3) of latents (h, w, M) in units of 2**-MEAN_FRAC at a rate index.
+
+        They are uint8, or uint16 where ``depth`` is more than 8 bits.
+        """
         tensors = self._page.tensors
         values = self._to_device(latents.astype(np.int64))
         gain = gains(tensors["inverse_gain.log"], rate)
         correction, strength = self._network(values, gain, rate)
         picture = self._linear_path(values, gain) + correction + MIDDLE
+        if depth > 8:
+            fine = _to_numpy(picture.clamp(0, 2 * MIDDLE).to(torch.int16))
+            if strength is None:
+                return edge_filter.apply_deep(fine, None, None, depth)
+            amounts = edge_filter.tables(tensors[edge_filter.TABLE], rate)
+            return edge_filter.apply_deep(fine, _to_numpy(strength.to(torch.uint8)), amounts, depth)
         if strength is None:
             return _to_numpy(((picture + (1 << LEVEL_FRAC >> 1)) >> LEVEL_FRAC).clamp(0, 255).to(torch.uint8))
-        fine = LEVEL_FRAC - (edge_filter.LEVEL.bit_length() - 1)
-        eighths = ((picture + (1 << fine >> 1)) >> fine).clamp(0, 255 * edge_filter.LEVEL)
+        shift = LEVEL_FRAC - (edge_filter.LEVEL.bit_length() - 1)
+        eighths = ((picture + (1 << shift >> 1)) >> shift).clamp(0, 255 * edge_filter.LEVEL)
         amounts = edge_filter.tables(tensors[edge_filter.TABLE], rate)
         return edge_filter.apply(_to_numpy(eighths.to(torch.int16)), _to_numpy(strength.to(torch.uint8)), amounts)
 

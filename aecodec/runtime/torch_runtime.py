@@ -32,6 +32,8 @@ class TorchTransforms:
     Several threads may call it. Calls that wait at the same time, for pictures of one size, are computed as one batch.
     """
 
+    is_exact = False
+
     def __init__(self, weights: Weights, device: str, *, bfloat16: bool | None = None) -> None:
         """Open the weights. The linear path is float32.
 
@@ -49,16 +51,19 @@ class TorchTransforms:
         self._table = weights.tensors[edge_filter.TABLE] if weights.filters_edges else None
         self.analyse = _Batched(self._analyse, lambda picture: picture.shape[0] * picture.shape[1])
         self.hyper_analyse = _Batched(self._hyper_analyse, lambda y: 256 * y.shape[0] * y.shape[1])
-        self.synthesise = _Batched(self._synthesise, lambda latents: 256 * latents.shape[0] * latents.shape[1])
+        self._samples = _Batched(self._synthesise, lambda latents: 256 * latents.shape[0] * latents.shape[1])
 
     def prepare_synthesis(self) -> None:
         pass
+
+    def synthesise(self, latents: NDArray[np.int32], rate: int, depth: int = 8) -> NDArray[Any]:
+        return self._samples(latents, rate) if depth == 8 else self._synthesise(latents[None], [rate], depth)[0]
 
     def _networks(self) -> contextlib.AbstractContextManager[object]:
         return torch.autocast(self.device, torch.bfloat16) if self._half else contextlib.nullcontext()
 
     @torch.inference_mode()
-    def _analyse(self, pictures: NDArray[np.uint8], rates: list[int]) -> NDArray[np.float32]:
+    def _analyse(self, pictures: NDArray[Any], rates: list[int]) -> NDArray[np.float32]:
         x = self._to_device(pictures).float().div_(255)
         position = self._position(rates)
         with self._networks():
@@ -70,17 +75,23 @@ class TorchTransforms:
         return _to_numpy(self.model.hyper_analysis(self._to_device(y), self._position(rates)))
 
     @torch.inference_mode()
-    def _synthesise(self, latents: NDArray[np.int32], rates: list[int]) -> NDArray[np.uint8]:
+    def _synthesise(self, latents: NDArray[np.int32], rates: list[int], depth: int = 8) -> NDArray[Any]:
         y = self._to_device(latents).float().mul_(2.0**-MEAN_FRAC)
         position = self._position(rates)
         with self._networks():
             x, features = self.model.synthesis.unfiltered(y * self.model.inverse_gain(position), position)
             strength = None if self._table is None else self.model.synthesis.edges.strengths(features)
-        if strength is None or self._table is None:
+        if depth == 8 and (strength is None or self._table is None):
             return _to_numpy(x.mul(255).round_().clamp_(0, 255).to(torch.uint8))
-        unit = 255 * edge_filter.LEVEL
+        unit = 255 * (edge_filter.LEVEL if depth == 8 else edge_filter.FINE)
         pictures = _to_numpy(x.mul(unit).round_().clamp_(0, unit).to(torch.int16))
+        if strength is None or self._table is None:
+            return np.stack([edge_filter.apply_deep(picture, None, None, depth) for picture in pictures])
         strengths = _to_numpy(strength.mul(edge_filter.STRENGTH).round_().to(torch.uint8))[..., 0]
+        if depth > 8:
+            amounts = [edge_filter.tables(self._table, rate) for rate in rates]
+            parts = zip(pictures, strengths, amounts, strict=True)
+            return np.stack([edge_filter.apply_deep(*part, depth) for part in parts])
         return np.stack(
             [
                 edge_filter.apply(picture, strength, edge_filter.tables(self._table, rate))

@@ -45,6 +45,10 @@ typedef struct {
     uint32_t tile;      /* side of the tiles in pixels, 0 for one tile */
     uint8_t weights[4]; /* id of the weights */
     uint32_t lossless;  /* 1 where the picture is without loss, so that no weights are needed, else 0 */
+    uint32_t depth;     /* bits of a sample: 8, 10, 12 or 16 */
+    uint8_t cicp[4];    /* what the colours mean, by ITU-T H.273: primaries, transfer, matrix, range; zeros: sRGB, or as a
+                           profile says */
+    uint32_t hashed;    /* whether the file has a hash of its samples, which aec_decode checks */
 } aec_info;
 
 /* Kernels that compute sums; all give the same integers. */
@@ -73,6 +77,7 @@ typedef struct {
     int scale;
     /* What is decoded, with the tiles that it needs; all zeros: the whole picture.  Not together with a scale. */
     aec_crop crop;
+    uint32_t depth; /* bits of the samples that are wanted, 8 to 16; 0: those of the file */
 } aec_options;
 
 /* A function for `parallel` that runs jobs in threads of its own; context points to an int, how many. */
@@ -97,10 +102,12 @@ AEC_API void aec_weights_id(const aec_weights *weights, uint8_t id[4]);
 /* Reads the header, and the chunks in front of the payload.  No limit is applied, nothing is allocated. */
 AEC_API aec_result aec_read_info(const uint8_t *data, size_t size, aec_info *info);
 
-/* Decodes a whole file to width * height * channels samples of 8 bits, or to those of a crop or scale.  capacity: bytes at samples.  options may be
-   NULL, and so may the weights for a picture without loss. */
+/* Decodes a whole file to width * height * channels samples, or to those of a crop or scale: uint8_t where they have 8 bits,
+   else uint16_t; at a scale they always have 8.  capacity: bytes at samples, which are aligned for their type.  A file that
+   has a hash of its samples is AEC_DAMAGED where they have another; asking for a depth that is not the file's, a crop or a
+   scale leaves that out.  options may be NULL, and so may the weights for a picture without loss. */
 AEC_API aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t size, const aec_options *options,
-                              uint8_t *samples, size_t capacity);
+                              void *samples, size_t capacity);
 
 /* The two halves of a decode, for programs that read the container themselves.
 
@@ -108,9 +115,10 @@ AEC_API aec_result aec_decode(const aec_weights *weights, const uint8_t *data, s
 AEC_API aec_result aec_decode_latents(const aec_weights *weights, const uint8_t *payload, size_t size, uint32_t rate,
                                       uint32_t rows, uint32_t columns, const aec_options *options, int32_t *latents);
 
-/* Latents, as above, to 16 rows * 16 columns * 3 samples, or to fewer at a scale. */
+/* Latents, as above, to 16 rows * 16 columns * 3 samples, of 8 bits where the options say nothing else; or to fewer at a
+   scale, of 8 bits. */
 AEC_API aec_result aec_synthesise(const aec_weights *weights, const int32_t *latents, uint32_t rate, uint32_t rows,
-                                  uint32_t columns, const aec_options *options, uint8_t *samples);
+                                  uint32_t columns, const aec_options *options, void *samples);
 
 /* Channels of the latents that weights have. */
 AEC_API uint32_t aec_latent_channels(const aec_weights *weights);

@@ -114,24 +114,58 @@ __attribute__((target("sha,sse4.1"))) static void digest_fast(uint32_t state[8],
 }
 #endif
 
+static void digest_blocks(uint32_t state[8], const uint8_t *data, size_t blocks)
+{
+#ifdef AEC_HAS_AVX2
+    if (has_instructions()) {
+        digest_fast(state, data, blocks);
+        return;
+    }
+#endif
+    digest_plain(state, data, blocks);
+}
+
+void aec_hash_begin(aec_hash *hash)
+{
+    static const uint32_t start[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                      0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    memcpy(hash->state, start, sizeof start);
+    hash->size = 0;
+}
+
+void aec_hash_add(aec_hash *hash, const uint8_t *data, size_t size)
+{
+    while (size) {
+        size_t filled = (size_t)(hash->size % 64), part = 64 - filled < size ? 64 - filled : size;
+        if (!filled && size >= 64)
+            digest_blocks(hash->state, data, (part = size / 64 * 64) / 64);
+        else {
+            memcpy(hash->block + filled, data, part);
+            if (filled + part == 64)
+                digest_blocks(hash->state, hash->block, 1);
+        }
+        hash->size += part;
+        data += part;
+        size -= part;
+    }
+}
+
+void aec_hash_end(aec_hash *hash, uint8_t digest[32])
+{
+    uint8_t last[72] = {0x80};
+    uint64_t bits = hash->size * 8;
+    size_t filled = (size_t)(hash->size % 64), padding = filled < 56 ? 56 - filled : 120 - filled;
+    for (int i = 0; i < 8; i++)
+        last[padding + 7 - (size_t)i] = (uint8_t)(bits >> 8 * i);
+    aec_hash_add(hash, last, padding + 8);
+    for (int i = 0; i < 32; i++)
+        digest[i] = (uint8_t)(hash->state[i / 4] >> (24 - 8 * (i % 4)));
+}
+
 void aec_sha256(const uint8_t *data, size_t size, uint8_t digest[32])
 {
-    uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-    uint8_t last[128] = {0};
-    size_t rest = size % 64, blocks = size / 64;
-    void (*digest_blocks)(uint32_t *, const uint8_t *, size_t) = digest_plain;
-#ifdef AEC_HAS_AVX2
-    if (has_instructions())
-        digest_blocks = digest_fast;
-#endif
-    digest_blocks(state, data, blocks);
-    if (rest)
-        memcpy(last, data + 64 * blocks, rest);
-    last[rest] = 0x80;
-    size_t end = rest < 56 ? 64 : 128;
-    for (int i = 0; i < 8; i++)
-        last[end - 1 - i] = (uint8_t)((uint64_t)size * 8 >> 8 * i);
-    digest_blocks(state, last, end / 64);
-    for (int i = 0; i < 32; i++)
-        digest[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i % 4)));
+    aec_hash hash;
+    aec_hash_begin(&hash);
+    aec_hash_add(&hash, data, size);
+    aec_hash_end(&hash, digest);
 }

@@ -9,6 +9,7 @@
 #define EXPANSION 1032 /* bytes that one byte of a zlib stream can become at most */
 #define ELSEWHERE 8    /* form of the alpha that stands with the colour */
 
+static const int depths[4] = {8, 10, 12, 16};
 static const uint8_t magic[7] = {0x8F, 'a', 'e', 'c', '\r', '\n', '\n'};
 
 static const aec_result truncated_file = {AEC_DAMAGED, "the file is truncated"};
@@ -42,8 +43,8 @@ static aec_result take_header(aec_cursor *in, aec_info *info)
     }
     if (in->size < 9)
         return truncated_file;
-    if (data[7] != 1)
-        FAIL(AEC_UNSUPPORTED, "the file has another format version than 1");
+    if (data[7] != 1 && data[7] != 2)
+        FAIL(AEC_UNSUPPORTED, "the file has another format version than 1 or 2");
     uint8_t layout = data[8];
     uint64_t width, height;
     in->position = 9;
@@ -58,7 +59,7 @@ static aec_result take_header(aec_cursor *in, aec_info *info)
         FAIL(AEC_DAMAGED, "the file's header is damaged (checksum)");
     in->position += 4;
     int mode = layout & 3, depth = layout >> 2 & 3, tile = layout >> 4;
-    if (mode > 1 || depth || tile > 8)
+    if (mode > 1 || (depth && data[7] == 1) || tile > 8)
         FAIL(AEC_UNSUPPORTED, "the file uses a layout that this library does not know");
     if (!width || !height || width > MAX_SIDE || height > MAX_SIDE || rate > MAX_RATE)
         FAIL(AEC_DAMAGED, "the file's header holds impossible values");
@@ -67,6 +68,7 @@ static aec_result take_header(aec_cursor *in, aec_info *info)
     info->channels = mode ? 3 : 1;
     info->rate = rate;
     info->tile = tile ? 128u << tile : 0;
+    info->depth = (uint32_t)depths[depth];
     return OK;
 }
 
@@ -119,6 +121,13 @@ aec_result aec_read_head(const uint8_t *data, size_t size, aec_file *file)
             FAIL(AEC_UNSUPPORTED, "the file needs a feature that this library does not know (a critical chunk)");
         if (seen[kind]++)
             FAIL(AEC_DAMAGED, "the file is damaged (two chunks of a type)");
+        if ((kind == 'h' && span.size != HASH_BYTES) || (kind == 's' && span.size != 4))
+            FAIL(AEC_DAMAGED, "the file is damaged (length of a hash or of colours)");
+        if (kind == 'h') {
+            file->hash = span.body;
+            file->info.hashed = 1;
+        } else if (kind == 's')
+            memcpy(file->info.cicp, span.body, 4);
     }
     file->payloads = data + in.position;
     file->payloads_size = size - in.position;
@@ -142,6 +151,8 @@ aec_result aec_read_payloads(aec_file *file)
     if (in.position != in.size)
         FAIL(AEC_DAMAGED, "bytes follow the end of the file");
     file->alpha_in_exact = file->info.lossless && file->alpha.size == 1 && file->alpha.body[0] == ELSEWHERE;
+    if (file->exact.body && file->info.depth > 8)
+        FAIL(AEC_DAMAGED, "the file is damaged (exact pixels of 8 bits in a picture of more)");
     return file->exact.body ? aec_check_exact(file) : OK;
 }
 
@@ -210,10 +221,12 @@ aec_result aec_decode_alpha(const aec_file *file, int scale, const aec_sink *sin
     int whole = aec_inflate(file->alpha.body + 1, file->alpha.size - 1, data, size);
     if (whole) {
         accumulate(data, height, columns, form);
-        uint8_t *to = sink->samples + sink->channels - 1;
+        size_t to = sink->channels - 1;
         for (size_t y = sink->top; y < sink->top + sink->height; y++)
-            for (size_t x = sink->left; x < sink->left + sink->width; x++, to += sink->channels)
-                *to = mean_alpha(data, columns, form, &file->info, y, x, (size_t)scale);
+            for (size_t x = sink->left; x < sink->left + sink->width; x++, to += sink->channels) {
+                uint32_t value = mean_alpha(data, columns, form, &file->info, y, x, (size_t)scale);
+                aec_set_sample(sink->samples, sink->depth, to, aec_scaled(value, 8, sink->depth));
+            }
     }
     free(data);
     return whole ? OK : damaged;

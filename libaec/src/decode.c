@@ -145,6 +145,35 @@ static aec_result decode_tiles(const aec_file *file, Work *work, const aec_optio
     return result;
 }
 
+/* Whether the samples of a whole picture, colour and then alpha, have the hash that the file says. */
+static int hash_agrees(const aec_file *file, const void *samples)
+{
+    uint8_t part[4096], digest[32];
+    size_t pixels = (size_t)file->info.width * file->info.height, channels = file->info.channels;
+    size_t colours = channels < 3 ? 1 : 3, deep = file->info.depth > 8, filled = 0;
+    aec_hash hash;
+    aec_hash_begin(&hash);
+    for (int alpha = 0; alpha <= (file->alpha.body != NULL); alpha++) {
+        size_t first = alpha ? colours : 0, last = alpha ? channels : colours;
+        for (size_t i = 0; i < pixels; i++)
+            for (size_t c = first; c < last; c++) {
+                size_t at = i * channels + c;
+                uint32_t value = deep ? ((const uint16_t *)samples)[at] : ((const uint8_t *)samples)[at];
+                value = alpha ? aec_scaled(value, file->info.depth, 8) : value;
+                part[filled++] = (uint8_t)value;
+                if (deep && !alpha)
+                    part[filled++] = (uint8_t)(value >> 8);
+                if (filled == sizeof part) {
+                    aec_hash_add(&hash, part, filled);
+                    filled = 0;
+                }
+            }
+    }
+    aec_hash_add(&hash, part, filled);
+    aec_hash_end(&hash, digest);
+    return !memcmp(digest, file->hash, HASH_BYTES);
+}
+
 /* Decodes payloads to the samples of a sink, whose area a scale leaves whole. */
 static aec_result decode_payloads(const aec_weights *weights, const aec_file *file, const aec_options *options, int scale,
                                   const aec_sink *sink)
@@ -195,7 +224,7 @@ static int is_scale(int scale)
 }
 
 aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t size, const aec_options *options,
-                      uint8_t *samples, size_t capacity)
+                      void *samples, size_t capacity)
 {
     aec_file file;
     if (!data || !samples)
@@ -220,10 +249,13 @@ aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t si
     }
     width = (width + (unsigned)scale - 1) / (unsigned)scale;
     height = (height + (unsigned)scale - 1) / (unsigned)scale;
-    if (capacity < width * height * file.info.channels)
+    uint32_t depth = options && options->depth ? options->depth : scale > 1 ? 8 : file.info.depth;
+    if (depth < 8 || depth > 16 || (scale > 1 && depth > 8))
+        FAIL(AEC_ARGUMENT, "a depth must be 8 to 16 bits, and 8 at a scale");
+    if (capacity / (depth > 8 ? 2 : 1) < width * height * file.info.channels)
         FAIL(AEC_ARGUMENT, "the buffer for samples is too small");
     TRY(aec_read_payloads(&file));
-    aec_sink sink = {samples, (size_t)width, (size_t)height, file.info.channels, crop.top, crop.left};
+    aec_sink sink = {samples, (size_t)width, (size_t)height, file.info.channels, crop.top, crop.left, depth};
     if (!file.info.lossless) {
         if (!weights || memcmp(file.info.weights, weights->id, 4))
             FAIL(AEC_WEIGHTS, "the file needs other weights");
@@ -231,7 +263,12 @@ aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t si
     }
     if (file.exact.body)
         TRY(aec_lay_exact(&file, scale, &sink));
-    return file.alpha.body && !file.alpha_in_exact ? aec_decode_alpha(&file, scale, &sink) : OK;
+    if (file.alpha.body && !file.alpha_in_exact)
+        TRY(aec_decode_alpha(&file, scale, &sink));
+    int whole = scale == 1 && width == file.info.width && height == file.info.height;
+    if (file.hash && whole && depth == file.info.depth && !hash_agrees(&file, samples))
+        FAIL(AEC_DAMAGED, "the picture is not the one that was encoded (hash)");
+    return OK;
 }
 
 static int fits(const aec_weights *weights, const void *a, const void *b, uint32_t rate, uint32_t rows, uint32_t columns)
@@ -250,9 +287,12 @@ aec_result aec_decode_latents(const aec_weights *weights, const uint8_t *payload
 }
 
 aec_result aec_synthesise(const aec_weights *weights, const int32_t *latents, uint32_t rate, uint32_t rows,
-                          uint32_t columns, const aec_options *options, uint8_t *samples)
+                          uint32_t columns, const aec_options *options, void *samples)
 {
     int scale = options && options->scale ? options->scale : 1;
+    uint32_t depth = options && options->depth ? options->depth : 8;
+    if (depth < 8 || depth > 16 || (scale > 1 && depth > 8))
+        FAIL(AEC_ARGUMENT, "a depth must be 8 to 16 bits, and 8 at a scale");
     if (!weights || !latents || !samples || rate > MAX_RATE || !rows || !columns || rows > 1 << 18 || columns > 1 << 18 ||
         !is_scale(scale))
         FAIL(AEC_ARGUMENT, "an argument makes no sense");
@@ -263,6 +303,6 @@ aec_result aec_synthesise(const aec_weights *weights, const int32_t *latents, ui
     work.latents = (int32_t *)latents; /* only read */
     work.parts = parts_of(options, work.rows);
     size_t side = STRIDE / (size_t)scale;
-    work.sink = (aec_sink){samples, (size_t)columns * side, (size_t)rows * side, 3, 0, 0};
+    work.sink = (aec_sink){samples, (size_t)columns * side, (size_t)rows * side, 3, 0, 0, depth};
     return run_all(&work, options, (size_t)work.parts, synthesise_part);
 }

@@ -75,16 +75,15 @@ static void lay(const aec_file *file, const Picture *picture, const uint32_t *pi
             uint32_t pixel = pixels[(size_t)y * box->width + x], red = pixel >> 16 & 255, green = pixel >> 8 & 255;
             if (row >= sink->height || column >= sink->width || (!file->info.lossless && !(pixel >> 24)))
                 continue;
-            uint8_t *to = sink->samples + (row * sink->width + column) * sink->channels;
-            to[0] = (uint8_t)red;
-            if (sink->channels < 3)
-                to[0] = (uint8_t)((red + green + (pixel & 255) + 1) / 3);
-            else {
-                to[1] = (uint8_t)green;
-                to[2] = (uint8_t)pixel;
-            }
+            size_t to = (row * sink->width + column) * sink->channels, channels = sink->channels;
+            uint32_t values[3] = {aec_scaled(red, 8, sink->depth), aec_scaled(green, 8, sink->depth),
+                                  aec_scaled(pixel & 255, 8, sink->depth)};
+            if (channels < 3)
+                values[0] = (values[0] + values[1] + values[2] + 1) / 3;
+            for (size_t c = 0; c < (channels < 3 ? 1 : 3); c++)
+                aec_set_sample(sink->samples, sink->depth, to + c, values[c]);
             if (file->alpha_in_exact)
-                to[sink->channels - 1] = (uint8_t)(pixel >> 24);
+                aec_set_sample(sink->samples, sink->depth, to + channels - 1, aec_scaled(pixel >> 24, 8, sink->depth));
         }
 }
 
@@ -109,7 +108,7 @@ static void mix(const aec_file *file, const Picture *picture, const uint32_t *pi
                 sum[0] += one * (((pixel >> 16 & 255) + (pixel >> 8 & 255) + (pixel & 255) + 1) / 3 - (pixel >> 16 & 255));
         }
     uint32_t all = by_alpha ? weight : area;
-    uint8_t *to = sink->samples + ((size_t)(top / scale) * sink->width + left / scale) * sink->channels;
+    uint8_t *to = (uint8_t *)sink->samples + ((size_t)(top / scale) * sink->width + left / scale) * sink->channels;
     for (size_t c = 0; c < (sink->channels < 3 ? 1 : 3); c++) {
         uint32_t rest = all > weight ? (all - weight) * to[c] : 0;
         to[c] = (uint8_t)(all ? (rest + sum[c] + all / 2) / all : 0);

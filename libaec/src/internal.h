@@ -45,6 +45,17 @@ _Static_assert(DBL_MANT_DIG == 53, "double must be binary64 of IEEE 754");
 uint32_t aec_crc32(uint32_t crc, const uint8_t *data, size_t size); /* crc is 0 at first */
 void aec_sha256(const uint8_t *data, size_t size, uint8_t digest[32]);
 
+/* The same, piece by piece. */
+typedef struct {
+    uint32_t state[8];
+    uint8_t block[64];
+    uint64_t size;
+} aec_hash;
+
+void aec_hash_begin(aec_hash *hash);
+void aec_hash_add(aec_hash *hash, const uint8_t *data, size_t size);
+void aec_hash_end(aec_hash *hash, uint8_t digest[32]);
+
 /* Inflates a zlib stream that must become exactly out_size bytes and end with its input.  False where it does not. */
 int aec_inflate(const uint8_t *data, size_t size, uint8_t *out, size_t out_size);
 
@@ -68,10 +79,13 @@ typedef struct {
     aec_span alpha;
     int alpha_in_exact;      /* whether alpha stands with the colour of a picture without loss */
     aec_span exact;          /* the body of a chunk X, or L */
+    const uint8_t *hash;     /* HASH_BYTES of the samples', NULL where there are none */
     const uint8_t *payloads; /* where the first chunk P, or L, begins */
     size_t payloads_size;
     size_t tiles;
 } aec_file;
+
+#define HASH_BYTES 8
 
 /* A rectangle of a picture, in pixels. */
 typedef struct {
@@ -80,9 +94,10 @@ typedef struct {
 
 /* Where samples go: an area of a picture.  The last of 2 or 4 channels is the alpha. */
 typedef struct {
-    uint8_t *samples;
+    void *samples; /* uint8_t where they have 8 bits, else uint16_t */
     size_t width, height, channels;
     size_t top, left; /* of the area in the picture */
+    uint32_t depth;
 } aec_sink;
 
 /* Reads header and chunks up to the first payload. */
@@ -93,6 +108,21 @@ aec_result aec_read_payloads(aec_file *file);
 
 /* Takes the next payload; position begins at 0.  The file is checked already. */
 aec_span aec_next_payload(const aec_file *file, size_t *position);
+
+/* A sample as one of another depth, rounded. */
+static inline uint32_t aec_scaled(uint32_t value, uint32_t from, uint32_t to)
+{
+    uint32_t peak = (1u << from) - 1, wanted = (1u << to) - 1;
+    return from == to ? value : (uint32_t)(((uint64_t)value * wanted * 2 + peak) / (2 * peak));
+}
+
+static inline void aec_set_sample(void *samples, uint32_t depth, size_t at, uint32_t value)
+{
+    if (depth > 8)
+        ((uint16_t *)samples)[at] = (uint16_t)value;
+    else
+        ((uint8_t *)samples)[at] = (uint8_t)value;
+}
 
 /* Writes the alpha of an area, or of a whole picture at a scale. */
 aec_result aec_decode_alpha(const aec_file *file, int scale, const aec_sink *sink);

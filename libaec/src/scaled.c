@@ -134,7 +134,7 @@ static void make_strip(const Reduced *r, const int32_t *v, ptrdiff_t columns, in
 /* Makes a row of samples of the means of two rows. */
 static void emit(const int16_t *above, const int16_t *below, const aec_sink *sink, size_t y)
 {
-    uint8_t *to = sink->samples + y * sink->width * sink->channels;
+    uint8_t *to = (uint8_t *)sink->samples + y * sink->width * sink->channels;
     for (size_t x = 0; x < sink->width; x++, above += 6, below += 6, to += sink->channels) {
         int sample[3];
         for (int c = 0; c < 3; c++) {

@@ -71,6 +71,8 @@ typedef struct {
     Lines lines;
     int32_t *edge_memory;
     uint8_t *out;           /* a row of samples */
+    uint16_t *deep_out;     /* the same, of more than 8 bits; NULL where they have 8 */
+    int16_t *eighths;       /* a row for the edge filter, beside those that are finer */
     const aec_sink *sink;
     void *memory[2 * BLOCKS_MAX * 18 + 96]; /* all that was allocated */
     size_t allocations;
@@ -218,6 +220,10 @@ static aec_result make_rows(Part *part)
     for (int r = 0; r < STRENGTHS; r++)
         part->strengths[r] = room(part, 2 * columns, 1);
     part->out = room(part, columns * 48, 1);
+    if (part->sink->depth > 8) {
+        part->deep_out = room(part, columns * 48, sizeof *part->deep_out);
+        part->eighths = room(part, columns * 48, sizeof *part->eighths);
+    }
     part->low = room(part, columns * m + 2, sizeof *part->low);
     part->high = room(part, columns * m + 2, sizeof *part->high);
     part->strip = room(part, columns * 768, sizeof *part->strip);
@@ -509,13 +515,48 @@ static void emit(const Part *part, ptrdiff_t y)
     const aec_sink *sink = part->sink;
     if ((size_t)y < sink->top || (size_t)y - sink->top >= sink->height)
         return;
-    uint8_t *to = sink->samples + ((size_t)y - sink->top) * sink->width * sink->channels;
+    if (part->deep_out) {
+        uint16_t *to = (uint16_t *)sink->samples + ((size_t)y - sink->top) * sink->width * sink->channels;
+        const uint16_t *from = part->deep_out + 3 * sink->left;
+        for (size_t x = 0; x < sink->width; x++, from += 3, to += sink->channels)
+            if (sink->channels < 3)
+                *to = (uint16_t)(((uint32_t)from[0] + from[1] + from[2] + 1) / 3);
+            else
+                memcpy(to, from, 3 * sizeof *to);
+        return;
+    }
+    uint8_t *to = (uint8_t *)sink->samples + ((size_t)y - sink->top) * sink->width * sink->channels;
     const uint8_t *from = part->out + 3 * sink->left;
     for (size_t x = 0; x < sink->width; x++, from += 3, to += sink->channels)
         if (sink->channels < 3)
             *to = (uint8_t)((from[0] + from[1] + from[2] + 1) / 3);
         else
             memcpy(to, from, 3);
+}
+
+/* A sample of more than 8 bits; x is in 2**-UNIT_BITS levels. */
+static uint16_t deep_sample(const Part *part, int32_t x)
+{
+    const int32_t white = 255 << UNIT_BITS;
+    uint64_t peak = (1u << part->sink->depth) - 1, bounded = (uint64_t)(x < 0 ? 0 : x > white ? white : x);
+    return (uint16_t)((2 * bounded * peak + (uint64_t)white) / (2 * (uint64_t)white));
+}
+
+/* A row of samples of more than 8 bits: as below, but not rounded in front of the edge filter. */
+static void finish_deep_row(Part *part, ptrdiff_t y, const int16_t *correction)
+{
+    ptrdiff_t width = 48 * part->columns;
+    int16_t *row = part->samples + (y - part->base) * width;
+    for (ptrdiff_t i = 0; i < width; i++) {
+        int32_t x = row[i] + correction[i] + LINEAR_MIDDLE;
+        row[i] = (int16_t)(x < 0 ? 0 : x > 2 * LINEAR_MIDDLE ? 2 * LINEAR_MIDDLE : x);
+        part->eighths[i] = (int16_t)((row[i] + (1 << EIGHTH >> 1)) >> EIGHTH);
+    }
+    if (part->w->filters_edges)
+        read_luma(part->eighths, part->lines.luma[y % ROWS], part->lines.width);
+    else
+        for (ptrdiff_t i = 0; i < width; i++)
+            part->deep_out[i] = deep_sample(part, row[i] * (1 << (UNIT_BITS - LEVEL_FRAC)));
 }
 
 /* A row of samples is complete: adds the network's part, and rounds. */
@@ -526,6 +567,10 @@ static void finish_row(Part *part, ptrdiff_t y)
     while (part->next_head <= y / 8)
         next_head(part);
     const int16_t *correction = part->correction + y % 8 * width;
+    if (part->deep_out) {
+        finish_deep_row(part, y, correction);
+        return;
+    }
     if (part->w->filters_edges) {
         for (ptrdiff_t i = 0; i < width; i++) {
             int32_t x = (row[i] + correction[i] + LINEAR_MIDDLE + (1 << EIGHTH >> 1)) >> EIGHTH;
@@ -545,8 +590,14 @@ static void filter_one(Part *part, ptrdiff_t y)
     Lines *lines = &part->lines;
     int32_t *change = lines->change[y % ROWS];
     filter_row(lines, y, STRIDE * part->rows - 1 - y, (const int16_t(*)[LAST + 1])part->amounts);
-    write_row(part->samples + (y - part->base) * 48 * part->columns, change, part->strengths[y / 8 % STRENGTHS], part->out,
-              lines->width);
+    const int16_t *row = part->samples + (y - part->base) * 48 * part->columns;
+    const uint8_t *strength = part->strengths[y / 8 % STRENGTHS];
+    if (part->deep_out)
+        for (ptrdiff_t i = 0; i < 48 * part->columns; i++)
+            part->deep_out[i] = deep_sample(part, row[i] * (1 << (UNIT_BITS - LEVEL_FRAC)) +
+                                                      change[i / 3] * strength[i / (3 * BLOCK)]);
+    else
+        write_row(row, change, strength, part->out, lines->width);
     memset(change, 0, (size_t)lines->width * sizeof *change);
 }
 

@@ -9,9 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char usage[] = "usage: aecdec [-w WEIGHTS] [-c X,Y,W,H] [-s 2|4|8|16] [-j THREADS] [-k plain|128|avx2] IN.aec OUT.ppm\n"
+static const char usage[] = "usage: aecdec [-w WEIGHTS] [-c X,Y,W,H] [-s 2|4|8|16] [-j THREADS] [-k plain|128|avx2] [-b BITS]\n"
+                            "              IN.aec OUT.ppm\n"
                             "Decodes a file to PGM, PPM or, with alpha, PAM; - is standard input or output.\n"
                             "-c decodes a part of it only, -s makes it so many times smaller, for less work.\n"
+                            "BITS of a sample, 8 to 16, are those of the file where nothing else is asked for.\n"
                             "WEIGHTS is the model.safetensors that the file was written with, or $AEC_WEIGHTS; a picture without\n"
                             "loss needs none.\n";
 
@@ -45,17 +47,26 @@ static uint8_t *read_file(const char *path, size_t *size)
     return data;
 }
 
-static int write_picture(const char *path, const aec_info *info, const uint8_t *samples)
+static int write_picture(const char *path, const aec_info *info, uint8_t *samples)
 {
     FILE *file = strcmp(path, "-") ? fopen(path, "wb") : stdout;
     size_t size = (size_t)info->width * info->height * info->channels;
+    unsigned peak = (1u << info->depth) - 1;
     if (!file)
         return 0;
     if (info->channels % 2)
-        fprintf(file, "P%d\n%u %u\n255\n", info->channels == 1 ? 5 : 6, info->width, info->height);
+        fprintf(file, "P%d\n%u %u\n%u\n", info->channels == 1 ? 5 : 6, info->width, info->height, peak);
     else
-        fprintf(file, "P7\nWIDTH %u\nHEIGHT %u\nDEPTH %u\nMAXVAL 255\nTUPLTYPE %s_ALPHA\nENDHDR\n", info->width,
-                info->height, info->channels, info->channels == 2 ? "GRAYSCALE" : "RGB");
+        fprintf(file, "P7\nWIDTH %u\nHEIGHT %u\nDEPTH %u\nMAXVAL %u\nTUPLTYPE %s_ALPHA\nENDHDR\n", info->width,
+                info->height, info->channels, peak, info->channels == 2 ? "GRAYSCALE" : "RGB");
+    if (info->depth > 8) { /* two bytes a sample, the high one first */
+        for (size_t i = 0; i < size; i++) {
+            unsigned value = ((const uint16_t *)(void *)samples)[i];
+            samples[2 * i] = (uint8_t)(value >> 8);
+            samples[2 * i + 1] = (uint8_t)value;
+        }
+        size *= 2;
+    }
     int written = fwrite(samples, 1, size, file) == size;
     written = !(file == stdout ? fflush(file) : fclose(file)) && written;
     if (!written && file != stdout)
@@ -94,7 +105,8 @@ static int decode(const char *in, const char *out, const char *weights_path, aec
         info.width = (info.width + (unsigned)options->scale - 1) / (unsigned)options->scale;
         info.height = (info.height + (unsigned)options->scale - 1) / (unsigned)options->scale;
     }
-    size_t capacity = (size_t)info.width * info.height * info.channels;
+    info.depth = options->depth ? options->depth : options->scale > 1 ? 8 : info.depth;
+    size_t capacity = (size_t)info.width * info.height * info.channels * (info.depth > 8 ? 2 : 1);
     uint8_t *samples = malloc(capacity);
     if (!samples)
         return fail(in, "memory ran out");
@@ -112,7 +124,7 @@ int main(int argc, char **argv)
 {
     const char *weights = getenv("AEC_WEIGHTS");
     aec_options options = {.threads = (int)sysconf(_SC_NPROCESSORS_ONLN)};
-    for (int option; (option = getopt(argc, argv, "w:c:s:j:k:")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "w:c:s:j:k:b:")) != -1;) {
         if (option == 'w')
             weights = optarg;
         else if (option == 'c') {
@@ -123,6 +135,8 @@ int main(int argc, char **argv)
             options.scale = atoi(optarg);
         else if (option == 'j')
             options.threads = atoi(optarg);
+        else if (option == 'b')
+            options.depth = (uint32_t)atoi(optarg);
         else if (option == 'k' && !strcmp(optarg, "plain"))
             options.kernels = AEC_KERNELS_PLAIN;
         else if (option == 'k' && !strcmp(optarg, "128"))

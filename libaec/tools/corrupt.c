@@ -56,7 +56,7 @@ static int whole_file(const aec_weights *weights, const uint8_t *data, size_t si
     size_t damaged_size = size;
     uint8_t *damaged = damage(data, &damaged_size);
     int same = damaged_size == size && !memcmp(damaged, data, size);
-    static uint8_t samples[1 << 22];
+    static _Alignas(2) uint8_t samples[1 << 22];
     aec_options options = {.max_pixels = 1 << 20};
     aec_result result = aec_decode(weights, damaged, damaged_size, &options, samples, sizeof samples);
     free(damaged);
@@ -85,9 +85,9 @@ static int payload(const aec_weights *weights, const aec_file *file)
 /* The body of a chunk X or L, and what is in it. */
 static int exact_pixels(const aec_file *file)
 {
-    static uint8_t samples[1 << 22];
+    static _Alignas(2) uint8_t samples[1 << 22];
     aec_file copy = *file;
-    aec_sink sink = {samples, file->info.width, file->info.height, file->info.channels, 0, 0};
+    aec_sink sink = {samples, file->info.width, file->info.height, file->info.channels, 0, 0, 8};
     uint8_t *damaged = damage(file->exact.body, &copy.exact.size);
     copy.exact.body = damaged;
     if ((uint64_t)sink.width * sink.height * sink.channels > sizeof samples)

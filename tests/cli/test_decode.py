@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import aecodec
-from aecodec.codec.encoder import Encoder
+from aecodec.codec.encoder import Encoder, Original
 from aecodec.container import bitstream
 from aecodec.container.bitstream import Header, Stream
 
@@ -152,7 +153,9 @@ def test_json(cli, stored):
     """Scripts rely on these names."""
     report = json.loads(cli("decode", "--json", "good.aec", "out.png").stdout)
     assert report.pop("decode_seconds") > 0
-    assert report == {"input": "good.aec", "output": "out.png", "width": 96, "height": 64}
+    assert report == {
+        "input": "good.aec", "output": "out.png", "width": 96, "height": 64, "bits": 8, "verified": False,
+    }  # fmt: skip
 
 
 def test_many_files(cli, stored, tmp_path):
@@ -233,3 +236,66 @@ def test_two_formats_for_one_output_are_refused(cli, tmp_path, file):
     assert not (tmp_path / "out.png").exists()
     assert cli("decode", "--format", "jpeg", "a.aec", "out.jpg").exit_code == 0
     assert Image.open("out.jpg").format == "JPEG"
+
+
+@pytest.fixture
+def deep_file(tmp_path):
+    """deep.aec, a picture of 16 bits with a hash; its samples."""
+    y, x = np.mgrid[:48, :80]
+    given = np.dstack([20000 + 90 * x, 30000 + 70 * y, 40000 - 50 * x - 60 * y]).astype(np.uint16)
+    data = aecodec.encode(given, 80, hashed=True)
+    (tmp_path / "deep.aec").write_bytes(data)
+    return aecodec.decode_array(data)
+
+
+@pytest.mark.parametrize("extension", ["png", "tif", "ppm"])
+def test_16_bits_come_out(cli, deep_file, tmp_path, extension):
+    """Without being asked, where the format has room for them; what is written is what was decoded."""
+    result = cli("decode", "--json", "deep.aec", f"out.{extension}")
+    assert (result.exit_code, result.stderr) == (0, "")
+    report = json.loads(result.stdout)
+    assert (report["bits"], report["verified"]) == (16, True)
+    original = Original.open(tmp_path / f"out.{extension}")
+    assert np.array_equal(original.deep, deep_file)
+
+
+def test_8_bits_come_out_where_there_is_room_for_no_more(cli, deep_file, tmp_path):
+    """A loss is told, unless it was asked for."""
+    result = cli("decode", "deep.aec", "out.webp")
+    assert "16-bit samples are rounded to 8 bits, which WEBP is written with" in result.stderr
+    result = cli("decode", "--bits", "8", "deep.aec", "out.png")
+    assert result.stderr == ""
+    assert as_array(tmp_path / "out.png").dtype == np.uint8
+    assert np.array_equal(as_array(tmp_path / "out.png"), as_array(tmp_path / "out.webp"))
+
+
+def test_16_bits_of_a_file_of_8(cli, fails, stored, tmp_path):
+    """A sky has fewer bands than in 8 bits; a format that has no room for them is named."""
+    assert cli("decode", "--bits", "16", "good.aec", "out.png").exit_code == 0
+    assert np.array_equal(Original.open(tmp_path / "out.png").deep, aecodec.decode_array(stored, 16))
+    assert "PNG, TIFF and PPM can have 16" in fails(1, "decode", "--bits", "16", "good.aec", "out.jpg")
+
+
+def test_another_picture_than_was_encoded_is_refused(cli, fails, deep_file, tmp_path):
+    """The hash tells what checksums cannot; whoever wants the picture all the same can have it."""
+    stream = bitstream.read((tmp_path / "deep.aec").read_bytes())
+    (tmp_path / "wrong.aec").write_bytes(
+        bitstream.write(Stream(stream.header, stream.payloads, stream.chunks | {bitstream.HASH: bytes(8)}))
+    )
+    assert "not the one that was encoded" in fails(3, "decode", "wrong.aec", "out.png")
+    assert "not the one that was encoded" in fails(3, "verify", "wrong.aec")
+    result = cli("decode", "--json", "--no-verify", "wrong.aec", "out.png")
+    assert json.loads(result.stdout)["verified"] is False
+    result = cli("verify", "--json", "deep.aec")
+    assert json.loads(result.stdout)["verified"] == "samples"
+
+
+def test_hdr_colours_come_out(cli, tmp_path):
+    """PQ that is taken for sRGB is gray and dull."""
+    data = (Path(__file__).parent.parent / "conformance" / "deep.aec").read_bytes()
+    (tmp_path / "hdr.aec").write_bytes(data)
+    assert cli("decode", "hdr.aec", "out.png").stderr == ""
+    assert b"cICP\x09\x10\x00\x01" in (tmp_path / "out.png").read_bytes()
+    assert "not kept in JPEG: PQ colours" in cli("decode", "hdr.aec", "out.jpg").stderr
+    assert "16 bits a sample" in (said := cli("info", "hdr.aec").stdout)
+    assert "colours 9/16/0/1 (CICP)" in said

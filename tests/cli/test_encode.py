@@ -152,7 +152,8 @@ def test_json(cli, pictures, tmp_path):
     data = (tmp_path / "a.aec").read_bytes()
     assert report.pop("encode_seconds") > 0
     assert report == {
-        "input": "a.png", "output": "a.aec", "bytes": len(data), "width": 48, "height": 32, "quality": 25.0,
+        "input": "a.png", "output": "a.aec", "bytes": len(data), "width": 48, "height": 32, "depth": 8,
+        "quality": 25.0,
         "bpp": pytest.approx(len(data) * 8 / 48 / 32, abs=1e-6), "weights": aecodec.info(data).weights,
         "exact": 0.0, "near": 0.0,
     }  # fmt: skip
@@ -278,8 +279,8 @@ def test_losses_are_told_in_one_line(cli, tmp_path, photo):
 
 
 def test_deep_colour_is_told(cli, tmp_path):
-    """Pillow reads 16 bits of colour as 8 in silence; the header of the file knows better."""
-    (tmp_path / "in.ppm").write_bytes(b"P6 8 8 65535\n" + bytes(384))
+    """Pillow reads 16 bits of a text PPM as 8 in silence; the header of the file knows better."""
+    (tmp_path / "in.ppm").write_bytes(b"P3 8 8 65535\n" + b"1000 " * 192)
     result = cli("encode", "in.ppm", "out.aec")
     assert (result.exit_code, result.stderr) == (0, "aecodec: in.ppm: warning: 16-bit samples are rounded to 8 bits\n")
 
@@ -335,3 +336,26 @@ def test_threads_are_limited(cli, pictures, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     cli("encode", "-j", "1", "a.png", "a.aec")
     assert os.environ["OMP_NUM_THREADS"] == "1"
+
+
+def test_a_hash_is_written_where_it_is_asked_for(cli, tmp_path, photo):
+    """An archive that proves itself costs 14 bytes a picture."""
+    photo(48, 32).save(tmp_path / "in.png")
+    sizes = []
+    for options in ((), ("--hash",)):
+        assert cli("encode", "-f", "--verify", *options, "in.png", "x.aec").exit_code == 0
+        sizes.append((tmp_path / "x.aec").stat().st_size)
+        assert bool(json.loads(cli("info", "--json", "x.aec").stdout)["hash"]) == bool(options)
+    assert sizes[1] == sizes[0] + 14
+
+
+def test_16_bits_are_kept_or_refused(cli, fails, tmp_path):
+    """Nothing is rounded in silence: the file has 16 bits, or is none."""
+    samples = (np.add.outer(np.arange(32) * 900, np.arange(48) * 300) + 5000).astype(np.uint16)
+    Image.fromarray(samples).save(tmp_path / "in.png")
+    result = cli("encode", "--verify", "--json", "in.png", "x.aec")
+    assert (result.exit_code, result.stderr) == (0, "")
+    report = json.loads(result.stdout)
+    assert report["depth"] == 16
+    assert report["psnr"] > 30
+    assert "16 bits a sample cannot be kept without loss" in fails(1, "encode", "--lossless", "in.png", "y.aec")

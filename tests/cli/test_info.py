@@ -27,8 +27,8 @@ def test_json(cli, described):
     """Scripts rely on these names; the quality is the number that was asked for."""
     report = json.loads(cli("info", "--json", "in.aec").stdout)
     assert report == {
-        "input": "in.aec", "version": 1, "width": 40, "height": 24, "mode": "L", "weights": weights.load().id,
-        "quality": 42.5, "exact": 0.0, "near": 0.0, "bytes": described,
+        "input": "in.aec", "version": 2, "width": 40, "height": 24, "mode": "L", "depth": 8, "cicp": None,
+        "hash": None, "weights": weights.load().id, "quality": 42.5, "exact": 0.0, "near": 0.0, "bytes": described,
         "bpp": pytest.approx(described * 8 / 40 / 24, abs=1e-6),
         "tiles": 1, "metadata": ["exif"],
     }  # fmt: skip

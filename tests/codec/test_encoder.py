@@ -202,12 +202,14 @@ def test_colour_that_nobody_sees_costs_nothing(photo):
 
 
 def test_loss_of_depth_is_told():
-    """16 bits become 8, rounded and over the whole range: 65535 is white.  One warning says so."""
+    """Where 16 bits become 8, rounded and over the whole range, so that 65535 is white, one warning says so."""
     samples = np.array([[0, 128, 129, 65535]], np.uint16)
-    with pytest.warns(UserWarning, match="16-bit") as caught:
-        encoder = Encoder(Image.fromarray(samples))
-    assert len(caught) == 1
+    encoder = Encoder(Image.fromarray(samples))
+    assert (encoder.depth, encoder.original.deep[..., 0].tolist()) == (16, samples.tolist())
     assert np.asarray(encoder.image).tolist() == [[0, 0, 1, 255]]
+    with pytest.warns(UserWarning, match="16-bit") as caught:
+        assert encoder.original.in_8_bits().deep is None
+    assert len(caught) == 1
 
 
 def test_limits_hold_for_writing_and_reading(photo, file):

@@ -6,21 +6,36 @@ import struct
 import time
 import tracemalloc
 import zlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from aecodec.codec.encoder import Encoder
 from aecodec.container import bitstream
-from aecodec.container.bitstream import EXIF, ICC, MAX_SIDE, MODES, XMP, Header, Stream
+from aecodec.container.bitstream import (
+    DEPTHS,
+    EXACT,
+    EXIF,
+    HASH,
+    ICC,
+    LOSSLESS,
+    MAX_SIDE,
+    MODES,
+    SIGNAL,
+    XMP,
+    Header,
+    Stream,
+)
 from aecodec.errors import BitstreamError, LimitError
 from aecodec.quality import MAX_INDEX, index_of_quality
 
 SIDES = st.integers(1, MAX_SIDE)
 IDS = st.binary(min_size=4, max_size=4).map(bytes.hex)
-PLAIN = st.builds(Header, SIDES, SIDES, st.sampled_from(MODES), IDS, st.integers(0, MAX_INDEX))
+RATES, DEPTH = st.integers(0, MAX_INDEX), st.sampled_from(DEPTHS)
+PLAIN = st.builds(Header, SIDES, SIDES, st.sampled_from(MODES), IDS, RATES, st.just(0), DEPTH)
 SMALL_SIDES, TILES = st.integers(1, 2000), st.sampled_from([256, 1024, 2**15])
-TILED = st.builds(Header, SMALL_SIDES, SMALL_SIDES, st.sampled_from(MODES), IDS, st.integers(0, MAX_INDEX), TILES)
+TILED = st.builds(Header, SMALL_SIDES, SMALL_SIDES, st.sampled_from(MODES), IDS, RATES, TILES, DEPTH)
 HEADERS = PLAIN | TILED
 CHUNKS = st.dictionaries(st.sampled_from([b"c", b"e", b"x", b"q"]), st.binary(max_size=300))
 SMALL = Stream(Header(300, 2, "RGB", "0123abcd", 1029), [b"payload"], {b"x": b"<xmp/>"})
@@ -36,7 +51,7 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     return kind + length + body + struct.pack("<I", zlib.crc32(kind + body))
 
 
-def header(width: bytes = b"\x10", height: bytes = b"\x10", version: int = 1, layout: int = 1, rate: int = 0) -> bytes:
+def header(width: bytes = b"\x10", height: bytes = b"\x10", version: int = 2, layout: int = 1, rate: int = 0) -> bytes:
     """A header with a right checksum, from the description in bitstream.py alone."""
     fields = bytes([version, layout]) + width + height + bytes(4) + struct.pack("<H", rate)
     return with_checksum(b"\x8faec\r\n\n" + fields)
@@ -56,7 +71,7 @@ def test_what_is_written_is_read(head, payload, chunks):
 
 def test_layout_is_the_documented_one():
     """A file of today must open tomorrow, so the bytes themselves are pinned, not only their round trip."""
-    fields = b"\x8faec\r\n\n\x01\x01\xac\x02\x02\x01\x23\xab\xcd\x05\x04"
+    fields = b"\x8faec\r\n\n\x02\x01\xac\x02\x02\x01\x23\xab\xcd\x05\x04"
     expected = with_checksum(fields) + chunk(b"x", b"<xmp/>") + chunk(b"P", b"payload")
     assert bitstream.write(SMALL) == expected
 
@@ -159,9 +174,10 @@ def test_two_chunks_of_a_type_are_refused():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"version": 2}, "version 2"),
+        ({"version": 3}, "version 3"),
+        ({"version": 0}, "version 0"),
         ({"layout": 2}, "layout 2"),  # a mode that is not known
-        ({"layout": 5}, "layout 5"),  # more bits a sample
+        ({"layout": 5, "version": 1}, "layout 5"),  # more bits a sample, which version 1 had not
         ({"layout": 0x91}, "layout 145"),  # larger tiles than there are
         ({"width": b"\0"}, "impossible"),
         ({"height": b"\x81\x80\x80\x08"}, "impossible"),  # 2**24 + 1
@@ -276,3 +292,41 @@ def test_a_picture_without_loss_ends_with_its_pixels():
     ):
         with pytest.raises(BitstreamError):
             bitstream.read(header() + data)
+
+
+def test_a_file_of_version_1_is_read():
+    """The conformance streams and what others wrote before have no other difference than their version."""
+    head = header(version=1) + END
+    assert bitstream.read(head).header == replace(bitstream.read(header() + END).header, version=1)
+    assert bitstream.write(bitstream.read(head)) == head
+
+
+@pytest.mark.parametrize(("code", "depth"), list(enumerate(DEPTHS)))
+def test_the_depth_stands_in_the_layout(code, depth):
+    """A wrong depth makes a picture of one colour."""
+    data = header(layout=1 | code << 2) + END
+    assert bitstream.read(data).header.depth == depth
+    assert bitstream.write(bitstream.read(data)) == data
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        chunk(b"h", bytes(7)) + END,
+        chunk(b"s", bytes(5)) + END,
+        chunk(EXACT, b"") + END,
+        chunk(LOSSLESS, b""),
+    ],
+    ids=["short hash", "long colours", "exact pixels of 8 bits in 16", "a picture of 8 bits in 16"],
+)
+def test_what_cannot_be_is_refused(chunks):
+    """A decoder that goes on would show something that nobody meant."""
+    with pytest.raises(BitstreamError, match="damaged"):
+        bitstream.read(header(layout=1 | 3 << 2) + chunks)
+
+
+def test_hash_and_colours_stand_where_they_are_documented():
+    """Both are optional: an older reader skips them, as their types are lowercase."""
+    stream = Stream(Header(16, 16, "RGB", "00000000", 0), [b""], {SIGNAL: bytes([9, 16, 0, 1]), HASH: b"12345678"})
+    assert bitstream.write(stream) == header() + chunk(b"h", b"12345678") + chunk(b"s", b"\x09\x10\x00\x01") + END
+    assert bitstream.read(bitstream.write(stream)) == stream

@@ -30,7 +30,7 @@ def test_an_index_comes_back_from_its_file_and_moves_with_its_pictures(tmp_path)
     (tmp_path / "there" / "x").write_bytes(first.to_bytes())
     again = index.read(tmp_path / "there" / "x")
     assert again.known() == first.known() == {f"sub/{k} é\udcff.jpg": (k, 10 * k) for k in range(5)}
-    assert [row.quality for row in again.rows()] == [60.0, None, 60.0, None, 60.0]
+    assert [again.row(number).quality for number in range(5)] == [60.0, None, 60.0, None, 60.0]
     best, *others = again.query(again.vectors[3], 3)
     assert best.path == str(tmp_path / "there" / "sub" / "3 é\udcff.jpg")
     assert best.similarity == pytest.approx(1, abs=1e-3)

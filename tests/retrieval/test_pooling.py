@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from aecodec.container.tiles import Grid, whole
 from aecodec.retrieval import pooling
 from aecodec.runtime.openvino_runtime import OpenVinoTransforms
 
@@ -24,6 +25,15 @@ def test_the_padding_is_not_looked_at():
     latents[5:], latents[:, 9:] = 1e6, 1e6
     assert np.array_equal(pooling.statistics(latents, 80, 150), whole)
     assert whole.shape == (pooling.GRID**2 * 6 + 6,)
+
+
+def test_a_picture_in_tiles_has_the_statistics_of_one_in_a_piece():
+    """A large photograph would be no copy of its small version."""
+    latents = np.random.default_rng(0).normal(size=(12, 20, 6)).astype(np.float32)
+    pool = pooling.Pool(190, 300, 6)
+    for box in Grid(whole(12, 20), 7):
+        pool.add(box, latents[box.slices])
+    assert np.allclose(pool.statistics(), pooling.statistics(latents, 190, 300), atol=1e-5)
 
 
 def test_the_gain_is_that_of_the_synthesis(encoder):

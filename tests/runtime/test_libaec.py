@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aecodec import weights
-from aecodec.codec.decoder import decode_latents
+from aecodec.codec.decoder import decode_latents, decode_samples
 from aecodec.container import bitstream
 from aecodec.entropy import latents as coder
 from aecodec.entropy.integer import MEAN_FRAC
@@ -61,7 +61,7 @@ def some_latents(rng: np.random.Generator, shape: tuple[int, ...], size: float) 
 def synthesised(decoder: ExactDecoder, values: np.ndarray, rate: int, threads: int, kernels: str) -> np.ndarray:
     h, w, _ = values.shape
     samples = np.empty((16 * h, 16 * w, 3), np.uint8)
-    decoder._model.synthesise(values, samples, rate, h, w, 1, threads, getattr(libaec._compiled, kernels))
+    decoder._model.synthesise(values, samples, rate, h, w, threads, getattr(libaec._compiled, kernels), 8, 1)
     return samples
 
 
@@ -75,6 +75,29 @@ def test_it_gives_the_samples_that_the_format_defines(opened, edged, shape, kern
         for rate, size in ((0, 30), (700, 300), (MAX_INDEX, 3000)):
             values = some_latents(rng, (*shape, model.arch.latents), size)
             assert np.array_equal(synthesised(decoder, values, rate, 1, kernels), reference.synthesise(values, rate))
+
+
+@pytest.mark.parametrize("depth", [9, 10, 12, 16])
+def test_it_gives_the_deep_samples_that_the_format_defines(opened, edged, depth):
+    """A picture of 10 to 16 bits must be the same everywhere as well, with an edge filter or without."""
+    for model in (opened, edged):
+        values = some_latents(np.random.default_rng(depth), (9, 5, model.arch.latents), 300)
+        wanted = IntegerSynthesis.of(model).synthesise(values, 700, depth)
+        assert wanted.dtype == np.uint16
+        assert 0 == wanted.min() < wanted.max() == 2**depth - 1
+        samples = np.empty_like(wanted)
+        for threads in (1, 3):
+            decoder_of(model)._model.synthesise(values, samples, 700, *values.shape[:2], threads, 0, depth)
+            assert np.array_equal(samples, wanted)
+
+
+def test_deep_samples_are_those_of_8_bits_but_finer(opened, edged):
+    """The same file at 8 and at 16 bits shows the same picture: half a level lies between them, and a rounding of 1/16."""
+    for model in (opened, edged):
+        values = np.random.default_rng(3).laplace(0, 60, (5, 4, model.arch.latents)).astype(np.int32)
+        flat, deep = (IntegerSynthesis.of(model).synthesise(values, 900, depth) for depth in (8, 16))
+        assert np.abs(deep / 257 - flat).max() <= 0.5 + 1 / 16 + 1 / 257
+        assert len(np.unique(deep)) > 5 * len(np.unique(flat))
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
@@ -167,7 +190,7 @@ def test_weights_that_are_cut_off_or_changed_are_refused_or_work(opened):
             damaged[at] = rng.integers(0, 256)
         try:
             model = libaec._compiled.Model(bytes(damaged), b"1234")
-            model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 100, 4, 4, 1, 1, 0)
+            model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 100, 4, 4, 1, 0, 8, 1)
         except (LookupError, TypeError):
             pass
 
@@ -178,9 +201,9 @@ def test_buffers_that_do_not_fit_are_refused(opened):
     with pytest.raises(TypeError):
         decoder.synthesise(np.zeros((4, 4, 15), np.int32), 0)
     with pytest.raises(TypeError):
-        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 63, 3), np.uint8), 0, 4, 4, 1, 1, 0)
+        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 63, 3), np.uint8), 0, 4, 4, 1, 0, 8, 1)
     with pytest.raises(TypeError):
-        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 2049, 4, 4, 1, 1, 0)
+        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 2049, 4, 4, 1, 0, 8, 1)
     with pytest.raises(TypeError):
         decoder._model.decode_latents(b"0" * 16, np.zeros((3, 4, 16), np.int32), 0, 3, 4, 0)
 
@@ -216,21 +239,47 @@ def test_gains_are_exponentials():
 
 def test_the_library_decodes_whole_files_as_python_does():
     """The container is read twice, in two languages: a file must open in both."""
-    from aecodec import decode
-
     folder = Path(__file__).parent.parent / "conformance"
     for path in sorted(folder.glob("*.aec")):
         stream = bitstream.read(path.read_bytes())
         head = stream.header
         decoder = ExactDecoder(weights.find(head.weights) if stream.payloads else weights.load())
-        picture = np.asarray(decode(path, device="cpu"))
-        samples = np.empty(picture.shape, np.uint8)
-        decoder._model.decode(path.read_bytes(), samples, 1, 1, 0)
-        assert np.array_equal(samples, picture), path.stem
+        for bits in (None, 16):
+            found = decode_samples(path.read_bytes(), bits=bits, device="cpu")
+            picture = found.array(found.depth)
+            samples = np.empty_like(picture)
+            decoder._model.decode(path.read_bytes(), samples, 1, 0, bits or 0, 1)
+            assert np.array_equal(samples, picture), path.stem
         if stream.payloads and not head.tile:
             assert np.array_equal(
                 decode_latents(stream), decoder.decode_latents(stream.payloads[0], latent_shape(head), head.rate)
             )
+
+
+@pytest.mark.parametrize("name", ["cicp", "deep", "deep-gray", "deep-alpha"])
+def test_the_library_checks_the_hash(name):
+    """Its picture is proven, or refused: of 8 bits and more, with alpha and without."""
+    data = (Path(__file__).parent.parent / "conformance" / f"{name}.aec").read_bytes()
+    stream = bitstream.read(data)
+    found = decode_samples(data, device="cpu")
+    decoder, samples = ExactDecoder(weights.load()), np.empty_like(found.array(found.depth))
+    decoder._model.decode(data, samples, 1, 0, 0, 1)
+    for at in range(8):
+        hashed = bytearray(stream.chunks[bitstream.HASH])
+        hashed[at] ^= 1
+        wrong = bitstream.write(replace(stream, chunks=stream.chunks | {bitstream.HASH: bytes(hashed)}))
+        with pytest.raises(ValueError, match="hash"):
+            decoder._model.decode(wrong, samples, 1, 0, 0, 1)
+
+
+def test_the_library_refuses_depths_that_do_not_fit():
+    """C believes what it is told about sizes."""
+    data = (Path(__file__).parent.parent / "conformance" / "deep.aec").read_bytes()
+    decoder = ExactDecoder(weights.load())
+    for depth, kind in ((0, np.uint8), (16, np.uint8), (7, np.uint16), (17, np.uint16)):
+        with pytest.raises(TypeError):
+            decoder._model.decode(data, np.empty((70, 130, 3), kind), 1, 0, depth)
+    decoder._model.decode(data, np.empty((70, 130, 3), np.uint8), 1, 0, 8, 1)
 
 
 def latent_shape(head: bitstream.Header) -> tuple[int, int]:
@@ -248,7 +297,7 @@ def test_alpha_and_gray_are_decoded(photo):
         data = encode(image, quality=40, device="cpu")
         picture = np.asarray(decode(data, device="cpu"))
         samples = np.empty(picture.shape, np.uint8)
-        ExactDecoder(weights.load())._model.decode(data, samples, 1, 1, 0)
+        ExactDecoder(weights.load())._model.decode(data, samples, 1, 0, 0, 1)
         assert np.array_equal(samples, picture), mode
 
 

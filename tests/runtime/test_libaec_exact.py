@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aecodec import decode, encode, weights
+from aecodec import decode, decode_array, encode, weights
 from aecodec.container import bitstream, exact
 from aecodec.container.bitstream import ALPHA, EXACT, LOSSLESS, Stream
 from aecodec.errors import BitstreamError
@@ -29,8 +29,12 @@ def check(model, data: bytes) -> np.ndarray:
     """Decode a file with both, and return its samples (H, W, channels)."""
     picture = np.asarray(decode(data, device="cpu"))
     samples = np.empty(picture.shape, np.uint8)
-    model.decode(data, samples, 1, 1, 0)
+    model.decode(data, samples, 1, 0, 0, 1)
     assert np.array_equal(samples, picture)
+    wide = decode_array(data, 16, device="cpu")
+    deep = np.empty(wide.shape, np.uint16)
+    model.decode(data, deep, 1, 0, 16, 1)
+    assert np.array_equal(deep, wide)
     return samples
 
 
@@ -110,7 +114,7 @@ def test_bodies_that_break_a_rule_are_refused(model, photo):
     for parsed, chunks in files:
         data = bitstream.write(Stream(parsed.header, parsed.payloads, chunks))
         with pytest.raises(ValueError, match=r"damaged|truncated"):
-            model.decode(data, np.empty((30, 40, 4), np.uint8) if ALPHA in chunks else samples, 1, 1, 0)
+            model.decode(data, np.empty((30, 40, 4), np.uint8) if ALPHA in chunks else samples, 1, 0, 0, 1)
         with pytest.raises(BitstreamError):
             decode(data, device="cpu")
 

@@ -60,7 +60,7 @@ def test_libaec_gives_the_samples_that_the_format_defines(tiny, scale, shape):
         wanted = reference.scaled(latents, rate, scale)
         for threads in (1, 3):
             decoder._threads = threads
-            assert np.array_equal(decoder.synthesise(latents, rate, scale), wanted)
+            assert np.array_equal(decoder.synthesise(latents, rate, scale=scale), wanted)
 
 
 @compiled
@@ -74,7 +74,7 @@ def test_libaec_gives_them_with_the_installed_weights():
             wanted = reference.scaled(latents, 1000, scale)
             for kernels in ("PLAIN", "SSE2_OR_NEON", "AVX2"):
                 decoder._kernels = getattr(libaec._compiled, kernels)
-                assert np.array_equal(decoder.synthesise(latents, 1000, scale), wanted)
+                assert np.array_equal(decoder.synthesise(latents, 1000, scale=scale), wanted)
 
 
 @compiled
@@ -99,7 +99,7 @@ def test_both_decoders_make_the_same_smaller_picture(photo, mode):
         for scale in SCALES:
             picture = np.asarray(decode(data, scale=scale))
             samples = np.empty(picture.shape, np.uint8)
-            decoder._model.decode(data, samples, scale, 1, decoder._kernels)
+            decoder._model.decode(data, samples, 1, decoder._kernels, 0, scale)
             assert picture.shape[:2] == (-(-50 // scale), -(-75 // scale))
             assert np.array_equal(samples, picture)
             if data is files[0] and mode in ("L", "RGB") and scale == 2:

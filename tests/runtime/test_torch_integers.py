@@ -28,7 +28,8 @@ def test_a_gpu_shows_the_pixels_that_a_cpu_shows(tiny, shape):
     on_gpu, page = torch_integers.TorchIntegers(model, "cpu"), IntegerSynthesis.of(model)
     for rate, size in ((0, 30), (700, 300), (MAX_INDEX, 3000)):
         values = some_latents((*shape, model.arch.latents), size)
-        assert np.array_equal(on_gpu.synthesise(values, rate), page.synthesise(values, rate))
+        for depth in (8, 12):
+            assert np.array_equal(on_gpu.synthesise(values, rate, depth), page.synthesise(values, rate, depth))
 
 
 @pytest.mark.slow
