@@ -87,7 +87,7 @@ def test_it_gives_the_deep_samples_that_the_format_defines(opened, edged, depth)
         assert 0 == wanted.min() < wanted.max() == 2**depth - 1
         samples = np.empty_like(wanted)
         for threads in (1, 3):
-            decoder_of(model)._model.synthesise(values, samples, 700, *values.shape[:2], threads, 0, depth)
+            decoder_of(model)._model.synthesise(values, samples, 700, *values.shape[:2], threads, 0, depth, 1)
             assert np.array_equal(samples, wanted)
 
 
@@ -278,7 +278,7 @@ def test_the_library_refuses_depths_that_do_not_fit():
     decoder = ExactDecoder(weights.load())
     for depth, kind in ((0, np.uint8), (16, np.uint8), (7, np.uint16), (17, np.uint16)):
         with pytest.raises(TypeError):
-            decoder._model.decode(data, np.empty((70, 130, 3), kind), 1, 0, depth)
+            decoder._model.decode(data, np.empty((70, 130, 3), kind), 1, 0, depth, 1)
     decoder._model.decode(data, np.empty((70, 130, 3), np.uint8), 1, 0, 8, 1)
 
 
