@@ -26,6 +26,7 @@ class Settings(options.FileSettings):
 
     weights: str | None
     crop: tuple[int, int, int, int] | None
+    scale: str | None
     bits: str
     verify: bool
     extension: str
@@ -56,6 +57,11 @@ class Crop(ParamType):
 )
 @click.option("--crop", type=Crop(), help="Decode this part only, in pixels as they are stored.")
 @click.option(
+    "--scale",
+    type=click.Choice(["1/2", "1/4", "1/8", "1/16"]),
+    help="Make the picture so much smaller each way, in a fraction of the time.",
+)
+@click.option(
     "--bits",
     type=click.Choice(["auto", "8", "16"]),
     default="auto",
@@ -82,6 +88,7 @@ def decode(
     \b
     aecodec decode photo.aec photo.png
     aecodec decode --crop 900,600,200,100 photo.aec detail.png
+    aecodec decode --scale 1/8 photo.aec thumbnail.jpg
     aecodec decode --output-dir pictures *.aec
     aecodec decode -r --output-dir pictures archive
 
@@ -89,6 +96,10 @@ def decode(
     the format. An IN with --output-dir may be a folder, which stands for the .aec files in it.
     """
     options.check_format(paths, output_dir)
+    if settings["scale"] and settings["crop"]:
+        raise click.UsageError("--scale and --crop exclude each other")
+    if settings["scale"] and settings["bits"] == "16":
+        raise click.UsageError("a smaller picture has 8 bits a sample")
     tasks = files.jobs(paths, output_dir, settings["extension"], {files.EXTENSION}, recursive)
     work = functools.partial(_work, **settings)
     batch.run(tasks, work, show=json.dumps if as_json else None, verb="decoded", threads=threads, device=settings["device"])
@@ -98,6 +109,7 @@ def _work(
     job: files.Job,
     weights: str | None,
     crop: tuple[int, int, int, int] | None,
+    scale: str | None,
     bits: str,
     verify: bool,
     extension: str,
@@ -122,23 +134,25 @@ def _work(
     if bits == "16" and kind not in formats.DEEP:
         raise AecodecError(f"{kind} is written with 8 bits a sample; PNG, TIFF and PPM can have 16")
     start = time.perf_counter()
-    found = decoder.decode_samples(
-        data, bits=16 if bits == "16" else None, weights=weights, device=device, crop=crop, max_pixels=max_pixels,
-        verify=verify,
-    )  # fmt: skip
-    image = found.image()
-    seconds = time.perf_counter() - start
-    wide = None
-    if found.depth > 8 and bits != "8":
-        if kind in formats.DEEP:
+    wide, is_verified = None, False
+    if scale:  # always of 8 bits
+        image = decoder.decode(data, weights=weights, scale=int(scale.removeprefix("1/")), max_pixels=max_pixels)
+    else:
+        found = decoder.decode_samples(
+            data, bits=16 if bits == "16" else None, weights=weights, device=device, crop=crop, max_pixels=max_pixels,
+            verify=verify,
+        )  # fmt: skip
+        image, is_verified = found.image(), found.is_verified
+        if found.depth > 8 and bits != "8" and kind in formats.DEEP:
             wide = deep.Deep(found.array(found.depth), found.depth)
-        else:
+        elif found.depth > 8 and bits != "8":
             warnings.warn(f"{found.depth}-bit samples are rounded to 8 bits, which {kind} is written with", stacklevel=2)
+    seconds = time.perf_counter() - start
     written = formats.save(image, kind, wide)
     files.write_output(job, written, like=like)
     width, height = metadata.shown_size(image.size, image.info.get("exif", b""))
     report = {
-        "width": width, "height": height, "bits": 8 if wide is None else 16, "verified": found.is_verified,
+        "width": width, "height": height, "bits": 8 if wide is None else 16, "verified": is_verified,
         "decode_seconds": round(seconds, 4),
     }  # fmt: skip
     return batch.Done(report, len(data), len(written))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from aecodec.codec.scaled import SCALES, scaled_picture
 from aecodec.codec.tiling import latent_area, open_workers
 from aecodec.container import alpha, bitstream, digest, exact
 from aecodec.container.bitstream import ALPHA, EXACT, HASH, LOSSLESS, Header, Stream
@@ -67,10 +68,19 @@ def decode(
     weights: Source | None = None,
     device: str = "auto",
     crop: tuple[int, int, int, int] | None = None,
+    scale: int = 1,
     max_pixels: int | None = MAX_PIXELS,
     verify: bool = True,
 ) -> Image.Image:
     """Return the picture in an .aec file; see ``aecodec.decode``."""
+    if scale not in SCALES:
+        raise ValueError(f"scale must be one of {', '.join(map(str, SCALES))}, not {scale!r}")
+    if scale != 1 and crop is not None:
+        raise ValueError("crop and scale exclude each other")
+    if scale != 1:
+        stream = bitstream.read(bitstream.bytes_of(data), max_pixels)
+        exact_pixels(stream)
+        return scaled_picture(stream, None if LOSSLESS in stream.chunks else weights_of(stream.header, weights), scale)
     found = decode_samples(data, weights=weights, device=device, crop=crop, max_pixels=max_pixels, verify=verify)
     if found.depth > 8:
         warnings.warn(f"{found.depth}-bit samples are rounded to 8 bits, which a Pillow image has", stacklevel=3)

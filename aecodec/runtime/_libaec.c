@@ -101,15 +101,17 @@ static PyObject *synthesise(PyObject *self, PyObject *args)
 {
     Py_buffer latents, samples;
     unsigned rate, rows, columns, depth;
-    int threads = 1, kernels;
-    if (!PyArg_ParseTuple(args, "y*w*IIIiiI:synthesise", &latents, &samples, &rate, &rows, &columns, &threads, &kernels,
-                          &depth))
+    int threads = 1, kernels, scale;
+    if (!PyArg_ParseTuple(args, "y*w*IIIiiIi:synthesise", &latents, &samples, &rate, &rows, &columns, &threads, &kernels,
+                          &depth, &scale))
         return NULL;
     const aec_weights *weights = ((Model *)self)->weights;
     aec_result result = {AEC_ARGUMENT, "a buffer has another size"};
     aec_options options = options_of(&threads, kernels, depth);
-    if (holds(&latents, rows, columns, aec_latent_channels(weights) * sizeof(int32_t)) &&
-        holds(&samples, rows, columns, 16 * 16 * 3 * (depth > 8 ? 2 : 1))) {
+    unsigned side = scale > 0 ? 16 / (unsigned)scale : 0;
+    options.scale = scale;
+    if (side && holds(&latents, rows, columns, aec_latent_channels(weights) * sizeof(int32_t)) &&
+        holds(&samples, rows, columns, side * side * 3 * (depth > 8 ? 2 : 1))) {
         Py_BEGIN_ALLOW_THREADS
         result = aec_synthesise(weights, latents.buf, rate, rows, columns, &options, samples.buf);
         Py_END_ALLOW_THREADS
@@ -125,12 +127,13 @@ static PyObject *synthesise(PyObject *self, PyObject *args)
 static PyObject *decode(PyObject *self, PyObject *args)
 {
     Py_buffer data, samples;
-    int threads = 1, kernels;
+    int threads = 1, kernels, scale;
     unsigned depth;
-    if (!PyArg_ParseTuple(args, "y*w*iiI:decode", &data, &samples, &threads, &kernels, &depth))
+    if (!PyArg_ParseTuple(args, "y*w*iiIi:decode", &data, &samples, &threads, &kernels, &depth, &scale))
         return NULL;
     const aec_weights *weights = ((Model *)self)->weights;
     aec_options options = options_of(&threads, kernels, depth);
+    options.scale = scale;
     aec_result result;
     Py_BEGIN_ALLOW_THREADS
     result = aec_decode(weights, data.buf, (size_t)data.len, &options, samples.buf, (size_t)samples.len);
@@ -146,9 +149,11 @@ static PyMethodDef model_methods[] = {
     {"decode_latents", decode_latents, METH_VARARGS,
      "decode_latents(payload, latents, rate, rows, columns, kernels); fills latents (rows, columns, M) int32"},
     {"synthesise", synthesise, METH_VARARGS,
-     "synthesise(latents, samples, rate, rows, columns, threads, kernels, depth); fills samples (16 rows, 16 columns, 3)"},
+     "synthesise(latents, samples, rate, rows, columns, threads, kernels, depth, scale); fills samples\n"
+     "(16 rows / scale, 16 columns / scale, 3)"},
     {"decode", decode, METH_VARARGS,
-     "decode(data, samples, threads, kernels, depth); fills samples (H, W, channels), uint16 of more than 8 bits"},
+     "decode(data, samples, threads, kernels, depth, scale); fills samples (H / scale, W / scale, channels), uint16 of more\n"
+     "than 8 bits"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -25,6 +25,7 @@ class Model:
         threads: int,
         kernels: int,
         depth: int,
+        scale: int,
         /,
     ) -> None: ...
     def decode(
@@ -34,5 +35,6 @@ class Model:
         threads: int,
         kernels: int,
         depth: int,
+        scale: int,
         /,
     ) -> None: ...

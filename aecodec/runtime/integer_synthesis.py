@@ -43,6 +43,7 @@ POWER_FRAC = 28
 LINEAR_FRAC = 10  # of the linear path's inputs, in units of its matrix
 LINEAR_MAX = 2**19 - 1
 ROW_MAX = 4_000_000  # the sum of magnitudes in a row of the linear path's matrix: two halves of its sums then fit int32
+LAPPING_ROW_MAX = 2**16 - 2  # the same of the lapping's matrix
 LEVEL_FRAC = 5  # of a picture between the linear path and the edge filter, in levels
 MIDDLE = 255 << LEVEL_FRAC >> 1  # half of the range of samples
 WIDE_MAX = 32767  # a sample of a picture in those units, and a number in a matrix of the linear path
@@ -235,6 +236,24 @@ class IntegerSynthesis:
         amounts = edge_filter.tables(self.tensors[edge_filter.TABLE], rate)
         return edge_filter.apply(eighths, strength.astype(np.uint8), amounts)
 
+    def scaled(self, latents: NDArray[np.int32], rate: int, scale: int) -> NDArray[np.uint8]:
+        """Return the samples (16 h / scale, 16 w / scale, 3) of a picture that is 2, 4, 8 or 16 times smaller each way.
+
+        They are means, two by two, of what the linear path gives on blocks that are ``scale / 2`` times smaller.
+        """
+        factor, gain = scale // 2, gains(self.tensors["inverse_gain.log"], rate)
+        bits = 2 * (factor.bit_length() - 1)
+        side = LATENT_STRIDE // factor
+        blocks = self.linear.reshape(3, side, factor, side, factor, -1)
+        linear, drop = _fit(blocks.sum((2, 4)).reshape(3 * side**2, -1), ROW_MAX)
+        lapping, lapping_drop = _fit(self.lapping.reshape(side, factor, side, factor).sum((1, 3)), LAPPING_ROW_MAX)
+        x = _lapped_path(
+            latents.astype(np.int64), gain, linear, self.linear_frac + bits - drop, lapping,
+            self.lapping_frac + bits // 2 - lapping_drop,
+        )  # fmt: skip
+        sums = x.reshape(len(x) // 2, 2, -1, 2, 3).sum((1, 3)) + 4 * MIDDLE
+        return np.clip((sums + (2 << LEVEL_FRAC)) >> (LEVEL_FRAC + 2), 0, 255).astype(np.uint8)
+
     def picture(self, latents: Integers, rate: int) -> tuple[Integers, Integers | None]:
         """Return the picture (16 h, 16 w, 3) in 2**-LEVEL_FRAC levels, and the edge filter's strengths (2 h, 2 w)."""
         gain = gains(self.tensors["inverse_gain.log"], rate)
@@ -269,19 +288,38 @@ class IntegerSynthesis:
 
     def _linear_path(self, latents: Integers, gain: Floats) -> Integers:
         """Return the linear part of a picture."""
-        y = _clamp(factors(gain * 2.0 ** (LINEAR_FRAC - MEAN_FRAC)).apply(latents), LINEAR_MAX)
-        sums = (y.astype(np.float64) @ self.linear.T.astype(np.float64)).astype(np.int64)  # below 2**41
-        shift = self.linear_frac + LINEAR_FRAC - LEVEL_FRAC
-        x = shuffle(_clamp((sums + (1 << shift >> 1)) >> shift, WIDE_MAX), LATENT_STRIDE)
-        half, matrix = LATENT_STRIDE // 2, self.lapping.T
-        for _ in range(2):  # along rows, then along columns
-            inner = x[:, half : x.shape[1] - half]
-            windows = inner.reshape(len(x), -1, LATENT_STRIDE, 3).transpose(0, 1, 3, 2)
-            rounding = 1 << self.lapping_frac >> 1
-            windows = _clamp((windows @ matrix + rounding) >> self.lapping_frac, WIDE_MAX)
-            x = np.concatenate([x[:, :half], windows.transpose(0, 1, 3, 2).reshape(inner.shape), x[:, -half:]], 1)
-            x = x.transpose(1, 0, 2)
-        return x
+        return _lapped_path(latents, gain, self.linear, self.linear_frac, self.lapping, self.lapping_frac)
+
+
+def _lapped_path(
+    latents: Integers, gain: Floats, linear: Integers, frac: int, lapping: Integers, lapping_frac: int
+) -> Integers:
+    """Return a linear path's picture (s h, s w, 3): a matrix (3 s**2, M) for blocks, another (s, s) across their borders.
+
+    They are integers with some fractional bits.
+    """
+    side = len(lapping)
+    y = _clamp(factors(gain * 2.0 ** (LINEAR_FRAC - MEAN_FRAC)).apply(latents), LINEAR_MAX)
+    sums = (y.astype(np.float64) @ linear.T.astype(np.float64)).astype(np.int64)  # below 2**42
+    shift = frac + LINEAR_FRAC - LEVEL_FRAC
+    x = shuffle(_clamp((sums + (1 << shift >> 1)) >> shift, WIDE_MAX), side)
+    half, matrix = side // 2, lapping.T
+    for _ in range(2):  # along rows, then along columns
+        inner = x[:, half : x.shape[1] - half]
+        windows = inner.reshape(len(x), -1, side, 3).transpose(0, 1, 3, 2)
+        windows = _clamp((windows @ matrix + (1 << lapping_frac >> 1)) >> lapping_frac, WIDE_MAX)
+        x = np.concatenate([x[:, :half], windows.transpose(0, 1, 3, 2).reshape(inner.shape), x[:, -half:]], 1)
+        x = x.transpose(1, 0, 2)
+    return x
+
+
+def _fit(matrix: Integers, row_max: int) -> tuple[Integers, int]:
+    """Return a matrix without as many of its lowest bits as makes it fit the linear path, and how many these are."""
+    for drop in range(32):
+        whole = (matrix + (1 << drop >> 1)) >> drop
+        if np.abs(whole).max() <= WIDE_MAX and np.abs(whole).sum(1).max() <= row_max:
+            return whole, drop
+    raise WeightsError("the linear path of the synthesis is out of range")
 
 
 def _read(stream: Integers, limit: int) -> Integers:
@@ -310,6 +348,6 @@ def _lapping_matrix(lap: Floats) -> tuple[Integers, int]:
     """Return the lapping's matrix in integers, and their fractional bits."""
     for frac in range(14, 0, -1):
         whole = np.floor(lap * 2.0**frac + 0.5)
-        if np.abs(whole).max() <= WIDE_MAX and np.abs(whole).sum(1).max() < 2**16 - 1:
+        if np.abs(whole).max() <= WIDE_MAX and np.abs(whole).sum(1).max() <= LAPPING_ROW_MAX:
             return whole.astype(np.int64), frac
     raise WeightsError("the lapping of the synthesis is out of range")

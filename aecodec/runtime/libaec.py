@@ -51,16 +51,19 @@ class ExactDecoder:
         except LookupError as error:
             raise WeightsError(f"libaec cannot use the weights in {weights.folder}: {error}") from None
 
-    def synthesise(self, latents: NDArray[np.int32], rate: int, depth: int = 8) -> NDArray[Any]:
+    def synthesise(self, latents: NDArray[np.int32], rate: int, depth: int = 8, scale: int = 1) -> NDArray[Any]:
         """Return the samples (16 h, 16 w, 3) of latents (h, w, M) in units of 2**-MEAN_FRAC at a rate index.
 
-        They are uint8, or uint16 where ``depth`` is more than 8 bits.
+        They are uint8, or uint16 where ``depth`` is more than 8 bits. At a ``scale`` of 2, 4, 8 or 16 the picture is so
+        many times smaller each way, and has 8 bits.
         """
         h, w, channels = latents.shape
         if latents.dtype != np.int32 or channels != self._channels:
             raise TypeError(f"latents must be (h, w, {self._channels}) int32, not {latents.shape} {latents.dtype}")
-        samples = np.empty((LATENT_STRIDE * h, LATENT_STRIDE * w, 3), np.uint8 if depth == 8 else np.uint16)
-        self._model.synthesise(np.ascontiguousarray(latents), samples, rate, h, w, self._threads, self._kernels, depth)
+        side = LATENT_STRIDE // scale
+        samples = np.empty((side * h, side * w, 3), np.uint8 if depth == 8 else np.uint16)
+        values = np.ascontiguousarray(latents)
+        self._model.synthesise(values, samples, rate, h, w, self._threads, self._kernels, depth, scale)
         return samples
 
     def decode_latents(self, payload: bytes, shape: tuple[int, int], rate: int) -> NDArray[np.int32]:

@@ -59,6 +59,11 @@ typedef enum {
     AEC_KERNELS_128 /* registers of 128 bits: SSE2 or NEON */
 } aec_kernels;
 
+/* A part of a picture, in pixels. */
+typedef struct {
+    uint32_t left, top, width, height;
+} aec_crop;
+
 /* How a decode is done; all zeros are the defaults. */
 typedef struct {
     uint64_t max_pixels; /* limit on width * height; 0 is AEC_MAX_PIXELS */
@@ -68,6 +73,10 @@ typedef struct {
     void (*parallel)(void *context, int count, void (*job)(void *argument, int index), void *argument);
     void *context;
     int threads;
+    /* 2, 4, 8 or 16: a picture that many times smaller each way, sides rounded up, for much less work; 0 or 1: as it is. */
+    int scale;
+    /* What is decoded, with the tiles that it needs; all zeros: the whole picture.  Not together with a scale. */
+    aec_crop crop;
     uint32_t depth; /* bits of the samples that are wanted, 8 to 16; 0: those of the file */
 } aec_options;
 
@@ -93,10 +102,10 @@ AEC_API void aec_weights_id(const aec_weights *weights, uint8_t id[4]);
 /* Reads the header, and the chunks in front of the payload.  No limit is applied, nothing is allocated. */
 AEC_API aec_result aec_read_info(const uint8_t *data, size_t size, aec_info *info);
 
-/* Decodes a whole file to width * height * channels samples: uint8_t where they have 8 bits, else uint16_t.  capacity:
-   bytes at samples, which are aligned for their type.  A file that has a hash of its samples is AEC_DAMAGED where they have
-   another; asking for a depth that is not the file's leaves that out.  options may be NULL, and so may the weights for a
-   picture without loss. */
+/* Decodes a whole file to width * height * channels samples, or to those of a crop or scale: uint8_t where they have 8 bits,
+   else uint16_t; at a scale they always have 8.  capacity: bytes at samples, which are aligned for their type.  A file that
+   has a hash of its samples is AEC_DAMAGED where they have another; asking for a depth that is not the file's, a crop or a
+   scale leaves that out.  options may be NULL, and so may the weights for a picture without loss. */
 AEC_API aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t size, const aec_options *options,
                               void *samples, size_t capacity);
 
@@ -106,7 +115,8 @@ AEC_API aec_result aec_decode(const aec_weights *weights, const uint8_t *data, s
 AEC_API aec_result aec_decode_latents(const aec_weights *weights, const uint8_t *payload, size_t size, uint32_t rate,
                                       uint32_t rows, uint32_t columns, const aec_options *options, int32_t *latents);
 
-/* Latents, as above, to 16 rows * 16 columns * 3 samples, of 8 bits where the options say nothing else. */
+/* Latents, as above, to 16 rows * 16 columns * 3 samples, of 8 bits where the options say nothing else; or to fewer at a
+   scale, of 8 bits. */
 AEC_API aec_result aec_synthesise(const aec_weights *weights, const int32_t *latents, uint32_t rate, uint32_t rows,
                                   uint32_t columns, const aec_options *options, void *samples);
 

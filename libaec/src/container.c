@@ -190,7 +190,22 @@ static void accumulate(uint8_t *data, size_t rows, size_t columns, int form)
             data[i] = (uint8_t)(data[i] + data[i - columns]);
 }
 
-aec_result aec_decode_alpha(const aec_file *file, const aec_sink *sink)
+/* The mean alpha of the square at (scale * y, scale * x), as far as it is in the picture. */
+static uint8_t mean_alpha(const uint8_t *data, size_t columns, int form, const aec_info *info, size_t y, size_t x,
+                          size_t scale)
+{
+    size_t bottom = scale * (y + 1) < info->height ? scale * (y + 1) : info->height;
+    size_t right = scale * (x + 1) < info->width ? scale * (x + 1) : info->width;
+    size_t sum = 0, area = (bottom - scale * y) * (right - scale * x);
+    for (size_t i = scale * y; i < bottom; i++)
+        for (size_t j = scale * x; j < right; j++) {
+            const uint8_t *row = data + i * columns;
+            sum += form & BITS ? (row[j / 8] >> (7 - j % 8) & 1 ? 255 : 0) : row[j];
+        }
+    return (uint8_t)((sum + area / 2) / area);
+}
+
+aec_result aec_decode_alpha(const aec_file *file, int scale, const aec_sink *sink)
 {
     static const aec_result damaged = {AEC_DAMAGED, "the file is damaged (alpha)"};
     size_t height = file->info.height, width = file->info.width;
@@ -209,8 +224,7 @@ aec_result aec_decode_alpha(const aec_file *file, const aec_sink *sink)
         size_t to = sink->channels - 1;
         for (size_t y = sink->top; y < sink->top + sink->height; y++)
             for (size_t x = sink->left; x < sink->left + sink->width; x++, to += sink->channels) {
-                const uint8_t *row = data + y * columns;
-                uint32_t value = form & BITS ? (row[x / 8] >> (7 - x % 8) & 1 ? 255 : 0) : row[x];
+                uint32_t value = mean_alpha(data, columns, form, &file->info, y, x, (size_t)scale);
                 aec_set_sample(sink->samples, sink->depth, to, aec_scaled(value, 8, sink->depth));
             }
     }

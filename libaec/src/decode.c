@@ -38,36 +38,50 @@ void aec_run(const aec_options *options, int count, void (*job)(void *, int), vo
         job(argument, i);
 }
 
-/* What the jobs of a decode share; each writes its own result. */
+/* What the jobs of a decode share; each writes its own result.  Rows and columns are latent positions.  Of a picture, only
+   the tiles that a window touches are decoded, and only the rows first .. last - 1 of the window become samples. */
 typedef struct {
     const aec_weights *weights;
     const aec_kernel_set *kernels;
     const aec_span *payloads;
     uint32_t rate;
-    ptrdiff_t rows, columns, side, tile_columns; /* in latent positions */
-    int parts;
+    ptrdiff_t picture_rows, picture_columns, side;      /* side: of a tile */
+    ptrdiff_t tile_row, tile_column, tile_columns;      /* the first tile that is decoded, and how many side by side */
+    ptrdiff_t decoded_columns;                          /* of these tiles together */
+    ptrdiff_t rows, columns, first, last;               /* of the window */
+    int parts, scale;
     int32_t *latents;
     aec_sink sink;
     aec_result *results;
 } Work;
 
+static ptrdiff_t least(ptrdiff_t a, ptrdiff_t b)
+{
+    return a < b ? a : b;
+}
+
 static void decode_tile(void *argument, int index)
 {
     const Work *work = argument;
-    ptrdiff_t row = index / work->tile_columns * work->side, column = index % work->tile_columns * work->side;
-    ptrdiff_t rows = work->rows - row < work->side ? work->rows - row : work->side;
-    ptrdiff_t columns = work->columns - column < work->side ? work->columns - column : work->side;
-    ptrdiff_t m = work->weights->latents, stride = work->columns * m;
+    ptrdiff_t down = index / work->tile_columns * work->side, across = index % work->tile_columns * work->side;
+    ptrdiff_t rows = least(work->picture_rows - work->tile_row * work->side - down, work->side);
+    ptrdiff_t columns = least(work->picture_columns - work->tile_column * work->side - across, work->side);
+    ptrdiff_t m = work->weights->latents, stride = work->decoded_columns * m;
     work->results[index] = aec_decode_tile(work->weights, work->kernels, work->payloads[index], work->rate, rows, columns,
-                                           work->latents + row * stride + column * m, stride);
+                                           work->latents + down * stride + across * m, stride);
 }
 
 static void synthesise_part(void *argument, int index)
 {
     const Work *work = argument;
-    ptrdiff_t first = work->rows * index / work->parts, last = work->rows * (index + 1) / work->parts;
-    work->results[index] = aec_synthesise_rows(work->weights, work->kernels, work->latents, work->rate, work->rows,
-                                               work->columns, first, last, &work->sink);
+    ptrdiff_t count = work->last - work->first;
+    ptrdiff_t first = work->first + count * index / work->parts, last = work->first + count * (index + 1) / work->parts;
+    if (work->scale > 1)
+        work->results[index] = aec_synthesise_scaled_rows(work->weights, work->kernels, work->latents, work->rate,
+                                                          work->scale, work->rows, work->columns, first, last, &work->sink);
+    else
+        work->results[index] = aec_synthesise_rows(work->weights, work->kernels, work->latents, work->rate, work->rows,
+                                                   work->columns, first, last, &work->sink);
 }
 
 static int parts_of(const aec_options *options, ptrdiff_t rows)
@@ -99,22 +113,35 @@ static aec_result run_all(Work *work, const aec_options *options, size_t count, 
     return result;
 }
 
-static aec_result decode_picture(const aec_file *file, Work *work, const aec_options *options)
+/* Latent positions around a pixel that it depends on; docs/format.md, section 9. */
+static ptrdiff_t reach_of(const aec_weights *weights)
 {
-    size_t position = 0;
-    aec_span *payloads = calloc(file->tiles, sizeof *payloads);
-    work->latents = malloc((size_t)(work->rows * work->columns * work->weights->latents) * sizeof *work->latents);
-    aec_result result = NO_MEMORY;
-    if (payloads && work->latents) {
-        for (size_t i = 0; i < file->tiles; i++)
-            payloads[i] = aec_next_payload(file, &position);
-        work->payloads = payloads;
-        result = run_all(work, options, file->tiles, decode_tile);
-        if (result.status == AEC_OK)
-            result = run_all(work, options, (size_t)work->parts, synthesise_part);
+    return 1 + 2 * weights->blocks_16 + (2 * weights->blocks_8 + 2) / 2;
+}
+
+/* The rows, or columns, that pixels first .. first + count - 1 depend on. */
+static void window_of(ptrdiff_t first, ptrdiff_t count, ptrdiff_t reach, ptrdiff_t all, ptrdiff_t *start, ptrdiff_t *end)
+{
+    *start = first / STRIDE - reach > 0 ? first / STRIDE - reach : 0;
+    *end = least((first + count + STRIDE - 1) / STRIDE + reach, all);
+}
+
+static aec_result decode_tiles(const aec_file *file, Work *work, const aec_options *options, ptrdiff_t tile_rows)
+{
+    ptrdiff_t all_columns = (work->picture_columns + work->side - 1) / work->side;
+    size_t position = 0, count = 0;
+    aec_span *payloads = calloc((size_t)(tile_rows * work->tile_columns), sizeof *payloads);
+    if (!payloads)
+        return NO_MEMORY;
+    for (size_t i = 0; i < file->tiles; i++) {
+        aec_span payload = aec_next_payload(file, &position);
+        ptrdiff_t row = (ptrdiff_t)i / all_columns - work->tile_row, column = (ptrdiff_t)i % all_columns - work->tile_column;
+        if (row >= 0 && row < tile_rows && column >= 0 && column < work->tile_columns)
+            payloads[count++] = payload;
     }
+    work->payloads = payloads;
+    aec_result result = run_all(work, options, count, decode_tile);
     free(payloads);
-    free(work->latents);
     return result;
 }
 
@@ -151,21 +178,53 @@ static int hash_agrees(const aec_file *file, const void *samples)
     return !memcmp(digest, file->hash, HASH_BYTES);
 }
 
-/* Decodes payloads to the samples of a sink. */
-static aec_result decode_payloads(const aec_weights *weights, const aec_file *file, const aec_options *options,
+/* Decodes payloads to the samples of a sink, whose area a scale leaves whole. */
+static aec_result decode_payloads(const aec_weights *weights, const aec_file *file, const aec_options *options, int scale,
                                   const aec_sink *sink)
 {
-    uint64_t rows = ((uint64_t)file->info.height + PADDING - 1) / PADDING * HYPER;
-    uint64_t columns = ((uint64_t)file->info.width + PADDING - 1) / PADDING * HYPER;
-    if (rows * columns > SIZE_MAX / sizeof(int32_t) / (size_t)weights->latents / 4)
+    Work work = {.weights = weights, .kernels = aec_choose_kernels(options), .rate = file->info.rate, .scale = scale};
+    ptrdiff_t m = weights->latents, height = file->info.height, width = file->info.width;
+    work.picture_rows = (height + PADDING - 1) / PADDING * HYPER;
+    work.picture_columns = (width + PADDING - 1) / PADDING * HYPER;
+    work.side = work.picture_rows > work.picture_columns ? work.picture_rows : work.picture_columns;
+    work.side = file->info.tile ? (ptrdiff_t)file->info.tile / STRIDE : work.side;
+    ptrdiff_t top, bottom, left, right, reach = reach_of(weights);
+    window_of((ptrdiff_t)sink->top, scale > 1 ? height : (ptrdiff_t)sink->height, reach, work.picture_rows, &top, &bottom);
+    window_of((ptrdiff_t)sink->left, scale > 1 ? width : (ptrdiff_t)sink->width, reach, work.picture_columns, &left, &right);
+    work.rows = bottom - top;
+    work.columns = right - left;
+    work.first = (ptrdiff_t)sink->top / STRIDE - top;
+    work.last = scale > 1 ? work.rows : (ptrdiff_t)(sink->top + sink->height + STRIDE - 1) / STRIDE - top;
+    work.tile_row = top / work.side;
+    work.tile_column = left / work.side;
+    ptrdiff_t tile_rows = (bottom - 1) / work.side - work.tile_row + 1;
+    work.tile_columns = (right - 1) / work.side - work.tile_column + 1;
+    ptrdiff_t down = work.tile_row * work.side, across = work.tile_column * work.side; /* where the tiles begin */
+    ptrdiff_t decoded_rows = least(tile_rows * work.side, work.picture_rows - down);
+    work.decoded_columns = least(work.tile_columns * work.side, work.picture_columns - across);
+    if ((uint64_t)decoded_rows * (uint64_t)work.decoded_columns > SIZE_MAX / sizeof(int32_t) / (size_t)m / 4)
         FAIL(AEC_LIMIT, "the picture is too large for this machine");
-    Work work = {.weights = weights, .kernels = aec_choose_kernels(options), .rate = file->info.rate, .sink = *sink};
-    work.rows = (ptrdiff_t)rows;
-    work.columns = (ptrdiff_t)columns;
-    work.side = file->info.tile ? (ptrdiff_t)file->info.tile / STRIDE : rows > columns ? work.rows : work.columns;
-    work.tile_columns = (work.columns + work.side - 1) / work.side;
-    work.parts = parts_of(options, work.rows);
-    return decode_picture(file, &work, options);
+    work.latents = malloc((size_t)(decoded_rows * work.decoded_columns * m) * sizeof *work.latents);
+    if (!work.latents)
+        return NO_MEMORY;
+    aec_result result = decode_tiles(file, &work, options, tile_rows);
+    for (ptrdiff_t row = 0; result.status == AEC_OK && row < work.rows; row++) /* the window moves to the front */
+        memmove(work.latents + row * work.columns * m,
+                work.latents + ((top - down + row) * work.decoded_columns + left - across) * m,
+                (size_t)(work.columns * m) * sizeof *work.latents);
+    work.sink = *sink;
+    work.sink.top -= (size_t)(top * STRIDE);
+    work.sink.left -= (size_t)(left * STRIDE);
+    work.parts = parts_of(options, work.last - work.first);
+    if (result.status == AEC_OK)
+        result = run_all(&work, options, (size_t)work.parts, synthesise_part);
+    free(work.latents);
+    return result;
+}
+
+static int is_scale(int scale)
+{
+    return scale == 1 || scale == 2 || scale == 4 || scale == 8 || scale == 16;
 }
 
 aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t size, const aec_options *options,
@@ -179,23 +238,39 @@ aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t si
     uint64_t limit = options && options->max_pixels ? options->max_pixels : AEC_MAX_PIXELS;
     if (width * height > limit)
         FAIL(AEC_LIMIT, "the picture is over the limit of pixels");
-    uint32_t depth = options && options->depth ? options->depth : file.info.depth;
-    if (depth < 8 || depth > 16)
-        FAIL(AEC_ARGUMENT, "a depth must be 8 to 16 bits");
+    int scale = options && options->scale ? options->scale : 1;
+    if (!is_scale(scale))
+        FAIL(AEC_ARGUMENT, "the scale must be 1, 2, 4, 8 or 16");
+    aec_crop crop = options ? options->crop : (aec_crop){0, 0, 0, 0};
+    if (crop.width || crop.height) {
+        if (!crop.width || !crop.height || crop.left >= width || crop.top >= height || crop.width > width - crop.left ||
+            crop.height > height - crop.top)
+            FAIL(AEC_ARGUMENT, "the crop is not inside the picture");
+        if (scale > 1)
+            FAIL(AEC_ARGUMENT, "a crop and a scale exclude each other");
+        width = crop.width;
+        height = crop.height;
+    }
+    width = (width + (unsigned)scale - 1) / (unsigned)scale;
+    height = (height + (unsigned)scale - 1) / (unsigned)scale;
+    uint32_t depth = options && options->depth ? options->depth : scale > 1 ? 8 : file.info.depth;
+    if (depth < 8 || depth > 16 || (scale > 1 && depth > 8))
+        FAIL(AEC_ARGUMENT, "a depth must be 8 to 16 bits, and 8 at a scale");
     if (capacity / (depth > 8 ? 2 : 1) < width * height * file.info.channels)
         FAIL(AEC_ARGUMENT, "the buffer for samples is too small");
     TRY(aec_read_payloads(&file));
-    aec_sink sink = {samples, (size_t)width, (size_t)height, file.info.channels, 0, 0, depth};
+    aec_sink sink = {samples, (size_t)width, (size_t)height, file.info.channels, crop.top, crop.left, depth};
     if (!file.info.lossless) {
         if (!weights || memcmp(file.info.weights, weights->id, 4))
             FAIL(AEC_WEIGHTS, "the file needs other weights");
-        TRY(decode_payloads(weights, &file, options, &sink));
+        TRY(decode_payloads(weights, &file, options, scale, &sink));
     }
     if (file.exact.body)
-        TRY(aec_lay_exact(&file, &sink));
+        TRY(aec_lay_exact(&file, scale, &sink));
     if (file.alpha.body && !file.alpha_in_exact)
-        TRY(aec_decode_alpha(&file, &sink));
-    if (file.hash && depth == file.info.depth && !hash_agrees(&file, samples))
+        TRY(aec_decode_alpha(&file, scale, &sink));
+    int whole = scale == 1 && width == file.info.width && height == file.info.height;
+    if (file.hash && whole && depth == file.info.depth && !hash_agrees(&file, samples))
         FAIL(AEC_DAMAGED, "the picture is not the one that was encoded (hash)");
     return OK;
 }
@@ -218,16 +293,20 @@ aec_result aec_decode_latents(const aec_weights *weights, const uint8_t *payload
 aec_result aec_synthesise(const aec_weights *weights, const int32_t *latents, uint32_t rate, uint32_t rows,
                           uint32_t columns, const aec_options *options, void *samples)
 {
+    int scale = options && options->scale ? options->scale : 1;
     uint32_t depth = options && options->depth ? options->depth : 8;
-    if (depth < 8 || depth > 16)
-        FAIL(AEC_ARGUMENT, "a depth must be 8 to 16 bits");
-    if (!weights || !latents || !samples || rate > MAX_RATE || !rows || !columns || rows > 1 << 18 || columns > 1 << 18)
+    if (depth < 8 || depth > 16 || (scale > 1 && depth > 8))
+        FAIL(AEC_ARGUMENT, "a depth must be 8 to 16 bits, and 8 at a scale");
+    if (!weights || !latents || !samples || rate > MAX_RATE || !rows || !columns || rows > 1 << 18 || columns > 1 << 18 ||
+        !is_scale(scale))
         FAIL(AEC_ARGUMENT, "an argument makes no sense");
-    Work work = {.weights = weights, .kernels = aec_choose_kernels(options), .rate = rate};
+    Work work = {.weights = weights, .kernels = aec_choose_kernels(options), .rate = rate, .scale = scale};
     work.rows = (ptrdiff_t)rows;
     work.columns = (ptrdiff_t)columns;
+    work.last = work.rows;
     work.latents = (int32_t *)latents; /* only read */
     work.parts = parts_of(options, work.rows);
-    work.sink = (aec_sink){samples, (size_t)columns * STRIDE, (size_t)rows * STRIDE, 3, 0, 0, depth};
+    size_t side = STRIDE / (size_t)scale;
+    work.sink = (aec_sink){samples, (size_t)columns * side, (size_t)rows * side, 3, 0, 0, depth};
     return run_all(&work, options, (size_t)work.parts, synthesise_part);
 }

@@ -88,26 +88,67 @@ static void lay(const aec_file *file, const Picture *picture, const uint32_t *pi
         }
 }
 
+/* Mixes the exact pixels of a square of a smaller picture's sample with what is decoded of it. */
+static void mix(const aec_file *file, const Picture *picture, const uint32_t *pixels, uint32_t scale, uint32_t top,
+                uint32_t left, const aec_sink *sink)
+{
+    const aec_box *box = &picture->box;
+    uint32_t bottom = top + scale < file->info.height ? top + scale : file->info.height;
+    uint32_t right = left + scale < file->info.width ? left + scale : file->info.width;
+    uint32_t area = (bottom - top) * (right - left), weight = 0, alpha = 0, sum[3] = {0};
+    int by_alpha = file->alpha_in_exact; /* colour that is not seen counts for nothing */
+    for (uint32_t y = top > box->top ? top : box->top; y < bottom && y < box->top + box->height; y++)
+        for (uint32_t x = left > box->left ? left : box->left; x < right && x < box->left + box->width; x++) {
+            uint32_t pixel = pixels[(size_t)(y - box->top) * box->width + (x - box->left)];
+            uint32_t one = by_alpha ? pixel >> 24 : file->info.lossless || pixel >> 24;
+            weight += one;
+            alpha += pixel >> 24;
+            for (int c = 0; c < 3; c++)
+                sum[c] += one * (pixel >> (16 - 8 * c) & 255);
+            if (sink->channels < 3)
+                sum[0] += one * (((pixel >> 16 & 255) + (pixel >> 8 & 255) + (pixel & 255) + 1) / 3 - (pixel >> 16 & 255));
+        }
+    uint32_t all = by_alpha ? weight : area;
+    uint8_t *to = (uint8_t *)sink->samples + ((size_t)(top / scale) * sink->width + left / scale) * sink->channels;
+    for (size_t c = 0; c < (sink->channels < 3 ? 1 : 3); c++) {
+        uint32_t rest = all > weight ? (all - weight) * to[c] : 0;
+        to[c] = (uint8_t)(all ? (rest + sum[c] + all / 2) / all : 0);
+    }
+    if (by_alpha)
+        to[sink->channels - 1] = (uint8_t)((alpha + area / 2) / area);
+}
+
+static void lay_scaled(const aec_file *file, const Picture *picture, const uint32_t *pixels, uint32_t scale,
+                       const aec_sink *sink)
+{
+    const aec_box *box = &picture->box; /* within a part, whose side is a multiple of any scale */
+    for (uint32_t top = box->top / scale * scale; top < box->top + box->height; top += scale)
+        for (uint32_t left = box->left / scale * scale; left < box->left + box->width; left += scale)
+            mix(file, picture, pixels, scale, top, left, sink);
+}
+
 static int overlap(const aec_box *box, const aec_sink *sink)
 {
     return box->width && box->top < sink->top + sink->height && sink->top < (size_t)box->top + box->height &&
            box->left < sink->left + sink->width && sink->left < (size_t)box->left + box->width;
 }
 
-aec_result aec_lay_exact(const aec_file *file, const aec_sink *sink)
+aec_result aec_lay_exact(const aec_file *file, int scale, const aec_sink *sink)
 {
     aec_cursor in = {file->exact.body, file->exact.size, 0};
     for (uint32_t i = 0, count = part_count(file); i < count; i++) {
         Picture picture;
         TRY(take_picture(&in, file, i, &picture));
-        if (!overlap(&picture.box, sink))
+        if (scale == 1 ? !overlap(&picture.box, sink) : !picture.box.width)
             continue;
         uint32_t *pixels = malloc((size_t)picture.box.width * picture.box.height * sizeof *pixels);
         if (!pixels)
             return NO_MEMORY;
         aec_result result = aec_webp_decode(picture.stream.body, picture.stream.size, pixels);
-        if (result.status == AEC_OK)
+        if (result.status == AEC_OK && scale == 1)
             lay(file, &picture, pixels, sink);
+        else if (result.status == AEC_OK)
+            lay_scaled(file, &picture, pixels, (uint32_t)scale, sink);
         free(pixels);
         TRY(result);
     }

@@ -124,13 +124,13 @@ static inline void aec_set_sample(void *samples, uint32_t depth, size_t at, uint
         ((uint8_t *)samples)[at] = (uint8_t)value;
 }
 
-/* Writes the alpha of an area. */
-aec_result aec_decode_alpha(const aec_file *file, const aec_sink *sink);
+/* Writes the alpha of an area, or of a whole picture at a scale. */
+aec_result aec_decode_alpha(const aec_file *file, int scale, const aec_sink *sink);
 
 /* Exact pixels: exact.c.  The first checks all but what is inside the streams; the second, after it, writes them over an
-   area. */
+   area, or a whole picture at a scale. */
 aec_result aec_check_exact(const aec_file *file);
-aec_result aec_lay_exact(const aec_file *file, const aec_sink *sink);
+aec_result aec_lay_exact(const aec_file *file, int scale, const aec_sink *sink);
 
 /* Weights: safetensors.c, weights.c. */
 
@@ -162,6 +162,9 @@ typedef struct {
 } aec_matrix;
 
 #define OUTPUTS 16 /* at a time */
+
+int aec_make_matrix(aec_matrix *matrix, int outputs, int inputs, int kernel); /* of zeros; false where memory ran out */
+int16_t *aec_packed_at(const aec_matrix *matrix, int output, int input, int tap);
 
 /* An integer layer of the entropy model; depthwise ones keep (9, O) taps in matrix.packed. */
 typedef struct {
@@ -232,6 +235,46 @@ aec_result aec_factor_of(double value, aec_factor *factor);
 aec_result aec_gains(const uint16_t *log, int channels, uint32_t rate, double *gains);
 double aec_factor_value(aec_factor factor);
 
+/* x / 2**bits, rounded, ties upward. */
+static inline int64_t aec_drop(int64_t x, int bits)
+{
+    return (x + ((int64_t)1 << bits >> 1)) >> bits;
+}
+
+/* x times a factor, rounded, within -limit .. limit. */
+static inline int64_t rounded(int64_t x, aec_factor factor, int64_t limit)
+{
+    x = aec_drop(x * factor.mantissa, factor.shift);
+    return x < -limit ? -limit : x > limit ? limit : x;
+}
+
+/* The linear path, section 8.3. */
+
+#define MEAN_FRAC 4
+#define LINEAR_FRAC 10
+#define LINEAR_MAX ((1 << 19) - 1)
+#define LINEAR_ROW_MAX 4000000
+#define LAPPING_ROW_MAX 65534
+#define HALF_BITS 10 /* of its inputs that go into the lower of two sums */
+#define LEVEL_FRAC 5
+#define LINEAR_MIDDLE 4080 /* half of the range of samples, in 1/32 of a level */
+
+/* The factors of its inputs; gains has room for a number for each latent, which are their gains afterwards. */
+aec_result aec_linear_inputs(const aec_weights *weights, uint32_t rate, double *gains, aec_factor *factors);
+
+/* An input in two halves, and the sum of what becomes of them, in 1/32 of a level. */
+static inline void aec_halve_linear(int32_t v, aec_factor factor, int16_t *low, int16_t *high)
+{
+    int32_t y = (int32_t)rounded(v, factor, LINEAR_MAX);
+    *high = (int16_t)aec_drop(y, HALF_BITS);
+    *low = (int16_t)(y - *high * (1 << HALF_BITS));
+}
+
+static inline int64_t aec_join_linear(int32_t low, int32_t high, int matrix_bits)
+{
+    return aec_drop((int64_t)high * (1 << HALF_BITS) + low, matrix_bits + LINEAR_FRAC - LEVEL_FRAC);
+}
+
 /* Kernels: one set for each instruction set, with the same results. */
 
 typedef struct {
@@ -285,6 +328,11 @@ void aec_run(const aec_options *options, int count, void (*job)(void *, int), vo
 aec_result aec_synthesise_rows(const aec_weights *weights, const aec_kernel_set *kernels, const int32_t *latents,
                                uint32_t rate, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t first, ptrdiff_t last,
                                const aec_sink *sink);
+
+/* The same of a picture that is smaller by a scale of 2, 4, 8 or 16, as section 8.5 says: scaled.c. */
+aec_result aec_synthesise_scaled_rows(const aec_weights *weights, const aec_kernel_set *kernels, const int32_t *latents,
+                                      uint32_t rate, int scale, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t first,
+                                      ptrdiff_t last, const aec_sink *sink);
 
 /* The latents of a tile; stride: int32 from one row of them to the next. */
 aec_result aec_decode_tile(const aec_weights *weights, const aec_kernel_set *kernels, aec_span payload, uint32_t rate,

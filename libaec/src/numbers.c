@@ -71,3 +71,11 @@ aec_result aec_gains(const uint16_t *log, int channels, uint32_t rate, double *g
     }
     return OK;
 }
+
+aec_result aec_linear_inputs(const aec_weights *w, uint32_t rate, double *gains, aec_factor *factors)
+{
+    TRY(aec_gains(w->inverse_gain, w->latents, rate, gains));
+    for (int c = 0; c < w->latents; c++)
+        TRY(aec_factor_of(gains[c] * ldexp(1, LINEAR_FRAC - MEAN_FRAC), factors + c));
+    return OK;
+}

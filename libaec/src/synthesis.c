@@ -14,12 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MEAN_FRAC 4
-#define LINEAR_FRAC 10
-#define LINEAR_MAX ((1 << 19) - 1)
-#define HALF_BITS 10 /* of the linear path's inputs that go into the lower of two sums */
-#define LEVEL_FRAC 5
-#define MIDDLE 4080 /* half of the range of samples, in 1/32 of a level */
 #define EIGHTH (LEVEL_FRAC - 3)
 #define SLOPE 6554
 #define SLOPE_BITS 16
@@ -173,11 +167,9 @@ static aec_result make_tables(Part *part, uint32_t rate)
     part->linear_input = room(part, (size_t)m, sizeof *part->linear_input);
     if (part->failed)
         return NO_MEMORY;
-    TRY(aec_gains(w->inverse_gain, m, rate, gain));
-    for (int c = 0; c < m; c++) {
+    TRY(aec_linear_inputs(w, rate, gain, part->linear_input));
+    for (int c = 0; c < m; c++)
         TRY(aec_factor_of(gain[c] * ldexp(1, w->stem_bits - MEAN_FRAC) / w->spread[c], part->input + c));
-        TRY(aec_factor_of(gain[c] * ldexp(1, LINEAR_FRAC - MEAN_FRAC), part->linear_input + c));
-    }
     int fine_16 = w->stream_16_bits + STREAM_GUARD, fine_8 = w->stream_8_bits + STREAM_GUARD;
     TRY(aec_gains(w->gain_16, w->width_16, rate, gain));
     TRY(make_scaling(part, &w->stem, gain, w->width_16, ldexp(1, fine_16 - w->stem_bits), 0, &part->stem));
@@ -324,12 +316,6 @@ static int convolve_3(const Part *part, const aec_convolution *layer, const Row 
 static ptrdiff_t sum_width(const aec_convolution *layer)
 {
     return (ptrdiff_t)up_to_16((size_t)layer->matrix.outputs);
-}
-
-static int64_t rounded(int64_t x, aec_factor factor, int64_t limit)
-{
-    x = (x * factor.mantissa + ((int64_t)1 << factor.shift >> 1)) >> factor.shift;
-    return x < -limit ? -limit : x > limit ? limit : x;
 }
 
 /* What the kernels of that name do, for sums in two halves. */
@@ -499,21 +485,16 @@ static void linear_strip(Part *part, ptrdiff_t row)
     ptrdiff_t m = w->latents, columns = part->columns, width = 48 * columns;
     const int32_t *v = part->latents + row * columns * m;
     const int16_t *low = part->low, *high = part->high;
-    for (ptrdiff_t i = 0; i < columns * m; i++) {
-        int32_t y = (int32_t)rounded(v[i], part->linear_input[i % m], LINEAR_MAX);
-        part->high[i] = (int16_t)((y + (1 << HALF_BITS >> 1)) >> HALF_BITS);
-        part->low[i] = (int16_t)(y - part->high[i] * (1 << HALF_BITS));
-    }
+    for (ptrdiff_t i = 0; i < columns * m; i++)
+        aec_halve_linear(v[i], part->linear_input[i % m], part->low + i, part->high + i);
     part->k->convolve(&w->linear, &low, m, 0, columns, part->sums);
     part->k->convolve(&w->linear, &high, m, 0, columns, part->more_sums);
-    int shift = w->linear_bits + LINEAR_FRAC - LEVEL_FRAC;
     for (ptrdiff_t i = 0; i < columns; i++)
         for (int colour = 0; colour < 3; colour++) {
             int16_t *to = part->strip + (colour * columns + i) * 256;
             ptrdiff_t from = i * 768 + colour * 256;
             for (int o = 0; o < 256; o++) {
-                int64_t sum = (int64_t)part->more_sums[from + o] * (1 << HALF_BITS) + part->sums[from + o];
-                sum = (sum + ((int64_t)1 << shift >> 1)) >> shift;
+                int64_t sum = aec_join_linear(part->sums[from + o], part->more_sums[from + o], w->linear_bits);
                 to[o] = (int16_t)(sum < -NARROW_MAX ? -NARROW_MAX : sum > NARROW_MAX ? NARROW_MAX : sum);
             }
         }
@@ -528,15 +509,15 @@ static void linear_strip(Part *part, ptrdiff_t row)
     }
 }
 
-/* Hands a row of samples on, cut to the picture's width. */
+/* Hands a row of samples on, as far as it is in the sink's area. */
 static void emit(const Part *part, ptrdiff_t y)
 {
     const aec_sink *sink = part->sink;
-    if ((size_t)y >= sink->height)
+    if ((size_t)y < sink->top || (size_t)y - sink->top >= sink->height)
         return;
     if (part->deep_out) {
-        uint16_t *to = (uint16_t *)sink->samples + (size_t)y * sink->width * sink->channels;
-        const uint16_t *from = part->deep_out;
+        uint16_t *to = (uint16_t *)sink->samples + ((size_t)y - sink->top) * sink->width * sink->channels;
+        const uint16_t *from = part->deep_out + 3 * sink->left;
         for (size_t x = 0; x < sink->width; x++, from += 3, to += sink->channels)
             if (sink->channels < 3)
                 *to = (uint16_t)(((uint32_t)from[0] + from[1] + from[2] + 1) / 3);
@@ -544,8 +525,8 @@ static void emit(const Part *part, ptrdiff_t y)
                 memcpy(to, from, 3 * sizeof *to);
         return;
     }
-    uint8_t *to = (uint8_t *)sink->samples + (size_t)y * sink->width * sink->channels;
-    const uint8_t *from = part->out;
+    uint8_t *to = (uint8_t *)sink->samples + ((size_t)y - sink->top) * sink->width * sink->channels;
+    const uint8_t *from = part->out + 3 * sink->left;
     for (size_t x = 0; x < sink->width; x++, from += 3, to += sink->channels)
         if (sink->channels < 3)
             *to = (uint8_t)((from[0] + from[1] + from[2] + 1) / 3);
@@ -567,8 +548,8 @@ static void finish_deep_row(Part *part, ptrdiff_t y, const int16_t *correction)
     ptrdiff_t width = 48 * part->columns;
     int16_t *row = part->samples + (y - part->base) * width;
     for (ptrdiff_t i = 0; i < width; i++) {
-        int32_t x = row[i] + correction[i] + MIDDLE;
-        row[i] = (int16_t)(x < 0 ? 0 : x > 2 * MIDDLE ? 2 * MIDDLE : x);
+        int32_t x = row[i] + correction[i] + LINEAR_MIDDLE;
+        row[i] = (int16_t)(x < 0 ? 0 : x > 2 * LINEAR_MIDDLE ? 2 * LINEAR_MIDDLE : x);
         part->eighths[i] = (int16_t)((row[i] + (1 << EIGHTH >> 1)) >> EIGHTH);
     }
     if (part->w->filters_edges)
@@ -592,13 +573,13 @@ static void finish_row(Part *part, ptrdiff_t y)
     }
     if (part->w->filters_edges) {
         for (ptrdiff_t i = 0; i < width; i++) {
-            int32_t x = (row[i] + correction[i] + MIDDLE + (1 << EIGHTH >> 1)) >> EIGHTH;
+            int32_t x = (row[i] + correction[i] + LINEAR_MIDDLE + (1 << EIGHTH >> 1)) >> EIGHTH;
             row[i] = (int16_t)(x < 0 ? 0 : x > 2040 ? 2040 : x);
         }
         read_luma(row, part->lines.luma[y % ROWS], part->lines.width);
     } else
         for (ptrdiff_t i = 0; i < width; i++) {
-            int32_t x = (row[i] + correction[i] + MIDDLE + (1 << LEVEL_FRAC >> 1)) >> LEVEL_FRAC;
+            int32_t x = (row[i] + correction[i] + LINEAR_MIDDLE + (1 << LEVEL_FRAC >> 1)) >> LEVEL_FRAC;
             part->out[i] = (uint8_t)(x < 0 ? 0 : x > 255 ? 255 : x);
         }
 }

@@ -13,7 +13,6 @@
 #define SUM_MAX (((int64_t)1 << 41) - 1) /* a sum of the synthesis */
 #define WEIGHTS_MAX (1 << 19)            /* the sum of magnitudes of the weights of an output */
 #define LEAST_SHIFT (-6)
-#define ROW_MAX 4000000
 #define LEVELS_CRC 0x819233B3u
 #define SCALE_MIN 0.12
 #define FREQUENCIES 13804
@@ -53,14 +52,14 @@ static int find_part(const aec_tensors *all, const char *layer, const char *part
 }
 
 /* Weight (o, i, y, x) of a matrix, for 0 <= tap < kernel * kernel. */
-static int16_t *packed_at(const aec_matrix *m, int o, int i, int tap)
+int16_t *aec_packed_at(const aec_matrix *m, int o, int i, int tap)
 {
     ptrdiff_t pairs = (m->inputs + 1) / 2, taps = m->kernel * m->kernel;
     ptrdiff_t block = (o / OUTPUTS * taps + tap) * pairs + i / 2;
     return m->packed + (block * OUTPUTS + o % OUTPUTS) * 2 + i % 2;
 }
 
-static int make_matrix(aec_matrix *m, int outputs, int inputs, int kernel)
+int aec_make_matrix(aec_matrix *m, int outputs, int inputs, int kernel)
 {
     size_t blocks = (size_t)(outputs + OUTPUTS - 1) / OUTPUTS, pairs = (size_t)(inputs + 1) / 2;
     *m = (aec_matrix){outputs, inputs, kernel, NULL};
@@ -89,14 +88,14 @@ static int stored(Order order, int o, int outputs)
 static int pack(aec_matrix *m, const int8_t *weights, int inputs, int kernel, int first, int outputs, Order order)
 {
     int taps = kernel * kernel;
-    if (!make_matrix(m, outputs, inputs, kernel))
+    if (!aec_make_matrix(m, outputs, inputs, kernel))
         return 0;
     ptrdiff_t step = (ptrdiff_t)((inputs + 1) / 2) * OUTPUTS * 2; /* from a tap to the next */
     for (int o = 0; o < outputs; o++) {
         size_t row = (size_t)(first + stored(order, o, outputs));
         const int8_t *from = weights + row * (size_t)(inputs * taps);
         for (int i = 0; i < inputs; i++) {
-            int16_t *to = packed_at(m, o, i, 0);
+            int16_t *to = aec_packed_at(m, o, i, 0);
             for (int tap = 0; tap < taps; tap++)
                 to[tap * step] = *from++;
         }
@@ -161,7 +160,7 @@ static int means_fit(const aec_layer *layer, const aec_weights *w)
                 sum = bias > sum ? bias : sum;
             }
             for (int i = 0; i < layer->matrix.inputs; i++)
-                sum += 255 * llabs(*packed_at(&layer->matrix, r, i, 0));
+                sum += 255 * llabs(*aec_packed_at(&layer->matrix, r, i, 0));
             sum += shift > 0 ? (int64_t)1 << (shift - 1) : 0;
             raw = shift < 0 ? sum << -shift : sum >> shift;
             if (raw * gain >> 16 >= MEAN_LIMIT)
@@ -435,14 +434,14 @@ static aec_result read_linear_path(const aec_tensors *all, aec_weights *w)
     if (!find(all, "synthesis.klt.weight", TYPE_F16, (uint32_t)rows, (uint32_t)m, 1, 1, &klt))
         return missing;
     int16_t *whole = malloc((size_t)(rows * m) * sizeof *whole);
-    if (!whole || !make_matrix(&w->linear, rows, m, 1)) {
+    if (!whole || !aec_make_matrix(&w->linear, rows, m, 1)) {
         free(whole);
         return NO_MEMORY;
     }
-    w->linear_bits = round_matrix(&klt, 255, 15, ROW_MAX, whole);
+    w->linear_bits = round_matrix(&klt, 255, 15, LINEAR_ROW_MAX, whole);
     for (int o = 0; o < rows; o++)
         for (int i = 0; i < m; i++)
-            *packed_at(&w->linear, o, i, 0) = whole[stored(SHUFFLE_16, o, rows) * m + i];
+            *aec_packed_at(&w->linear, o, i, 0) = whole[stored(SHUFFLE_16, o, rows) * m + i];
     free(whole);
     w->lapping_bits = 14;
     for (int i = 0; i < 16; i++)
@@ -450,7 +449,7 @@ static aec_result read_linear_path(const aec_tensors *all, aec_weights *w)
     if (aec_tensors_find(all, "synthesis.lap.weight", &lap)) {
         if (!find(all, "synthesis.lap.weight", TYPE_F16, 16, 16, 1, 1, &lap))
             return missing;
-        w->lapping_bits = round_matrix(&lap, 1, 14, (1 << 16) - 2, &w->lapping[0][0]);
+        w->lapping_bits = round_matrix(&lap, 1, 14, LAPPING_ROW_MAX, &w->lapping[0][0]);
     }
     return w->linear_bits < 0 || w->lapping_bits < 1 ? out_of_range : OK;
 }

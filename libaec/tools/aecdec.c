@@ -9,8 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char usage[] = "usage: aecdec [-w WEIGHTS] [-j THREADS] [-k plain|128|avx2] [-b BITS] IN.aec OUT.ppm\n"
+static const char usage[] = "usage: aecdec [-w WEIGHTS] [-c X,Y,W,H] [-s 2|4|8|16] [-j THREADS] [-k plain|128|avx2] [-b BITS]\n"
+                            "              IN.aec OUT.ppm\n"
                             "Decodes a file to PGM, PPM or, with alpha, PAM; - is standard input or output.\n"
+                            "-c decodes a part of it only, -s makes it so many times smaller, for less work.\n"
                             "BITS of a sample, 8 to 16, are those of the file where nothing else is asked for.\n"
                             "WEIGHTS is the model.safetensors that the file was written with, or $AEC_WEIGHTS; a picture without\n"
                             "loss needs none.\n";
@@ -95,7 +97,15 @@ static int decode(const char *in, const char *out, const char *weights_path, aec
         if (result.status != AEC_OK)
             return fail(weights_path, result.message);
     }
-    info.depth = options->depth ? options->depth : info.depth;
+    if (options->crop.width && options->crop.width <= info.width && options->crop.height <= info.height) {
+        info.width = options->crop.width;
+        info.height = options->crop.height;
+    }
+    if (options->scale > 1) {
+        info.width = (info.width + (unsigned)options->scale - 1) / (unsigned)options->scale;
+        info.height = (info.height + (unsigned)options->scale - 1) / (unsigned)options->scale;
+    }
+    info.depth = options->depth ? options->depth : options->scale > 1 ? 8 : info.depth;
     size_t capacity = (size_t)info.width * info.height * info.channels * (info.depth > 8 ? 2 : 1);
     uint8_t *samples = malloc(capacity);
     if (!samples)
@@ -114,9 +124,15 @@ int main(int argc, char **argv)
 {
     const char *weights = getenv("AEC_WEIGHTS");
     aec_options options = {.threads = (int)sysconf(_SC_NPROCESSORS_ONLN)};
-    for (int option; (option = getopt(argc, argv, "w:j:k:b:")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "w:c:s:j:k:b:")) != -1;) {
         if (option == 'w')
             weights = optarg;
+        else if (option == 'c') {
+            aec_crop *crop = &options.crop;
+            if (sscanf(optarg, "%u,%u,%u,%u", &crop->left, &crop->top, &crop->width, &crop->height) != 4)
+                return fputs(usage, stderr), 2;
+        } else if (option == 's')
+            options.scale = atoi(optarg);
         else if (option == 'j')
             options.threads = atoi(optarg);
         else if (option == 'b')

@@ -61,7 +61,7 @@ def some_latents(rng: np.random.Generator, shape: tuple[int, ...], size: float) 
 def synthesised(decoder: ExactDecoder, values: np.ndarray, rate: int, threads: int, kernels: str) -> np.ndarray:
     h, w, _ = values.shape
     samples = np.empty((16 * h, 16 * w, 3), np.uint8)
-    decoder._model.synthesise(values, samples, rate, h, w, threads, getattr(libaec._compiled, kernels), 8)
+    decoder._model.synthesise(values, samples, rate, h, w, threads, getattr(libaec._compiled, kernels), 8, 1)
     return samples
 
 
@@ -87,7 +87,7 @@ def test_it_gives_the_deep_samples_that_the_format_defines(opened, edged, depth)
         assert 0 == wanted.min() < wanted.max() == 2**depth - 1
         samples = np.empty_like(wanted)
         for threads in (1, 3):
-            decoder_of(model)._model.synthesise(values, samples, 700, *values.shape[:2], threads, 0, depth)
+            decoder_of(model)._model.synthesise(values, samples, 700, *values.shape[:2], threads, 0, depth, 1)
             assert np.array_equal(samples, wanted)
 
 
@@ -190,7 +190,7 @@ def test_weights_that_are_cut_off_or_changed_are_refused_or_work(opened):
             damaged[at] = rng.integers(0, 256)
         try:
             model = libaec._compiled.Model(bytes(damaged), b"1234")
-            model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 100, 4, 4, 1, 0, 8)
+            model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 100, 4, 4, 1, 0, 8, 1)
         except (LookupError, TypeError):
             pass
 
@@ -201,9 +201,9 @@ def test_buffers_that_do_not_fit_are_refused(opened):
     with pytest.raises(TypeError):
         decoder.synthesise(np.zeros((4, 4, 15), np.int32), 0)
     with pytest.raises(TypeError):
-        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 63, 3), np.uint8), 0, 4, 4, 1, 0, 8)
+        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 63, 3), np.uint8), 0, 4, 4, 1, 0, 8, 1)
     with pytest.raises(TypeError):
-        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 2049, 4, 4, 1, 0, 8)
+        decoder._model.synthesise(np.zeros((4, 4, 16), np.int32), np.empty((64, 64, 3), np.uint8), 2049, 4, 4, 1, 0, 8, 1)
     with pytest.raises(TypeError):
         decoder._model.decode_latents(b"0" * 16, np.zeros((3, 4, 16), np.int32), 0, 3, 4, 0)
 
@@ -248,7 +248,7 @@ def test_the_library_decodes_whole_files_as_python_does():
             found = decode_samples(path.read_bytes(), bits=bits, device="cpu")
             picture = found.array(found.depth)
             samples = np.empty_like(picture)
-            decoder._model.decode(path.read_bytes(), samples, 1, 0, bits or 0)
+            decoder._model.decode(path.read_bytes(), samples, 1, 0, bits or 0, 1)
             assert np.array_equal(samples, picture), path.stem
         if stream.payloads and not head.tile:
             assert np.array_equal(
@@ -263,13 +263,13 @@ def test_the_library_checks_the_hash(name):
     stream = bitstream.read(data)
     found = decode_samples(data, device="cpu")
     decoder, samples = ExactDecoder(weights.load()), np.empty_like(found.array(found.depth))
-    decoder._model.decode(data, samples, 1, 0, 0)
+    decoder._model.decode(data, samples, 1, 0, 0, 1)
     for at in range(8):
         hashed = bytearray(stream.chunks[bitstream.HASH])
         hashed[at] ^= 1
         wrong = bitstream.write(replace(stream, chunks=stream.chunks | {bitstream.HASH: bytes(hashed)}))
         with pytest.raises(ValueError, match="hash"):
-            decoder._model.decode(wrong, samples, 1, 0, 0)
+            decoder._model.decode(wrong, samples, 1, 0, 0, 1)
 
 
 def test_the_library_refuses_depths_that_do_not_fit():
@@ -278,8 +278,8 @@ def test_the_library_refuses_depths_that_do_not_fit():
     decoder = ExactDecoder(weights.load())
     for depth, kind in ((0, np.uint8), (16, np.uint8), (7, np.uint16), (17, np.uint16)):
         with pytest.raises(TypeError):
-            decoder._model.decode(data, np.empty((70, 130, 3), kind), 1, 0, depth)
-    decoder._model.decode(data, np.empty((70, 130, 3), np.uint8), 1, 0, 8)
+            decoder._model.decode(data, np.empty((70, 130, 3), kind), 1, 0, depth, 1)
+    decoder._model.decode(data, np.empty((70, 130, 3), np.uint8), 1, 0, 8, 1)
 
 
 def latent_shape(head: bitstream.Header) -> tuple[int, int]:
@@ -297,7 +297,7 @@ def test_alpha_and_gray_are_decoded(photo):
         data = encode(image, quality=40, device="cpu")
         picture = np.asarray(decode(data, device="cpu"))
         samples = np.empty(picture.shape, np.uint8)
-        ExactDecoder(weights.load())._model.decode(data, samples, 1, 0, 0)
+        ExactDecoder(weights.load())._model.decode(data, samples, 1, 0, 0, 1)
         assert np.array_equal(samples, picture), mode
 
 

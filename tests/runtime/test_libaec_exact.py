@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,11 +29,11 @@ def check(model, data: bytes) -> np.ndarray:
     """Decode a file with both, and return its samples (H, W, channels)."""
     picture = np.asarray(decode(data, device="cpu"))
     samples = np.empty(picture.shape, np.uint8)
-    model.decode(data, samples, 1, 0, 0)
+    model.decode(data, samples, 1, 0, 0, 1)
     assert np.array_equal(samples, picture)
     wide = decode_array(data, 16, device="cpu")
     deep = np.empty(wide.shape, np.uint16)
-    model.decode(data, deep, 1, 0, 16)
+    model.decode(data, deep, 1, 0, 16, 1)
     assert np.array_equal(deep, wide)
     return samples
 
@@ -112,25 +115,62 @@ def test_bodies_that_break_a_rule_are_refused(model, photo):
     for parsed, chunks in files:
         data = bitstream.write(Stream(parsed.header, parsed.payloads, chunks))
         with pytest.raises(ValueError, match=r"damaged|truncated"):
-            model.decode(data, np.empty((30, 40, 4), np.uint8) if ALPHA in chunks else samples, 1, 0, 0)
+            model.decode(data, np.empty((30, 40, 4), np.uint8) if ALPHA in chunks else samples, 1, 0, 0, 1)
         with pytest.raises(BitstreamError):
             decode(data, device="cpu")
 
 
-@pytest.mark.slow
-def test_the_program_opens_a_picture_without_loss(tmp_path, photo):
-    """Screens sent as .aec files must open where there is nothing but aecdec."""
-    import shutil
-    import subprocess
-    from pathlib import Path
-
-    compiler, root = shutil.which("cc"), Path(__file__).parents[2] / "libaec"
+@pytest.fixture(scope="module")
+def aecdec(tmp_path_factory):
+    """aecdec(data, *options) is what the program decodes a file to, an array."""
+    compiler, root, folder = shutil.which("cc"), Path(__file__).parents[2], tmp_path_factory.mktemp("aecdec")
     if compiler is None:
         pytest.skip("no C compiler")
-    sources = [*map(str, (root / "src").glob("*.c")), str(root / "tools/aecdec.c")]
-    program, flags = tmp_path / "aecdec", ["-std=c11", "-O1", f"-I{root}/include", "-lm", "-lpthread"]
+    program, library = folder / "aecdec", root / "libaec"
+    flags = ["-std=c11", "-O1", f"-I{library}/include", "-lm", "-lpthread"]
+    sources = [*(library / "src").glob("*.c"), library / "tools/aecdec.c"]
     subprocess.run([compiler, *sources, "-o", program, *flags], check=True)
+
+    def run(data: bytes, *options: str) -> np.ndarray:
+        (folder / "in.aec").write_bytes(data)
+        command = [program, *options, folder / "in.aec", "-"]
+        written = subprocess.run(command, check=True, capture_output=True).stdout
+        if not written.startswith(b"P7"):
+            return np.asarray(Image.open(io.BytesIO(written)))
+        head, _, samples = written.partition(b"ENDHDR\n")
+        width, height, depth = (int(line.split()[1]) for line in head.splitlines()[1:4])
+        return np.frombuffer(samples, np.uint8).reshape(height, width, depth)
+
+    return run
+
+
+@pytest.mark.slow
+def test_the_program_opens_a_picture_without_loss(aecdec, photo):
+    """Screens sent as .aec files must open where there is nothing but aecdec."""
     image = photo(50, 40)
-    (tmp_path / "in.aec").write_bytes(encode(image, lossless=True))
-    result = subprocess.run([program, tmp_path / "in.aec", "-"], check=True, capture_output=True)
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(result.stdout))), np.asarray(image))
+    assert np.array_equal(aecdec(encode(image, lossless=True)), np.asarray(image))
+
+
+@pytest.mark.slow
+def test_a_crop_is_that_part_of_the_picture(aecdec, photo):
+    """Whoever looks at a corner of a large picture must see what the whole one shows there."""
+    image = photo(1100, 290)
+    image.putalpha(photo(1100, 290, "L", 3))
+    array, mask = np.zeros((290, 1100, 3), np.uint8), np.zeros((290, 1100), bool)
+    mask[100:150, 1000:1090] = True
+    data = with_exact(encode(image, quality=30, device="cpu"), array, mask)
+    options = ("-w", str(weights.load().folder / weights.TENSORS), "-j", "2")
+    picture = aecdec(data, *options)
+    assert np.array_equal(picture, np.asarray(decode(data, device="cpu")))
+    for left, top, width, height in (
+        (0, 0, 1, 1),
+        (1010, 90, 80, 30),
+        (37, 201, 300, 89),
+        (1099, 289, 1, 1),
+        (5, 0, 1090, 20),
+    ):
+        crop = f"{left},{top},{width},{height}"
+        found = aecdec(data, *options, "-c", crop)
+        assert np.array_equal(found, picture[top : top + height, left : left + width]), crop
+    with pytest.raises(subprocess.CalledProcessError):
+        aecdec(data, *options, "-c", "1090,0,20,20")
