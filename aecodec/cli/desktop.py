@@ -29,7 +29,11 @@ def desktop() -> None:
 
 @desktop.command()
 def install() -> None:
-    """Write the entries into the user's own folders, and name each step that fails."""
+    """Write the entries into the user's own folders, and name each step that fails.
+
+    \b
+    aecodec desktop install
+    """
     from aecodec.desktop import install as steps
 
     _tell(steps())
@@ -37,7 +41,11 @@ def install() -> None:
 
 @desktop.command()
 def uninstall() -> None:
-    """Remove what install wrote."""
+    """Remove what install wrote.
+
+    \b
+    aecodec desktop uninstall
+    """
     from aecodec.desktop import uninstall as steps
 
     _tell(steps())
@@ -61,7 +69,11 @@ def _tell(steps: Iterable[Step]) -> None:
 @click.option("--size", type=click.IntRange(1, LARGEST), default=256, help="Longest side in pixels.  [default: 256]")
 @options.max_pixels
 def thumbnail(path: str, output: str, size: int, max_pixels: int) -> None:
-    """Write a thumbnail as PNG, turned as EXIF says. File managers run this; an existing OUT is replaced."""
+    """Write a thumbnail as PNG, turned as EXIF says. File managers run this; an existing OUT is replaced.
+
+    \b
+    aecodec desktop thumbnail photo.aec small.png
+    """
     batch.run([files.Job(path, output)], functools.partial(_work, size, max_pixels))
 
 
@@ -73,9 +85,13 @@ def _work(size: int, max_pixels: int, job: files.Job) -> batch.Done:
     from PIL import ImageOps
 
     import aecodec
+    from aecodec.codec.scaled import SCALES
     from aecodec.images import formats
 
-    image = ImageOps.exif_transpose(aecodec.decode(data, device="cpu", max_pixels=max_pixels))
+    head = read_header(data, max_pixels)
+    longest = max(head.width, head.height)
+    scale = max(scale for scale in SCALES if scale == 1 or (longest >= scale * size and head.depth == 8))
+    image = ImageOps.exif_transpose(aecodec.decode(data, device="cpu", max_pixels=max_pixels, scale=scale))
     image.thumbnail((size, size))
     written = formats.save(image, "PNG")
     files.write_output(job, written)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,12 +55,14 @@ def _synthesise(stream: Stream, weights: Source, scale: int) -> Pixels:
     """Return the decoded colour (h, w, 3)."""
     head = stream.header
     decoder = open_decoder(weights)
+    synthesise: Callable[[NDArray[np.int32], int], Pixels]
     if decoder is not None:
-        decode_payload, synthesise = decoder.decode_latents, decoder.synthesise
+        decode_payload: Callable[[bytes, tuple[int, int], int], NDArray[np.int32]] = decoder.decode_latents
+        synthesise = functools.partial(decoder.synthesise, scale=scale)
     else:
         model = load(weights)
         decode_payload = functools.partial(latents.decode, model.entropy_model)
-        synthesise = IntegerSynthesis.of(model).scaled
+        synthesise = functools.partial(IntegerSynthesis.of(model).scaled, scale=scale)
     whole_area = latent_area(head.height, head.width)
     tiles = Grid(whole_area, head.tile // LATENT_STRIDE)
 
@@ -68,7 +71,7 @@ def _synthesise(stream: Stream, weights: Source, scale: int) -> Pixels:
 
     with open_workers(len(tiles) > 1) as workers:
         decoded = list(workers.map(latents_of, range(len(tiles))))
-    pixels = synthesise(tiles.assemble(whole_area, decoded.__getitem__), head.rate, scale=scale)
+    pixels = synthesise(tiles.assemble(whole_area, decoded.__getitem__), head.rate)
     return pixels[: -(-head.height // scale), : -(-head.width // scale)]
 
 

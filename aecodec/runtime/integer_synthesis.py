@@ -252,7 +252,8 @@ class IntegerSynthesis:
             self.lapping_frac + bits // 2 - lapping_drop,
         )  # fmt: skip
         sums = x.reshape(len(x) // 2, 2, -1, 2, 3).sum((1, 3)) + 4 * MIDDLE
-        return np.clip((sums + (2 << LEVEL_FRAC)) >> (LEVEL_FRAC + 2), 0, 255).astype(np.uint8)
+        samples: NDArray[np.uint8] = np.clip((sums + (2 << LEVEL_FRAC)) >> (LEVEL_FRAC + 2), 0, 255).astype(np.uint8)
+        return samples
 
     def picture(self, latents: Integers, rate: int) -> tuple[Integers, Integers | None]:
         """Return the picture (16 h, 16 w, 3) in 2**-LEVEL_FRAC levels, and the edge filter's strengths (2 h, 2 w)."""

@@ -144,7 +144,7 @@ def read(url: str, limit: int, check: Callable[[bytes], object] | None = None) -
     def once() -> bytes:
         found = _stat(store, path)
         if found.is_folder:
-            raise AecodecError("is a directory; folders need --output-dir")
+            raise IsADirectoryError(errno.EISDIR, "is a directory")
         if found.size is None:
             with store.open(path, "rb") as file:
                 data = _read_at_most(file, limit)
