@@ -103,9 +103,12 @@ def has_bucket(url: str) -> bool:
         return True
     store, path = _open(url)
     try:
-        return bool(_attempt(lambda: store.exists(path.split("/")[0])))
+        _attempt(lambda: store.info(path.split("/")[0]))  # exists() takes a busy store for a missing bucket
+    except FileNotFoundError:
+        return False
     except OSError:  # who may write need not have the right to look
         return True
+    return True
 
 
 def stat(url: str) -> Stat:
