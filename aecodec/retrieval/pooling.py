@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from aecodec.container.tiles import Box, whole
 from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.entropy.integer import MEAN_FRAC
-from aecodec.quality import INDICES_PER_INTERVAL, INTERVALS
+from aecodec.weights.store import at_rate
 
 GRID = 4  # cells each way
 FLOOR = 1e-3  # below this a mean magnitude is nothing: quantisation leaves no less in most channels
@@ -36,10 +36,7 @@ def at_gain_one(latents: NDArray[np.int32], log_inverse_gain: Floats, rate: int)
 
 def inverse_gain(log_inverse_gain: Floats, rate: int) -> Floats:
     """Return what the synthesis multiplies latents with at a rate index, (M,)."""
-    low = min(rate // INDICES_PER_INTERVAL, INTERVALS - 1)
-    part = np.float32((rate - low * INDICES_PER_INTERVAL) / INDICES_PER_INTERVAL)
-    log = log_inverse_gain.astype(np.float32)
-    gain: Floats = np.exp(log[low] + (log[low + 1] - log[low]) * part)
+    gain: Floats = np.exp(at_rate(log_inverse_gain, rate))
     return gain
 
 
