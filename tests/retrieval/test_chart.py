@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -63,26 +62,6 @@ def test_the_page_knows_every_picture(page):
     assert chart._shortened(["a"]) == ["a"]
     assert sum(len(sheet["sizes"]) for sheet in data["sheets"]) == COUNT
     assert data["sheets"][0]["sizes"][0] == [96, 64]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    binary, driver = (next(filter(None, map(shutil.which, names)), None) for names in (
-        ("chromium", "chromium-browser", "google-chrome"), ("chromedriver",)))  # fmt: skip
-    if not binary or not driver:
-        pytest.skip("there is no Chromium with its chromedriver (Debian: chromium chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1100,800"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    from selenium.webdriver.chrome.service import Service
-
-    session = webdriver.Chrome(options=options, service=Service(driver))
-    yield session
-    session.quit()
 
 
 @pytest.fixture
