@@ -173,6 +173,15 @@ def fails(cli) -> Callable[..., str]:
     return run
 
 
+@pytest.fixture
+def memory():
+    """The store in memory, empty."""
+    store = pytest.importorskip("fsspec").filesystem("memory")
+    store.store.clear()
+    store.pseudo_dirs[:] = [""]
+    return store
+
+
 @pytest.fixture(scope="session")
 def browser():
     """Headless Chromium."""

@@ -95,7 +95,7 @@ def _gray_as(mode: str, pixels: Pixels) -> Pixels:
     """Return pixels (h, w, 3), in mode "L" their rounded means three times."""
     if mode != "L":
         return pixels
-    return np.repeat(((pixels.sum(2, dtype=np.int64, keepdims=True) + 1) // 3).astype(np.uint8), 3, 2)
+    return np.repeat(samples.gray_mean(pixels)[..., None], 3, -1)
 
 
 def _sums(pixels: NDArray[np.generic], scale: int) -> Sums:

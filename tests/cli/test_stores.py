@@ -19,15 +19,6 @@ OUT = "memory://out"
 
 
 @pytest.fixture
-def memory():
-    """The store in memory, empty."""
-    store = fsspec.filesystem("memory")
-    store.store.clear()
-    store.pseudo_dirs[:] = [""]
-    return store
-
-
-@pytest.fixture
 def pictures(memory, photo, tmp_path):
     """memory://in with two pictures on two levels, a hidden one and a text; the same store."""
     for i, name in enumerate(("a.png", "sub/b.PNG", ".c.png")):

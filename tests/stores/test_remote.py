@@ -16,15 +16,6 @@ CONTENT = bytes(range(256)) * 16
 
 
 @pytest.fixture
-def memory():
-    """The store in memory, empty."""
-    store = fsspec.filesystem("memory")
-    store.store.clear()
-    store.pseudo_dirs[:] = [""]
-    return store
-
-
-@pytest.fixture
 def pauses(monkeypatch):
     """The seconds for which calls wait, none of which pass."""
     found: list[float] = []
