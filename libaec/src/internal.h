@@ -298,6 +298,15 @@ typedef struct {
     int (*read)(const int32_t *stream, ptrdiff_t count, int32_t limit, int16_t *out);
     /* A 16 x 16 matrix times windows of 16 values, `step` apart; count of them side by side. */
     void (*lap)(const int16_t (*matrix)[16], int bits, int16_t *values, ptrdiff_t step, ptrdiff_t count);
+    /* out = (sums + bias) / 2**shift, rounded, of channels whose sums are `width` apart. */
+    void (*shift)(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                  const int8_t *shift, int32_t *out);
+    /* The same within 0 .. most. */
+    void (*activate)(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                     const int8_t *shift, int32_t most, int16_t *out);
+    /* The same of a depthwise 3x3 convolution; rows begin a position further left. */
+    void (*depthwise)(const int16_t *weights, const int16_t *const *rows, ptrdiff_t positions, int channels,
+                      const int32_t *bias, const int8_t *shift, int32_t most, int16_t *out);
     /* What squares.h says: inputs of squares, and what becomes of the sums of their products. */
     void (*spread)(const int16_t *const rows[4], ptrdiff_t width, ptrdiff_t squares, ptrdiff_t pitch, int16_t *out);
     void (*gather)(const int32_t *products, ptrdiff_t squares, ptrdiff_t width, int32_t *const rows[2]);

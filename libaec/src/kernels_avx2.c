@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "layers.h"
 #include "squares.h"
 
 #define FAST __attribute__((target("avx2")))
@@ -230,7 +231,26 @@ FAST static void gather(const int32_t *products, ptrdiff_t squares, ptrdiff_t wi
     gather_sums(products, squares, width, rows);
 }
 
-const aec_kernel_set aec_kernels_avx2 = {convolve, scale, scale_narrow, scale_add, read, lap, spread, gather};
+FAST static void shift(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                       const int8_t *shift, int32_t *out)
+{
+    shift_sums(sums, width, positions, channels, bias, shift, out);
+}
+
+FAST static void activate(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                          const int8_t *shift, int32_t most, int16_t *out)
+{
+    activate_sums(sums, width, positions, channels, bias, shift, most, out);
+}
+
+FAST static void depthwise(const int16_t *weights, const int16_t *const *rows, ptrdiff_t positions, int channels,
+                           const int32_t *bias, const int8_t *shift, int32_t most, int16_t *out)
+{
+    convolve_channels(weights, rows, positions, channels, bias, shift, most, out);
+}
+
+const aec_kernel_set aec_kernels_avx2 = {convolve, scale, scale_narrow, scale_add, read, lap,
+                                          shift, activate, depthwise, spread, gather};
 
 #else
 typedef int aec_no_avx2;

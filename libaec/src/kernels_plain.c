@@ -2,6 +2,7 @@
 
 #include "internal.h"
 
+#include "layers.h"
 #include "squares.h"
 
 static void convolve(const aec_matrix *matrix, const int16_t *const *rows, ptrdiff_t stride, ptrdiff_t step,
@@ -106,8 +107,28 @@ static void gather(const int32_t *products, ptrdiff_t squares, ptrdiff_t width, 
     gather_sums(products, squares, width, rows);
 }
 
-const aec_kernel_set aec_kernels_plain = {convolve, scale, scale_narrow, scale_add, read, lap, spread, gather};
+static void shift(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                  const int8_t *shift, int32_t *out)
+{
+    shift_sums(sums, width, positions, channels, bias, shift, out);
+}
+
+static void activate(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                     const int8_t *shift, int32_t most, int16_t *out)
+{
+    activate_sums(sums, width, positions, channels, bias, shift, most, out);
+}
+
+static void depthwise(const int16_t *weights, const int16_t *const *rows, ptrdiff_t positions, int channels,
+                      const int32_t *bias, const int8_t *shift, int32_t most, int16_t *out)
+{
+    convolve_channels(weights, rows, positions, channels, bias, shift, most, out);
+}
+
+const aec_kernel_set aec_kernels_plain = {convolve, scale, scale_narrow, scale_add, read, lap,
+                                          shift, activate, depthwise, spread, gather};
 
 #ifdef AEC_HAS_128
-const aec_kernel_set aec_kernels_128 = {aec_convolve_128, scale, scale_narrow, scale_add, read, lap, spread, gather};
+const aec_kernel_set aec_kernels_128 = {aec_convolve_128, scale, scale_narrow, scale_add, read, lap,
+                                        shift, activate, depthwise, spread, gather};
 #endif

@@ -78,22 +78,23 @@ static inline __attribute__((always_inline)) void gather_sums(const int32_t *pro
                                                               int32_t *const rows[2])
 {
     ptrdiff_t pitch = squares * OUTPUTS;
-    for (ptrdiff_t s = 0; s < squares; s++)
-        for (int o = 0; o < OUTPUTS; o++) {
-            const int32_t *from = products + s * OUTPUTS + o;
-            uint32_t above[SQUARES], below[SQUARES];
-            for (int c = 0; c < SQUARES; c++) {
-                uint32_t x[SQUARES];
-                for (int r = 0; r < SQUARES; r++)
-                    x[r] = (uint32_t)from[(4 * r + c) * pitch];
-                above[c] = x[0] + x[1] + x[2];
-                below[c] = x[1] - x[2] - x[3];
+    for (ptrdiff_t s = 0; s < squares; s++, products += OUTPUTS) {
+        uint32_t half[2][SQUARES][OUTPUTS]; /* A times the products */
+        for (int c = 0; c < SQUARES; c++)
+            for (int o = 0; o < OUTPUTS; o++) {
+                const int32_t *x = products + c * pitch + o;
+                uint32_t middle = (uint32_t)x[4 * pitch], other = (uint32_t)x[8 * pitch];
+                half[0][c][o] = (uint32_t)x[0] + middle + other;
+                half[1][c][o] = middle - other - (uint32_t)x[12 * pitch];
             }
-            rows[0][2 * s * width + o] = (int32_t)(above[0] + above[1] + above[2]) >> 2;
-            rows[0][(2 * s + 1) * width + o] = (int32_t)(above[1] - above[2] - above[3]) >> 2;
-            rows[1][2 * s * width + o] = (int32_t)(below[0] + below[1] + below[2]) >> 2;
-            rows[1][(2 * s + 1) * width + o] = (int32_t)(below[1] - below[2] - below[3]) >> 2;
+        for (int r = 0; r < 2; r++) {
+            int32_t *restrict left = rows[r] + 2 * s * width, *restrict right = left + width;
+            for (int o = 0; o < OUTPUTS; o++) {
+                left[o] = (int32_t)(half[r][0][o] + half[r][1][o] + half[r][2][o]) >> 2;
+                right[o] = (int32_t)(half[r][1][o] - half[r][2][o] - half[r][3][o]) >> 2;
+            }
         }
+    }
 }
 
 #endif
