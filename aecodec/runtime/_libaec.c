@@ -184,7 +184,7 @@ static PyObject *decode_webp(PyObject *self, PyObject *args)
         result = (aec_result){AEC_ARGUMENT, "the buffer for pixels has another size"};
     if (result.status == AEC_OK) {
         Py_BEGIN_ALLOW_THREADS
-        result = aec_webp_decode(stream.buf, (size_t)stream.len, pixels.buf);
+        result = aec_webp_decode(stream.buf, (size_t)stream.len, NULL, pixels.buf);
         Py_END_ALLOW_THREADS
     }
     PyBuffer_Release(&stream);
@@ -194,7 +194,55 @@ static PyObject *decode_webp(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* What there is of a file that ends early; the model may be None where no payload has begun, or the file has no loss. */
+static PyObject *preview(PyObject *self, PyObject *args)
+{
+    Py_buffer data, samples;
+    PyObject *model;
+    int threads = 1, scale;
+    unsigned depth;
+    aec_crop crop;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Oy*w*iIi(IIII):preview", &model, &data, &samples, &threads, &depth, &scale, &crop.left,
+                          &crop.top, &crop.width, &crop.height))
+        return NULL;
+    const aec_weights *weights = model == Py_None ? NULL : ((Model *)model)->weights;
+    aec_options options = options_of(&threads, AEC_KERNELS_BEST, depth);
+    options.max_pixels = UINT64_MAX; /* the caller has checked it */
+    options.scale = scale;
+    options.crop = crop;
+    options.preview = 1;
+    aec_result result;
+    Py_BEGIN_ALLOW_THREADS
+    result = aec_decode(weights, data.buf, (size_t)data.len, &options, samples.buf, (size_t)samples.len);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&samples);
+    if (result.status != AEC_OK)
+        return fail(result);
+    Py_RETURN_NONE;
+}
+
+/* What a file that may end early says of its picture. */
+static PyObject *preview_info(PyObject *self, PyObject *args)
+{
+    Py_buffer data;
+    aec_info info;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*:preview_info", &data))
+        return NULL;
+    aec_result result = aec_read_preview_info(data.buf, (size_t)data.len, &info);
+    PyBuffer_Release(&data);
+    if (result.status != AEC_OK)
+        return fail(result);
+    return Py_BuildValue("Ii", info.channels, (int)info.lossless);
+}
+
 static PyMethodDef functions[] = {
+    {"preview", preview, METH_VARARGS,
+     "preview(model, data, samples, threads, depth, scale, (left, top, width, height)); fills samples (h, w, channels)"},
+    {"preview_info", preview_info, METH_VARARGS,
+     "preview_info(data) -> channels, lossless; of a file that may end early"},
     {"decode_webp", decode_webp, METH_VARARGS,
      "decode_webp(stream, pixels); fills pixels (H, W) uint32, 0xAARRGGBB, from the bare stream of a lossless WebP"},
     {NULL, NULL, 0, NULL},

@@ -9,6 +9,17 @@ SSE2_OR_NEON: int
 AVX2: int
 
 def decode_webp(stream: bytes, pixels: NDArray[np.uint32], /) -> None: ...
+def preview(
+    model: Model | None,
+    data: bytes,
+    samples: NDArray[np.uint8] | NDArray[np.uint16],
+    threads: int,
+    depth: int,
+    scale: int,
+    crop: tuple[int, int, int, int],
+    /,
+) -> None: ...
+def preview_info(data: bytes, /) -> tuple[int, int]: ...
 
 class Model:
     def __new__(cls, data: bytes, identity: bytes, /) -> Model: ...
