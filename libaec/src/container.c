@@ -151,6 +151,24 @@ aec_result aec_read_head(const uint8_t *data, size_t size, int may_be_cut, aec_f
     return OK;
 }
 
+aec_result aec_find_chunks(const uint8_t *data, size_t size, int type, aec_span *plain, aec_span *packed)
+{
+    aec_cursor in = {data, size, 0};
+    aec_info info;
+    TRY(take_header(&in, &info));
+    for (;;) {
+        uint8_t kind = 0;
+        aec_span span;
+        TRY(take_chunk(&in, 1, &kind, &span));
+        if (span.is_cut || kind == 'P' || kind == 'L')
+            return OK;
+        if (kind == type)
+            *plain = span;
+        else if (kind == 'm')
+            *packed = span;
+    }
+}
+
 aec_result aec_read_payloads(aec_file *file)
 {
     aec_cursor in = {file->payloads, file->payloads_size, 0};

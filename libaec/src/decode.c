@@ -272,6 +272,8 @@ aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t si
     else if (!file.info.lossless) {
         if (!weights || memcmp(file.info.weights, weights->id, 4))
             FAIL(AEC_WEIGHTS, "the file needs other weights");
+        if (weights->is_for_scales && scale == 1)
+            FAIL(AEC_ARGUMENT, "the weights were opened for pictures at a scale");
         TRY(decode_payloads(weights, &file, options, scale, &sink));
     }
     if (file.exact.body)
@@ -307,7 +309,7 @@ aec_result aec_synthesise(const aec_weights *weights, const int32_t *latents, ui
     if (depth < 8 || depth > 16 || (scale > 1 && depth > 8))
         FAIL(AEC_ARGUMENT, "a depth must be 8 to 16 bits, and 8 at a scale");
     if (!weights || !latents || !samples || rate > MAX_RATE || !rows || !columns || rows > 1 << 18 || columns > 1 << 18 ||
-        !is_scale(scale))
+        !is_scale(scale) || (weights->is_for_scales && scale == 1))
         FAIL(AEC_ARGUMENT, "an argument makes no sense");
     Work work = {.weights = weights, .kernels = aec_choose_kernels(options), .rate = rate, .scale = scale};
     work.rows = (ptrdiff_t)rows;

@@ -105,6 +105,9 @@ typedef struct {
 /* Reads header and chunks up to the first payload.  may_be_cut: of a file that ends early, what is there. */
 aec_result aec_read_head(const uint8_t *data, size_t size, int may_be_cut, aec_file *file);
 
+/* Finds the chunk of a type, and m, among those in front of the payloads; also in a file that ends early. */
+aec_result aec_find_chunks(const uint8_t *data, size_t size, int type, aec_span *plain, aec_span *packed);
+
 /* Checks all payloads, exact pixels but for the damage inside their streams, and that nothing follows.  Sets
    info.truncated. */
 aec_result aec_read_payloads(aec_file *file);
@@ -202,6 +205,7 @@ typedef struct {
 
 struct aec_weights {
     uint8_t id[4];
+    int is_for_scales; /* of the synthesis only the linear path is there */
     int latents, hyper, features, context; /* M, Nz, F, C */
     int width_16, width_8;
 
