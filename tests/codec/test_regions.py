@@ -90,7 +90,22 @@ def terminal() -> Image.Image:
     image = Image.new("RGB", (320, 240), (46, 52, 54))
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(15)
     draw.rectangle((0, 0, 320, 24), fill=(85, 87, 83))
-    words = "the quick brown fox jumps over the lazy dog 0123456789 $ make test: 41 passed, 1 failed".split()
+    words = [
+        "the",
+        "quick",
+        "brown",
+        "fox",
+        "jumps",
+        "over",
+        "0123456789",
+        "$",
+        "make",
+        "test:",
+        "41",
+        "passed,",
+        "1",
+        "failed",
+    ]
     colours = [(211, 215, 207), (138, 226, 52), (114, 159, 207), (211, 215, 207), (239, 41, 41)]
     for row in range(9):
         left = 8.0
