@@ -29,14 +29,11 @@ SWEEPS = 24
 GROWTH = 15  # pixels by which exact ones go on beyond their block in the same colour
 SQUARE = 12  # pixels, the side of squares of one colour that are exact wherever other pixels are
 PASSES = 2  # in which the estimate is scaled to the coder's bytes
-ERROR = 0.25  # weight of errors beside lambda: the networks learn more than squared error, which is large at edges
 COLOURS, COLOURS_AT_ONCE = 2**15, 256  # most colours that are looked at for ``fewer_colours``, and of these in one step
-SAVED = 0.1  # of a colour's estimated bits, that are saved where it becomes another one
+SAVED = 0.4  # of a colour's estimated bits, that are saved where it becomes another one
 REACH = 4.0  # times the learned bits and error, that a block may cost without loss to be looked at for ``fewer_colours``
-WORTH, DOUBLES = (
-    0.22,
-    45,
-)  # bits that a pixel as given is worth beside one in fewer colours, at quality 0; quality for twice
+WORTH, DOUBLES = 0.07, 20  # bits that a pixel as given is worth beside one in fewer colours, at quality 0; steps for twice
+ALONE = 4  # power of their share of the picture by which that falls
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -193,16 +190,17 @@ class Choice:
 
 def lagrangian(rate: int) -> float:
     """Return what a squared error of one pixel, the mean over its channels, is worth in bits at a rate index."""
-    return ERROR * lambda_of_quality(quality_of_index(rate))
+    return lambda_of_quality(quality_of_index(rate))
 
 
-def exactness(rate: int) -> float:
-    """Return what a pixel as given is worth beside one in fewer colours, in bits, at a rate index.
+def exactness(rate: int, share: float) -> float:
+    """Return what it is worth that a share of a picture, 0..1, is as given and not in fewer colours, in bits a pixel.
 
-    SSIMULACRA2 falls from 100 to about 94 with the first colours that go.  This is about the bits that the networks take
-    for as many points; so text and drawings, which cost few bits, stay as they are.
+    SSIMULACRA2 falls from 100 to about 94 with the first colours that go.  The networks take about this many bits for as
+    many points, at a rate index; so text and drawings, which cost less, stay as they are.  Beside learned pixels it falls
+    far less.
     """
-    bits: float = WORTH * 2 ** (quality_of_index(rate) / DOUBLES)
+    bits: float = WORTH * 2 ** (quality_of_index(rate) / DOUBLES) * share**ALONE
     return bits
 
 
