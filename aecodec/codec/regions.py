@@ -27,7 +27,8 @@ FEW = 64  # with so few colours, it is
 BORDER = 50.0  # bits that a border between two blocks costs; 12 and 300 were worse by bits and error
 SWEEPS = 24
 GROWTH = 15  # pixels by which exact ones go on beyond their block in the same colour
-SQUARE = 12  # pixels, the side of squares of one colour that are exact wherever other pixels are
+SQUARE = 12  # pixels, the side of squares of one colour that are exact wherever other pixels are, and the least length of
+TURNS = 2  # runs along which exact ones go on to their ends, so many times down and across
 PASSES = 2  # in which the estimate is scaled to the coder's bytes
 COLOURS, COLOURS_AT_ONCE = 2**15, 256  # most colours that are looked at for ``fewer_colours``, and of these in one step
 SAVED = 0.4  # of a colour's estimated bits, that are saved where it becomes another one
@@ -118,8 +119,9 @@ def pixels_of(blocks: Mask, height: int, width: int) -> Mask:
 def grown(array: npt.NDArray[np.uint8], blocks: Mask) -> Mask:
     """Return the pixels (H, W) of the set blocks and what is of one colour around them.
 
-    That is what goes on beside them in the very same colour, for up to GROWTH pixels, and every square of SQUARE pixels of
-    one colour.  So the exact pixels end where the page itself has an edge, such as that of a photograph on it.
+    That is what goes on beside them in the very same colour, for up to GROWTH pixels and along runs of SQUARE pixels or
+    more, and every square of SQUARE pixels of one colour.  So the exact pixels end where the page itself has an edge, such
+    as that of a photograph on it.
     """
     wide = array.astype(np.uint32)
     colours = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
@@ -141,7 +143,23 @@ def grown(array: npt.NDArray[np.uint8], blocks: Mask) -> Mask:
             columns[:, shift : shift + left] |= squares
         for shift in range(SQUARE):
             mask[shift : shift + top] |= columns
+    for _ in range(TURNS):
+        mask = _along_runs(_along_runs(mask.T, down.T).T, across)
     return mask
+
+
+def _along_runs(mask: Mask, equal: Mask) -> Mask:
+    """Return the mask with all of each run of a row that has SQUARE pixels or more and one of them in the mask.
+
+    equal: (H, W - 1), which pixels have the same colour as the next one.
+    """
+    starts = np.ones(mask.shape, bool)
+    starts[:, 1:] = ~equal
+    first = np.flatnonzero(starts)
+    lengths = np.diff(np.append(first, mask.size))
+    whole = np.logical_or.reduceat(np.ravel(mask), first) & (lengths >= SQUARE)
+    result: Mask = np.repeat(whole, lengths).reshape(mask.shape) | mask
+    return result
 
 
 def _all_of(values: Mask, count: int) -> Mask:
