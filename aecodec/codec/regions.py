@@ -30,11 +30,12 @@ GROWTH = 15  # pixels by which exact ones go on beyond their block in the same c
 SQUARE = 12  # pixels, the side of squares of one colour that are exact wherever other pixels are, and the least length of
 TURNS = 2  # runs along which exact ones go on to their ends, so many times down and across
 PASSES = 2  # in which the estimate is scaled to the coder's bytes
+ERROR = 0.5  # weight of errors beside lambda: the networks learn more than squared error, which is large at edges
 COLOURS, COLOURS_AT_ONCE = 2**15, 256  # most colours that are looked at for ``fewer_colours``, and of these in one step
-SAVED = 0.4  # of a colour's estimated bits, that are saved where it becomes another one
+SAVED = 0.2  # of a colour's estimated bits, that are saved where it becomes another one
 REACH = 4.0  # times the learned bits and error, that a block may cost without loss to be looked at for ``fewer_colours``
 WORTH, DOUBLES = 0.07, 20  # bits that a pixel as given is worth beside one in fewer colours, at quality 0; steps for twice
-ALONE = 4  # power of their share of the picture by which that falls
+ALONE = 8  # power of their share of the picture by which that falls
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -208,7 +209,7 @@ class Choice:
 
 def lagrangian(rate: int) -> float:
     """Return what a squared error of one pixel, the mean over its channels, is worth in bits at a rate index."""
-    return lambda_of_quality(quality_of_index(rate))
+    return ERROR * lambda_of_quality(quality_of_index(rate))
 
 
 def exactness(rate: int, share: float) -> float:

@@ -38,17 +38,17 @@ def webp_size(image: Image.Image) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize("quality", [20, 60])
-def test_text_is_exact_and_a_photograph_is_not(photo, quality, mode):
+def test_text_is_sharp_and_a_photograph_is_not_exact(photo, quality, mode):
     """Blurred text is what people see first, and a photograph without loss is what they pay for."""
     picture = page(photo, mode=mode)
     encoder = Encoder(picture)
     encoded = encoder.encode(index_of_quality(quality))
     shown = np.asarray(decode(encoded.data))
     assert shown.shape == np.asarray(picture).shape
-    equal = shown == np.asarray(picture)
-    assert equal[:, :190].all()
-    assert not equal[40:90, 210:290].all()
-    assert 0.5 < encoded.exact < 0.95
+    error = np.abs(shown - np.asarray(picture, np.int16))
+    assert error[:, :190].max() <= (0 if quality >= 60 else 12)
+    assert error[40:90, 210:290].any()
+    assert 0.5 < encoded.exact + encoded.near < 0.95
     assert len(encoded.data) < webp_size(picture)
     assert EXACT in bitstream.read(encoded.data).chunks
 
@@ -209,7 +209,8 @@ def test_no_seam_at_the_edge_of_exact_pixels(photo, margin):
     error = np.abs(shown - np.asarray(picture, int)).max(-1)
     assert error[37:101, left : left + 96].mean() < 10
     error[37:101, left : left + 96] = 0
-    assert error.max() == 0
+    assert not error[(np.asarray(picture) == (250, 250, 252)).all(-1)].any()
+    assert error.max() <= 12
 
 
 def test_what_is_of_one_colour_is_exact_around_exact_pixels():
