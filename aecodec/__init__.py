@@ -14,9 +14,7 @@ Importing this module loads neither torch nor numpy nor Pillow; the functions be
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any, Literal
 
-from aecodec.codec.rate_control import BitsPerPixel, Psnr, Size, Ssimulacra2, Target
 from aecodec.defaults import MAX_PIXELS
 from aecodec.errors import (
     AecodecError,
@@ -34,12 +32,16 @@ from aecodec.errors import (
     WeightsError,
 )
 
+TYPE_CHECKING = False  # that of typing, whose import takes as long as starting Python
 if TYPE_CHECKING:
+    from typing import Any, Literal
+
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
 
     from aecodec.codec.encoder import Encoder
+    from aecodec.codec.rate_control import BitsPerPixel, Psnr, Size, Ssimulacra2, Target
     from aecodec.container import bitstream
     from aecodec.container.bitstream import Header
     from aecodec.images import formats
@@ -76,7 +78,11 @@ __all__ = [
     "inpaint",
     "register_pillow",
 ]
-_LAZY = {"Encoder": "aecodec.codec.encoder", "Header": "aecodec.container.bitstream"}
+_LAZY = {
+    "Encoder": "aecodec.codec.encoder",
+    "Header": "aecodec.container.bitstream",
+    **dict.fromkeys(("BitsPerPixel", "Psnr", "Size", "Ssimulacra2", "Target"), "aecodec.codec.rate_control"),
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -29,6 +29,7 @@ ROOMS = (
     ("pillow", "sklearn"),
     (".",),  # the public functions
     ("desktop", "eval", "inspect", "training", "view"),
+    ("autoencoders",),
     ("cli",),
     ("__main__",),
 )

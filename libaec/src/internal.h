@@ -155,13 +155,15 @@ aec_result aec_tensors_open(const uint8_t *data, size_t size, aec_tensors *tenso
 int aec_tensors_find(const aec_tensors *tensors, const char *name, aec_tensor *tensor); /* false where there is none */
 
 /* Weights of a convolution as kernels read them: for every 16 outputs, every tap (row, column) and every two inputs
-   16 x 2 int16, outputs slow.  What is missing of 16 outputs and of 2 inputs is 0. */
+   16 x 2 int16, outputs slow.  What is missing of 16 outputs and of 2 inputs is 0.  With SQUARES in the place of the
+   kernel's side they are those of a 3x3 convolution, as squares.h transforms them. */
 typedef struct {
     int outputs, inputs, kernel;
     int16_t *packed;
 } aec_matrix;
 
 #define OUTPUTS 16 /* at a time */
+#define SQUARES 4
 
 int aec_make_matrix(aec_matrix *matrix, int outputs, int inputs, int kernel); /* of zeros; false where memory ran out */
 int16_t *aec_packed_at(const aec_matrix *matrix, int output, int input, int tap);
@@ -185,7 +187,7 @@ typedef struct {
     int32_t *bias;
     double *scale;
     int32_t limit;  /* of inputs */
-    int32_t narrow; /* inputs up to here fit int16, and their sums int32 */
+    int32_t narrow; /* inputs up to here fit int16, and their sums int32, also where these are made of squares */
 } aec_convolution;
 
 typedef struct {
@@ -296,6 +298,18 @@ typedef struct {
     int (*read)(const int32_t *stream, ptrdiff_t count, int32_t limit, int16_t *out);
     /* A 16 x 16 matrix times windows of 16 values, `step` apart; count of them side by side. */
     void (*lap)(const int16_t (*matrix)[16], int bits, int16_t *values, ptrdiff_t step, ptrdiff_t count);
+    /* out = (sums + bias) / 2**shift, rounded, of channels whose sums are `width` apart. */
+    void (*shift)(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                  const int8_t *shift, int32_t *out);
+    /* The same within 0 .. most. */
+    void (*activate)(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                     const int8_t *shift, int32_t most, int16_t *out);
+    /* The same of a depthwise 3x3 convolution; rows begin a position further left. */
+    void (*depthwise)(const int16_t *weights, const int16_t *const *rows, ptrdiff_t positions, int channels,
+                      const int32_t *bias, const int8_t *shift, int32_t most, int16_t *out);
+    /* What squares.h says: inputs of squares, and what becomes of the sums of their products. */
+    void (*spread)(const int16_t *const rows[4], ptrdiff_t width, ptrdiff_t squares, ptrdiff_t pitch, int16_t *out);
+    void (*gather)(const int32_t *products, ptrdiff_t squares, ptrdiff_t width, int32_t *const rows[2]);
 } aec_kernel_set;
 
 #define STREAM_GUARD 8

@@ -2,6 +2,8 @@
 
 #include "internal.h"
 
+#include "squares.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,7 @@
 #define BIAS_MAX (1 << 30)
 #define SUM_MAX (((int64_t)1 << 41) - 1) /* a sum of the synthesis */
 #define WEIGHTS_MAX (1 << 19)            /* the sum of magnitudes of the weights of an output */
+#define SQUARES_WEIGHTS_MAX (1 << 18)    /* the same: four sums of either half of inputs fit int32 */
 #define LEAST_SHIFT (-6)
 #define LEVELS_CRC 0x819233B3u
 #define SCALE_MIN 0.12
@@ -84,20 +87,28 @@ static int stored(Order order, int o, int outputs)
     return o;
 }
 
-/* Packs rows first .. first + outputs - 1 of int8 weights. */
-static int pack(aec_matrix *m, const int8_t *weights, int inputs, int kernel, int first, int outputs, Order order)
+/* Packs rows first .. first + outputs - 1 of int8 weights; those of a 3x3 convolution for squares where `side` says so. */
+static int pack(aec_matrix *m, const int8_t *weights, int inputs, int kernel, int side, int first, int outputs, Order order)
 {
-    int taps = kernel * kernel;
-    if (!aec_make_matrix(m, outputs, inputs, kernel))
+    int taps = kernel * kernel, places = side * side, pairs = (inputs + 1) / 2;
+    if (!aec_make_matrix(m, outputs, inputs, side))
         return 0;
-    ptrdiff_t step = (ptrdiff_t)((inputs + 1) / 2) * OUTPUTS * 2; /* from a tap to the next */
-    for (int o = 0; o < outputs; o++) {
-        size_t row = (size_t)(first + stored(order, o, outputs));
-        const int8_t *from = weights + row * (size_t)(inputs * taps);
-        for (int i = 0; i < inputs; i++) {
-            int16_t *to = aec_packed_at(m, o, i, 0);
-            for (int tap = 0; tap < taps; tap++)
-                to[tap * step] = *from++;
+    for (int block = 0; block < (outputs + OUTPUTS - 1) / OUTPUTS; block++) {
+        const int8_t *from[OUTPUTS];
+        int count = outputs - block * OUTPUTS < OUTPUTS ? outputs - block * OUTPUTS : OUTPUTS;
+        for (int o = 0; o < count; o++)
+            from[o] = weights + (size_t)(first + stored(order, block * OUTPUTS + o, outputs)) * (size_t)(inputs * taps);
+        for (int pair = 0; pair < pairs; pair++) {
+            int16_t both[9][2 * OUTPUTS] = {{0}}, places_of[PLACES][2 * OUTPUTS];
+            for (int o = 0; o < count; o++)
+                for (int i = 0; i < 2 && 2 * pair + i < inputs; i++)
+                    for (int tap = 0; tap < taps; tap++)
+                        both[tap][2 * o + i] = *from[o]++;
+            if (side == SQUARES)
+                transform_weights((const int16_t(*)[2 * OUTPUTS])both, places_of);
+            for (int place = 0; place < places; place++)
+                memcpy(m->packed + ((block * places + place) * (ptrdiff_t)pairs + pair) * 2 * OUTPUTS,
+                       side == SQUARES ? places_of[place] : both[place], sizeof *both);
         }
     }
     return 1;
@@ -134,7 +145,7 @@ static aec_result read_layer(const aec_tensors *all, const char *name, int outpu
         layer->shift[r] = (int8_t)shift;
     }
     if (inputs > 1 || kernel == 1)
-        return pack(&layer->matrix, (const int8_t *)weight.data, inputs, kernel, first, rows, order) ? OK : NO_MEMORY;
+        return pack(&layer->matrix, (const int8_t *)weight.data, inputs, kernel, kernel, first, rows, order) ? OK : NO_MEMORY;
     layer->matrix = (aec_matrix){rows, 1, kernel, malloc((size_t)(taps * rows) * sizeof(int16_t))};
     if (!layer->matrix.packed)
         return NO_MEMORY;
@@ -340,6 +351,7 @@ static aec_result read_convolution(const aec_tensors *all, const char *name, int
         return NO_MEMORY;
     layer->limit = INPUT_MAX;
     layer->narrow = NARROW_MAX;
+    int64_t most = 0; /* of the sums of magnitudes */
     size_t taps = (size_t)(inputs * kernel * kernel);
     int8_t *rows = malloc((size_t)outputs * taps);
     if (!rows)
@@ -368,8 +380,16 @@ static aec_result read_convolution(const aec_tensors *all, const char *name, int
         int64_t limit = (SUM_MAX - llabs(whole)) / (sum ? sum : 1), narrow = (INT32_MAX - llabs(whole)) / (sum ? sum : 1);
         layer->limit = limit < layer->limit ? (int32_t)limit : layer->limit;
         layer->narrow = narrow < layer->narrow ? (int32_t)narrow : layer->narrow;
+        most = sum > most ? sum : most;
     }
-    int packed = sound && pack(&layer->matrix, rows, inputs, kernel, 0, outputs, order);
+    int side = kernel;
+    if (kernel == 3 && most < SQUARES_WEIGHTS_MAX) {
+        int32_t narrow = (int32_t)(INT32_MAX / 4 / (most ? most : 1));
+        side = SQUARES;
+        layer->narrow = layer->narrow < narrow ? layer->narrow : narrow;
+        layer->narrow = layer->narrow < SQUARE_MAX ? layer->narrow : SQUARE_MAX;
+    }
+    int packed = sound && pack(&layer->matrix, rows, inputs, kernel, side, 0, outputs, order);
     free(rows);
     return packed ? OK : sound ? NO_MEMORY : out_of_range;
 }
