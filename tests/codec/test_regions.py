@@ -161,7 +161,7 @@ def test_a_crop_of_a_page_is_that_part(photo, small_blocks, tile, crop):
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 @pytest.mark.parametrize("quality", [50, None])
 def test_alpha_stays_and_hidden_colour_costs_nothing(photo, mode, quality):
-    """A page with rounded corners, as it is cut out of a screen, with exact text or without loss at all."""
+    """A page with rounded corners, as it is cut out of a screen, with sharp text or without loss at all."""
     picture = page(photo).convert(mode)
     plane = np.full((192, 320), 255, np.uint8)
     plane[:40, 100:180], plane[100:110] = 0, 77
@@ -177,7 +177,8 @@ def test_alpha_stays_and_hidden_colour_costs_nothing(photo, mode, quality):
         assert np.array_equal(shown[..., -1], plane)
         text = np.zeros(plane.shape, bool)
         text[110:, :180] = True
-        assert np.array_equal(shown[text], np.asarray(given)[text])
+        error = np.abs(shown[text] - np.asarray(given, np.int16)[text])
+        assert error.max() <= (0 if quality is None else 12)
         sizes.append(len(data))
     assert sizes[1] < 1.02 * sizes[0]
 
