@@ -28,7 +28,7 @@ ROOMS = (
     ("restore", "retrieval"),
     ("pillow", "sklearn"),
     (".",),  # the public functions
-    ("desktop", "eval", "inspect", "training", "view"),
+    ("anomaly", "desktop", "eval", "inspect", "training", "view"),
     ("cli",),
     ("__main__",),
 )
