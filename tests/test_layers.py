@@ -28,7 +28,9 @@ ROOMS = (
     ("restore", "retrieval"),
     ("pillow", "sklearn"),
     (".",),  # the public functions
-    ("anomaly", "desktop", "eval", "inspect", "training", "view"),
+    ("desktop", "eval", "inspect", "training", "view"),
+    ("autoencoders",),
+    ("anomaly",),
     ("cli",),
     ("__main__",),
 )

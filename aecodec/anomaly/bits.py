@@ -68,6 +68,6 @@ def fit(pictures: Sequence[Pixels], options: Options, step: Callable[[], object]
     return Fitted(fit_to(found), scores, peaks)
 
 
-def steps(count: int) -> int:
+def steps(count: int, options: Options) -> int:
     """Return the parts of the work of fitting so many pictures."""
     return count

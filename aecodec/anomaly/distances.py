@@ -120,7 +120,7 @@ def fit_gaussian(pictures: Sequence[Pixels], options: Options, step: Step = lamb
     return _fit(pictures, options, step, _whiten)
 
 
-def steps(count: int) -> int:
+def steps(count: int, options: Options) -> int:
     """Return the parts of the work of fitting so many pictures."""
     return count
 

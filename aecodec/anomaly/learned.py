@@ -134,7 +134,7 @@ def fit(pictures: Sequence[Pixels], options: Options, step: Step = lambda: None)
     return Fitted(Learned(patches, tuple(classifiers), whole, scales), np.array(scores), peaks)
 
 
-def steps(count: int) -> int:
+def steps(count: int, options: Options) -> int:
     """Return the parts of the work of fitting so many pictures."""
     return count + CLASSIFIERS
 

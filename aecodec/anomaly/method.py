@@ -56,8 +56,9 @@ class Fitted:
 class Options:
     """What a caller may choose for a method; each method takes what concerns it.
 
-    features: "patches" or "codec", of ``gaussian`` and ``neighbours``; kind, latent, error, epochs: of ``reconstruction``;
-    seed: of everything that is drawn; device: where networks run.
+    features: "patches" or "codec", of ``gaussian`` and ``neighbours``; kind, latent, epochs and square, the side of its
+    pictures: of the autoencoder of ``reconstruction``; error: "pixel", "ssim" or "feature", of the same; seed: of everything
+    that is drawn; device: where networks run.
     """
 
     features: str = "codec"
@@ -65,6 +66,7 @@ class Options:
     latent: int = 64
     error: str = "pixel"
     epochs: int = 50
+    square: int = 64
     seed: int = 0
     device: str = "auto"
 

@@ -123,7 +123,7 @@ class Model:
         if len(pictures) < LEAST_PICTURES:
             raise PictureError(f"at least {LEAST_PICTURES} good pictures are needed, not {len(pictures)}")
         fitter = methods.METHODS[method]
-        total = len(pictures) + fitter.steps(len(pictures))
+        total = len(pictures) + fitter.steps(len(pictures), options)
         done = 0
 
         def step() -> None:

@@ -11,7 +11,7 @@ from aecodec.anomaly.model import Region, Threshold, Verdict
 from aecodec.anomaly.pictures import Pixels
 
 STRONGEST = 3  # times the way from the usual heat to the threshold: as red as it gets
-OPACITY = 0.65  # there
+OPACITY = 0.65  # from the threshold on
 YELLOW, RED = np.array([255, 210, 40], np.float32), np.array([215, 25, 30], np.float32)
 BOX = (0, 160, 255)
 
@@ -19,9 +19,8 @@ BOX = (0, 160, 255)
 def overlaid(pixels: Pixels, verdict: Verdict, threshold: Threshold) -> Image.Image:
     """Return a picture (H, W, 3) with the heat of its verdict over it, and boxes around the regions."""
     excess = (verdict.heat_map() - threshold.usual) / max(threshold.heat - threshold.usual, 1e-9)
-    strength = np.clip(excess / STRONGEST, 0, 1)[..., None]
     colour = YELLOW + (RED - YELLOW) * np.clip((excess[..., None] - 1) / (STRONGEST - 1), 0, 1)
-    opacity = OPACITY * np.sqrt(strength)
+    opacity = OPACITY * np.square(np.clip(excess[..., None], 0, 1))
     mixed = Image.fromarray(np.rint(pixels + opacity * (colour - pixels)).astype(np.uint8))
     return _boxed(mixed, verdict.regions)
 

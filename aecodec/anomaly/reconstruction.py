@@ -117,6 +117,11 @@ def fit(pictures: Sequence[Pixels], options: Options, step: Callable[[], object]
     return Fitted(method, np.array([each.score for each in judged]), np.array([each.heat.max() for each in judged]))
 
 
+def steps(count: int, options: Options) -> int:
+    """Return the parts of the work of fitting."""
+    return options.epochs
+
+
 def _estimator() -> type[Autoencoder]:
     try:
         from aecodec.autoencoders.estimator import Autoencoder

@@ -27,7 +27,7 @@ from aecodec.stores import names
 if TYPE_CHECKING:
     from aecodec.anomaly.model import Model
 
-METHODS = ("damage", "neighbours", "gaussian", "bits")
+METHODS = ("damage", "neighbours", "gaussian", "bits", "reconstruction")
 WANTED = files.PICTURE_EXTENSIONS | {files.EXTENSION}
 COLUMNS = ("input", "score", "normalised", "bad", "threshold", "regions")
 
@@ -56,7 +56,7 @@ def anomaly() -> None:
     default=METHODS[0],
     show_default=True,
     help="What tells bad from good: a classifier of damage that is done to the good pictures, the distance to good places, "
-    "or bits.",
+    "bits, or what an autoencoder cannot reconstruct ('aecodec[autoencoders]').",
 )
 @click.option(
     "--features",
@@ -64,6 +64,16 @@ def anomaly() -> None:
     default="codec",
     show_default=True,
     help="What neighbours and gaussian compare: latents of the codec, or patches at four scales.",
+)
+@click.option("--kind", default="conv", show_default=True, help="Of the autoencoder of reconstruction.")
+@click.option("--latent", type=click.IntRange(min=1), default=64, show_default=True, help="Numbers of its code.")
+@click.option("--epochs", type=click.IntRange(min=1), default=50, show_default=True, help="Of its training.")
+@click.option(
+    "--error",
+    type=click.Choice(["pixel", "ssim", "feature"]),
+    default="pixel",
+    show_default=True,
+    help="How its picture is compared with the true one: squares of pixels, 1 - SSIM, or latents of the codec.",
 )
 @click.option(
     "--size",
@@ -96,6 +106,10 @@ def fit(
     output: str,
     method: str,
     features: str,
+    kind: str,
+    latent: int,
+    epochs: int,
+    error: str,
     side: int,
     quantile: float,
     labelled: str | None,
@@ -133,7 +147,7 @@ def fit(
                     shown += 1
                     step()
 
-            chosen = Options(features=features, seed=seed, device=device)
+            chosen = Options(features, kind, latent, error, epochs, seed=seed, device=device)
             model = Model.fit(
                 sources, method, chosen, side=side, quantile=quantile, max_pixels=max_pixels, progress=progress
             )
@@ -142,8 +156,8 @@ def fit(
 
             model = model.with_threshold(*evaluation.labelled_scores(model, labelled, WANTED, device, max_pixels))
         files.write_output(files.Job("", output), model.to_bytes())
-    except AecodecError as error:
-        vectors.fail(output, explain(error))
+    except AecodecError as problem:
+        vectors.fail(output, explain(problem))
     click.echo(
         files.printable(
             f"aecodec: {output}: {method}, {len(found)} pictures at {model.side} pixels, "
