@@ -55,7 +55,7 @@ def damaged(picture: Floats, others: Sequence[Floats], rng: Generator, count: in
     picture, mask = picture.copy(), np.zeros(picture.shape[:2], np.bool_)
     for _ in range(count):
         shape, top, left = (line if rng.random() < LINES else blob)(picture.shape[:2], rng)
-        scene = Scene(picture, others, (top, left, *shape.shape))
+        scene = Scene(picture, others, (top, left, shape.shape[0], shape.shape[1]))
         filling = FILLINGS[rng.choice(len(FILLINGS), p=CHANCES)](scene, rng)
         if rng.random() < SHEER:
             shape = shape * np.float32(rng.uniform(0.4, 1))
@@ -133,7 +133,8 @@ def _coloured(scene: Scene, rng: Generator) -> Floats:
     own = scene.part(scene.picture)
     if rng.random() < 0.3:
         return colour + np.float32(rng.uniform(0.3, 1)) * (own - blurred(own, 3))
-    return np.broadcast_to(colour, own.shape)
+    found: Floats = np.broadcast_to(colour, own.shape)
+    return found
 
 
 def _lit(scene: Scene, rng: Generator) -> Floats:

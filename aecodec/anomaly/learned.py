@@ -6,23 +6,25 @@
 Each classifier learns from two thirds of the pictures and judges the third that it has not seen, which gives scores of good
 pictures for the threshold; afterwards the mean of all three judges.  Places of good pictures that a classifier takes for
 damaged ones are given to it again, as good ones.  Both parts are measured in the spread of their good scores, and the surer
-one decides: a scratch hardly changes a layout, and a wrong digit has no damaged place.
+one decides: a scratch hardly changes a layout, and a wrong digit has no damaged place.  A layout counts as far as it tells
+good pictures from themselves turned and shifted (the idea of Golan and El-Yaniv, NeurIPS 2018): where it does not, good
+pictures have no layout in common.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec.anomaly import layout
+from aecodec.anomaly import layout, metrics
 from aecodec.anomaly.classifier import Classifier
 from aecodec.anomaly.damage import damaged
 from aecodec.anomaly.layout import Layout
-from aecodec.anomaly.method import Fitted, Judgement, Options, Tensors, crossed, folds, top
+from aecodec.anomaly.method import FOLDS, Fitted, Judgement, Options, Tensors, folds, top
 from aecodec.anomaly.patches import STRIDE, Patches
 from aecodec.anomaly.pictures import Pixels, blurred
 
@@ -42,19 +44,20 @@ USUAL = 0.95  # the quantile of good scores that is a unit of surprise
 
 @dataclass(frozen=True)
 class Scale:
-    """The spread of good scores: their median, and the distance from there to the quantile USUAL."""
+    """The spread of good scores: their median, the distance from there to the quantile USUAL, and how much they count."""
 
     middle: float
     unit: float
+    weight: float = 1.0
 
     @classmethod
-    def of(cls, scores: NDArray[np.float64]) -> Scale:
+    def of(cls, scores: NDArray[np.float64], weight: float = 1.0) -> Scale:
         middle, high = np.quantile(scores, [0.5, USUAL])
-        return cls(float(middle), max(float(high - middle), 1e-6))
+        return cls(float(middle), max(float(high - middle), 1e-6), weight)
 
     def surprise(self, score: float) -> float:
-        """Return 0 for the median of good scores, 1 for the quantile; far below it approaches a little less than 0."""
-        return (score - self.middle) / self.unit
+        """Return 0 for the median of good scores, and the weight for the quantile."""
+        return self.weight * (score - self.middle) / self.unit
 
 
 def surest(surprises: Sequence[float]) -> float:
@@ -84,7 +87,7 @@ class Learned:
         found |= self.patches.tensors()
         for number, each in enumerate(self.classifiers):
             found |= {f"classifier.{number}.{name}": tensor for name, tensor in each.tensors().items()}
-        found["scales"] = np.array([[each.middle, each.unit] for each in self.scales])
+        found["scales"] = np.array([[each.middle, each.unit, each.weight] for each in self.scales])
         return found
 
     def settings(self) -> dict[str, Any]:
@@ -124,8 +127,8 @@ def fit(pictures: Sequence[Pixels], options: Options, step: Step = lambda: None)
         classifiers.append(own)
         step()
     damage = np.array([top(heats[place]) for place in range(len(values))])
-    whole, strange = _fit_layout([layout.describe(each) for each in values], options.seed)
-    scales = Scale.of(damage), Scale.of(strange)
+    whole, strange, weight = _fit_layout(values, options.seed)
+    scales = Scale.of(damage), Scale.of(strange, weight)
     scores = [
         surest([scale.surprise(score) for scale, score in zip(scales, pair, strict=True)])
         for pair in zip(damage, strange, strict=True)
@@ -149,19 +152,24 @@ def _heat(odds: Sequence[Floats]) -> Floats:
     return blurred(mean, SMOOTH)
 
 
-def _fit_layout(described: Sequence[Floats], seed: int) -> tuple[Layout, NDArray[np.float64]]:
-    """Return the layout of all good pictures, and the scores (n,) of those by layouts of others."""
+def _fit_layout(pictures: Sequence[Floats], seed: int) -> tuple[Layout, NDArray[np.float64], float]:
+    """Return the layout of all good pictures, the scores (n,) of those by layouts of others, and its weight, 0..1."""
+    described = [layout.describe(each) for each in pictures]
+    scores, moved = np.zeros(len(pictures)), []
+    for kept, left in folds(pictures, FOLDS, seed):
+        own = Layout.fit([described[place] for place in kept])
+        for place in left:
+            scores[place] = own.unexplained(described[place]).sum()
+            moved += [own.unexplained(layout.describe(each)).sum() for each in _moved(pictures[place])]
+    told = metrics.auroc(np.append(scores, moved), np.arange(len(scores) + len(moved)) >= len(scores))
+    return Layout.fit(described), scores, max(0.0, 2 * told - 1)
 
-    def fit_to(some: Sequence[Floats]) -> Callable[[Floats], Judgement]:
-        own = Layout.fit(some)
 
-        def judge(one: Floats) -> Judgement:
-            rest = own.unexplained(one)
-            return Judgement(float(rest.sum()), rest)
-
-        return judge
-
-    return Layout.fit(described), crossed(fit_to, described, seed)[0]
+def _moved(picture: Floats) -> Iterator[Floats]:
+    """Yield a picture turned by a quarter and by a half, and shifted by a half each way."""
+    yield np.rot90(picture)
+    yield np.rot90(picture, 2)
+    yield np.roll(picture, (picture.shape[0] // 2, picture.shape[1] // 2), (0, 1))
 
 
 def _lesson(picture: Floats, others: Sequence[Floats], patches: Patches, rng: np.random.Generator) -> tuple[Floats, Floats]:

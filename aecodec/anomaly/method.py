@@ -57,8 +57,8 @@ class Options:
     """What a caller may choose for a method; each method takes what concerns it.
 
     features: "patches" or "codec", of ``gaussian`` and ``neighbours``; kind, latent, epochs and square, the side of its
-    pictures: of the autoencoder of ``reconstruction``; error: "pixel", "ssim" or "feature", of the same; seed: of everything
-    that is drawn; device: where networks run.
+    pictures: of the autoencoder of ``reconstruction``; error: "pixel", "ssim" or "feature", of that, too; seed: of all that
+    is drawn; device: where networks run.
     """
 
     features: str = "codec"

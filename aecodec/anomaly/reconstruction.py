@@ -109,7 +109,7 @@ def fit(pictures: Sequence[Pixels], options: Options, step: Callable[[], object]
     estimator = _estimator()(
         options.kind, options.latent, epochs=options.epochs, seed=options.seed, device=options.device
     )  # fmt: skip
-    kept, left = next(folds(squares, FOLDS, options.seed))
+    kept, left = next(folds(pictures, FOLDS, options.seed))
     for _ in estimator.fit_epochs(squares[kept]):
         step()
     method = Reconstruction(estimator, options.error, Codec(device=options.device))
