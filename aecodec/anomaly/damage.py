@@ -23,6 +23,7 @@ LEAST = (0.02, 0.06)  # levels of 0..1
 LINES = 0.4  # of all defects are lines
 SOFT = 0.25  # of all defects have a blurred edge
 SHEER = 0.5  # of all defects let some of the picture through
+FAINTEST = 0.15  # of a defect is left in the sheerest
 MARGIN = 4  # pixels around a shape, for its soft edge
 
 
@@ -58,7 +59,7 @@ def damaged(picture: Floats, others: Sequence[Floats], rng: Generator, count: in
         scene = Scene(picture, others, (top, left, shape.shape[0], shape.shape[1]))
         filling = FILLINGS[rng.choice(len(FILLINGS), p=CHANCES)](scene, rng)
         if rng.random() < SHEER:
-            shape = shape * np.float32(rng.uniform(0.4, 1))
+            shape = shape * np.float32(FAINTEST ** rng.uniform(0, 1))
         if rng.random() < SOFT:
             shape = blurred(shape, rng.uniform(0.5, MARGIN / 2))
         rows, columns = slice(top, top + shape.shape[0]), slice(left, left + shape.shape[1])
@@ -69,11 +70,11 @@ def damaged(picture: Floats, others: Sequence[Floats], rng: Generator, count: in
 
 
 def blob(size: tuple[int, ...], rng: Generator) -> tuple[Floats, int, int]:
-    """Return an ellipse with a ragged edge, 0.6 to 10 % of the picture's size in radius: 1 inside, 0 outside.
+    """Return an ellipse with a ragged edge, 0.6 to 16 % of the picture's size in radius: 1 inside, 0 outside.
 
     size: of the picture (h, w). It comes as the window that it fills, and the row and column of the window's corner.
     """
-    radius = float(np.exp(rng.uniform(np.log(0.006), np.log(0.1)))) * max(size)
+    radius = float(np.exp(rng.uniform(np.log(0.006), np.log(0.16)))) * max(size)
     stretch, turn = float(np.exp(rng.uniform(0, 1.2))), rng.uniform(0, np.pi)
     middle = rng.uniform(0, size[0]), rng.uniform(0, size[1])
     reach = 1.5 * radius * stretch
@@ -131,15 +132,16 @@ def _coloured(scene: Scene, rng: Generator) -> Floats:
     order = np.argsort(drawn.sum(1))
     colour = drawn[order[rng.choice([1, -2])]] if rng.random() < 0.4 else drawn[0]
     own = scene.part(scene.picture)
-    if rng.random() < 0.3:
-        return colour + np.float32(rng.uniform(0.3, 1)) * (own - blurred(own, 3))
     found: Floats = np.broadcast_to(colour, own.shape)
+    if rng.random() < 0.3:
+        found = found + np.float32(rng.uniform(0.3, 1)) * (own - blurred(own, 3))
     return found
 
 
 def _lit(scene: Scene, rng: Generator) -> Floats:
     """Return the picture lighter or darker."""
-    return scene.part(scene.picture) * np.float32(np.exp(0.5 * rng.normal())) + np.float32(0.05 * rng.normal())
+    strength = rng.uniform(0.1, 0.6)
+    return scene.part(scene.picture) * np.float32(np.exp(strength * rng.normal())) + np.float32(0.05 * rng.normal())
 
 
 def _unsharp(scene: Scene, rng: Generator) -> Floats:

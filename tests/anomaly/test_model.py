@@ -72,6 +72,23 @@ def test_every_method_survives_its_file(fit, scratches, tmp_path, name):
     assert first.score > good
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("error", ["pixel", "ssim", "feature"])
+def test_an_autoencoder_survives_its_file(fit, scratches, tmp_path, error):
+    """As above; torch and scikit-learn are needed for this one alone."""
+    pytest.importorskip("torch")
+    pytest.importorskip("sklearn")
+    fitted = fit("reconstruction", methods.Options(kind="linear", latent=4, epochs=20, error=error, square=48))
+    fitted.save(tmp_path / "model")
+    again = Model.load(tmp_path / "model")
+    bad, good = (
+        [fitted.judge(path).score for path in sorted((scratches / "test" / kind).iterdir())] for kind in ("scratch", "good")
+    )
+    assert np.mean(bad) > np.mean(good)
+    path = scratches / "test" / "scratch" / "00.png"
+    assert again.judge(path).score == pytest.approx(bad[0], rel=1e-4)
+
+
 def test_the_default_survives_its_file(model, scratches, tmp_path):
     """As above, and the file is small and holds no code."""
     model.save(tmp_path / "model")

@@ -7,7 +7,7 @@ import pytest
 
 from aecodec.anomaly import distances, layout, method
 from aecodec.anomaly.classifier import Classifier, _slopes
-from aecodec.anomaly.learned import Scale, surest
+from aecodec.anomaly.learned import Scale, _fit_layout, surest
 from aecodec.anomaly.patches import SCALES, STRIDE, Patches
 from aecodec.anomaly.pictures import blurred, scaled
 
@@ -86,6 +86,21 @@ def test_a_layout_explains_what_it_learned_from(photo):
     assert own.unexplained(turned).sum() > 3 * np.mean([own.unexplained(each).sum() for each in good])
     flat = layout.describe(np.zeros((16, 16, 3), np.float32))
     assert np.isfinite(flat).all()
+
+
+def test_a_layout_counts_only_where_good_pictures_share_one():
+    """Boards of any pattern would raise alarms for their pattern, or a wrong digit would pass."""
+    rng = np.random.default_rng(0)
+
+    def picture(place):
+        pixels = rng.normal(0.4, 0.05, (64, 64, 3)).astype(np.float32)
+        pixels[place[0] : place[0] + 20, place[1] : place[1] + 12] += 0.4
+        return pixels
+
+    shared = _fit_layout([picture((8, 40)) for _ in range(20)], seed=0)[2]
+    scattered = _fit_layout([picture(rng.integers(0, 44, 2)) for _ in range(20)], seed=0)[2]
+    assert shared > 0.9
+    assert scattered < 0.5
 
 
 def test_the_covariance_is_that_of_ledoit_and_wolf():

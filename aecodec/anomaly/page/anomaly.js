@@ -50,8 +50,8 @@ function figure(row, [plainPicture, heat, mask]) {
 
 const card = (value, text) => make("li", {}, make("b", {}, value), make("span", {}, text));
 byId("headline").textContent = `${made.Set}: ${numbers.good} good and ${numbers.bad} bad pictures`;
-byId("what").textContent =
-  `The model (${numbers.method}) calls a picture bad from a score of ${plain(numbers.threshold)} on: ${numbers.threshold_source}.`;
+const from = `from a score of ${plain(numbers.threshold)} on: ${numbers.threshold_source}`;
+byId("what").textContent = `The model (${numbers.method}) calls a picture bad ${from}.`;
 byId("cards").append(
   card(three(numbers.image_auroc), "AUROC of pictures"), card(three(numbers.image_ap), "average precision"),
   card(three(numbers.image_f1), "F1 at the threshold"), card(three(numbers.pixel_auroc), "AUROC of pixels"),
@@ -64,15 +64,19 @@ const kindTable = make("table");
 fill(kindTable, [
   { title: "defect", value: ([kind]) => kind, words: true },
   { title: "pictures", value: ([, own]) => own.pictures },
-  { title: "found", value: ([, own]) => own.found, show: ([, own]) => `${own.found} (${share(own.found / own.pictures, 0)})` },
+  {
+    title: "found", value: ([, own]) => own.found,
+    show: ([, own]) => `${own.found} (${share(own.found / own.pictures, 0)})`,
+  },
   { title: "AUROC", value: ([, own]) => own.auroc, show: ([, own]) => three(own.auroc) },
 ], Object.entries(numbers.kinds), { at: 3, down: false });
 section("Which defects are hard?", "The hardest defect comes first. Found are those at the threshold.",
   make("div", { class: "scroll" }, kindTable));
 if (pictures.length) {
-  const masks = make("input", { type: "checkbox", onchange: (event) => document.body.classList.toggle("masks", event.target.checked) });
+  const change = (event) => document.body.classList.toggle("masks", event.target.checked);
+  const masks = make("input", { type: "checkbox", onchange: change });
   section("Worst misses first",
-    "On the left the picture, on the right its heat: yellow at the threshold, red far above it. Wrong ones have a red frame.",
+    "Left the picture, right its heat: yellow at the threshold, red far above it. Wrong ones have a red frame.",
     make("p", { class: "tools controls" }, make("label", {}, masks, " show the masks of true defects")),
     make("div", { class: "gallery" }, ...pictures.map((own, at) => figure(rows[at], own))));
 }
