@@ -22,6 +22,7 @@ Network = Literal["auto", "dense", "conv"]
 SMALLEST = 4  # convolutions halve a picture until its longer side is at most this
 HIDDEN = (256, 64)  # widths of dense layers
 MIDDLE = 128  # width of the dense layer between convolutions and code
+WIDTH = 16  # channels of convolutions at half the size
 
 
 def layers(sizes: Sequence[int], activation: type[nn.Module] = nn.SiLU) -> list[nn.Module]:
@@ -41,7 +42,7 @@ def dense(shape: Shape, outputs: int, inputs: int, hidden: Sequence[int] = HIDDE
 
 
 def conv(
-    shape: Shape, outputs: int, inputs: int, width: int = 32, up: Upsampler = "pixelshuffle"
+    shape: Shape, outputs: int, inputs: int, width: int = WIDTH, up: Upsampler = "pixelshuffle"
 ) -> tuple[nn.Module, nn.Module]:
     """Return a convolutional encoder and decoder with two dense layers at the code."""
     down, small = downward(shape, width, halvings(shape))
