@@ -153,11 +153,11 @@ class Autoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
         found = {name: value for name in names if (value := getattr(self, name)) is not None}
         return {"kind": name_of(self.kind), **found, "options": options_of(self.kind)}
 
-    def restore(self, form: pictures.Form, tensors: dict[str, Tensor], last: Epoch) -> None:
+    def restore(self, form: pictures.Form, tensors: dict[str, Tensor], last: Epoch | None = None) -> None:
         """Become fitted with the tensors of a model.  Raises RuntimeError where they do not fit the parameters."""
         model = self._new_model(form)
         model.load_state_dict(tensors)
-        self.form_, self.model_, self.history_ = form, model.requires_grad_(False), [last]
+        self.form_, self.model_, self.history_ = form, model.requires_grad_(False), [last] if last else []
         self.n_features_in_ = int(np.prod(form.shape))
 
     def _new_model(self, form: pictures.Form) -> Model:
