@@ -31,6 +31,7 @@ Floats = NDArray[np.float32]
 TOLERANCE = 0.05  # by which rounding may raise the mean squared error
 LARGEST = 255  # magnitude with a frequency of its own
 UNSEEN = 0.1  # what a symbol that did not occur counts for
+TRIED = 512  # pictures of the training whose error is looked at
 PROBES = 16  # codes at which the decoder's answer to a small change is measured
 TOTAL = 65536
 
@@ -52,9 +53,9 @@ def open_coder(model: Model, values: Tensor) -> Coder:
         return BookCoder(model.bottleneck, model.prior)
     codes = torch.cat([model.encode(part) for part in values.split(PROBES * 16)])
     step = _steps(model, values, codes)
-    symbols = _rounded((codes - codes.mean(0)) / step)
+    symbols = _rounded((codes - model.code_mean) / step)
     tables = [_table(column) for column in _columns(symbols)]
-    return RoundingCoder(codes.mean(0).numpy(), step.numpy(), rans.Tables.from_cdfs(tables))
+    return RoundingCoder(model.code_mean.numpy(), step.numpy(), rans.Tables.from_cdfs(tables))
 
 
 @dataclass(frozen=True)
@@ -121,11 +122,12 @@ def _steps(model: Model, values: Tensor, codes: Tensor) -> Tensor:
     spread = model.code_spread.clamp_min(1e-6)
     answer = model.answers(codes[:PROBES])
     shape = (1 / answer.clamp_min(1e-9)).minimum(1e3 * spread)
+    values, codes = values[:TRIED], codes[:TRIED]
     size, before = math.prod(model.shape), _error(model, values, codes)
     unit = math.sqrt(12 * size * TOLERANCE * before / len(spread)) + 1e-9
     for _ in range(60):
         step = unit * shape
-        rounded = codes.mean(0) + torch.round((codes - codes.mean(0)) / step) * step
+        rounded = model.code_mean + torch.round((codes - model.code_mean) / step) * step
         if _error(model, values, rounded) <= (1 + TOLERANCE) * before + 1e-9:
             break
         unit /= 1.2

@@ -82,8 +82,19 @@ def upward(shape: Shape, width: int, times: int, up: Upsampler = "pixelshuffle")
     widths = [*reversed(_widths(width, times)), shape[0]]
     found: list[nn.Module] = []
     for inputs, outputs in itertools.pairwise(widths):
-        found += [upsampler(up, inputs, outputs, 2, 3), nn.SiLU()]
+        found += [_smooth(upsampler(up, inputs, outputs, 2, 3)), nn.SiLU()]
     return nn.Sequential(*found[:-1], Crop(shape[1], shape[2]))
+
+
+def _smooth(layer: nn.Module) -> nn.Module:
+    """Return an upsampler; where it is a pixel shuffle, after its four pixels have got equal weights to start from.
+
+    Aitken et al., "Checkerboard artifact free sub-pixel convolution", 2017.
+    """
+    if isinstance(layer, nn.Sequential) and isinstance(layer[0], nn.Conv2d):
+        for value in layer[0].parameters():
+            value.data = value.data[::4].repeat_interleave(4, 0)
+    return layer
 
 
 def _widths(width: int, times: int) -> list[int]:

@@ -136,20 +136,24 @@ def load(
 def _read(row: int, source: formats.Source, size: int, max_pixels: int | None) -> Image.Image:
     """Return a picture upright, as "L" or "RGB", its middle scaled to size x size.  Raises PictureError, with the row."""
     try:
-        return squared(_opened(source, max_pixels), size, max_pixels)
+        return squared(_open(source, max_pixels), size, max_pixels)
     except (ValueError, LookupError, OSError, TypeError, SyntaxError) as error:
         name = f" ({source})" if isinstance(source, (str, os.PathLike)) else ""
         raise PictureError(f"picture {row}{name}: {error}") from error
 
 
-def _opened(source: formats.Source, max_pixels: int | None) -> Image.Image:
-    """Return a caller's picture as a Pillow image; an .aec file is decoded."""
+def _open(source: formats.Source, max_pixels: int | None) -> Image.Image:
+    """Return a caller's picture as a Pillow image."""
     if isinstance(source, np.ndarray) and source.ndim == 3 and source.shape[2] == 1:
         source = source[..., 0]
     if not isinstance(source, (str, os.PathLike)):
         return formats.as_picture(source, max_pixels)
     with open(source, "rb") as file:
-        data = file.read()
+        return opened(file.read(), max_pixels)
+
+
+def opened(data: bytes, max_pixels: int | None) -> Image.Image:
+    """Return the picture in a file's bytes as a Pillow image; an .aec file is decoded."""
     if data.startswith(MAGIC[:4]):
         return decoder.decode_samples(data, max_pixels=max_pixels).image()
     return formats.open_picture(data, max_pixels)

@@ -52,6 +52,8 @@ def load(folder: str | os.PathLike[str], device: str = "auto") -> Autoencoder:
         form, training = card["form"], card["training"]
         last = Epoch(training["epochs"], training["loss"], training.get("validation"), training["seconds"])
         estimator.restore(Form(tuple(form["shape"]), form["low"], form["high"], form["flat"]), load_tensors(data), last)
-    except (OSError, KeyError, TypeError, RuntimeError, SafetensorError, SettingsError) as error:
+    except RuntimeError as error:  # torch's, of many lines
+        raise WeightsError(f"the tensors in {folder} do not fit what its card says") from error
+    except (OSError, KeyError, TypeError, SafetensorError, SettingsError) as error:
         raise WeightsError(f"cannot open the autoencoder in {folder}: {error}") from None
     return estimator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -108,6 +109,20 @@ def test_compare_prints_a_table_and_writes_a_page(cli, folder, tmp_path):
     numbers = json.loads(cli(*arguments, "--json").stdout)
     assert numbers["classes"] == 2
     assert {row["kind"] for row in numbers["rows"]} == {"tied", "vae"}
+
+
+def test_tables_and_maps_take_the_codes_of_a_model(cli, fails, model, tmp_path):
+    """A model of one kind of picture tells more of them apart than the codec's vectors do."""
+    from aecodec.autoencoders import load
+
+    assert cli("features", "--model", model, "-r", "photos", "-o", "x.npz").exit_code == 0
+    with np.load(tmp_path / "x.npz") as table:
+        wanted = load(tmp_path / model).transform(table["path"].tolist())
+        assert np.allclose(table["vector"], wanted, atol=2e-3 * np.abs(wanted).max())
+        assert table["width"].tolist() == [40] * 24
+    assert cli("map", "--model", model, "-r", "photos", "--layout", "pca", "-o", "map.html").exit_code == 0
+    assert '"length":4,' in (tmp_path / "map.html").read_text("utf-8")
+    assert "no autoencoder" in fails(1, "features", "--model", "photos", "photos/a", "-o", "y.csv")
 
 
 @pytest.mark.parametrize(
