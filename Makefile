@@ -56,7 +56,7 @@ bench:  ## measure against cjxl, avifenc and cwebp
 CFLAGS ?= -O3
 LIBAEC = $(patsubst libaec/src/%.c,build/libaec/%.o,$(wildcard libaec/src/*.c))
 
-libaec: build/libaec.so build/libaec.a build/aecdec  ## build the decoder in C, a library and a program
+libaec: build/libaec.so build/libaec.a build/aecdec build/aecthumb  ## build the decoder in C, a library and programs
 
 build/libaec/%.o: libaec/src/%.c $(wildcard libaec/*/*.h)
 	@mkdir -p build/libaec
@@ -69,6 +69,9 @@ build/libaec.so: $(LIBAEC)
 	$(CC) -shared $(LDFLAGS) $^ -o $@ -lm -lpthread
 
 build/aecdec: libaec/tools/aecdec.c build/libaec.a
+	$(CC) -std=c11 $(CFLAGS) -Wall -Wextra -Ilibaec/include $^ -o $@ $(LDFLAGS) -lm -lpthread
+
+build/aecthumb: libaec/tools/aecthumb.c libaec/tools/png.c build/libaec.a
 	$(CC) -std=c11 $(CFLAGS) -Wall -Wextra -Ilibaec/include $^ -o $@ $(LDFLAGS) -lm -lpthread
 
 # The decoder for browsers (Debian: clang lld wasi-libc libclang-rt-14-dev-wasm32).  It is committed, since who installs

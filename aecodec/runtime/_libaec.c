@@ -188,7 +188,7 @@ static PyObject *decode_webp(PyObject *self, PyObject *args)
         result = (aec_result){AEC_ARGUMENT, "the buffer for pixels has another size"};
     if (result.status == AEC_OK) {
         Py_BEGIN_ALLOW_THREADS
-        result = aec_webp_decode(stream.buf, (size_t)stream.len, pixels.buf);
+        result = aec_webp_decode(stream.buf, (size_t)stream.len, NULL, pixels.buf);
         Py_END_ALLOW_THREADS
     }
     PyBuffer_Release(&stream);
@@ -196,6 +196,50 @@ static PyObject *decode_webp(PyObject *self, PyObject *args)
     if (result.status != AEC_OK)
         return fail(result);
     Py_RETURN_NONE;
+}
+
+/* What there is of a file that ends early; the model may be None where no payload has begun, or the file has no loss. */
+static PyObject *preview(PyObject *self, PyObject *args)
+{
+    Py_buffer data, samples;
+    PyObject *model;
+    int threads = 1, scale;
+    unsigned depth;
+    aec_crop crop;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Oy*w*iIi(IIII):preview", &model, &data, &samples, &threads, &depth, &scale, &crop.left,
+                          &crop.top, &crop.width, &crop.height))
+        return NULL;
+    const aec_weights *weights = model == Py_None ? NULL : ((Model *)model)->weights;
+    aec_options options = options_of(&threads, AEC_KERNELS_BEST, depth);
+    options.max_pixels = UINT64_MAX; /* the caller has checked it */
+    options.scale = scale;
+    options.crop = crop;
+    options.preview = 1;
+    aec_result result;
+    Py_BEGIN_ALLOW_THREADS
+    result = aec_decode(weights, data.buf, (size_t)data.len, &options, samples.buf, (size_t)samples.len);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&samples);
+    if (result.status != AEC_OK)
+        return fail(result);
+    Py_RETURN_NONE;
+}
+
+/* What a file that may end early says of its picture. */
+static PyObject *preview_info(PyObject *self, PyObject *args)
+{
+    Py_buffer data;
+    aec_info info;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*:preview_info", &data))
+        return NULL;
+    aec_result result = aec_read_preview_info(data.buf, (size_t)data.len, &info);
+    PyBuffer_Release(&data);
+    if (result.status != AEC_OK)
+        return fail(result);
+    return Py_BuildValue("Ii", info.channels, (int)info.lossless);
 }
 
 /* The sum of magnitudes of a row's bytes, as if they had signs: the less, the fewer bytes zlib makes of it. */
@@ -287,6 +331,10 @@ static PyObject *info(PyObject *self, PyObject *args)
 }
 
 static PyMethodDef functions[] = {
+    {"preview", preview, METH_VARARGS,
+     "preview(model, data, samples, threads, depth, scale, (left, top, width, height)); fills samples (h, w, channels)"},
+    {"preview_info", preview_info, METH_VARARGS,
+     "preview_info(data) -> channels, lossless; of a file that may end early"},
     {"info", info, METH_VARARGS, "info(data); returns width, height, channels, depth and the weights' id, four bytes"},
     {"png_rows", png_rows, METH_VARARGS,
      "png_rows(samples, size, pixel, first, last); returns rows of `size` bytes as a PNG has them, filtered, each behind\n"

@@ -9,6 +9,7 @@
 #define COMPAND_MAX 127
 #define MULTIPLE_MAX (1 << 16)
 #define ACTIVATION_MAX 255
+#define MISSING INT32_MIN /* no symbol */
 
 typedef struct {
     const aec_weights *w;
@@ -25,7 +26,23 @@ typedef struct {
     int32_t *means;          /* of a step, by phase, row, column and channel */
     int32_t *symbols;
     uint8_t *levels, *coded; /* levels of all latents of a step, and of those that are in the stream */
+    int is_cut, has_ended;   /* whether the stream may end early, and whether it has */
 } Tile;
+
+/* Reads symbols; of a stream that ends early those that are missing are 0. */
+static aec_result read_symbols(Tile *tile, Stream *stream, const uint8_t *levels, ptrdiff_t count, int stride,
+                               int32_t *symbols)
+{
+    for (ptrdiff_t i = 0; tile->is_cut && i < count; i++)
+        symbols[i] = MISSING;
+    const char *problem = tile->has_ended ? truncated : pop_all(&tile->w->tables, stream, levels, count, stride, symbols);
+    if (problem && (!tile->is_cut || problem != truncated))
+        FAIL(AEC_DAMAGED, "the file is damaged (its payload)");
+    tile->has_ended = problem != NULL;
+    for (ptrdiff_t i = count; tile->has_ended && i-- && symbols[i] == MISSING;)
+        symbols[i] = 0;
+    return OK;
+}
 
 /* The biases of a layer; number: 0, or 1 where those of two layers are needed. */
 static const int32_t *bias_of(Tile *tile, const aec_layer *layer, int number)
@@ -90,9 +107,10 @@ static aec_result read_features(Tile *tile, Stream *stream)
     }
     for (ptrdiff_t i = nz; i < count; i++)
         levels[i] = levels[i - nz];
-    result = (aec_result){AEC_DAMAGED, "the file is damaged (its payload)"};
-    if (pop_all(&w->tables, stream, levels, count, 0, symbols))
+    result = read_symbols(tile, stream, levels, count, 0, symbols);
+    if (result.status != AEC_OK)
         goto done;
+    result = (aec_result){AEC_DAMAGED, "the file is damaged (its payload)"};
     for (ptrdiff_t i = 0; i < count; i++) {
         ptrdiff_t y = i / (wz * nz), rest = i % (wz * nz);
         if (abs(symbols[i]) > COMPAND_MAX)
@@ -210,11 +228,11 @@ static aec_result read_latents(Tile *tile, Stream *stream, int32_t *latents, ptr
             tile->coded[coded] = tile->levels[i];
             coded += tile->levels[i] > 0;
         }
-        if (pop_all(&tile->w->tables, stream, tile->coded, coded, LEVELS, tile->symbols) ||
-            !rebuild(tile, step, gain, latents, stride))
+        TRY(read_symbols(tile, stream, tile->coded, coded, LEVELS, tile->symbols));
+        if (!rebuild(tile, step, gain, latents, stride))
             return damaged;
     }
-    return stream->x == LOWER && stream->y == LOWER && stream->position == stream->size ? OK : damaged;
+    return tile->is_cut || (stream->x == LOWER && stream->y == LOWER && stream->position == stream->size) ? OK : damaged;
 }
 
 static uint64_t load64(const uint8_t *p)
@@ -226,9 +244,14 @@ aec_result aec_decode_tile(const aec_weights *w, const aec_kernel_set *kernels, 
                            ptrdiff_t rows, ptrdiff_t columns, int32_t *latents, ptrdiff_t stride)
 {
     static const aec_result damaged = {AEC_DAMAGED, "the file is damaged (its payload)"};
-    if (payload.size < 16 || payload.size % 4 || payload.size > PTRDIFF_MAX)
+    int has_ended = payload.is_cut && payload.size < 16;
+    if (!has_ended && (payload.size < 16 || (payload.size % 4 && !payload.is_cut) || payload.size > PTRDIFF_MAX))
         return damaged;
-    Stream stream = {load64(payload.body), load64(payload.body + 8), payload.body, 16, (ptrdiff_t)payload.size};
+    Stream stream = {LOWER, LOWER, payload.body, 16, (ptrdiff_t)payload.size};
+    if (!has_ended) {
+        stream.x = load64(payload.body);
+        stream.y = load64(payload.body + 8);
+    }
     if (stream.x < LOWER || stream.x >> 32 >= LOWER || stream.y < LOWER || stream.y >> 32 >= LOWER)
         return damaged;
     size_t area = (size_t)rows * (size_t)columns, m = (size_t)w->latents, f = (size_t)w->features, c = (size_t)w->context;
@@ -237,6 +260,8 @@ aec_result aec_decode_tile(const aec_weights *w, const aec_kernel_set *kernels, 
     if (area > SIZE_MAX / 8 / (f + m + c + widest + (size_t)w->hyper))
         return NO_MEMORY;
     Tile tile = {.w = w, .k = kernels, .rate = rate, .rows = rows, .columns = columns};
+    tile.is_cut = payload.is_cut;
+    tile.has_ended = has_ended;
     tile.inputs = calloc(area * (f + m) + 2, sizeof *tile.inputs);
     tile.mixed = calloc((size_t)((rows + 2) * (columns + 2)) * c + 2, sizeof *tile.mixed);
     tile.gathered = calloc((size_t)columns * c + 2, sizeof *tile.gathered);

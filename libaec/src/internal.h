@@ -64,6 +64,7 @@ int aec_inflate(const uint8_t *data, size_t size, uint8_t *out, size_t out_size)
 typedef struct {
     const uint8_t *body;
     size_t size;
+    int is_cut; /* the file ends early, before the end of the chunk; or all of it is missing */
 } aec_span;
 
 /* A place in bytes; never beyond their end. */
@@ -81,8 +82,9 @@ typedef struct {
     aec_span exact;          /* the body of a chunk X, or L */
     const uint8_t *hash;     /* HASH_BYTES of the samples', NULL where there are none */
     const uint8_t *payloads; /* where the first chunk P, or L, begins */
-    size_t payloads_size;
+    size_t payloads_size;    /* 0 in a file that is cut off before */
     size_t tiles;
+    int may_be_cut; /* whether a file that ends early is taken */
 } aec_file;
 
 #define HASH_BYTES 8
@@ -100,10 +102,14 @@ typedef struct {
     uint32_t depth;
 } aec_sink;
 
-/* Reads header and chunks up to the first payload. */
-aec_result aec_read_head(const uint8_t *data, size_t size, aec_file *file);
+/* Reads header and chunks up to the first payload.  may_be_cut: of a file that ends early, what is there. */
+aec_result aec_read_head(const uint8_t *data, size_t size, int may_be_cut, aec_file *file);
 
-/* Checks all payloads, exact pixels but for the damage inside their streams, and that nothing follows. */
+/* Finds the chunk of a type, and m, among those in front of the payloads; also in a file that ends early. */
+aec_result aec_find_chunks(const uint8_t *data, size_t size, int type, aec_span *plain, aec_span *packed);
+
+/* Checks all payloads, exact pixels but for the damage inside their streams, and that nothing follows.  Sets
+   info.truncated. */
 aec_result aec_read_payloads(aec_file *file);
 
 /* Takes the next payload; position begins at 0.  The file is checked already. */
@@ -201,6 +207,7 @@ typedef struct {
 
 struct aec_weights {
     uint8_t id[4];
+    int is_for_scales; /* of the synthesis only the linear path is there */
     int latents, hyper, features, context; /* M, Nz, F, C */
     int width_16, width_8;
 
@@ -348,7 +355,8 @@ aec_result aec_synthesise_scaled_rows(const aec_weights *weights, const aec_kern
                                       uint32_t rate, int scale, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t first,
                                       ptrdiff_t last, const aec_sink *sink);
 
-/* The latents of a tile; stride: int32 from one row of them to the next. */
+/* The latents of a tile; stride: int32 from one row of them to the next.  What is missing of a payload that is cut counts
+   as 0. */
 aec_result aec_decode_tile(const aec_weights *weights, const aec_kernel_set *kernels, aec_span payload, uint32_t rate,
                            ptrdiff_t rows, ptrdiff_t columns, int32_t *latents, ptrdiff_t stride);
 

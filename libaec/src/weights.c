@@ -432,11 +432,13 @@ static int round_matrix(const aec_tensor *tensor, double unit, int most, int64_t
         for (size_t r = 0; r < rows && fits; r++) {
             int64_t sum = 0;
             for (size_t c = 0; c < columns && fits; c++) {
-                double value = floor(aec_float16(half_at(tensor, r * columns + c)) * scale + 0.5);
-                fits = fabs(value) <= NARROW_MAX;
+                double value = aec_float16(half_at(tensor, r * columns + c)) * scale + 0.5;
+                fits = value >= -NARROW_MAX && value < NARROW_MAX + 1;
                 if (fits) {
-                    out[r * columns + c] = (int16_t)value;
-                    sum += llabs((int64_t)value);
+                    int whole = (int)value;
+                    whole -= whole > value; /* floor() is slow where the machine has no instruction for it */
+                    out[r * columns + c] = (int16_t)whole;
+                    sum += abs(whole);
                 }
             }
             fits = fits && sum <= row_limit;
@@ -453,15 +455,22 @@ static aec_result read_linear_path(const aec_tensors *all, aec_weights *w)
     int m = w->latents, rows = 3 * STRIDE * STRIDE;
     if (!find(all, "synthesis.klt.weight", TYPE_F16, (uint32_t)rows, (uint32_t)m, 1, 1, &klt))
         return missing;
+    w->inverse_gain = malloc(KNOTS * (size_t)m * sizeof *w->inverse_gain);
+    if (!w->inverse_gain)
+        return NO_MEMORY;
+    TRY(read_halves(all, "inverse_gain.log", KNOTS, m, w->inverse_gain));
     int16_t *whole = malloc((size_t)(rows * m) * sizeof *whole);
     if (!whole || !aec_make_matrix(&w->linear, rows, m, 1)) {
         free(whole);
         return NO_MEMORY;
     }
     w->linear_bits = round_matrix(&klt, 255, 15, LINEAR_ROW_MAX, whole);
-    for (int o = 0; o < rows; o++)
+    for (int o = 0; o < rows; o++) {
+        const int16_t *from = whole + stored(SHUFFLE_16, o, rows) * m;
+        int16_t *to = aec_packed_at(&w->linear, o, 0, 0);
         for (int i = 0; i < m; i++)
-            *aec_packed_at(&w->linear, o, i, 0) = whole[stored(SHUFFLE_16, o, rows) * m + i];
+            to[i / 2 * OUTPUTS * 2 + i % 2] = from[i];
+    }
     free(whole);
     w->lapping_bits = 14;
     for (int i = 0; i < 16; i++)
@@ -499,13 +508,11 @@ static aec_result read_synthesis(const aec_tensors *all, aec_weights *w)
         return missing;
     w->width_8 = (int)tensor.shape[1];
     int a = w->width_16, b = w->width_8;
-    w->inverse_gain = malloc(KNOTS * (size_t)m * sizeof *w->inverse_gain);
     w->gain_16 = malloc(KNOTS * (size_t)a * sizeof *w->gain_16);
     w->gain_8 = malloc(KNOTS * (size_t)b * sizeof *w->gain_8);
     w->spread = malloc((size_t)m * sizeof *w->spread);
-    if (!w->inverse_gain || !w->gain_16 || !w->gain_8 || !w->spread)
+    if (!w->gain_16 || !w->gain_8 || !w->spread)
         return NO_MEMORY;
-    TRY(read_halves(all, "inverse_gain.log", KNOTS, m, w->inverse_gain));
     TRY(read_halves(all, "synthesis.gain_16.log", KNOTS, a, w->gain_16));
     TRY(read_halves(all, "synthesis.gain_8.log", KNOTS, b, w->gain_8));
     if (!find(all, "synthesis.spread", TYPE_F16, 1, (uint32_t)m, 1, 1, &tensor))
@@ -530,17 +537,18 @@ static aec_result read_synthesis(const aec_tensors *all, aec_weights *w)
     }
     if (w->filters_edges)
         TRY(read_convolution(all, "synthesis.edges.strength", 1, b, 1, bits[3], AS_STORED, &w->strength));
-    return read_linear_path(all, w);
+    return OK;
 }
 
 static aec_result read_all(const aec_tensors *tensors, aec_weights *weights)
 {
     TRY(read_entropy_model(tensors, weights));
     TRY(make_tables(tensors, weights));
-    return read_synthesis(tensors, weights);
+    TRY(read_linear_path(tensors, weights));
+    return weights->is_for_scales ? OK : read_synthesis(tensors, weights);
 }
 
-aec_result aec_weights_open_as(const void *data, size_t size, const uint8_t id[4], aec_weights **weights)
+static aec_result open_weights(const void *data, size_t size, const uint8_t id[4], int is_for_scales, aec_weights **weights)
 {
     aec_tensors tensors;
     if (!data || !id || !weights)
@@ -551,12 +559,23 @@ aec_result aec_weights_open_as(const void *data, size_t size, const uint8_t id[4
     if (!opened)
         return NO_MEMORY;
     memcpy(opened->id, id, 4);
+    opened->is_for_scales = is_for_scales;
     aec_result result = read_all(&tensors, opened);
     if (result.status == AEC_OK)
         *weights = opened;
     else
         aec_weights_free(opened);
     return result;
+}
+
+aec_result aec_weights_open_as(const void *data, size_t size, const uint8_t id[4], aec_weights **weights)
+{
+    return open_weights(data, size, id, 0, weights);
+}
+
+aec_result aec_weights_open_for_scales(const void *data, size_t size, const uint8_t id[4], aec_weights **weights)
+{
+    return open_weights(data, size, id, 1, weights);
 }
 
 aec_result aec_weights_open(const void *data, size_t size, aec_weights **weights)
