@@ -22,6 +22,7 @@ KINDS = (".parquet", ".npz", ".csv")
 @options.recursive
 @options.device
 @options.threads
+@options.executor
 @options.max_pixels
 @options.force
 @options.as_json
@@ -31,6 +32,7 @@ def features(
     recursive: bool,
     device: str,
     threads: int | None,
+    executor: str,
     max_pixels: int,
     force: bool,
     as_json: bool,
@@ -59,7 +61,7 @@ def features(
         vectors.fail(output, error)
     left_out: Counter[str] = Counter()
     found = list(files.expand(paths, vectors.WANTED, recursive, left_out))
-    settings = vectors.Settings(device, threads, max_pixels, as_json)
+    settings = vectors.Settings(device, threads, max_pixels, as_json, executor=executor)
     with vectors.journal_of(output) as journal:
         code = vectors.describe_all(found, journal, settings, left_out=left_out)
         places = vectors.current_places(journal, [each.path for each in found])
