@@ -257,7 +257,7 @@ def _unwanted(folder: str, name: str, wanted: Collection[str]) -> str:
     return "" if os.path.isfile(os.path.join(folder, name)) else "link"
 
 
-def with_new_outputs(tasks: Jobs) -> Jobs:
+def with_new_outputs(tasks: Sequence[Job]) -> list[Job]:
     """Return jobs that say whether their outputs are new; folders in stores are listed once each.
 
     Raises OSError where a store cannot be asked.
@@ -277,7 +277,7 @@ def with_new_outputs(tasks: Jobs) -> Jobs:
                 there[folder] = set()
         return job.output not in there[folder]
 
-    return Jobs((replace(job, new=is_new(job)) for job in tasks), tasks.left_out)
+    return [replace(job, new=is_new(job)) for job in tasks]
 
 
 def absolute(job: Job) -> Job:

@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 DASK = "dask://"
 
 
-class WorkerLostError(Exception):
-    """The worker that a call ran on has died, or is out of reach: the call may have done all, some or nothing."""
-
-
 def check_name(name: str) -> None:
     """Raise AecodecError where nothing knows such an executor, MissingPackageError where its package is missing."""
     if not name.startswith(DASK):

@@ -16,7 +16,7 @@ import dask
 from distributed import Client, Event, KilledWorker, LocalCluster
 
 from aecodec.errors import AecodecError
-from aecodec.executors import WorkerLostError
+from aecodec.executors.lost import WorkerLostError
 
 Result = TypeVar("Result")
 CONNECTING = 30.0  # seconds in which a scheduler must answer and have a worker
@@ -41,7 +41,7 @@ class DaskExecutor(concurrent.futures.Executor):
         with dask.config.set(_QUIET):
             if not address:
                 self._cluster = LocalCluster(
-                    n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+                    n_workers=workers, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
                 )
             try:
                 self._client = Client(self._cluster or _with_scheme(address), timeout=CONNECTING, set_as_default=False)

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, Generic, Protocol, TypeVar
 
-from aecodec.executors import WorkerLostError
+from aecodec.executors.lost import WorkerLostError
 
 J = TypeVar("J")
 R = TypeVar("R")
-SECONDS = 4.0  # of work in a batch
-MOST = 256  # jobs in a batch
+SECONDS = 4.0  # of work in a batch, at least
+SECONDS_PER_SLOT = 0.05  # a thousand workers get longer batches: the client needs some 20 ms for each
+MOST = 1024  # jobs in a batch
 AHEAD = 2  # batches given out for each slot: one runs and one waits
 ATTEMPTS = 3  # to do a job
 PATIENCE = 300.0  # seconds without any worker, after which what is left is given up
@@ -100,7 +101,8 @@ class _Batches(Generic[J]):
             return [self._lost.popleft()]
         size = 1  # until it is known how long a job takes
         if self._seconds:
-            size = int(min(SECONDS / max(statistics.median(self._seconds), 1e-3), MOST, len(self._waiting) / (2 * slots)))
+            fitting = max(SECONDS, SECONDS_PER_SLOT * slots) / max(statistics.median(self._seconds), 1e-3)
+            size = int(min(fitting, MOST, len(self._waiting) / (2 * slots)))
         return [self._waiting.popleft() for _ in range(min(max(size, 1), len(self._waiting)))]
 
     def rest(self) -> list[J]:

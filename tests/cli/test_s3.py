@@ -165,7 +165,7 @@ def test_a_worker_that_is_killed_costs_no_picture(cli, s3, photo, tmp_path):
         body = (tmp_path / f"{number % 20}.png").read_bytes()
         client.put_object(Bucket="pictures", Key=f"in/{number:05}.png", Body=body)
     manifest = "s3://pictures/out/manifest.jsonl"
-    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50)
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
     with cluster, distributed.Client(cluster, set_as_default=False) as dask:
         victim = next(iter(dask.run(os.getpid).values()))
         command = ["encode", "-r", "--executor", cluster.scheduler_address.replace("tcp", "dask"), "--manifest", manifest]

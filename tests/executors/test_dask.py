@@ -10,7 +10,8 @@ import pytest
 pytest.importorskip("distributed")
 from aecodec import executors
 from aecodec.errors import AecodecError
-from aecodec.executors import WorkerLostError, dask
+from aecodec.executors import dask
+from aecodec.executors.lost import WorkerLostError
 
 pytestmark = pytest.mark.slow
 

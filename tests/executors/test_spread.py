@@ -12,7 +12,8 @@ import pytest
 
 from aecodec import executors
 from aecodec.errors import AecodecError, MissingPackageError
-from aecodec.executors import WorkerLostError, spread
+from aecodec.executors import spread
+from aecodec.executors.lost import WorkerLostError
 
 Job = tuple[int, bool]  # a number, and whether an earlier attempt was lost
 
@@ -61,6 +62,7 @@ def test_every_job_has_its_result():
 def test_long_jobs_are_given_out_one_by_one(monkeypatch):
     """A batch of long jobs would be lost as a whole with its worker."""
     monkeypatch.setattr(spread, "SECONDS", 0.01)
+    monkeypatch.setattr(spread, "SECONDS_PER_SLOT", 0.0)
     pool = Pool()
     run(12, pool, lambda jobs: [time.sleep(0.02) for _ in jobs])
     assert {len(batch) for batch in pool.batches} == {1}
