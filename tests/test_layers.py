@@ -29,6 +29,8 @@ ROOMS = (
     ("pillow", "sklearn"),
     (".",),  # the public functions
     ("desktop", "eval", "inspect", "training", "view"),
+    ("autoencoders",),
+    ("anomaly",),
     ("cli",),
     ("__main__",),
 )

@@ -132,7 +132,7 @@ def save_weights(model: Model, folder: Path, name: str, card: dict[str, Any]) ->
         "architecture": model.arch.to_dict(),
         "largest_sums": certify(entropy_model),
     }
-    _write(folder, data, content)
+    write_folder(folder, data, content)
     return digest[:8]
 
 
@@ -158,11 +158,11 @@ def save_encoder(
         "kmac_per_pixel": {part: round(costs[part], 2) for part in ("analysis", "hyper_analysis")},
         "architecture": model.arch.to_dict(),
     }  # fmt: skip
-    _write(folder, data, content)
+    write_folder(folder, data, content)
     return digest[:8]
 
 
-def _write(folder: Path, tensors: bytes, card: dict[str, Any]) -> None:
+def write_folder(folder: Path, tensors: bytes, card: dict[str, Any]) -> None:
     """Write both files of a folder of weights, which may replace others, so that neither is ever half written."""
     import tomli_w
 

@@ -41,6 +41,11 @@ def mse(x: Tensor, y: Tensor) -> Tensor:
     return PEAK**2 * F.mse_loss(x, y, reduction="none").mean((1, 2, 3))
 
 
+def ssim(x: Tensor, y: Tensor) -> Tensor:
+    """Return 1 - SSIM (B,) of pictures (B, C, H, W): ``metrics.ssim`` with gradients."""
+    return 1 - _similarity(x, y, whole=True).mean(1)
+
+
 def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
     """Return 1 - MS-SSIM times MS_SSIM_UNIT, (B,): ``metrics.ms_ssim`` for even sides at every scale, with gradients."""
     product = x.new_ones(())
@@ -86,7 +91,7 @@ class Mix:
 
 
 def _similarity(x: Tensor, y: Tensor, whole: bool) -> Tensor:
-    """Return (B, 3) SSIM, or only its contrast-structure factor: means over whole windows of (B, 3, H, W) in 0..1."""
+    """Return (B, C) SSIM, or only its contrast-structure factor: means over whole windows of (B, C, H, W) in 0..1."""
     b, channels, h, w = x.shape
     maps = _blur(torch.cat([x, y, x * y, x * x + y * y]).reshape(-1, h, w)).reshape(4, b, channels, -1)
     mean_x, mean_y, product, squares = maps.unbind()

@@ -110,6 +110,24 @@ def test_it_gives_the_samples_of_the_installed_weights(kernels):
         assert np.array_equal(found, IntegerSynthesis.of(model).synthesise(values, 1000))
 
 
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_weights_too_large_for_squares_are_computed_plainly(tmp_path, kernels):
+    """Four sums at once would leave 32 bits with them, and the picture would be noise."""
+    from safetensors.numpy import load_file, save_file
+
+    model = weights.load("photo")
+    tensors = load_file(model.folder / weights.TENSORS)
+    rng = np.random.default_rng(21)
+    stem = tensors["synthesis.stem.weight"]
+    stem[:] = rng.choice(np.array([-100, 100], np.int8), stem.shape)
+    assert 2**18 < np.abs(stem[0].astype(int)).sum() < 2**19
+    save_file(tensors, tmp_path / weights.TENSORS)
+    model = replace(model, id="00000000", folder=tmp_path, tensors=weights.store.expand(tensors))
+    values = some_latents(rng, (3, 3, 512), 200)
+    found = synthesised(decoder_of(model), values, 1000, 1, kernels)
+    assert np.array_equal(found, IntegerSynthesis.of(model).synthesise(values, 1000))
+
+
 def graphic(name: str) -> np.ndarray:
     """Return a picture (128, 128, 3) in pure colours."""
     y, x = np.mgrid[:128, :128]
