@@ -190,7 +190,7 @@ def duplicates(folder: Path, pixels: int, count: int | None, held_out: bool, kee
         base = bits(originals)
         near = {name: -(bits(sources)[:, None] != base).sum(-1) for name, sources in copies.items()}
         methods[title] = -(base[:, None] != base).sum(-1), near
-    thresholds = {"aecodec": [0.65, 0.7, 0.75, 0.8], "pHash": [-6, -10, -14], "dHash": [-6, -10, -14]}
+    thresholds = {"aecodec": [0.7, 0.75, 0.8, 0.85], "pHash": [-6, -10, -14], "dHash": [-6, -10, -14]}
     table = [(title, limit) for title, limits in thresholds.items() for limit in limits]
     print("| | " + " | ".join(f"{title}, {abs(limit)}" for title, limit in table) + " |\n|---|" + "---|" * len(table))
     diagonal = np.eye(len(paths), dtype=bool)

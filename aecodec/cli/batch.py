@@ -88,6 +88,7 @@ def run(
     that are there need to know it: ``replaces``.
     """
     if executor != PROCESSES:
+        _check_for_cluster(tasks, executor, threads)
         _finish(_on_cluster(tasks, work, executor, threads, replaces), tasks, show, verb, tell)
         return
     gpu = bool(verb) and len(tasks) > 1 and _on_gpu(device, threads)
@@ -324,6 +325,16 @@ def _serve(connection: Connection, work: Work) -> None:
             return
 
 
+def _check_for_cluster(tasks: Sequence[Job], name: str, threads: int | None) -> None:
+    """Raise click.UsageError where a cluster cannot do what is asked for."""
+    from aecodec import executors
+
+    if any(files.STANDARD in (job.input, job.output) for job in tasks):
+        raise click.UsageError("the workers of --executor cannot read standard input or write standard output")
+    if threads and not executors.is_local(name):
+        raise click.UsageError("--threads is for this machine; each worker of a cluster has its own number of threads")
+
+
 def _on_cluster(
     tasks: Sequence[Job], work: Work, name: str, threads: int | None, replaces: bool
 ) -> Generator[Outcome, None, None]:
@@ -331,10 +342,6 @@ def _on_cluster(
     from aecodec import __version__, executors
     from aecodec.executors.spread import spread
 
-    if any(files.STANDARD in (job.input, job.output) for job in tasks):
-        raise click.UsageError("the workers of --executor cannot read standard input or write standard output")
-    if threads and not executors.is_local(name):
-        raise click.UsageError("--threads is for this machine; each worker of a cluster has its own number of threads")
     try:
         if not replaces:
             tasks = files.with_new_outputs(tasks)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aecodec.retrieval.index import Index, Match
     from aecodec.retrieval.journal import Journal, Row
 
-THRESHOLD = 0.7
+THRESHOLD = 0.8
 
 as_csv = click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 index_argument = click.argument("index_file", metavar="INDEX", type=options.file_names)
