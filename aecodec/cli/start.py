@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 INTERRUPTED = 130
+LARGEST = 2**26  # bytes of a file that is read before its header is looked at
 HEADER = 9  # bytes in front of width and height
 BEHIND_SIZE = 10  # bytes from there to the first chunk
 CHECKSUM = 4  # bytes
@@ -96,7 +97,12 @@ def _asked(arguments: list[str]) -> tuple[str, str, bool, int] | None:
 def _is_plain(source: str, target: str, force: bool) -> bool:
     """Return whether IN is a local file, and OUT a PNG that may be written, as ``files.check_output`` says."""
     is_local = "://" not in source and "://" not in target and os.path.isfile(source)
-    if not is_local or not target.lower().endswith(".png") or os.path.basename(target).startswith("."):
+    if (
+        not is_local
+        or os.path.getsize(source) > LARGEST
+        or not target.lower().endswith(".png")
+        or os.path.basename(target).startswith(".")
+    ):
         return False
     if os.path.abspath(target).startswith(("/dev/", "/proc/")) or not os.path.isdir(os.path.dirname(target) or "."):
         return False
