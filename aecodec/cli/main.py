@@ -47,7 +47,7 @@ class LazyGroup(click.Group):
 def main() -> None:
     """Encode and decode pictures with a learned codec.
 
-    Files are small, one model serves every rate, and latents are the same bits on every machine.
+    Files are small, one model serves every rate, and a file shows the same pixels on every machine.
 
     \b
     aecodec encode photo.png photo.aec
