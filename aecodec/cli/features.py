@@ -23,6 +23,7 @@ KINDS = (".parquet", ".npz", ".csv")
 @options.recursive
 @options.device
 @options.threads
+@options.executor
 @options.max_pixels
 @options.force
 @options.as_json
@@ -33,6 +34,7 @@ def features(
     recursive: bool,
     device: str,
     threads: int | None,
+    executor: str,
     max_pixels: int,
     force: bool,
     as_json: bool,
@@ -64,7 +66,7 @@ def features(
     left_out: Counter[str] = Counter()
     found = list(files.expand(paths, vectors.WANTED, recursive, left_out))
     space = vectors.space_of(model, device)
-    settings = vectors.Settings(device, threads, max_pixels, as_json, model=model)
+    settings = vectors.Settings(device, threads, max_pixels, as_json, executor=executor, model=model)
     with vectors.journal_of(output, space) as journal:
         code = vectors.describe_all(found, journal, settings, left_out=left_out)
         places = vectors.current_places(journal, [each.path for each in found])

@@ -41,6 +41,7 @@ class Settings:
     max_pixels: int
     as_json: bool
     thumbnail: int = 0
+    executor: str = batch.PROCESSES
     model: str | None = None  # the folder of an autoencoder, whose codes are the vectors
 
 
@@ -97,17 +98,23 @@ def describe_all(
 
     ``name_of`` turns a path into that of the row.
     """
+    from aecodec.retrieval.journal import Row
+
     stamps = {**(known or {}), **journal.stamps()}
-    tasks = files.Jobs([files.Job(each.path, "", problem=each.problem) for each in found], left_out)
-    work = functools.partial(_work, stamps=stamps, name_of=name_of, settings=settings)
+    jobs = (files.Job(each.path, "", problem=each.problem, stamp=stamps.get(name_of(each.path))) for each in found)
+    tasks = files.Jobs(jobs, left_out)
+    work = functools.partial(_work, settings=settings)
 
     def keep(job: files.Job, done: batch.Done) -> None:
         if done.record is not None:
-            journal.add(done.record["row"])
+            journal.add(Row.of(name_of(job.input), **done.record))
 
     show = json.dumps if settings.as_json else None
     try:
-        batch.run(tasks, work, show=show, verb="described", threads=settings.threads, device=settings.device, tell=keep)
+        batch.run(
+            tasks, work, show=show, verb="described", threads=settings.threads, device=settings.device, tell=keep,
+            executor=settings.executor,
+        )  # fmt: skip
     except SystemExit as end:
         if end.code not in (files.FAILED, files.DAMAGED):
             raise  # interrupted: the journal stays
@@ -115,15 +122,12 @@ def describe_all(
     return 0
 
 
-def _work(job: files.Job, stamps: Mapping[str, Stamp], name_of: Callable[[str], str], settings: Settings) -> batch.Done:
-    from aecodec.retrieval.journal import Row
-
-    name = name_of(job.input)
+def _work(job: files.Job, settings: Settings) -> batch.Done:
     try:
         stamp = files.stamp_of(job.input)
     except OSError as error:
         raise AecodecError(files.reason(error)) from None
-    if stamps.get(name) == stamp:
+    if job.stamp == stamp:
         return batch.SKIPPED
     data = files.read_input(job.input, settings.max_pixels)
     found = _describe(data, settings)
@@ -131,7 +135,7 @@ def _work(job: files.Job, stamps: Mapping[str, Stamp], name_of: Callable[[str], 
         "width": found.width, "height": found.height, "quality": found.quality,
         "from": "latents" if found.from_latents else "pixels",
     }  # fmt: skip
-    return batch.Done(report, len(data), record={"row": Row.of(name, stamp, found)})
+    return batch.Done(report, len(data), record={"stamp": stamp, "found": found})
 
 
 def _describe(data: bytes, settings: Settings) -> Description:
