@@ -134,6 +134,12 @@ executor = click.option(
     "dask:// starts some on this machine. Needs 'aecodec[dask]'.",
 )
 force = click.option("-f", "--force", is_flag=True, help="Replace existing files.")
+model = click.option(
+    "--model",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="MODEL",
+    help="Describe pictures by the codes of this autoencoder (aecodec autoencoder fit).",
+)
 output_dir = click.option(
     "--output-dir",
     type=folder_name,

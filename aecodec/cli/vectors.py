@@ -22,8 +22,10 @@ from aecodec.errors import AecodecError
 from aecodec.stores import names
 
 if TYPE_CHECKING:
+    from aecodec.autoencoders import Autoencoder
     from aecodec.retrieval.index import Index
     from aecodec.retrieval.journal import Journal, Stamp
+    from aecodec.retrieval.vectors import Description, Space
 
 WANTED = files.PICTURE_EXTENSIONS | {files.EXTENSION}
 PART = ".part"  # after the name of an output: its journal
@@ -40,6 +42,7 @@ class Settings:
     as_json: bool
     thumbnail: int = 0
     executor: str = batch.PROCESSES
+    model: str | None = None  # the folder of an autoencoder, whose codes are the vectors
 
 
 def check_output(output: str, force: bool) -> None:
@@ -59,12 +62,12 @@ def fail(path: str, message: object) -> NoReturn:
 
 
 @contextlib.contextmanager
-def journal_of(output: str) -> Iterator[Journal]:
-    """Open the journal beside an output."""
+def journal_of(output: str, space: Space | None = None) -> Iterator[Journal]:
+    """Open the journal beside an output, for vectors of a space; None is that of the codec."""
     from aecodec.retrieval.journal import Journal
 
     try:
-        journal = Journal(_part_of(output))
+        journal = Journal(_part_of(output), space)
     except OSError as error:
         fail(_part_of(output), f"cannot write: {files.reason(error)}")
     with journal:
@@ -127,14 +130,43 @@ def _work(job: files.Job, settings: Settings) -> batch.Done:
     if job.stamp == stamp:
         return batch.SKIPPED
     data = files.read_input(job.input, settings.max_pixels)
-    from aecodec.retrieval.vectors import describe
-
-    found = describe(data, device=settings.device, max_pixels=settings.max_pixels, thumbnail=settings.thumbnail)
+    found = _describe(data, settings)
     report = {
         "width": found.width, "height": found.height, "quality": found.quality,
         "from": "latents" if found.from_latents else "pixels",
     }  # fmt: skip
     return batch.Done(report, len(data), record={"stamp": stamp, "found": found})
+
+
+def _describe(data: bytes, settings: Settings) -> Description:
+    """Return the description of a picture, with the codec's vector or an autoencoder's code."""
+    if settings.model is None:
+        from aecodec.retrieval.vectors import describe
+
+        return describe(data, device=settings.device, max_pixels=settings.max_pixels, thumbnail=settings.thumbnail)
+    from aecodec.autoencoders.description import describe as describe_by_code
+
+    opened = _open_model(settings.model, settings.device)
+    return describe_by_code(opened, data, settings.max_pixels, settings.thumbnail)
+
+
+@functools.lru_cache(maxsize=1)
+def _open_model(folder: str, device: str) -> Autoencoder:
+    from aecodec.autoencoders import load
+
+    return load(folder, device)
+
+
+def space_of(model: str | None, device: str) -> Space | None:
+    """Return the space of a model's codes, None without a model. The process ends where it cannot be opened."""
+    if model is None:
+        return None
+    try:
+        from aecodec.autoencoders import description
+
+        return description.space(_open_model(model, device))
+    except AecodecError as error:
+        fail(model, error)
 
 
 def current_places(journal: Journal, paths: Sequence[str]) -> list[int]:
