@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import aecodec.runtime
 from aecodec.container.bitstream import MAGIC
+from aecodec.weights import cards
 
 MEDIA_TYPE = "image/x-aec"
 BEGIN, END = "# aecodec: begin\n", "# aecodec: end\n"
@@ -51,10 +53,20 @@ def magic() -> str:
 
 
 def thumbnailer() -> str:
-    """Return the entry of the thumbnailer, which runs this installation."""
-    script = Path(sys.executable).with_name("aecodec")
-    program = f'"{script}"' if script.is_file() else f'"{sys.executable}" -m aecodec'
-    return f"[Thumbnailer Entry]\nExec={program} desktop thumbnail --size %s %i %o\nMimeType={MEDIA_TYPE};\n"
+    """Return the entry of the thumbnailer, which runs this installation.
+
+    That is the program in C where it was built: file managers start a process for each picture.
+    """
+    program = Path(aecodec.runtime.__file__).with_name("aecthumb")
+    if os.access(program, os.X_OK):
+        folders = [cards.folder_of(name) for name in cards.names()]
+        weights = [f'-w "{cards.read_card(folder)["sha256"][:8]}={folder / cards.TENSORS}"' for folder in folders]
+        command = f'"{program}" {" ".join(weights)} %s %i %o'
+    else:
+        script = Path(sys.executable).with_name("aecodec")
+        python = f'"{script}"' if script.is_file() else f'"{sys.executable}" -m aecodec'
+        command = f"{python} desktop thumbnail --size %s %i %o"
+    return f"[Thumbnailer Entry]\nExec={command}\nMimeType={MEDIA_TYPE};\n"
 
 
 def data_home() -> Path:
