@@ -84,6 +84,7 @@ def test_uninstall_leaves_nothing(home, cli):
     cli("desktop", "uninstall")
     left = [path for path in home.rglob("*aecodec*") if path.is_file()]
     assert left == []
+    assert not (home / "data" / "aecodec").exists()
     assert not (home / ".magic").exists()
 
 
