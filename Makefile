@@ -9,7 +9,8 @@ EXTRAS ?= test,lint
 PIP_ARGS ?=
 STAMP = $(VENV)/.installed-$(EXTRAS)
 
-.PHONY: help install demo test test-fast test-scale test-browser lint format bench libaec gdk-pixbuf wasm exactness dist clean
+.PHONY: help install demo test test-fast test-scale test-browser lint format bench libaec gdk-pixbuf wasm exactness \
+	fuzz-libaec dist clean
 
 help:  ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,7 +99,17 @@ test-browser: install  ## test the decoder for browsers and the pages, in node a
 	$(BIN)/python -m pytest tests/view
 
 exactness:  ## compare libaec's pixels over compilers, kernels and emulated machines
-	scripts/exactness.sh
+	PYTHON="$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))" scripts/exactness.sh
+
+# Seeds are the conformance streams; new inputs and findings stay in build/fuzz.
+FUZZ_SECONDS ?= 600
+fuzz-libaec:  ## fuzz the decoder in C with libFuzzer (clang), for FUZZ_SECONDS
+	@mkdir -p build/fuzz/corpus
+	cp tests/conformance/*.aec build/fuzz/corpus
+	clang -std=c11 -O2 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -ffp-contract=off \
+		-Ilibaec/include -Ilibaec/src libaec/src/*.c fuzz/decode.c -o build/fuzz/decode -lm -lpthread
+	AEC_WEIGHTS=aecodec/weights/photo/model.safetensors build/fuzz/decode -max_total_time=$(FUZZ_SECONDS) -timeout=100 \
+		-max_len=16384 -artifact_prefix=build/fuzz/ build/fuzz/corpus
 
 dist:  ## build sdist and wheel, check what is in them, try the wheel in a clean environment
 	$(PYTHON) scripts/make_dist.py

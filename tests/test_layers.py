@@ -30,6 +30,7 @@ ROOMS = (
     (".",),  # the public functions
     ("desktop", "eval", "inspect", "training", "view"),
     ("autoencoders",),
+    ("anomaly",),
     ("cli",),
     ("__main__",),
 )

@@ -344,7 +344,7 @@ class Progress:
         left = seconds / worked * (self._total - ended) if worked else 0
         filled = 20 * ended // self._total
         text = f"[{'#' * filled}{'.' * (20 - filled)}] {ended}/{self._total}  {worked / max(seconds, 1e-3):.1f} pictures/s"
-        if self._read > self._written:
+        if 0 < self._written < self._read:  # nothing is written where files are only checked or described
             text += f"  {_size(self._read - self._written)} saved"
         text += f"  {_clock(left)} left"
         text = text[: shutil.get_terminal_size().columns - 1]

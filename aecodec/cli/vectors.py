@@ -17,14 +17,17 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from aecodec.cli import batch, files
+from aecodec.cli.advice import explain
 from aecodec.errors import AecodecError
 from aecodec.stores import names
 
 if TYPE_CHECKING:
+    from aecodec.retrieval.index import Index
     from aecodec.retrieval.journal import Journal, Stamp
 
 WANTED = files.PICTURE_EXTENSIONS | {files.EXTENSION}
 PART = ".part"  # after the name of an output: its journal
+MOST = 2**36  # bytes of an index in a store
 
 
 @dataclass(frozen=True)
@@ -166,3 +169,19 @@ def replace(output: str, write: Callable[[Path], object]) -> None:
 def relative_to(folder: str, path: str) -> str:
     """Return a name from a folder."""
     return names.relative(path, folder)
+
+
+def open_index(path: str, advice: str = "") -> Index:
+    """Return the index at a path or URL, or end the process; ``advice`` follows the reason why it cannot be used."""
+    from aecodec.retrieval import index
+
+    try:
+        if names.is_url(path):
+            from aecodec.stores import remote
+
+            return index.parse(remote.read(path, MOST), names.parent(path))
+        return index.read(Path(path))
+    except OSError as error:
+        fail(path, files.reason(error))
+    except AecodecError as error:
+        fail(path, explain(error) + advice)

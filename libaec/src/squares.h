@@ -20,7 +20,7 @@
 #define SQUARE_MAX 8191
 #define PLACES (SQUARES * SQUARES)
 
-/* Transforms the weights of `count` <= 32 pairs of an output and an input: taps (9, 32) to (PLACES, 32). */
+/* Transforms the weights of 32 pairs of an output and an input: taps (9, 32) to (PLACES, 32). */
 static inline void transform_weights(const int16_t taps[9][32], int16_t out[PLACES][32])
 {
     int16_t rows[SQUARES][3][32];

@@ -5,7 +5,7 @@
    Each file is damaged COUNT times as a whole, which its checksums must notice, and COUNT times each in a payload and in its
    exact pixels, whose checksums are not asked.  It is cut off COUNT times and shown as a preview, which must be possible from
    its first payload on; half of these are damaged, too.  Weights are damaged COUNT / 10 times.  Prints how many were refused;
-   fails if damage to a whole file was not, or if a preview was. */
+   fails if damage to a whole file was not, or if a preview was.  $SEED, 1 or more, begins other damage. */
 
 #include "internal.h"
 
@@ -123,6 +123,7 @@ int main(int argc, char **argv)
     if (argc < 4)
         return 2;
     size_t size, refused = 0, count = (size_t)atoi(argv[2]);
+    seed = getenv("SEED") ? (uint64_t)atoll(getenv("SEED")) * 0x9E3779B97F4A7C15u : seed;
     uint8_t *data = read_file(argv[1], &size);
     aec_weights *weights, *others;
     if (aec_weights_open(data, size, &weights).status != AEC_OK)

@@ -388,10 +388,10 @@ def test_a_bar_on_a_terminal(tree):
 
 
 def test_a_bar_says_what_is_saved(monkeypatch, capsys):
-    """Bytes saved are what the whole work is for; decoding saves none and says nothing of it."""
+    """Bytes saved are what the whole work is for; decoding and describing save none and say nothing of it."""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     job = batch.Job("a", "b")
-    for read, written, said in ((9_000_000, 1_000_000, True), (10, 1000, False)):
+    for read, written, said in ((9_000_000, 1_000_000, True), (10, 1000, False), (8_000_000, 0, False)):
         progress = batch.Progress(2, "encoded")
         progress.add(batch.Outcome(job, batch.Done({}, read, written)))
         assert ("8.0 MB saved" in capsys.readouterr().err) == said
