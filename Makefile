@@ -32,8 +32,8 @@ PYTEST = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 test: install  ## run the whole suite
 	$(PYTEST)
 
-test-scale: install  ## run the tests that start servers on loopback
-	$(BIN)/python -m pytest tests/stores tests/cli/test_stores.py tests/cli/test_s3.py
+test-scale: install  ## run the tests that start servers and clusters on loopback
+	AECODEC_SCALE_PICTURES=2000 $(BIN)/python -m pytest tests/stores tests/executors tests/cli/test_stores.py tests/cli/test_s3.py
 
 test-fast: install  ## run the tests that are not marked slow
 	$(PYTEST) -m "not slow"

@@ -21,6 +21,7 @@ else:
 # MSVC knows `restrict` only if it is told the standard
 FLAGS = ["-O3", "-fno-trapping-math", "-ffp-contract=off"] if os.name == "posix" else ["/std:c11"]
 THREADS = ["-pthread"] if os.name == "posix" else []
+PLAIN = ["-fno-wrapv"] if os.name == "posix" else []  # libaec's integers never overflow; Python's own flags let them wrap
 STRIP = ["-s"] if sys.platform == "linux" else []
 # the decoder, whose headers the entropy coder and the edge filter share
 LIBRARY = sorted(map(str, Path("libaec/src").glob("*.c")))
@@ -117,7 +118,7 @@ if __name__ == "__main__":
                 [f"aecodec/{path}.c", *sources],
                 include_dirs=["libaec/include", "libaec/src"],
                 depends=HEADERS,
-                extra_compile_args=FLAGS + (THREADS if sources else []),
+                extra_compile_args=FLAGS + (THREADS + PLAIN if sources else []),
                 extra_link_args=THREADS if sources else [],
                 define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE else [],
                 py_limited_api=STABLE,

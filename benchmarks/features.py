@@ -19,7 +19,7 @@ import io
 import itertools
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -75,9 +75,12 @@ class Describer:
             part.replace(place)
         return vector
 
-    def vectors(self, paths: list[Path], name: str, copy: Copy, seed: int = 0) -> np.ndarray:
-        """Return the vectors of a copy of each picture."""
-        return np.stack([self.vector(path, name, copy, seed, number) for number, path in enumerate(paths)])
+    def vectors(
+        self, paths: list[Path], name: str, copy: Copy, seed: int = 0, numbers: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Return the vectors of a copy of each picture, or of those with these numbers."""
+        chosen = range(len(paths)) if numbers is None else numbers
+        return np.stack([self.vector(paths[number], name, copy, seed, number) for number in chosen])
 
 
 def as_it_is(picture: Image.Image, _: np.random.Generator) -> Image.Image:
@@ -139,15 +142,17 @@ DUPLICATES: dict[str, Copy] = {
 
 
 def recall(folders: list[Path], pixels: int, count: int | None, fitted: Path | None, keep: Path | None) -> None:
-    paths = pictures_in(folders, count)
+    paths = pictures_in(folders)
     seen = set(pictures_in([fitted])) - set(pictures_in([fitted], held_out=True)) if fitted else set()
     changed = [number for number, path in enumerate(paths) if path not in seen]
+    if count is not None and count < len(changed):
+        changed = sorted(np.random.default_rng(0).permutation(changed)[:count].tolist())
     describer = Describer(keep, pixels)
     own = describer.vectors(paths, "original", as_it_is)
     print(f"copies of {len(changed)} pictures, of at most {pixels} pixels, compared with {len(paths)} originals\n")
     print("| copy | nearest to its original | similarity to it | to the nearest other |\n|---|---|---|---|")
     for name, copy in RECALL.items():
-        similarity = describer.vectors([paths[number] for number in changed], name, copy, 1) @ own.T
+        similarity = describer.vectors(paths, name, copy, 1, changed) @ own.T
         rows = np.arange(len(changed))
         hits, same = int((similarity.argmax(1) == changed).sum()), similarity[rows, changed]
         similarity[rows, changed] = -1
@@ -185,7 +190,7 @@ def duplicates(folder: Path, pixels: int, count: int | None, held_out: bool, kee
         base = bits(originals)
         near = {name: -(bits(sources)[:, None] != base).sum(-1) for name, sources in copies.items()}
         methods[title] = -(base[:, None] != base).sum(-1), near
-    thresholds = {"aecodec": [0.65, 0.7, 0.75, 0.8], "pHash": [-6, -10, -14], "dHash": [-6, -10, -14]}
+    thresholds = {"aecodec": [0.7, 0.75, 0.8, 0.85], "pHash": [-6, -10, -14], "dHash": [-6, -10, -14]}
     table = [(title, limit) for title, limits in thresholds.items() for limit in limits]
     print("| | " + " | ".join(f"{title}, {abs(limit)}" for title, limit in table) + " |\n|---|" + "---|" * len(table))
     diagonal = np.eye(len(paths), dtype=bool)
@@ -306,7 +311,7 @@ def main() -> None:
     parser.add_argument("what", choices=["recall", "duplicates", "labelled", "speed", "search"])
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--pixels", type=int, default=2**17, help="of a picture at most; larger ones are scaled down")
-    parser.add_argument("--pictures", type=int, help="so many; of each class for labelled")
+    parser.add_argument("--pictures", type=int, help="so many; of each class for labelled, changed ones for recall")
     parser.add_argument(
         "--fitted", type=Path, help="the folder that fit_features.py had; recall changes no picture of the fit"
     )

@@ -82,6 +82,7 @@ def decode(
     output_dir: str | None,
     recursive: bool,
     threads: int | None,
+    executor: str,
     as_json: bool,
     **settings: Unpack[Settings],
 ) -> None:
@@ -105,7 +106,10 @@ def decode(
         raise click.UsageError("a smaller picture has 8 bits a sample")
     tasks = files.jobs(paths, output_dir, settings["extension"], {files.EXTENSION}, recursive)
     work = functools.partial(_work, **settings)
-    batch.run(tasks, work, show=json.dumps if as_json else None, verb="decoded", threads=threads, device=settings["device"])
+    batch.run(
+        tasks, work, show=json.dumps if as_json else None, verb="decoded", threads=threads, device=settings["device"],
+        executor=executor, replaces=settings["force"] or settings["update"],
+    )  # fmt: skip
 
 
 def _work(

@@ -16,7 +16,7 @@ COMMANDS = {
     "encode": "encode", "decode": "decode", "info": "info", "verify": "verify", "view": "view",
     "inspect": "inspect",
     "denoise": "denoise", "inpaint": "inpaint", "features": "features", "similar": "similar", "map": "map",
-    "anomaly": "anomaly",
+    "autoencoder": "autoencoder", "anomaly": "anomaly",
     "weights": "weights", "desktop": "desktop", "train": "train", "eval": "eval",
 }  # fmt: skip
 

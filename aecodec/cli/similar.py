@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aecodec.retrieval.index import Index, Match
     from aecodec.retrieval.journal import Journal, Row
 
-THRESHOLD = 0.7
+THRESHOLD = 0.8
 
 as_csv = click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 index_argument = click.argument("index_file", metavar="INDEX", type=options.file_names)
@@ -45,10 +45,18 @@ def similar() -> None:
 @options.recursive
 @options.device
 @options.threads
+@options.executor
 @options.max_pixels
 @options.as_json
 def index(
-    paths: tuple[str, ...], output: str, recursive: bool, device: str, threads: int | None, max_pixels: int, as_json: bool
+    paths: tuple[str, ...],
+    output: str,
+    recursive: bool,
+    device: str,
+    threads: int | None,
+    executor: str,
+    max_pixels: int,
+    as_json: bool,
 ) -> None:
     """Make an index of pictures and .aec files, or bring an existing one up to date.
 
@@ -71,7 +79,7 @@ def index(
     name_of = functools.partial(vectors.relative_to, folder)
     left_out: Counter[str] = Counter()
     found = [each for each in files.expand(paths, vectors.WANTED, recursive, left_out) if not _is(each.path, output)]
-    settings = vectors.Settings(device, threads, max_pixels, as_json)
+    settings = vectors.Settings(device, threads, max_pixels, as_json, executor=executor)
     with vectors.journal_of(output) as journal:
         stamps = {} if known is None else known.known()
         code = vectors.describe_all(found, journal, settings, known=stamps, name_of=name_of, left_out=left_out)

@@ -22,6 +22,7 @@
 #define KEPT 32 /* rows of samples that are at hand: two strips */
 #define OUTER 6 /* rows that are kept: the four of a kernel for two rows, and up to two that came with the last of them */
 #define SQUARES_MAX 96
+#define PITCH_EXTRA (2 * OUTPUTS) /* or all places would fall into the same lines of the cache */
 #define SPREAD_MAX 12288 /* inputs of squares that are spread at a time: 16 times as many int16 fit the cache */
 
 typedef struct {
@@ -204,10 +205,10 @@ static ptrdiff_t squares_at_a_time(ptrdiff_t width)
     return squares < 6 ? 6 : squares > SQUARES_MAX ? SQUARES_MAX : squares;
 }
 
-/* From a place of a square to the next; a bit more than they need, or all would fall into the same lines of the cache. */
+/* From a place of a square to the next. */
 static size_t spread_pitch(ptrdiff_t width)
 {
-    return (size_t)(squares_at_a_time(width) * width) + 2 * OUTPUTS;
+    return (size_t)(squares_at_a_time(width) * width) + PITCH_EXTRA;
 }
 
 static aec_result make_rows(Part *part)
@@ -226,7 +227,8 @@ static aec_result make_rows(Part *part)
         part->sums[r] = room(part, (columns + 1) * sums, sizeof **part->sums);
         part->more_sums[r] = room(part, (columns + 1) * sums, sizeof **part->more_sums);
     }
-    part->spread = room(part, PLACES * spread_pitch((ptrdiff_t)widest), sizeof *part->spread);
+    size_t spread = 6 * widest > SPREAD_MAX ? 6 * widest : SPREAD_MAX; /* of any layer */
+    part->spread = room(part, PLACES * (spread + PITCH_EXTRA), sizeof *part->spread);
     part->products = room(part, PLACES * SQUARES_MAX * OUTPUTS, sizeof *part->products);
     part->wide_row = room(part, columns * widest, sizeof *part->wide_row);
     for (int r = 0; r < OUTER; r++) {

@@ -111,6 +111,26 @@ def test_it_gives_the_samples_of_the_installed_weights(kernels):
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
+def test_other_widths_fit_their_buffers(tmp_path, kernels):
+    """Squares go through a buffer that all layers share: the widest does not fill it most, and a width may be odd."""
+    torch = pytest.importorskip("torch")
+    from aecodec.entropy.architecture import Architecture
+    from aecodec.networks.export import save_weights
+    from aecodec.networks.model import Model
+
+    torch.manual_seed(3)
+    arch = Architecture(
+        latents=320, width_8=8, width_16=8, blocks_8=1, blocks_16=1, decoder_width_8=128, decoder_width_16=41,
+        decoder_blocks_8=1, decoder_blocks_16=1, hyper_width=12, hyper_latents=8, context_width=12,
+    )  # fmt: skip
+    save_weights(Model(arch).eval(), tmp_path, "wide", {})
+    model = weights.load(str(tmp_path))
+    values = some_latents(np.random.default_rng(22), (2, 101, 320), 300)
+    found = synthesised(ExactDecoder(model), values, 1000, 1, kernels)
+    assert np.array_equal(found, IntegerSynthesis.of(model).synthesise(values, 1000))
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
 def test_weights_too_large_for_squares_are_computed_plainly(tmp_path, kernels):
     """Four sums at once would leave 32 bits with them, and the picture would be noise."""
     from safetensors.numpy import load_file, save_file
