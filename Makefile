@@ -9,7 +9,8 @@ EXTRAS ?= test,lint
 PIP_ARGS ?=
 STAMP = $(VENV)/.installed-$(EXTRAS)
 
-.PHONY: help install demo test test-fast test-scale test-browser lint format bench libaec wasm exactness fuzz-libaec dist clean
+.PHONY: help install demo test test-fast test-scale test-browser lint format bench libaec gdk-pixbuf wasm exactness \
+	fuzz-libaec dist clean
 
 help:  ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +74,14 @@ build/aecdec: libaec/tools/aecdec.c build/libaec.a
 
 build/aecthumb: libaec/tools/aecthumb.c libaec/tools/png.c build/libaec.a
 	$(CC) -std=c11 $(CFLAGS) -Wall -Wextra -Ilibaec/include $^ -o $@ $(LDFLAGS) -lm -lpthread
+
+# A loader for GNOME's and GTK's programs (Debian: libgdk-pixbuf-2.0-dev); docs/viewers.md says where it goes.
+gdk-pixbuf: build/libpixbufloader-aec.so  ## build the loader for gdk-pixbuf
+
+build/libpixbufloader-aec.so: libaec/plugins/pixbuf_aec.c libaec/plugins/weights_path.h build/libaec.a
+	$(CC) -std=c11 $(CFLAGS) -fPIC -shared -fvisibility=hidden -Wall -Wextra -Ilibaec/include \
+		$$(pkg-config --cflags gdk-pixbuf-2.0 gmodule-2.0) $(filter %.c %.a,$^) -o $@ $(LDFLAGS) \
+		$$(pkg-config --libs gdk-pixbuf-2.0 gmodule-2.0) -lm -lpthread
 
 # The decoder for browsers (Debian: clang lld wasi-libc libclang-rt-14-dev-wasm32).  It is committed, since who installs
 # from source has no such compiler; a note in it lets a test see whether it is of these sources.

@@ -21,6 +21,8 @@ else:
 # MSVC knows `restrict` only if it is told the standard
 FLAGS = ["-O3", "-fno-trapping-math", "-ffp-contract=off"] if os.name == "posix" else ["/std:c11"]
 THREADS = ["-pthread"] if os.name == "posix" else []
+PLAIN = ["-fno-wrapv"] if os.name == "posix" else []  # libaec's integers never overflow; Python's own flags let them wrap
+STRIP = ["-s"] if sys.platform == "linux" else []
 # the decoder, whose headers the entropy coder and the edge filter share
 LIBRARY = sorted(map(str, Path("libaec/src").glob("*.c")))
 HEADERS = sorted(map(str, Path("libaec").glob("*/*.h")))
@@ -41,10 +43,42 @@ STABLE = (
 )
 
 FOLDER = Path(__file__).parent
+PROGRAM = "aecodec/runtime/aecthumb"  # makes thumbnails for file managers, which start a process for each
 
 
 class BuildModules(build_ext):
-    """Replace modules of an earlier build in place: Python takes one of its own version before a stable one."""
+    """Replace modules of an earlier build in place: Python takes one of its own version before a stable one.
+
+    Where libaec was built for Python, a program is linked from the same objects.
+    """
+
+    def run(self) -> None:
+        super().run()
+        if os.name == "posix":
+            self._build_program()
+
+    def _build_program(self) -> None:
+        from distutils.errors import CCompilerError  # that of setuptools, which is imported already
+
+        target = (FOLDER if self.inplace else Path(self.build_lib)) / PROGRAM
+        target.unlink(missing_ok=True)
+        objects = self.compiler.object_filenames(LIBRARY, output_dir=self.build_temp)
+        if not all(map(os.path.isfile, objects)):
+            return
+        tools = [f"libaec/tools/{name}.c" for name in ("aecthumb", "png")]
+        try:
+            objects += self.compiler.compile(
+                tools, output_dir=self.build_temp, include_dirs=["libaec/include"], extra_preargs=FLAGS
+            )
+            self.compiler.link_executable(
+                objects, target.name, output_dir=str(target.parent), libraries=["m"], extra_postargs=[*THREADS, *STRIP]
+            )
+        except CCompilerError as error:
+            self.warn(f"{PROGRAM} is not built: {error}")
+
+    def get_outputs(self) -> list[str]:
+        path = Path(self.build_lib, PROGRAM)
+        return super().get_outputs() + ([str(path)] if path.is_file() else [])
 
     def copy_extensions_to_source(self) -> None:
         for module in MODULES:
@@ -84,7 +118,7 @@ if __name__ == "__main__":
                 [f"aecodec/{path}.c", *sources],
                 include_dirs=["libaec/include", "libaec/src"],
                 depends=HEADERS,
-                extra_compile_args=FLAGS + (THREADS if sources else []),
+                extra_compile_args=FLAGS + (THREADS + PLAIN if sources else []),
                 extra_link_args=THREADS if sources else [],
                 define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE else [],
                 py_limited_api=STABLE,

@@ -1,10 +1,12 @@
 """Make .aec known to the desktop of a user: its media type, the program ``file``, and thumbnails (freedesktop.org).
 
-Everything lies in the user's own folders: ``$XDG_DATA_HOME`` and ``~/.magic``.
+Everything lies in the user's own folders: ``$XDG_DATA_HOME`` and ``~/.magic``. Plugins of other programs
+(``libaec/plugins``) find weights there by their id.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
@@ -14,7 +16,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import aecodec.runtime
 from aecodec.container.bitstream import MAGIC
+from aecodec.weights import cards
 
 MEDIA_TYPE = "image/x-aec"
 BEGIN, END = "# aecodec: begin\n", "# aecodec: end\n"
@@ -51,10 +55,19 @@ def magic() -> str:
 
 
 def thumbnailer() -> str:
-    """Return the entry of the thumbnailer, which runs this installation."""
-    script = Path(sys.executable).with_name("aecodec")
-    program = f'"{script}"' if script.is_file() else f'"{sys.executable}" -m aecodec'
-    return f"[Thumbnailer Entry]\nExec={program} desktop thumbnail --size %s %i %o\nMimeType={MEDIA_TYPE};\n"
+    """Return the entry of the thumbnailer, which runs this installation.
+
+    That is the program in C where it was built: file managers start a process for each picture.
+    """
+    program = Path(aecodec.runtime.__file__).with_name("aecthumb")
+    if os.access(program, os.X_OK):
+        weights = [f'-w "{identity}={tensors}"' for identity, tensors in _installed()]
+        command = f'"{program}" {" ".join(weights)} %s %i %o'
+    else:
+        script = Path(sys.executable).with_name("aecodec")
+        python = f'"{script}"' if script.is_file() else f'"{sys.executable}" -m aecodec'
+        command = f"{python} desktop thumbnail --size %s %i %o"
+    return f"[Thumbnailer Entry]\nExec={command}\nMimeType={MEDIA_TYPE};\n"
 
 
 def data_home() -> Path:
@@ -66,14 +79,20 @@ def install() -> Iterator[Step]:
     """Write all entries, and yield each step. One that fails does not keep the others from being done."""
     for path, text in _files().items():
         yield _attempt(f"wrote {path}", functools.partial(_write, path, text))
+    for path, tensors in _links().items():
+        yield _attempt(f"linked {path}", functools.partial(_link, path, tensors))
     yield _attempt(f"wrote {_magic_file()}", lambda: _write_magic(magic()))
     yield _update()
 
 
 def uninstall() -> Iterator[Step]:
     """Remove what ``install`` wrote, and yield each step."""
-    for path in _files():
+    folder = _weights_folder()
+    for path in [*_files(), *sorted(path for path in folder.glob("*.safetensors") if path.is_symlink())]:
         yield _attempt(f"removed {path}", functools.partial(path.unlink, missing_ok=True))
+    for path in (folder, folder.parent):
+        with contextlib.suppress(OSError):  # somebody has put something there
+            path.rmdir()
     yield _attempt(f"removed the entry in {_magic_file()}", lambda: _write_magic(""))
     yield _update()
 
@@ -83,6 +102,29 @@ def _files() -> dict[Path, str]:
         data_home() / "mime" / "packages" / "aecodec.xml": media_type(),
         data_home() / "thumbnailers" / "aecodec.thumbnailer": thumbnailer(),
     }
+
+
+def _weights_folder() -> Path:
+    """Return where plugins look for weights by their id."""
+    return data_home() / "aecodec" / "weights"
+
+
+def _links() -> dict[Path, Path]:
+    """Return the links to installed weights, and where they lead."""
+    return {_weights_folder() / f"{identity}.safetensors": tensors for identity, tensors in _installed()}
+
+
+def _installed() -> Iterator[tuple[str, Path]]:
+    """Yield the id and the file of all installed weights."""
+    for name in cards.names():
+        folder = cards.folder_of(name)
+        yield cards.read_card(folder)["sha256"][:8], folder / cards.TENSORS
+
+
+def _link(path: Path, target: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.symlink_to(target)
 
 
 def _magic_file() -> Path:

@@ -59,6 +59,8 @@ def check_wheel(path: Path, tracked: Sequence[str]) -> None:
     for module in (name[:-1] for name in tracked if name.startswith("aecodec/") and name.endswith(".c")):  # with the dot
         built = [name for name in names if name.startswith(module) and name.endswith((".so", ".pyd"))]
         wanted += built[:1] or [f"{module}so"]
+    if os.name == "posix":
+        wanted.append("aecodec/runtime/aecthumb")
     compare(path, names, wanted)
     if sys.version_info >= (3, 11) and "-cp311-abi3-" not in path.name:
         sys.exit(f"{path.name} is for one version of Python")

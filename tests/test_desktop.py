@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms, ImageOps
 
-from aecodec import desktop
+import aecodec
+from aecodec import desktop, runtime
 
 STREAM = Path(__file__).parent / "conformance" / "rgb-high.aec"
 
@@ -81,14 +84,82 @@ def test_uninstall_leaves_nothing(home, cli):
     cli("desktop", "uninstall")
     left = [path for path in home.rglob("*aecodec*") if path.is_file()]
     assert left == []
+    assert not (home / "data" / "aecodec").exists()
     assert not (home / ".magic").exists()
 
 
-def test_the_thumbnailer_writes_what_its_entry_promises(home, cli):
-    """File managers would show no thumbnails."""
+def test_the_thumbnailer_in_python_writes_what_its_entry_promises(home, cli, monkeypatch):
+    """File managers would show no thumbnails where there was no compiler."""
+    monkeypatch.setattr("os.access", lambda path, mode: False)
     command = desktop.thumbnailer().partition("Exec=")[2].splitlines()[0]
     assert command.endswith("desktop thumbnail --size %s %i %o")
     result = cli("desktop", "thumbnail", "--size", "48", STREAM, "out.png")
     assert result.exit_code == 0, result.stderr
     with Image.open(home / "out.png") as image:
         assert (image.format, image.size) == ("PNG", (48, 32))
+
+
+@pytest.fixture
+def thumbnail(home):
+    """thumbnail(data, size) is what the program in C makes of a file, as file managers run it."""
+    if not Path(runtime.__file__).with_name("aecthumb").is_file():
+        pytest.skip("aecthumb was not built")
+    command = shlex.split(desktop.thumbnailer().partition("Exec=")[2].splitlines()[0])
+
+    def make(data: bytes, size: int) -> Image.Image:
+        (home / "in.aec").write_bytes(data)
+        values = {"%s": str(size), "%i": str(home / "in.aec"), "%o": str(home / "out.png")}
+        subprocess.run([values.get(word, word) for word in command], check=True, timeout=60)
+        with Image.open(home / "out.png") as image:
+            image.load()
+            return image
+
+    return make
+
+
+def near(image: Image.Image, picture: Image.Image) -> bool:
+    """Whether a thumbnail looks like its picture."""
+    wanted = ImageOps.exif_transpose(picture).resize(image.size, Image.Resampling.BOX)
+    difference = np.asarray(image.convert("RGBA"), int) - np.asarray(wanted.convert("RGBA"), int)
+    return bool(np.abs(difference).mean() < 4)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA"])
+@pytest.mark.parametrize("lossless", [False, True])
+def test_the_thumbnailer_in_c_shows_the_picture(thumbnail, photo, mode, lossless):
+    """File managers would show a wrong picture, or none."""
+    picture = photo(180, 130).convert(mode)
+    if "A" in mode:
+        picture.putalpha(photo(180, 130, "L", 4))
+    data = aecodec.encode(picture, lossless=True) if lossless else aecodec.encode(picture, 80)
+    for size in (90, 60, 20, 256):
+        image = thumbnail(data, size)
+        assert (image.format, image.mode) == ("PNG", mode)
+        assert image.size == ((180, 130) if size == 256 else (size, round(size * 130 / 180)))
+        assert near(image, picture)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_thumbnailer_in_c_turns_pictures(thumbnail, photo, orientation):
+    """Half of a phone's photographs would lie on their side."""
+    picture = photo(120, 70)
+    exif = picture.getexif()
+    exif[0x0112], exif[0x010E] = orientation, "x" * 200
+    picture.info["exif"] = exif.tobytes()
+    image = thumbnail(aecodec.encode(picture, 80), 60)
+    assert image.size == ((60, 35) if orientation < 5 else (35, 60))
+    assert near(image, picture)
+
+
+def test_the_thumbnailer_in_c_keeps_what_colours_mean(thumbnail, photo):
+    """Thumbnails of wide colours would be pale."""
+    picture = photo(64, 64)
+    picture.info["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert thumbnail(aecodec.encode(picture, 60), 32).info["icc_profile"] == picture.info["icc_profile"]
+
+
+def test_the_thumbnailer_in_c_refuses_what_is_damaged(thumbnail, home):
+    """A file manager would show half a picture, or keep a file that is none."""
+    with pytest.raises(subprocess.CalledProcessError):
+        thumbnail(STREAM.read_bytes()[:-1], 64)
+    assert not (home / "out.png").exists()

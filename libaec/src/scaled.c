@@ -124,6 +124,22 @@ static void lap(const Reduced *r, int16_t *values, ptrdiff_t step, ptrdiff_t cou
     }
 }
 
+/* aec_join_linear() in int32, which holds all: sums are below 2**31 - 2**26, as rows of the matrix have limits. */
+static void join(const Reduced *r, const int32_t *low, const int32_t *high, int16_t *out)
+{
+    int drop = r->linear_bits + LINEAR_FRAC - LEVEL_FRAC - HALF_BITS, half = 1 << (drop + HALF_BITS) >> 1;
+    if (drop < 0 || drop > 16) {
+        for (int o = 0; o < r->linear.outputs; o++)
+            out[o] = narrow(aec_join_linear(low[o], high[o], r->linear_bits));
+        return;
+    }
+    for (int o = 0; o < r->linear.outputs; o++) {
+        int32_t sum = (high[o] + ((low[o] + half) >> HALF_BITS)) >> drop;
+        sum = sum < NARROW_MAX ? sum : NARROW_MAX;
+        out[o] = (int16_t)(sum > -NARROW_MAX ? sum : -NARROW_MAX);
+    }
+}
+
 static int keep(const aec_matrix *all, const uint8_t *wanted, Part *part)
 {
     int pairs = all->inputs / 2, count = 0, blocks = (all->outputs + OUTPUTS - 1) / OUTPUTS;
@@ -192,9 +208,7 @@ static void make_strip(const Reduced *r, const int32_t *v, ptrdiff_t columns, in
     r->k->convolve(&r->low_part.matrix, &low, lows, 0, columns, r->sums);
     r->k->convolve(&r->high_part.matrix, &high, highs, 0, columns, r->more_sums);
     for (ptrdiff_t x = 0; x < columns; x++)
-        for (ptrdiff_t o = 0; o < outputs; o++)
-            r->strip[x * outputs + o] =
-                narrow(aec_join_linear(r->sums[x * padded + o], r->more_sums[x * padded + o], r->linear_bits));
+        join(r, r->sums + x * padded, r->more_sums + x * padded, r->strip + x * outputs);
     for (ptrdiff_t x = 1; x < columns; x++)
         lap(r, r->strip + x * outputs - outputs / 2, 3 * side, 3 * side);
     for (ptrdiff_t y = 0; y < side; y++)

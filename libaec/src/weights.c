@@ -19,6 +19,7 @@
 #define LEVELS_CRC 0x819233B3u
 #define SCALE_MIN 0.12
 #define FREQUENCIES 13804
+#define HYPER_RADIUS_MAX 1263 /* of the last level */
 
 static const aec_result missing = {AEC_WEIGHTS, "a tensor is missing from the weights, or has another shape or type"};
 static const aec_result out_of_range = {AEC_WEIGHTS, "the weights break a rule of the format"};
@@ -250,10 +251,13 @@ static int latent_radius(int level)
 /* The tables of hyper-latents, one after another. */
 static aec_result fill_hyper_tables(uint32_t *cdf)
 {
+    uint8_t bytes[4 * (2 * HYPER_RADIUS_MAX + 3)];
     uint32_t crc = 0;
     for (int level = 0; level < LEVELS; level++) {
         double sigma = SCALE_MIN * exp(level / 8.0), low = 0;
         int radius = hyper_radius(level), symbols = 2 * radius + 2;
+        if (radius > HYPER_RADIUS_MAX)
+            FAIL(AEC_WEIGHTS, "this machine's exp gives other coding tables");
         for (int i = 0; i <= symbols; i++) {
             uint32_t value = 65536;
             if (i < symbols) {
@@ -261,10 +265,11 @@ static aec_result fill_hyper_tables(uint32_t *cdf)
                 low = i ? low : edge;
                 value = (uint32_t)(floor((edge - low) * (65536 - symbols) + 0.5) + i);
             }
-            uint8_t bytes[4] = {(uint8_t)value, (uint8_t)(value >> 8), (uint8_t)(value >> 16), (uint8_t)(value >> 24)};
-            crc = aec_crc32(crc, bytes, 4);
+            for (int byte = 0; byte < 4; byte++)
+                bytes[4 * i + byte] = (uint8_t)(value >> 8 * byte);
             *cdf++ = value;
         }
+        crc = aec_crc32(crc, bytes, 4 * ((size_t)symbols + 1));
     }
     if (crc != LEVELS_CRC)
         FAIL(AEC_WEIGHTS, "this machine's erf gives other coding tables");

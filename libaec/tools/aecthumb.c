@@ -93,11 +93,11 @@ static void turned(uint32_t orientation, size_t width, size_t height, size_t *x,
         *y = height - 1 - *y;
 }
 
-/* The picture within a size, turned. */
-static int reduce(const Image *from, uint32_t longest, uint32_t orientation, Image *to)
+/* The picture, which `from` shows at some scale, within a size and turned. */
+static int reduce(const Image *from, const aec_info *info, uint32_t longest, uint32_t orientation, Image *to)
 {
-    uint64_t most = from->width > from->height ? from->width : from->height, side = most < longest ? most : longest;
-    size_t width = (size_t)((from->width * side + most / 2) / most), height = (size_t)((from->height * side + most / 2) / most);
+    uint64_t most = info->width > info->height ? info->width : info->height, side = most < longest ? most : longest;
+    size_t width = (size_t)((info->width * side + most / 2) / most), height = (size_t)((info->height * side + most / 2) / most);
     width = width ? width : 1;
     height = height ? height : 1;
     to->width = (uint32_t)(orientation > 4 ? height : width);
@@ -183,7 +183,7 @@ int main(int argc, char **argv)
     result = decode(data, size, &info, find_weights(weights, count, info.weights), (uint32_t)longest, &whole);
     if (result.status != AEC_OK)
         return fail(in, result.message);
-    if (!reduce(&whole, (uint32_t)longest, aec_orientation(data, size), &small))
+    if (!reduce(&whole, &info, (uint32_t)longest, aec_orientation(data, size), &small))
         return fail(in, "memory ran out");
     uint8_t *profile = NULL;
     if (aec_read_metadata(data, size, 'c', &profile, &profile_size).status != AEC_OK)
