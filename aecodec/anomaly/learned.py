@@ -1,6 +1,6 @@
 """The default: what a classifier learns from damage that is done to good pictures, and how much a layout is unexplained.
 
-    patches at four scales -- classifier of damage, 3 of them ---- heat, the mean of its highest places --.
+    patches at four scales -- classifier of damage, 3 of them ---- heat, its highest place ----------------.
     oriented gradients ------ principal components --------------- what they leave unexplained -----------+-- score
 
 Each classifier learns from two thirds of the pictures and judges the third that it has not seen, which gives scores of good
@@ -24,7 +24,7 @@ from aecodec.anomaly import layout, metrics
 from aecodec.anomaly.classifier import Classifier
 from aecodec.anomaly.damage import damaged
 from aecodec.anomaly.layout import Layout
-from aecodec.anomaly.method import FOLDS, Fitted, Judgement, Options, Tensors, folds, top
+from aecodec.anomaly.method import FOLDS, Fitted, Judgement, Options, Tensors, folds
 from aecodec.anomaly.patches import STRIDE, Patches
 from aecodec.anomaly.pictures import Pixels, blurred
 
@@ -35,10 +35,12 @@ DAMAGED = 480  # pictures that are damaged: each good one as often as makes this
 DEFECTS = 8  # in a damaged picture
 PLACES = (250, 150)  # of a damaged picture that are learned from: damaged ones, and good ones
 HARD = 60  # places of each good picture that are given to a classifier again, in each round
+LOOKED = 2000  # places of each good picture, drawn again in each round, among which they are found
 EPOCHS, ROUNDS, MORE = 4, 2, 2  # passes at first, rounds with hard places, passes of each
 TOUCHED = 0.2  # of a place's pixels are changed: it is damaged
 NEAR = 2  # places around damage that are neither
 SMOOTH = 1.0  # places, the deviation of the blur of heat
+WITHOUT = 0.75  # the quantile of a picture's places that has no heat: a defect stands out from the picture that it is in
 USUAL = 0.95  # the quantile of good scores that is a unit of surprise
 
 
@@ -80,7 +82,7 @@ class Learned:
         heat = _heat([each.odds(described) for each in self.classifiers])
         whole = float(self.layout.unexplained(layout.describe(values)).sum())
         damage, strange = self.scales
-        return Judgement(surest([damage.surprise(top(heat)), strange.surprise(whole)]), heat)
+        return Judgement(surest([damage.surprise(float(heat.max())), strange.surprise(whole)]), heat)
 
     def tensors(self) -> Tensors:
         found: dict[str, NDArray[Any]] = {"layout.mean": self.layout.mean, "layout.components": self.layout.components}
@@ -126,15 +128,14 @@ def fit(pictures: Sequence[Pixels], options: Options, step: Step = lambda: None)
         heats |= {place: _heat([own.odds(good[place].astype(np.float32))]) for place in left}
         classifiers.append(own)
         step()
-    damage = np.array([top(heats[place]) for place in range(len(values))])
+    damage = np.array([float(heats[place].max()) for place in range(len(values))])
     whole, strange, weight = _fit_layout(values, options.seed)
     scales = Scale.of(damage), Scale.of(strange, weight)
     scores = [
         surest([scale.surprise(score) for scale, score in zip(scales, pair, strict=True)])
         for pair in zip(damage, strange, strict=True)
     ]
-    peaks = np.array([heats[place].max() for place in range(len(values))], np.float64)
-    return Fitted(Learned(patches, tuple(classifiers), whole, scales), np.array(scores), peaks)
+    return Fitted(Learned(patches, tuple(classifiers), whole, scales), np.array(scores), damage)
 
 
 def steps(count: int, options: Options) -> int:
@@ -148,8 +149,9 @@ def unit(picture: Pixels) -> Floats:
 
 
 def _heat(odds: Sequence[Floats]) -> Floats:
-    mean: Floats = np.mean(odds, axis=0, dtype=np.float32)
-    return blurred(mean, SMOOTH)
+    """Return the heat (rows, columns): how far the mean of the odds lies above what is usual in this picture."""
+    mean = blurred(np.mean(odds, axis=0, dtype=np.float32), SMOOTH)
+    return mean - np.quantile(mean, WITHOUT).astype(np.float32)
 
 
 def _fit_layout(pictures: Sequence[Floats], seed: int) -> tuple[Layout, NDArray[np.float64], float]:
@@ -191,15 +193,16 @@ def _learn(lessons: Sequence[tuple[Floats, Floats]], good: Sequence[Floats], rng
     bad = np.concatenate([labels for _, labels in lessons])
     own = Classifier.initial(described.shape[1], rng).trained(described, bad, EPOCHS, rng)
     for _ in range(ROUNDS):
-        hard = [_hardest(own, each.reshape(-1, each.shape[-1]).astype(np.float32)) for each in good]
+        hard = [_hardest(own, each.reshape(-1, each.shape[-1]), rng) for each in good]
         described, bad = np.concatenate([described, *hard]), np.append(bad, np.zeros(sum(map(len, hard)), np.float32))
         own = own.trained(described, bad, MORE, rng)
     return own
 
 
-def _hardest(classifier: Classifier, described: Floats) -> Floats:
-    """Return those descriptors (n, d) of good places that look most damaged."""
-    found: Floats = described[np.argsort(classifier.odds(described))[-HARD:]]
+def _hardest(classifier: Classifier, described: Floats, rng: np.random.Generator) -> Floats:
+    """Return those of the descriptors (n, d) of a good picture's places that look most damaged."""
+    some = described[rng.permutation(len(described))[:LOOKED]].astype(np.float32)
+    found: Floats = some[np.argsort(classifier.odds(some))[-HARD:]]
     return found
 
 
