@@ -39,7 +39,7 @@ LOOKED = 2000  # places of each good picture, drawn again in each round, among w
 EPOCHS, ROUNDS, MORE = 4, 2, 2  # passes at first, rounds with hard places, passes of each
 TOUCHED = 0.2  # of a place's pixels are changed: it is damaged
 NEAR = 2  # places around damage that are neither
-SMOOTH = 1.0  # places, the deviation of the blur of heat
+SHARP, SMOOTH = 0.5, 1.0  # places, the deviations of the blurs of the heat that is scored, and of that which is shown
 WITHOUT = 0.75  # the quantile of a picture's places that has no heat: a defect stands out from the picture that it is in
 USUAL = 0.95  # the quantile of good scores that is a unit of surprise
 
@@ -79,10 +79,10 @@ class Learned:
     def judge(self, picture: Pixels) -> Judgement:
         values = unit(picture)
         described = self.patches.describe(values)
-        heat = _heat([each.odds(described) for each in self.classifiers])
+        odds = np.mean([each.odds(described) for each in self.classifiers], axis=0, dtype=np.float32)
         whole = float(self.layout.unexplained(layout.describe(values)).sum())
         damage, strange = self.scales
-        return Judgement(surest([damage.surprise(float(heat.max())), strange.surprise(whole)]), heat)
+        return Judgement(surest([damage.surprise(_peak(odds, SHARP)), strange.surprise(whole)]), _heat(odds, SMOOTH))
 
     def tensors(self) -> Tensors:
         found: dict[str, NDArray[Any]] = {"layout.mean": self.layout.mean, "layout.components": self.layout.components}
@@ -122,20 +122,21 @@ def fit(pictures: Sequence[Pixels], options: Options, step: Step = lambda: None)
         lessons.append([_lesson(each, values, patches, rng) for _ in range(copies)])
         step()
     classifiers: list[Classifier] = []
-    heats: dict[int, Floats] = {}
+    damage, peaks = np.zeros((2, len(values)))
     for kept, left in folds(values, CLASSIFIERS, options.seed):
         own = _learn([part for place in kept for part in lessons[place]], [good[place] for place in kept], rng)
-        heats |= {place: _heat([own.odds(good[place].astype(np.float32))]) for place in left}
+        for place in left:
+            odds = own.odds(good[place].astype(np.float32))
+            damage[place], peaks[place] = _peak(odds, SHARP), _peak(odds, SMOOTH)
         classifiers.append(own)
         step()
-    damage = np.array([float(heats[place].max()) for place in range(len(values))])
     whole, strange, weight = _fit_layout(values, options.seed)
     scales = Scale.of(damage), Scale.of(strange, weight)
     scores = [
         surest([scale.surprise(score) for scale, score in zip(scales, pair, strict=True)])
         for pair in zip(damage, strange, strict=True)
     ]
-    return Fitted(Learned(patches, tuple(classifiers), whole, scales), np.array(scores), damage)
+    return Fitted(Learned(patches, tuple(classifiers), whole, scales), np.array(scores), peaks)
 
 
 def steps(count: int, options: Options) -> int:
@@ -148,10 +149,14 @@ def unit(picture: Pixels) -> Floats:
     return picture.astype(np.float32) / 255
 
 
-def _heat(odds: Sequence[Floats]) -> Floats:
-    """Return the heat (rows, columns): how far the mean of the odds lies above what is usual in this picture."""
-    mean = blurred(np.mean(odds, axis=0, dtype=np.float32), SMOOTH)
-    return mean - np.quantile(mean, WITHOUT).astype(np.float32)
+def _heat(odds: Floats, sigma: float) -> Floats:
+    """Return how far odds (rows, columns), blurred, lie above what is usual in their picture."""
+    smooth = blurred(odds, sigma)
+    return smooth - np.quantile(smooth, WITHOUT).astype(np.float32)
+
+
+def _peak(odds: Floats, sigma: float) -> float:
+    return float(_heat(odds, sigma).max())
 
 
 def _fit_layout(pictures: Sequence[Floats], seed: int) -> tuple[Layout, NDArray[np.float64], float]:
