@@ -9,7 +9,7 @@ EXTRAS ?= test,lint
 PIP_ARGS ?=
 STAMP = $(VENV)/.installed-$(EXTRAS)
 
-.PHONY: help install demo test test-fast test-scale test-browser lint format bench libaec wasm exactness dist clean
+.PHONY: help install demo test test-fast test-scale test-browser lint format bench libaec wasm exactness fuzz-libaec dist clean
 
 help:  ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,8 +31,8 @@ PYTEST = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 test: install  ## run the whole suite
 	$(PYTEST)
 
-test-scale: install  ## run the tests that start servers on loopback
-	$(BIN)/python -m pytest tests/stores tests/cli/test_stores.py tests/cli/test_s3.py
+test-scale: install  ## run the tests that start servers and clusters on loopback
+	AECODEC_SCALE_PICTURES=2000 $(BIN)/python -m pytest tests/stores tests/executors tests/cli/test_stores.py tests/cli/test_s3.py
 
 test-fast: install  ## run the tests that are not marked slow
 	$(PYTEST) -m "not slow"
@@ -56,7 +56,7 @@ bench:  ## measure against cjxl, avifenc and cwebp
 CFLAGS ?= -O3
 LIBAEC = $(patsubst libaec/src/%.c,build/libaec/%.o,$(wildcard libaec/src/*.c))
 
-libaec: build/libaec.so build/libaec.a build/aecdec  ## build the decoder in C, a library and a program
+libaec: build/libaec.so build/libaec.a build/aecdec build/aecthumb  ## build the decoder in C, a library and programs
 
 build/libaec/%.o: libaec/src/%.c $(wildcard libaec/*/*.h)
 	@mkdir -p build/libaec
@@ -69,6 +69,9 @@ build/libaec.so: $(LIBAEC)
 	$(CC) -shared $(LDFLAGS) $^ -o $@ -lm -lpthread
 
 build/aecdec: libaec/tools/aecdec.c build/libaec.a
+	$(CC) -std=c11 $(CFLAGS) -Wall -Wextra -Ilibaec/include $^ -o $@ $(LDFLAGS) -lm -lpthread
+
+build/aecthumb: libaec/tools/aecthumb.c libaec/tools/png.c build/libaec.a
 	$(CC) -std=c11 $(CFLAGS) -Wall -Wextra -Ilibaec/include $^ -o $@ $(LDFLAGS) -lm -lpthread
 
 # The decoder for browsers (Debian: clang lld wasi-libc libclang-rt-14-dev-wasm32).  It is committed, since who installs
@@ -87,7 +90,17 @@ test-browser: install  ## test the decoder for browsers and the pages, in node a
 	$(BIN)/python -m pytest tests/view
 
 exactness:  ## compare libaec's pixels over compilers, kernels and emulated machines
-	scripts/exactness.sh
+	PYTHON="$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))" scripts/exactness.sh
+
+# Seeds are the conformance streams; new inputs and findings stay in build/fuzz.
+FUZZ_SECONDS ?= 600
+fuzz-libaec:  ## fuzz the decoder in C with libFuzzer (clang), for FUZZ_SECONDS
+	@mkdir -p build/fuzz/corpus
+	cp tests/conformance/*.aec build/fuzz/corpus
+	clang -std=c11 -O2 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -ffp-contract=off \
+		-Ilibaec/include -Ilibaec/src libaec/src/*.c fuzz/decode.c -o build/fuzz/decode -lm -lpthread
+	AEC_WEIGHTS=aecodec/weights/photo/model.safetensors build/fuzz/decode -max_total_time=$(FUZZ_SECONDS) -timeout=100 \
+		-max_len=16384 -artifact_prefix=build/fuzz/ build/fuzz/corpus
 
 dist:  ## build sdist and wheel, check what is in them, try the wheel in a clean environment
 	$(PYTHON) scripts/make_dist.py

@@ -14,9 +14,7 @@ Importing this module loads neither torch nor numpy nor Pillow; the functions be
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any, Literal
 
-from aecodec.codec.rate_control import BitsPerPixel, Psnr, Size, Ssimulacra2, Target
 from aecodec.defaults import MAX_PIXELS
 from aecodec.errors import (
     AecodecError,
@@ -31,15 +29,20 @@ from aecodec.errors import (
     SettingsError,
     TargetError,
     TrainingError,
+    TruncatedError,
     WeightsError,
 )
 
+TYPE_CHECKING = False  # that of typing, whose import takes as long as starting Python
 if TYPE_CHECKING:
+    from typing import Any, Literal
+
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
 
     from aecodec.codec.encoder import Encoder
+    from aecodec.codec.rate_control import BitsPerPixel, Psnr, Size, Ssimulacra2, Target
     from aecodec.container import bitstream
     from aecodec.container.bitstream import Header
     from aecodec.images import formats
@@ -66,6 +69,7 @@ __all__ = [
     "Target",
     "TargetError",
     "TrainingError",
+    "TruncatedError",
     "WeightsError",
     "decode",
     "decode_array",
@@ -76,7 +80,11 @@ __all__ = [
     "inpaint",
     "register_pillow",
 ]
-_LAZY = {"Encoder": "aecodec.codec.encoder", "Header": "aecodec.container.bitstream"}
+_LAZY = {
+    "Encoder": "aecodec.codec.encoder",
+    "Header": "aecodec.container.bitstream",
+    **dict.fromkeys(("BitsPerPixel", "Psnr", "Size", "Ssimulacra2", "Target"), "aecodec.codec.rate_control"),
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -135,6 +143,7 @@ def decode(
     scale: int = 1,
     max_pixels: int | None = MAX_PIXELS,
     verify: bool = True,
+    preview: bool = False,
 ) -> Image:
     """Return the picture in an .aec file, mode "RGB", "L", "RGBA" or "LA", with its metadata in ``info``.
 
@@ -147,16 +156,17 @@ def decode(
     ``weights`` are those of the file where they are not installed. ``crop`` (left, top, width, height) is a part to decode,
     in pixels as they are stored; the rest of a large picture then costs no time. With ``verify`` a whole picture must have
     the hash that its file says, if that says one. A ``scale`` of 2, 4, 8 or 16 makes a picture that many times smaller each
-    way, for thumbnails, in a fraction of the time and always on the CPU.
+    way, for thumbnails, in a fraction of the time and always on the CPU. With ``preview`` a file that ends early becomes
+    the picture that its beginning tells, with a UserWarning; its header and a first byte of its picture must be there.
 
-    Raises BitstreamError where the data is damaged, LimitError over ``max_pixels`` (None: no limit), PictureError for a
-    crop that is not inside, WeightsError where the weights that the file names are not installed, and ValueError for
-    another scale, or for a crop and a scale.
+    Raises TruncatedError where the file ends early, BitstreamError where it is damaged otherwise, LimitError over
+    ``max_pixels`` (None: no limit), PictureError for a crop that is not inside, WeightsError where the weights that the
+    file names are not installed, and ValueError for another scale, or for a crop and a scale.
     """
     from aecodec.codec import decoder
 
     return decoder.decode(
-        data, weights=weights, device=device, crop=crop, scale=scale, max_pixels=max_pixels, verify=verify
+        data, weights=weights, device=device, crop=crop, scale=scale, max_pixels=max_pixels, verify=verify, preview=preview
     )
 
 
@@ -169,6 +179,7 @@ def decode_array(
     crop: tuple[int, int, int, int] | None = None,
     max_pixels: int | None = MAX_PIXELS,
     verify: bool = True,
+    preview: bool = False,
 ) -> NDArray[Any]:
     """Return the samples in an .aec file, (H, W) gray, (H, W, 2) gray with alpha, (H, W, 3) RGB or (H, W, 4) RGBA.
 
@@ -180,7 +191,7 @@ def decode_array(
     if bits not in (None, 8, 16):
         raise ValueError(f"bits must be 8, 16 or None, not {bits!r}")
     found = decoder.decode_samples(
-        data, bits=bits, weights=weights, device=device, crop=crop, max_pixels=max_pixels, verify=verify
+        data, bits=bits, weights=weights, device=device, crop=crop, max_pixels=max_pixels, verify=verify, preview=preview
     )
     array = found.array(8 if (bits or found.depth) == 8 else 16)
     return array[..., 0] if array.shape[2] == 1 else array

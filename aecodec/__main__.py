@@ -1,6 +1,6 @@
 """Run ``python -m aecodec``."""
 
-from aecodec.cli.main import run
+from aecodec.cli.start import run
 
 if __name__ == "__main__":
     run()

@@ -2,6 +2,7 @@
 
     AecodecError                              what the caller can act on; the message is one line
     |-- BitstreamError (ValueError)           the file is no .aec file, damaged, truncated, or of an unknown version
+    |   `-- TruncatedError                    the file ends early
     |-- LimitError (ValueError)               the file or picture is larger than the limit allows
     |-- PictureError (ValueError)             the input is no picture that can be encoded
     |   `-- FramesError                       the picture has several frames, and none is chosen
@@ -26,6 +27,10 @@ class AecodecError(Exception):
 
 class BitstreamError(AecodecError, ValueError):
     """The data is not an .aec stream that this version can decode."""
+
+
+class TruncatedError(BitstreamError):
+    """A file that ends early; ``aecodec.decode`` can show what there is of it."""
 
 
 class LimitError(AecodecError, ValueError):

@@ -5,7 +5,8 @@
                                                              ``device`` and ``hashed`` of aecodec.encode
 
 ``icc_profile``, ``exif`` and ``xmp`` replace what the picture brings along; empty ones drop it.  What aecodec raises comes
-out as OSError, as from Pillow's own formats.  Pillow's limit of pixels holds, and no other.
+out as OSError, as from Pillow's own formats.  Pillow's limit of pixels holds, and no other.  With
+``PIL.ImageFile.LOAD_TRUNCATED_IMAGES`` a file that ends early shows what is there.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ class AecImageFile(ImageFile.ImageFile):
             from aecodec.codec import decoder  # here, because opening a picture must stay cheap
 
             with _os_errors():
-                self.im = decoder.decode(self._read_start(), max_pixels=None).im
+                is_lenient = ImageFile.LOAD_TRUNCATED_IMAGES
+                self.im = decoder.decode(self._read_start(), max_pixels=None, preview=is_lenient).im
             self._loaded = True
             if self._exclusive_fp:
                 self.fp.close()

@@ -1,14 +1,13 @@
 """Measure where a whole ``aecodec decode`` spends its CPU time: ``python benchmarks/decode_parts.py FILE.aec``.
 
-Each round is a process of its own with one thread. The table has the least of each part, since other work on the machine
-only adds to it.
+FILE is one that ``aecodec/cli/start.py`` decodes: 8 bits a sample, nothing but payloads, and of one tile. Each round is a
+process of its own with one thread. The table has the least of each part, since other work on the machine only adds to it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 
@@ -20,52 +19,53 @@ def done(name):
     now = time.process_time()
     times[name], last = now - last, now
 done("starting Python")
-import aecodec.cli.main, aecodec.cli.decode
-done("importing click and the commands")
-import numpy
-done("importing numpy")
-import PIL.Image, PIL.PngImagePlugin
-done("importing Pillow")
-from aecodec.codec import decoder
-from aecodec.container import bitstream
-from aecodec.images import formats
-from aecodec.runtime import libaec
-from aecodec.weights import cards, store
-done("importing the decoder")
-data = open(sys.argv[1], "rb").read()
-stream = bitstream.read(data)
-source = cards.locate(stream.header.weights)
-stored = store.read(source)
-done("reading and hashing weights")
-opened = libaec.ExactDecoder(stored, 1)
-done("laying weights out for the kernels")
-head = stream.header
-shape = tuple(-(-side // 64) * 4 for side in (head.height, head.width))
-latents = opened.decode_latents(stream.payloads[0], shape, head.rate)
-done("entropy decoding")
-pixels = opened.synthesise(latents, head.rate)
-done("synthesis")
-area = decoder.whole(head.height, head.width)
-formats.save(decoder.samples_of(pixels[area.slices], stream, area).image(), "PNG")
-done("writing PNG")
-print(json.dumps(times))
+from aecodec.cli import start
+library = start._library()
+import mmap, signal, zlib
+done("importing what decodes")
+with open(sys.argv[1], "rb") as file:
+    data = file.read()
+width, height, channels, depth, identity = library.info(data)
+model = start._open_model(library, start._weights_file(identity))
+done("reading and hashing weights, and laying them out for the kernels")
+samples = bytearray(width * height * channels)
+model.decode(data, samples, 1, library.BEST, depth, 1)
+done("decoding")
+packed = start._png(library, samples, width, height, channels)
+done("making a PNG")
+start._write(sys.argv[2], packed)
+done("writing it")
 """
+# Of decoding, in a process that knows how a file is laid out
+ENTROPY = """
+from aecodec.container import bitstream
+stream = bitstream.read(data)
+rate, shape = stream.header.rate, [-(-side // 64) * 4 for side in (height, width)]
+latents = bytearray(shape[0] * shape[1] * int(sys.argv[3]) * 4)
+last = time.process_time()
+model.decode_latents(stream.payloads[0], latents, rate, *shape, library.BEST)
+done("entropy decoding")
+"""
+END = "print(json.dumps(times))"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", help="a file of one tile")
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--latents", type=int, default=512, help="channels of the weights' latents")
+    parser.add_argument("--output", default="decode_parts.png", help="where the picture is written")
     arguments = parser.parse_args()
-    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    rounds = [
-        json.loads(subprocess.check_output([sys.executable, "-c", PARTS, arguments.file], env={**os.environ, **one_thread}))
-        for _ in range(arguments.rounds)
-    ]
+    command = [sys.executable, "-c", PARTS + ENTROPY + END, arguments.file, arguments.output, str(arguments.latents)]
+    rounds = [json.loads(subprocess.check_output(command)) for _ in range(arguments.rounds)]
     least = {name: min(times[name] for times in rounds) for name in rounds[0]}
+    entropy = least.pop("entropy decoding")
     print("| part | CPU time, ms |\n|---|---|")
     for name, seconds in least.items():
-        print(f"| {name} | {1000 * seconds:.0f} |")
+        if name == "decoding":
+            print(f"| entropy decoding | {1000 * entropy:.0f} |\n| synthesis | {1000 * (seconds - entropy):.0f} |")
+        else:
+            print(f"| {name} | {1000 * seconds:.0f} |")
     print(f"| all | {1000 * sum(least.values()):.0f} |")
 
 

@@ -7,17 +7,19 @@
     python benchmarks/features.py search                  # the time of a query among 100 000 vectors
 
 ``duplicates`` needs imagehash, ``labelled`` scikit-learn and scikit-image.  A labelled FOLDER has a subfolder for each
-class.
+class.  With ``--keep FOLDER`` the vectors of ``recall``, ``duplicates`` and ``labelled`` stay there, so that the same
+command goes on where it was interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import io
 import itertools
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,7 @@ from aecodec.container import bitstream
 from aecodec.retrieval import hamming, vectors, whitening
 
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".webp"}
+HELD_OUT = 5  # of so many pictures scripts/fit_features.py leaves one out
 Copy = Callable[[Image.Image, np.random.Generator], Image.Image | bytes]
 
 
@@ -37,7 +40,7 @@ def pictures_in(folders: list[Path], count: int | None = None, held_out: bool = 
     ``held_out``: only those to which ``scripts/fit_features.py``, given these folders, does not fit.
     """
     paths = sorted(path for folder in folders for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS)
-    paths = [path for number, path in enumerate(paths, 1) if not held_out or number % 5 == 0]
+    paths = [path for number, path in enumerate(paths, 1) if not held_out or number % HELD_OUT == 0]
     if count is not None and count < len(paths):
         paths = [paths[k] for k in sorted(np.random.default_rng(0).choice(len(paths), count, replace=False))]
     return paths
@@ -47,6 +50,41 @@ def open_at(path: Path, pixels: int) -> Image.Image:
     """Return a picture of so many pixels at most."""
     picture = Image.open(path).convert("RGB")
     return scaled(picture, min(1, (pixels / (picture.width * picture.height)) ** 0.5))
+
+
+class Describer:
+    """What makes vectors, and keeps them in a folder if there is one."""
+
+    def __init__(self, keep: Path | None, pixels: int) -> None:
+        self._keep, self._pixels = keep, pixels
+        if keep is not None:
+            keep.mkdir(parents=True, exist_ok=True)
+
+    def vector(self, path: Path, name: str, copy: Copy, *seed: int) -> np.ndarray:
+        """Return the vector of a picture's copy of this name; what is random in it depends on the seed alone."""
+        place = None
+        if self._keep is not None:
+            key = (whitening.installed().id, self._pixels, path.parent.name, path.name, name, *seed)
+            place = self._keep / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.npy"
+            if place.exists():
+                return np.load(place)
+        vector = aecodec.features(copy(open_at(path, self._pixels), np.random.default_rng(seed)))
+        if place is not None:
+            part = place.with_suffix(".part.npy")
+            np.save(part, vector)
+            part.replace(place)
+        return vector
+
+    def vectors(
+        self, paths: list[Path], name: str, copy: Copy, seed: int = 0, numbers: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Return the vectors of a copy of each picture, or of those with these numbers."""
+        chosen = range(len(paths)) if numbers is None else numbers
+        return np.stack([self.vector(paths[number], name, copy, seed, number) for number in chosen])
+
+
+def as_it_is(picture: Image.Image, _: np.random.Generator) -> Image.Image:
+    return picture
 
 
 def scaled(picture: Image.Image, factor: float) -> Image.Image:
@@ -103,18 +141,23 @@ DUPLICATES: dict[str, Copy] = {
 }
 
 
-def recall(folders: list[Path], pixels: int, count: int | None) -> None:
-    paths = pictures_in(folders, count)
-    print(f"{len(paths)} pictures of at most {pixels} pixels")
-    pictures = [open_at(path, pixels) for path in paths]
-    own = np.stack([aecodec.features(picture) for picture in pictures])
-    print("\n| copy | nearest to its original | similarity to it | to the nearest other |\n|---|---|---|---|")
+def recall(folders: list[Path], pixels: int, count: int | None, fitted: Path | None, keep: Path | None) -> None:
+    paths = pictures_in(folders)
+    seen = set(pictures_in([fitted])) - set(pictures_in([fitted], held_out=True)) if fitted else set()
+    changed = [number for number, path in enumerate(paths) if path not in seen]
+    if count is not None and count < len(changed):
+        changed = sorted(np.random.default_rng(0).permutation(changed)[:count].tolist())
+    describer = Describer(keep, pixels)
+    own = describer.vectors(paths, "original", as_it_is)
+    print(f"copies of {len(changed)} pictures, of at most {pixels} pixels, compared with {len(paths)} originals\n")
+    print("| copy | nearest to its original | similarity to it | to the nearest other |\n|---|---|---|---|")
     for name, copy in RECALL.items():
-        random = np.random.default_rng(1)
-        similarity = np.stack([aecodec.features(copy(picture, random)) for picture in pictures]) @ own.T
-        same, others = similarity.diagonal(), similarity - 9 * np.eye(len(paths))
-        hits = int((similarity.argmax(1) == np.arange(len(paths))).sum())
-        print(f"| {name} | {hits} of {len(paths)} | {np.median(same):.2f} | {np.median(others.max(1)):.2f} |", flush=True)
+        similarity = describer.vectors(paths, name, copy, 1, changed) @ own.T
+        rows = np.arange(len(changed))
+        hits, same = int((similarity.argmax(1) == changed).sum()), similarity[rows, changed]
+        similarity[rows, changed] = -1
+        medians = f"{np.median(same):.2f} | {np.median(similarity.max(1)):.2f}"
+        print(f"| {name} | {hits} of {len(changed)} | {medians} |", flush=True)
 
 
 def hashes(source: Image.Image | bytes, kind: Callable[[Image.Image], object]) -> object:
@@ -124,21 +167,21 @@ def hashes(source: Image.Image | bytes, kind: Callable[[Image.Image], object]) -
     return kind(source if isinstance(source, Image.Image) else Image.open(io.BytesIO(source)))
 
 
-def duplicates(folder: Path, pixels: int, count: int | None, held_out: bool) -> None:
+def duplicates(folder: Path, pixels: int, count: int | None, held_out: bool, keep: Path | None) -> None:
     import imagehash
 
     paths = pictures_in([folder], count, held_out)
-    random = np.random.default_rng(2)
-    originals = [open_at(path, pixels) for path in paths]
-    copies = {name: [copy(picture, random) for picture in originals] for name, copy in DUPLICATES.items()}
-    print(f"{len(paths)} pictures of at most {pixels} pixels, {len(copies)} copies of each\n")
+    describer = Describer(keep, pixels)
+    print(f"{len(paths)} pictures of at most {pixels} pixels, {len(DUPLICATES)} copies of each\n")
     methods: dict[str, tuple[np.ndarray, dict[str, np.ndarray]]] = {}  # similarities of originals, and of copies to them
-
-    def describe(sources: list[Image.Image | bytes]) -> np.ndarray:
-        return np.stack([aecodec.features(source) for source in sources])
-
-    own = describe(originals)
-    methods["aecodec"] = own @ own.T, {name: describe(sources) @ own.T for name, sources in copies.items()}
+    own = describer.vectors(paths, "original", as_it_is)
+    found = {name: describer.vectors(paths, name, copy, 2) @ own.T for name, copy in DUPLICATES.items()}
+    methods["aecodec"] = own @ own.T, found
+    originals = [open_at(path, pixels) for path in paths]
+    copies = {
+        name: [copy(picture, np.random.default_rng((2, number))) for number, picture in enumerate(originals)]
+        for name, copy in DUPLICATES.items()
+    }
     for title, kind in (("pHash", imagehash.phash), ("dHash", imagehash.dhash)):
 
         def bits(sources: list[Image.Image | bytes], kind: Callable[[Image.Image], object] = kind) -> np.ndarray:
@@ -147,7 +190,7 @@ def duplicates(folder: Path, pixels: int, count: int | None, held_out: bool) -> 
         base = bits(originals)
         near = {name: -(bits(sources)[:, None] != base).sum(-1) for name, sources in copies.items()}
         methods[title] = -(base[:, None] != base).sum(-1), near
-    thresholds = {"aecodec": [0.65, 0.7, 0.75, 0.8], "pHash": [-6, -10, -14], "dHash": [-6, -10, -14]}
+    thresholds = {"aecodec": [0.7, 0.75, 0.8, 0.85], "pHash": [-6, -10, -14], "dHash": [-6, -10, -14]}
     table = [(title, limit) for title, limits in thresholds.items() for limit in limits]
     print("| | " + " | ".join(f"{title}, {abs(limit)}" for title, limit in table) + " |\n|---|" + "---|" * len(table))
     diagonal = np.eye(len(paths), dtype=bool)
@@ -172,7 +215,7 @@ def classes(folder: Path, count: int | None) -> tuple[list[Path], np.ndarray]:
     return [path for path, _ in found], np.array([label for _, label in found])
 
 
-def labelled(folders: list[Path], pixels: int, count: int | None) -> None:
+def labelled(folders: list[Path], pixels: int, count: int | None, keep: Path | None) -> None:
     from skimage.feature import hog, local_binary_pattern
     from sklearn.decomposition import PCA
     from sklearn.linear_model import RidgeClassifierCV
@@ -197,6 +240,7 @@ def labelled(folders: list[Path], pixels: int, count: int | None) -> None:
         "HOG": lambda picture: hog(gray(picture), pixels_per_cell=(16, 16), cells_per_block=(2, 2)),
         "LBP": lbp,
     }
+    describer = Describer(keep, pixels)
     for folder in folders:
         paths, labels = classes(folder, count)
         pictures = [open_at(path, pixels) for path in paths]
@@ -204,7 +248,8 @@ def labelled(folders: list[Path], pixels: int, count: int | None) -> None:
         print("| vectors | numbers | 5 nearest neighbours | linear probe |\n|---|---|---|---|")
         folds = StratifiedKFold(5, shuffle=True, random_state=0)
         for name, kind in kinds.items():
-            x = np.stack([kind(picture) for picture in pictures])
+            own = kind is aecodec.features
+            x = describer.vectors(paths, "original", as_it_is) if own else np.stack([kind(each) for each in pictures])
             steps = [PCA(256, random_state=0)] if "PCA" in name else []
             knn = make_pipeline(*steps, KNeighborsClassifier(5, metric="cosine"))
             probe = make_pipeline(*steps, RidgeClassifierCV(np.logspace(-4, 4, 17)))
@@ -266,19 +311,23 @@ def main() -> None:
     parser.add_argument("what", choices=["recall", "duplicates", "labelled", "speed", "search"])
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--pixels", type=int, default=2**17, help="of a picture at most; larger ones are scaled down")
-    parser.add_argument("--pictures", type=int, help="so many; of each class for labelled")
+    parser.add_argument("--pictures", type=int, help="so many; of each class for labelled, changed ones for recall")
+    parser.add_argument(
+        "--fitted", type=Path, help="the folder that fit_features.py had; recall changes no picture of the fit"
+    )
+    parser.add_argument("--keep", type=Path, help="a folder for vectors, to go on after an interruption")
     parser.add_argument("--held-out", action="store_true", help="only pictures that the vectors were not fitted to")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    folders, pixels, count = arguments.folders, arguments.pixels, arguments.pictures
+    folders, pixels, count, keep = arguments.folders, arguments.pixels, arguments.pictures, arguments.keep
     if arguments.what == "recall":
-        recall(folders, pixels, count)
+        recall(folders, pixels, count, arguments.fitted, keep)
     elif arguments.what == "labelled":
-        labelled(folders, pixels, count)
+        labelled(folders, pixels, count, keep)
     elif arguments.what == "search":
         search(folders, pixels, count)
     elif arguments.what == "duplicates":
-        duplicates(folders[0], pixels, count, arguments.held_out)
+        duplicates(folders[0], pixels, count, arguments.held_out, keep)
     else:
         speed(folders[0], pixels, count)
 

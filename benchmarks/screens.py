@@ -116,6 +116,14 @@ def main() -> None:
         print(f"| {picture} | " + " | ".join(cell(rows[name][picture][str(AT)]) for name in rows) + " |")
     mean = [statistics.fmean(rows[name][picture][str(AT)][0] for picture in images) for name in rows]
     print("| mean bytes | " + " | ".join(f"{value:.0f}" for value in mean) + " |\n")
+    ours = rows[next(iter(rows))]
+    print("largest files at any quality, compared with WebP lossless:")
+    over = [
+        (row[0] / rows["WebP lossless"][name][str(AT)][0] - 1, name, at)
+        for name in images
+        for at, row in ours[name].items()
+    ]
+    print("\n".join(f"    {share:+.1%} {name}, quality {at}" for share, name, at in sorted(over)[:-6:-1]))
     anchor = list(rows)[-1]
     for name in list(rows)[:2]:
         found = bd_rate(curve(rows[anchor], images), curve(rows[name], images))

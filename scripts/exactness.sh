@@ -2,9 +2,9 @@
 # Decodes the conformance streams with libaec as every compiler and machine at hand builds and runs it, and prints the
 # hashes of their pixels; the last line says whether they are all the same.  "make exactness" runs it.
 #
-# Variants: gcc and clang, -O0 and -O3, plain and AVX2 kernels, 1 and 3 threads; x86 and ARM as qemu-user emulates them;
-# WebAssembly in node.
-# STREAMS names other files than all conformance streams.
+# Variants: gcc and clang, -O0 and -O3, plain, SSE2 and AVX2 kernels, 1 and 4 threads; x86 and ARM as qemu-user emulates
+# them; WebAssembly in node; numpy and torch, where PYTHON (python3) has the package.
+# STREAMS names other files than all conformance streams, ROWS a pattern of the rows that are wanted.
 
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -20,6 +20,8 @@ build() { # compiler, flags: builds $work/aecdec, or fails
 }
 
 row() { # name, runner, options: the hash of all pictures
+    # shellcheck disable=SC2254
+    case $1 in ${ROWS:-*}) ;; *) return ;; esac
     : >"$work/all"
     for stream in $streams; do
         case $(basename "$stream") in psnr-*) weights=photo-psnr ;; *) weights=photo ;; esac
@@ -42,7 +44,7 @@ for compiler in gcc clang; do
         row "$compiler $level, SSE2 or NEON" "" "-k 128 -j 1"
         if grep -qs avx2 /proc/cpuinfo; then row "$compiler $level, AVX2" "" "-k avx2 -j 1"; fi
     done
-    row "$compiler, 3 threads" "" "-j 3"
+    row "$compiler -O2 -ffp-contract=fast, 4 threads" "" "-j 4"
     if command -v qemu-x86_64 >/dev/null && [ "$(uname -m)" = x86_64 ]; then
         build $compiler "-O3 -static" || continue
         row "$compiler -O3, emulated Nehalem" "qemu-x86_64 -cpu Nehalem" "-j 1"
@@ -57,6 +59,13 @@ if command -v node >/dev/null; then
     program=$root/libaec/wasm/aecdec.mjs
     row "WebAssembly with SIMD, $(node --version | sed 's/^v/node /')" node ""
     row "WebAssembly, kernels in plain C" node "-k plain"
+fi
+python=${PYTHON:-python3}
+if PYTHONPATH=$root $python -c "import aecodec, numpy" 2>/dev/null; then
+    program=$root/scripts/exactness_picture.py
+    export PYTHONPATH="$root"
+    row "Python, integers in numpy" "$python" numpy
+    if $python -c "import torch" 2>/dev/null; then row "Python, integers in torch, as on a GPU" "$python" torch; fi
 fi
 [ $status = 0 ] && echo "all the same" || echo "THE PICTURES DIFFER"
 exit $status

@@ -22,7 +22,7 @@ from PIL import Image
 import aecodec
 from aecodec import weights
 from aecodec.container import bitstream
-from aecodec.container.bitstream import EXIF, ICC, MAX_SIDE, XMP, Header, Stream
+from aecodec.container.bitstream import EXIF, ICC, LOSSLESS, MAX_SIDE, XMP, Header, Stream
 from aecodec.errors import AecodecError, BitstreamError, LimitError
 from aecodec.quality import MAX_INDEX
 
@@ -160,6 +160,31 @@ def test_a_small_file_of_a_huge_picture_is_refused_at_once(tmp_path, side):
     result = limited(CLI, "decode", "bomb.aec", "out.png", megabytes=100, cwd=tmp_path)
     assert result.returncode == 3
     assert result.stderr.startswith(f"aecodec: bomb.aec: {side} x {side} is over the limit")
+
+
+@pytest.mark.parametrize("kind", ["X", "L"])
+def test_exact_pixels_that_claim_a_huge_picture_are_refused_at_once(tmp_path, kind):
+    """A lossless picture of 16384 x 16384 takes 8 bytes: refused where the file's own picture is smaller."""
+    bomb = b"\x2f" + struct.pack("<I", 0x0FFFFFFF) + bytes.fromhex("888808")
+    head = bitstream.read_header(STREAMS[0].read_bytes())
+    body = bytes([len(bomb)]) + (b"\0\0" if kind == "X" else b"") + bomb
+    small = Header(64, 64, "RGB", head.weights, 0)
+    (tmp_path / "bomb.aec").write_bytes(bitstream.write(Stream(small, [bytes(60)] * (kind == "X"), {kind.encode(): body})))
+    result = limited(CLI, "decode", "bomb.aec", "out.png", megabytes=700, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (3, "")
+    assert "exact pixels" in result.stderr
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_exact_pixels_count_for_the_pixel_limit(parts):
+    """A picture of one colour takes 8 bytes for 16 megapixels: the limit holds before one of them is decoded."""
+    flat = b"\x2f" + struct.pack("<I", 4095 << 14 | 4095) + bytes.fromhex("888808")
+    body = parts * (bytes([len(flat)]) + flat)
+    data = bitstream.write(Stream(Header(4096 * parts, 4096, "RGB", bitstream.NO_WEIGHTS, 0), [], {LOSSLESS: body}))
+    assert len(data) < 100
+    with pytest.raises(LimitError):
+        aecodec.decode(data, max_pixels=2**24 * parts - 1)
+    assert aecodec.decode(data, crop=(4000, 4000, 5, 5)).getextrema() == ((0, 0),) * 3
 
 
 def test_a_small_picture_file_of_a_huge_picture_is_refused_at_once(tmp_path):

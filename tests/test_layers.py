@@ -17,7 +17,7 @@ import aecodec
 # From the ground up; a dot is the package itself.  Rooms in one line stand side by side and do not import each other, but
 # for the modules of the ground.
 ROOMS = (
-    ("cuda", "defaults", "errors", "imports", "metrics", "pages", "quality", "stores", "threads"),
+    ("cuda", "defaults", "errors", "executors", "imports", "metrics", "pages", "quality", "stores", "threads"),
     ("entropy",),
     ("container",),
     ("images",),

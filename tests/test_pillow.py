@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 import aecodec
 import aecodec.pillow
@@ -149,6 +149,17 @@ def test_damage_is_an_os_error(file):
     Image.open(io.BytesIO(file)).verify()
     with pytest.raises(UnidentifiedImageError):
         Image.open(io.BytesIO(b"hello"))
+
+
+def test_a_file_that_ends_early_is_shown_where_pillow_is_told_to(file, monkeypatch):
+    """Programs that take half a JPEG take half of an .aec file, too."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    with Image.open(io.BytesIO(file[: len(file) // 2])) as image:
+        with pytest.warns(UserWarning, match="preview"):
+            wanted = aecodec.decode(file[: len(file) // 2], preview=True)
+        with pytest.warns(UserWarning, match="preview"):
+            image.load()
+        assert image.tobytes() == wanted.tobytes()
 
 
 def test_a_failed_save_leaves_no_file(tmp_path, photo):

@@ -44,7 +44,8 @@ class Autoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
     peak; loss: "mse", "bce", "ssim" or "perceptual"; held_out: the share of X that is kept for validation; seed: of
     everything that is drawn; device: "auto", "cpu" or "cuda"; max_pixels: of a picture that is opened.
 
-    After ``fit``: ``model_``, ``form_`` (shape and levels), ``history_`` (a report for each epoch), ``n_features_in_``.
+    After ``fit``: ``model_``, ``form_`` (shape and levels), ``history_`` (a report for each epoch; of a
+    model from a folder, for the last one), ``n_features_in_``.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class Autoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
     def transform(self, X: Any) -> Floats:  # noqa: N803
         """Return the codes (n, q) of n pictures or rows."""
-        return self._map(lambda model, part: model.encode(part), self._inner(X))
+        return self._map(lambda model, part: model.encode(part), self.values(X))
 
     def inverse_transform(self, X: Any) -> Floats:  # noqa: N803
         """Return the pictures or rows of codes (n, q), in the levels of what was learned from: 0..255 for bytes."""
@@ -121,7 +122,7 @@ class Autoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
         Minus the loss of their reconstruction, from values in 0..1; for variational kinds the evidence lower bound in nats.
         """
-        inner = self._inner(X)
+        inner = self.values(X)
         error = open_loss(self.loss, self.form_.inner)
         return self._map(lambda model, part: model.scores(part, error), inner)
 
@@ -136,6 +137,11 @@ class Autoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
             codes = self.model_.sample(n_samples).numpy()
         return self.inverse_transform(codes)
 
+    def values(self, X: Any) -> Floats:  # noqa: N803
+        """Return pictures or rows as the model sees them: (n, C, H, W) or (n, d), 0..1."""
+        check_is_fitted(self)
+        return self.form_.inward(self._gather(X, reset=False))
+
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Return the names of the columns of codes, "autoencoder0" and on."""
         check_is_fitted(self)
@@ -147,11 +153,11 @@ class Autoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
         found = {name: value for name in names if (value := getattr(self, name)) is not None}
         return {"kind": name_of(self.kind), **found, "options": options_of(self.kind)}
 
-    def restore(self, form: pictures.Form, tensors: dict[str, Tensor]) -> None:
+    def restore(self, form: pictures.Form, tensors: dict[str, Tensor], last: Epoch | None = None) -> None:
         """Become fitted with the tensors of a model.  Raises RuntimeError where they do not fit the parameters."""
         model = self._new_model(form)
         model.load_state_dict(tensors)
-        self.form_, self.model_, self.history_ = form, model.requires_grad_(False), []
+        self.form_, self.model_, self.history_ = form, model.requires_grad_(False), [last] if last else []
         self.n_features_in_ = int(np.prod(form.shape))
 
     def _new_model(self, form: pictures.Form) -> Model:
@@ -185,10 +191,6 @@ class Autoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
         elif array.shape[1:] != self.form_.shape:
             raise PictureError(f"pictures must be {self.form_.shape}, as those of fit, not {array.shape[1:]}")
         return array
-
-    def _inner(self, X: Any) -> Floats:  # noqa: N803
-        check_is_fitted(self)
-        return self.form_.inward(self._gather(X, reset=False))
 
     def _map(self, function: Any, values: Floats) -> Floats:
         """Return what a function of model and batch gives for all values, batch by batch."""

@@ -27,6 +27,7 @@ from aecodec.training.checkpoint import CHECKPOINT, write_checkpoint
 LOG = "log.csv"
 SAVE_EVERY = 20.0  # seconds between checkpoints
 PASSES = 5  # of L-BFGS over all values in an epoch, and one or two more for its line search
+HISTORY = 20  # steps that L-BFGS remembers
 PART = 512  # values at a time where a step needs all
 WARM_UP = 0.05  # the share of a training in which the learning rate rises
 
@@ -68,9 +69,11 @@ def fit(
     """
     optimiser: torch.optim.Optimizer
     if model.full_batch:
-        optimiser = torch.optim.LBFGS(model.parameters(), max_iter=PASSES, line_search_fn="strong_wolfe")
+        optimiser = torch.optim.LBFGS(
+            model.parameters(), max_iter=PASSES, history_size=HISTORY, line_search_fn="strong_wolfe"
+        )
     else:
-        optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+        optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
     with seeded(settings.seed, -1):
         model.standardise(values)
     done = _resume(folder, model, optimiser, run)

@@ -60,6 +60,8 @@ class Model(nn.Module):
 
     mean: Tensor
     spread: Tensor
+    code_mean: Tensor
+    code_spread: Tensor
 
     def __init__(
         self,
@@ -82,6 +84,8 @@ class Model(nn.Module):
         self.prior = prior or FittedNormal(length)
         self.register_buffer("mean", torch.full(shape, 0.5))
         self.register_buffer("spread", torch.ones(()))
+        self.register_buffer("code_mean", torch.zeros(length))
+        self.register_buffer("code_spread", torch.ones(length))
 
     def standardise(self, x: Tensor) -> None:
         """Take the mean picture and the standard deviation of values (n, *shape)."""
@@ -117,12 +121,24 @@ class Model(nn.Module):
         return total
 
     def fit_prior(self, codes: Tensor) -> None:
-        """Fit the prior to the codes (n, q) of the training."""
+        """Fit the prior to the codes (n, q) of the training, and take their means and standard deviations."""
+        self.code_mean.copy_(codes.mean(0))
+        self.code_spread.copy_(codes.std(0, correction=0))
         self.prior.fit(self.bottleneck.symbols(codes))
 
     def sample(self, count: int) -> Tensor:
         """Return codes (count, q) drawn from the prior."""
         return self.bottleneck.of_symbols(self.prior.sample(count))
+
+    def answers(self, codes: Tensor) -> Tensor:
+        """Return how far (q,) the picture moves for a small move of each number by 1: the root of the squared distance."""
+        still, widths = self.decode(codes), 0.1 * self.code_spread.clamp_min(1e-6)
+        found = []
+        for number, width in enumerate(widths):
+            moved = codes.clone()
+            moved[:, number] += width
+            found.append((self.decode(moved) - still).square().flatten(1).sum(1).mean().sqrt() / width)
+        return torch.stack(found)
 
     def scores(self, x: Tensor, error: Loss) -> Tensor:
         """Return how much values (B, *shape) are like those learned from, (B,): minus the error."""

@@ -22,6 +22,7 @@ Network = Literal["auto", "dense", "conv"]
 SMALLEST = 4  # convolutions halve a picture until its longer side is at most this
 HIDDEN = (256, 64)  # widths of dense layers
 MIDDLE = 128  # width of the dense layer between convolutions and code
+WIDTH = 16  # channels of convolutions at half the size
 
 
 def layers(sizes: Sequence[int], activation: type[nn.Module] = nn.SiLU) -> list[nn.Module]:
@@ -41,7 +42,7 @@ def dense(shape: Shape, outputs: int, inputs: int, hidden: Sequence[int] = HIDDE
 
 
 def conv(
-    shape: Shape, outputs: int, inputs: int, width: int = 32, up: Upsampler = "pixelshuffle"
+    shape: Shape, outputs: int, inputs: int, width: int = WIDTH, up: Upsampler = "pixelshuffle"
 ) -> tuple[nn.Module, nn.Module]:
     """Return a convolutional encoder and decoder with two dense layers at the code."""
     down, small = downward(shape, width, halvings(shape))
@@ -81,8 +82,19 @@ def upward(shape: Shape, width: int, times: int, up: Upsampler = "pixelshuffle")
     widths = [*reversed(_widths(width, times)), shape[0]]
     found: list[nn.Module] = []
     for inputs, outputs in itertools.pairwise(widths):
-        found += [upsampler(up, inputs, outputs, 2, 3), nn.SiLU()]
+        found += [_smooth(upsampler(up, inputs, outputs, 2, 3)), nn.SiLU()]
     return nn.Sequential(*found[:-1], Crop(shape[1], shape[2]))
+
+
+def _smooth(layer: nn.Module) -> nn.Module:
+    """Return an upsampler; where it is a pixel shuffle, after its four pixels have got equal weights to start from.
+
+    Aitken et al., "Checkerboard artifact free sub-pixel convolution", 2017.
+    """
+    if isinstance(layer, nn.Sequential) and isinstance(layer[0], nn.Conv2d):
+        for value in layer[0].parameters():
+            value.data = value.data[::4].repeat_interleave(4, 0)
+    return layer
 
 
 def _widths(width: int, times: int) -> list[int]:

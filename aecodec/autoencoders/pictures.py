@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from aecodec.codec import decoder
+from aecodec.container.bitstream import MAGIC
+from aecodec.defaults import MAX_PIXELS
 from aecodec.errors import FramesError, PictureError
 from aecodec.images import formats, samples
 
@@ -104,17 +108,55 @@ def _stack(found: Sequence[Image.Image], channels: int | None) -> NDArray[np.uin
     return np.stack(arrays)[..., None] if gray else np.stack(arrays)
 
 
+def load(
+    paths: Sequence[str], size: int, complain: Callable[[str, Exception], None], max_pixels: int | None = MAX_PIXELS
+) -> tuple[NDArray[np.uint8], list[str]]:
+    """Return pictures from files as one array (n, size, size, 1 or 3), and the paths of those that could be read.
+
+    A file that cannot be read is reported through ``complain`` and left out. Raises PictureError where none is left.
+    """
+
+    def work(path: str) -> Image.Image | PictureError:
+        try:
+            return _read(0, path, size, max_pixels)
+        except PictureError as error:
+            return error
+
+    found, kept = [], []
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        for path, image in zip(paths, workers.map(work, paths), strict=True):
+            if isinstance(image, PictureError):
+                complain(path, image.__cause__ if isinstance(image.__cause__, Exception) else image)
+                continue
+            found.append(image)
+            kept.append(path)
+    return _stack(found, None), kept
+
+
 def _read(row: int, source: formats.Source, size: int, max_pixels: int | None) -> Image.Image:
     """Return a picture upright, as "L" or "RGB", its middle scaled to size x size.  Raises PictureError, with the row."""
     try:
-        return squared(formats.as_picture(_without_axis(source), max_pixels), size, max_pixels)
-    except (ValueError, OSError, TypeError, SyntaxError) as error:
+        return squared(_open(source, max_pixels), size, max_pixels)
+    except (ValueError, LookupError, OSError, TypeError, SyntaxError) as error:
         name = f" ({source})" if isinstance(source, (str, os.PathLike)) else ""
         raise PictureError(f"picture {row}{name}: {error}") from error
 
 
-def _without_axis(source: formats.Source) -> formats.Source:
-    return source[..., 0] if isinstance(source, np.ndarray) and source.ndim == 3 and source.shape[2] == 1 else source
+def _open(source: formats.Source, max_pixels: int | None) -> Image.Image:
+    """Return a caller's picture as a Pillow image."""
+    if isinstance(source, np.ndarray) and source.ndim == 3 and source.shape[2] == 1:
+        source = source[..., 0]
+    if not isinstance(source, (str, os.PathLike)):
+        return formats.as_picture(source, max_pixels)
+    with open(source, "rb") as file:
+        return opened(file.read(), max_pixels)
+
+
+def opened(data: bytes, max_pixels: int | None) -> Image.Image:
+    """Return the picture in a file's bytes as a Pillow image; an .aec file is decoded."""
+    if data.startswith(MAGIC[:4]):
+        return decoder.decode_samples(data, max_pixels=max_pixels).image()
+    return formats.open_picture(data, max_pixels)
 
 
 def squared(image: Image.Image, size: int, max_pixels: int | None) -> Image.Image:

@@ -6,10 +6,10 @@ entries.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
-
-SMOOTHING = 1.0  # how much the entries' own shares count, in units of the square root of their number
 
 
 class StandardNormal(nn.Module):
@@ -54,44 +54,56 @@ class FittedNormal(nn.Module):
 
 
 class Neighbours(nn.Module):
-    """A bigram of entries of a codebook on a grid: each depends on its left neighbour, in the first column on the upper.
+    """Bigrams of entries of a codebook on a grid: how often each stands beside another, and how often below another.
 
-    ``counts`` (K + 1, K): how often an entry follows another; the last row is of the first place.
+    ``beside`` and ``below`` (K + 1, K): the counts; the last row is of places without such a neighbour.
     """
 
-    counts: Tensor
+    beside: Tensor
+    below: Tensor
 
     def __init__(self, size: int, height: int, width: int) -> None:
         super().__init__()
         self.size, self.height, self.width = size, height, width
-        self.register_buffer("counts", torch.zeros(size + 1, size))
+        self.register_buffer("beside", torch.zeros(size + 1, size))
+        self.register_buffer("below", torch.zeros(size + 1, size))
 
-    def contexts(self, symbols: Tensor) -> Tensor:
-        """Return the row of ``counts`` (n, places) that each symbol (n, places) is drawn from."""
+    def left_of(self, symbols: Tensor) -> Tensor:
+        """Return the left neighbour (n, places) of each symbol (n, places), K where there is none."""
         grid = symbols.reshape(-1, self.height, self.width)
-        first = torch.cat([grid.new_full((len(grid), 1), self.size), grid[:, :-1, 0]], 1)
-        return torch.cat([first[:, :, None], grid[:, :, :-1]], 2).flatten(1)
+        return torch.cat([grid.new_full((len(grid), self.height, 1), self.size), grid[:, :, :-1]], 2).flatten(1)
+
+    def above(self, symbols: Tensor) -> Tensor:
+        """Return the neighbour above, as ``left_of`` does."""
+        return torch.cat([symbols.new_full((len(symbols), self.width), self.size), symbols[:, : -self.width]], 1)
 
     def fit(self, symbols: Tensor) -> None:
         """Count symbols (n, places)."""
-        pairs = self.contexts(symbols) * self.size + symbols
-        self.counts.copy_(torch.bincount(pairs.flatten(), minlength=self.counts.numel()).view_as(self.counts))
+        for counts, neighbours in ((self.beside, self.left_of(symbols)), (self.below, self.above(symbols))):
+            pairs = neighbours * self.size + symbols
+            counts.copy_(torch.bincount(pairs.flatten(), minlength=counts.numel()).view_as(counts))
 
-    def probabilities(self) -> Tensor:
-        """Return the share (K + 1, K) of each entry behind another: counts, smoothed by those of all entries."""
-        everywhere = self.counts.sum(0) + 0.5
-        prior = everywhere / everywhere.sum()
-        weight = SMOOTHING * self.size**0.5
-        shares: Tensor = (self.counts + weight * prior) / (self.counts.sum(1, keepdim=True) + weight)
-        return shares
+    def shares(self) -> Tensor:
+        """Return the share (K,) of each entry."""
+        counts = self.beside.sum(0) + 0.5
+        return counts / counts.sum()
+
+    def probabilities(self, counts: Tensor) -> Tensor:
+        """Return the share (K + 1, K) of each entry next to another: counts, smoothed by the shares of entries."""
+        weight = math.sqrt(self.size)
+        smoothed: Tensor = (counts + weight * self.shares()) / (counts.sum(1, keepdim=True) + weight)
+        return smoothed
 
     def sample(self, count: int) -> Tensor:
-        """Return symbols (count, places)."""
-        chances = self.probabilities()
-        symbols = torch.zeros(count, self.height * self.width, dtype=torch.long, device=chances.device)
+        """Return symbols (count, places).
+
+        Both neighbours count, as if they were independent given the entry: p(entry | left) p(entry | above) / p(entry).
+        """
+        left, above = self.probabilities(self.beside), self.probabilities(self.below)
+        symbols = torch.zeros(count, self.height * self.width, dtype=torch.long, device=left.device)
         for place in range(symbols.shape[1]):
-            rows = chances[self.contexts(symbols)[:, place]]
-            symbols[:, place] = torch.multinomial(rows, 1)[:, 0]
+            chances = left[self.left_of(symbols)[:, place]] * above[self.above(symbols)[:, place]] / self.shares()
+            symbols[:, place] = torch.multinomial(chances, 1)[:, 0]
         return symbols
 
 

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors, save as save_tensors
 
 from aecodec.autoencoders.estimator import Autoencoder
+from aecodec.autoencoders.fitting import Epoch
 from aecodec.autoencoders.kinds import with_options
 from aecodec.autoencoders.pictures import Form
 from aecodec.errors import SettingsError, WeightsError
@@ -48,8 +49,11 @@ def load(folder: str | os.PathLike[str], device: str = "auto") -> Autoencoder:
         names = ("latent", "size", "epochs", "batch", "learning_rate", "loss", "held_out", "seed")
         kind = with_options(card["kind"], card["options"])
         estimator = Autoencoder(kind, device=device, **{name: card[name] for name in names if name in card})
-        form = card["form"]
-        estimator.restore(Form(tuple(form["shape"]), form["low"], form["high"], form["flat"]), load_tensors(data))
-    except (OSError, KeyError, TypeError, RuntimeError, SafetensorError, SettingsError) as error:
+        form, training = card["form"], card["training"]
+        last = Epoch(training["epochs"], training["loss"], training.get("validation"), training["seconds"])
+        estimator.restore(Form(tuple(form["shape"]), form["low"], form["high"], form["flat"]), load_tensors(data), last)
+    except RuntimeError as error:  # torch's, of many lines
+        raise WeightsError(f"the tensors in {folder} do not fit what its card says") from error
+    except (OSError, KeyError, TypeError, SafetensorError, SettingsError) as error:
         raise WeightsError(f"cannot open the autoencoder in {folder}: {error}") from None
     return estimator

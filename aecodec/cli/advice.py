@@ -9,6 +9,7 @@ from aecodec.errors import (
     LimitError,
     NoRestoringWeightsError,
     NotAModelError,
+    TruncatedError,
 )
 
 
@@ -21,6 +22,8 @@ def explain(error: AecodecError) -> str:
 def _advice(error: AecodecError) -> str:
     if isinstance(error, LimitError):
         return "--max-pixels raises the limit"
+    if isinstance(error, TruncatedError):
+        return "decode --preview shows what there is of it"
     if isinstance(error, FramesError):
         return "--frame N takes one of them, counted from 0"
     if isinstance(error, NotAModelError):

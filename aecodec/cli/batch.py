@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 Report = dict[str, Any]  # what --json prints of a file
 PICTURES_PER_PROCESS = 4  # fewer are done before another process has started
+PROCESSES = "processes"  # of this machine: what jobs run on where no cluster is named
 MAX_WORKERS = 16  # each holds a picture at a time, and a process the model
 
 
@@ -73,13 +75,22 @@ def run(
     threads: int | None = None,
     device: str = "cpu",
     tell: Callable[[Job, Done], None] | None = None,
+    executor: str = PROCESSES,
+    replaces: bool = True,
 ) -> None:
     """Do every job, report on one line each failure or loss, and end the process with the right exit code.
 
     ``show`` makes the line that is printed for a report. With a ``verb`` ("encoded") several jobs may share ``threads`` CPU
     threads among processes, or run in one process at a GPU, and get a progress bar on a terminal and a summary; ``work``
     must be picklable then. ``tell`` gets each job that is done, in this process.
+
+    Another ``executor`` than PROCESSES runs all jobs on the workers of a cluster, where those that do not replace outputs
+    that are there need to know it: ``replaces``.
     """
+    if executor != PROCESSES:
+        _check_for_cluster(tasks, executor, threads)
+        _finish(_on_cluster(tasks, work, executor, threads, replaces), tasks, show, verb, tell)
+        return
     gpu = bool(verb) and len(tasks) > 1 and _on_gpu(device, threads)
     # a GPU gains nothing from several models in its memory, but from several pictures at a time
     workers, each = share(len(tasks), threads, 1 if gpu else PICTURES_PER_PROCESS) if verb else (1, threads)
@@ -90,10 +101,21 @@ def run(
         outcomes = (attempt(work, job) for job in tasks)
     else:
         outcomes = (_thread if gpu else _spread)(tasks, work, workers)
+    _finish(outcomes, tasks, show, verb, tell)
+
+
+def _finish(
+    outcomes: Generator[Outcome, None, None],
+    tasks: Sequence[Job],
+    show: Callable[[Report], str] | None,
+    verb: str,
+    tell: Callable[[Job, Done], None] | None,
+) -> None:
+    """Report outcomes as they come, and end the process where one is a failure."""
     progress = Progress(len(tasks), verb, getattr(tasks, "left_out", {}))
     failures: list[bool] = []  # whether each is damage
     try:
-        with terminated_as_exit(), _listening(), contextlib.closing(outcomes):
+        with terminated_as_exit(), _listening, contextlib.closing(outcomes):
             for outcome in outcomes:
                 progress.clear()
                 _tell(outcome, show)
@@ -166,7 +188,7 @@ _heard = threading.local()  # messages: of the warnings in the attempt that this
 
 
 @contextlib.contextmanager
-def _listening() -> Iterator[None]:
+def _hearing() -> Iterator[None]:
     """Send warnings for users to the attempt, in the thread where they arise, and drop all others."""
 
     def hear(
@@ -186,6 +208,28 @@ def _listening() -> Iterator[None]:
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = hear
         yield
+
+
+class _Listening:
+    """What ``_hearing`` does, for several threads at once: the first sets it up, and the last ends it."""
+
+    def __init__(self) -> None:
+        self._lock, self._threads, self._hearing = threading.Lock(), 0, contextlib.ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._threads:
+                self._hearing.enter_context(_hearing())
+            self._threads += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._threads -= 1
+            if not self._threads:
+                self._hearing.close()
+
+
+_listening = _Listening()
 
 
 def _tell(outcome: Outcome, show: Callable[[Report], str] | None) -> None:
@@ -273,12 +317,64 @@ def _spread(tasks: Sequence[Job], work: Work, processes: int) -> Generator[Outco
 
 def _serve(connection: Connection, work: Work) -> None:
     """Run a worker: jobs in, outcomes out, until the other end is closed."""
-    with terminated_as_exit(), _listening():
+    with terminated_as_exit(), _listening:
         try:
             while True:
                 connection.send(attempt(work, connection.recv()))
         except (EOFError, OSError):
             return
+
+
+def _check_for_cluster(tasks: Sequence[Job], name: str, threads: int | None) -> None:
+    """Raise click.UsageError where a cluster cannot do what is asked for."""
+    from aecodec import executors
+
+    if any(files.STANDARD in (job.input, job.output) for job in tasks):
+        raise click.UsageError("the workers of --executor cannot read standard input or write standard output")
+    if threads and not executors.is_local(name):
+        raise click.UsageError("--threads is for this machine; each worker of a cluster has its own number of threads")
+
+
+def _on_cluster(
+    tasks: Sequence[Job], work: Work, name: str, threads: int | None, replaces: bool
+) -> Generator[Outcome, None, None]:
+    """Yield outcomes as they come from the workers of a cluster. A picture whose worker is lost goes to another one."""
+    from aecodec import __version__, executors
+    from aecodec.executors.spread import spread
+
+    try:
+        if not replaces:
+            tasks = files.with_new_outputs(tasks)
+        executor = executors.open_executor(name, max(1, min(threads or thread_count(), len(tasks))))
+    except (AecodecError, OSError) as error:
+        files.complain(name, files.reason(error) if isinstance(error, OSError) else error)
+        sys.exit(files.FAILED)
+    call = functools.partial(_attempt_all, __version__, work)
+    try:
+        for job, result in spread(tasks, call, executor, _prepare):
+            yield replace(result, job=job) if isinstance(result, Outcome) else Outcome(job, error=str(result))
+    except (GeneratorExit, OSError):
+        raise
+    except Exception as error:  # noqa: BLE001  of the workers as such: all jobs would end with it
+        files.complain(name, f"the workers cannot do it: {error}")
+        sys.exit(files.FAILED)
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _prepare(job: Job, again: bool) -> Job:
+    """Return what is sent of a job to a worker, which may run in another folder."""
+    return replace(files.absolute(job), again=job.again or again)
+
+
+def _attempt_all(version: str, work: Work, jobs: list[Job]) -> list[Outcome]:
+    """Do jobs one after another on a worker of a cluster.  Raises AecodecError where that has another version."""
+    from aecodec import __version__
+
+    if version != __version__:
+        raise AecodecError(f"they have aecodec {__version__}, and this is {version}")
+    with _listening:
+        return [attempt(work, job) for job in jobs]
 
 
 @contextlib.contextmanager
@@ -344,7 +440,7 @@ class Progress:
         left = seconds / worked * (self._total - ended) if worked else 0
         filled = 20 * ended // self._total
         text = f"[{'#' * filled}{'.' * (20 - filled)}] {ended}/{self._total}  {worked / max(seconds, 1e-3):.1f} pictures/s"
-        if self._read > self._written:
+        if 0 < self._written < self._read:  # nothing is written where files are only checked or described
             text += f"  {_size(self._read - self._written)} saved"
         text += f"  {_clock(left)} left"
         text = text[: shutil.get_terminal_size().columns - 1]

@@ -29,6 +29,7 @@ class Settings(options.FileSettings):
     scale: str | None
     bits: str
     verify: bool
+    preview: bool
     extension: str
 
 
@@ -73,6 +74,7 @@ class Crop(ParamType):
     default=True,
     help="Refuse a picture that has another hash than its file says, where that says one.  [default: verify]",
 )
+@click.option("--preview", is_flag=True, help="Show what there is of a file that ends early.")
 @options.picture_format
 @options.files_to_files
 def decode(
@@ -80,6 +82,7 @@ def decode(
     output_dir: str | None,
     recursive: bool,
     threads: int | None,
+    executor: str,
     as_json: bool,
     **settings: Unpack[Settings],
 ) -> None:
@@ -89,6 +92,7 @@ def decode(
     aecodec decode photo.aec photo.png
     aecodec decode --crop 900,600,200,100 photo.aec detail.png
     aecodec decode --scale 1/8 photo.aec thumbnail.jpg
+    aecodec decode --preview download.aec.part so-far.png
     aecodec decode --output-dir pictures *.aec
     aecodec decode -r --output-dir pictures archive
 
@@ -102,7 +106,10 @@ def decode(
         raise click.UsageError("a smaller picture has 8 bits a sample")
     tasks = files.jobs(paths, output_dir, settings["extension"], {files.EXTENSION}, recursive)
     work = functools.partial(_work, **settings)
-    batch.run(tasks, work, show=json.dumps if as_json else None, verb="decoded", threads=threads, device=settings["device"])
+    batch.run(
+        tasks, work, show=json.dumps if as_json else None, verb="decoded", threads=threads, device=settings["device"],
+        executor=executor, replaces=settings["force"] or settings["update"],
+    )  # fmt: skip
 
 
 def _work(
@@ -112,6 +119,7 @@ def _work(
     scale: str | None,
     bits: str,
     verify: bool,
+    preview: bool,
     extension: str,
     update: bool,
     preserve: bool,
@@ -136,11 +144,12 @@ def _work(
     start = time.perf_counter()
     wide, is_verified = None, False
     if scale:  # always of 8 bits
-        image = decoder.decode(data, weights=weights, scale=int(scale.removeprefix("1/")), max_pixels=max_pixels)
+        smaller = int(scale.removeprefix("1/"))
+        image = decoder.decode(data, weights=weights, scale=smaller, max_pixels=max_pixels, preview=preview)
     else:
         found = decoder.decode_samples(
             data, bits=16 if bits == "16" else None, weights=weights, device=device, crop=crop, max_pixels=max_pixels,
-            verify=verify,
+            verify=verify, preview=preview,
         )  # fmt: skip
         image, is_verified = found.image(), found.is_verified
         if found.depth > 8 and bits != "8" and kind in formats.DEEP:

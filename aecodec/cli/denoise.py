@@ -50,6 +50,7 @@ def denoise(
     output_dir: str | None,
     recursive: bool,
     threads: int | None,
+    executor: str,
     as_json: bool,
     **settings: Unpack[Settings],
 ) -> None:
@@ -68,7 +69,10 @@ def denoise(
     tasks = files.jobs(paths, output_dir, settings["extension"], files.PICTURE_EXTENSIONS, recursive)
     work = functools.partial(_work, **settings)
     show = json.dumps if as_json else None
-    batch.run(tasks, work, show=show, verb="denoised", threads=threads, device=settings["device"])
+    batch.run(
+        tasks, work, show=show, verb="denoised", threads=threads, device=settings["device"], executor=executor,
+        replaces=settings["force"] or settings["update"],
+    )  # fmt: skip
 
 
 def _work(

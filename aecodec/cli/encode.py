@@ -130,6 +130,7 @@ def encode(
     output_dir: str | None,
     recursive: bool,
     threads: int | None,
+    executor: str,
     as_json: bool,
     manifest_file: str | None,
     **settings: Unpack[Settings],
@@ -171,7 +172,10 @@ def encode(
     work = functools.partial(_work, quality=quality, target=target, keeps_record=writer is not None, **settings)
     show, tell = json.dumps if as_json else None, None if writer is None else writer.add
     with contextlib.nullcontext() if writer is None else writer:
-        batch.run(tasks, work, show=show, verb="encoded", threads=threads, device=settings["device"], tell=tell)
+        batch.run(
+            tasks, work, show=show, verb="encoded", threads=threads, device=settings["device"], tell=tell,
+            executor=executor, replaces=settings["force"] or settings["update"],
+        )  # fmt: skip
 
 
 def _need_package(target: rate_control.Fidelity) -> None:

@@ -19,18 +19,22 @@ KINDS = (".parquet", ".npz", ".csv")
 @click.option(
     "-o", "--output", metavar="OUT", required=True, type=options.file_names, help="The table: .parquet, .npz or .csv."
 )
+@options.model
 @options.recursive
 @options.device
 @options.threads
+@options.executor
 @options.max_pixels
 @options.force
 @options.as_json
 def features(
     paths: tuple[str, ...],
     output: str,
+    model: str | None,
     recursive: bool,
     device: str,
     threads: int | None,
+    executor: str,
     max_pixels: int,
     force: bool,
     as_json: bool,
@@ -44,6 +48,8 @@ def features(
     The vector of an .aec file comes from its latents, and no pixel is decoded. Any other picture is analysed as for
     encoding. Vectors have length 1; compare them by their scalar product. A folder stands for the .aec files and pictures
     in it. The table has the columns path, vector, width, height, bytes and quality; Parquet needs 'aecodec[features]'.
+
+    With --model the vectors are the codes of an autoencoder (aecodec autoencoder fit), compared by their distance.
 
     After an interruption the same command goes on where it stopped: until the table is complete, its rows are in OUT.part.
     """
@@ -59,10 +65,11 @@ def features(
         vectors.fail(output, error)
     left_out: Counter[str] = Counter()
     found = list(files.expand(paths, vectors.WANTED, recursive, left_out))
-    settings = vectors.Settings(device, threads, max_pixels, as_json)
-    with vectors.journal_of(output) as journal:
+    space = vectors.space_of(model, device)
+    settings = vectors.Settings(device, threads, max_pixels, as_json, executor=executor, model=model)
+    with vectors.journal_of(output, space) as journal:
         code = vectors.describe_all(found, journal, settings, left_out=left_out)
         places = vectors.current_places(journal, [each.path for each in found])
-        vectors.replace(output, lambda path: table.write(path, extension, lambda: journal.rows(places), len(places)))
+        vectors.replace(output, lambda path: table.write(path, extension, lambda: journal.rows(places), len(places), space))
         journal.remove()
     sys.exit(code)

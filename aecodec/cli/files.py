@@ -15,7 +15,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TextIO
 
@@ -57,7 +57,9 @@ class Job:
 
     ``folder`` is the --output-dir that OUT lies below.
 
-    A job with a ``problem`` cannot be done and fails with it. One that is to be done ``again`` is never up to date.
+    A job with a ``problem`` cannot be done and fails with it. One that is to be done ``again`` is never up to date, and
+    replaces its output if that is ``new``: was not there when the run began. ``stamp`` is that of an input whose result is
+    known.
     """
 
     input: str
@@ -65,6 +67,8 @@ class Job:
     folder: str | None = None
     problem: str = ""
     again: bool = False
+    new: bool = False
+    stamp: tuple[int, int] | None = None
 
 
 class Jobs(list[Job]):
@@ -253,6 +257,39 @@ def _unwanted(folder: str, name: str, wanted: Collection[str]) -> str:
     return "" if os.path.isfile(os.path.join(folder, name)) else "link"
 
 
+def with_new_outputs(tasks: Sequence[Job]) -> list[Job]:
+    """Return jobs that say whether their outputs are new; folders in stores are listed once each.
+
+    Raises OSError where a store cannot be asked.
+    """
+    there: dict[str, set[str]] = {}
+
+    def is_new(job: Job) -> bool:
+        if not names.is_url(job.output):
+            return bool(job.output) and not os.path.lexists(job.output)
+        from aecodec.stores import remote
+
+        folder = job.folder or names.parent(job.output)
+        if folder not in there:
+            try:
+                there[folder] = {file for _, file in remote.find(folder, job.folder is not None)}
+            except FileNotFoundError:
+                there[folder] = set()
+        return job.output not in there[folder]
+
+    return [replace(job, new=is_new(job)) for job in tasks]
+
+
+def absolute(job: Job) -> Job:
+    """Return a job whose paths do not depend on the working folder."""
+
+    def path_of(name: str) -> str:
+        return os.path.abspath(name) if name and not names.is_url(name) else name
+
+    folder = job.folder and path_of(job.folder)
+    return replace(job, input=path_of(job.input), output=path_of(job.output), folder=folder)
+
+
 def is_folder(name: str) -> bool:
     """Return whether a name is that of a folder."""
     if names.is_url(name):
@@ -378,7 +415,7 @@ def check_output(job: Job, force: bool) -> None:
         raise AecodecError(f'{path} is a device or a pipe; "-" writes to standard output')
     if job.input != STANDARD and os.path.exists(job.input) and target.samefile(job.input):
         raise AecodecError(f"{path} is the input itself")
-    if not force:
+    if not force and not (job.again and job.new):
         raise AecodecError(f"{path} exists; --force replaces it")
 
 
@@ -396,7 +433,7 @@ def _check_url(job: Job, force: bool) -> None:
         raise AecodecError(f"{job.output} is a folder")
     if job.input == job.output:
         raise AecodecError(f"{job.output} is the input itself")
-    if not force:
+    if not force and not (job.again and job.new):
         raise AecodecError(f"{job.output} exists; --force replaces it")
 
 

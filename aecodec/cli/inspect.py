@@ -8,12 +8,13 @@ import os
 import shlex
 import sys
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from aecodec import __version__
-from aecodec.cli import batch, files, info, options
+from aecodec.cli import batch, files, info, options, vectors
 from aecodec.cli.advice import explain
 from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS
 from aecodec.errors import AecodecError
@@ -39,10 +40,11 @@ NOTHING = os.devnull  # where a page goes that is not asked for
 )
 @click.option(
     "--directions",
-    "folder",
-    type=options.folder_name,
-    metavar="FOLDER",
-    help="Walk along the principal directions of the latents of the .aec files and pictures in this folder.",
+    "collection",
+    type=options.file_names,
+    metavar="FOLDER|INDEX",
+    help="Walk along the principal directions of the latents of the .aec files and pictures in this folder, or in an index "
+    "of aecodec similar.",
 )
 @options.recursive
 @options.weights
@@ -55,7 +57,7 @@ def inspect(
     paths: tuple[str, ...],
     output: str | None,
     quality: float,
-    folder: str | None,
+    collection: str | None,
     recursive: bool,
     weights: str | None,
     frame: int | None,
@@ -70,6 +72,7 @@ def inspect(
     aecodec inspect photo.aec -o page.html
     aecodec inspect photo.png -q 40 -o page.html
     aecodec inspect photo.aec --directions photos -o page.html
+    aecodec inspect photo.aec --directions photos.index -o page.html
     aecodec inspect first.aec second.aec -o blend.html
     aecodec inspect photo.aec --json
 
@@ -82,13 +85,13 @@ def inspect(
         raise click.UsageError("give -o PAGE, --json or both")
     if output == files.STANDARD and as_json:
         raise click.UsageError("the page and --json cannot both go to standard output")
-    if folder and len(paths) == 2:
+    if collection and len(paths) == 2:
         raise click.UsageError("--directions takes one IN")
     if paths.count(files.STANDARD) > 1:
         raise click.UsageError("IN and SECOND cannot both come from standard input")
     reader = _Reader(quality, weights, frame, device, max_pixels)
     problems: list[str] = []
-    work = functools.partial(_work, paths[1:], output, folder, recursive, reader, force, problems)
+    work = functools.partial(_work, paths[1:], output, collection, recursive, reader, force, problems)
     shown = _as_json if as_json else _prose if output != files.STANDARD else None
     batch.run([files.Job(paths[0], output or NOTHING)], work, show=shown)
     if problems:
@@ -130,7 +133,7 @@ class _Reader:
 def _work(
     others: tuple[str, ...],
     output: str | None,
-    folder: str | None,
+    collection: str | None,
     recursive: bool,
     reader: _Reader,
     force: bool,
@@ -151,7 +154,7 @@ def _work(
             raise type(error)(f"the second file {others[0]}: {explain(error)}") from None
         found = report.of_pair(file, second, [facts, second_facts])
     else:
-        along = _directions(file, folder, recursive, reader, problems) if folder else ()
+        along = _directions(file, collection, recursive, reader, problems) if collection else ()
         found = report.of_file(file, facts, along)
     if output:
         command = shlex.join(["aecodec", *map(names.masked, sys.argv[1:])])
@@ -162,16 +165,15 @@ def _work(
     return batch.Done(found.numbers, len(file.data))
 
 
-def _directions(file: Opened, folder: str, recursive: bool, reader: _Reader, problems: list[str]) -> list[Direction]:
-    """Return the principal directions of the latents in a folder; a file that cannot be read is named and left out."""
+def _directions(file: Opened, collection: str, recursive: bool, reader: _Reader, problems: list[str]) -> list[Direction]:
+    """Return the principal directions of the latents in a folder or an index.
+
+    A file that cannot be read is named and left out.
+    """
     from aecodec.inspect import paths, report
 
     own = file.learned
-    wanted = files.PICTURE_EXTENSIONS | {files.EXTENSION}
-    try:
-        found = list(files.expand([folder], wanted, recursive))
-    except click.UsageError as error:  # an empty folder
-        raise AecodecError(error.message) from None
+    found = _pictures_of(collection, recursive)
     pooled = []
     with batch.progress("reading latents", len(found)) as step:
         for each in found:
@@ -185,6 +187,18 @@ def _directions(file: Opened, folder: str, recursive: bool, reader: _Reader, pro
                 files.complain(each.path, explain(error))
             step()
     return paths.directions(pooled, report.DIRECTIONS)
+
+
+def _pictures_of(collection: str, recursive: bool) -> list[files.Found]:
+    """Return the files of a folder or of an index, whose vectors are no latents: it only names the pictures."""
+    if not files.is_folder(collection):
+        index = vectors.open_index(collection)
+        places = [index.place(number) for number in range(len(index.paths))]
+        return [files.Found(place, Path(names.base(place))) for place in places]
+    try:
+        return list(files.expand([collection], vectors.WANTED, recursive))
+    except click.UsageError as error:  # an empty folder
+        raise AecodecError(error.message) from None
 
 
 def _as_json(numbers: batch.Report) -> str:

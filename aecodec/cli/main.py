@@ -16,7 +16,7 @@ COMMANDS = {
     "encode": "encode", "decode": "decode", "info": "info", "verify": "verify", "view": "view",
     "inspect": "inspect",
     "denoise": "denoise", "inpaint": "inpaint", "features": "features", "similar": "similar", "map": "map",
-    "anomaly": "anomaly",
+    "autoencoder": "autoencoder", "anomaly": "anomaly",
     "weights": "weights", "desktop": "desktop", "train": "train", "eval": "eval",
 }  # fmt: skip
 
@@ -47,7 +47,7 @@ class LazyGroup(click.Group):
 def main() -> None:
     """Encode and decode pictures with a learned codec.
 
-    Files are small, one model serves every rate, and latents are the same bits on every machine.
+    Files are small, one model serves every rate, and a file shows the same pixels on every machine.
 
     \b
     aecodec encode photo.png photo.aec

@@ -56,7 +56,7 @@ class Writer:
             if kind.exists(path) and not (replace or extend):
                 raise click.UsageError(files.printable(f"{path} exists; --force replaces it, and --update adds to it"))
             self._file: _LocalFile | _StoreFile = kind(path, extend and not replace)
-        self._listed = {line.output for line in read(path)} if kind is _StoreFile else None
+        self._listed = {line.output for line in read(path)} if extend and kind is _StoreFile else None
 
     @contextlib.contextmanager
     def _refusing(self) -> Iterator[None]:

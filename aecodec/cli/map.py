@@ -25,6 +25,7 @@ MOST = 20_000  # pictures; the page of more would not open on a phone
     show_default=True,
     help="How vectors become points. tsne needs scikit-learn ('aecodec[features]'), umap the package umap-learn.",
 )
+@options.model
 @options.recursive
 @options.device
 @options.threads
@@ -34,6 +35,7 @@ def map_(
     paths: tuple[str, ...],
     output: str,
     layout: str,
+    model: str | None,
     recursive: bool,
     device: str,
     threads: int | None,
@@ -60,10 +62,15 @@ def map_(
         plane.check_installed(layout)
     except AecodecError as error:
         vectors.fail(output, f"{error}; --layout pca needs nothing")
-    settings = vectors.Settings(device, threads, max_pixels, as_json=False, thumbnail=chart.SIDE)
-    with vectors.journal_of(output) as journal:
+    space = vectors.space_of(model, device)
+    settings = vectors.Settings(device, threads, max_pixels, as_json=False, thumbnail=chart.SIDE, model=model)
+    with vectors.journal_of(output, space) as journal:
         code = vectors.describe_all(found, journal, settings, left_out=left_out)
         rows = list(journal.rows(vectors.current_places(journal, [each.path for each in found])))
+        if model and rows:
+            from aecodec.autoencoders.description import directions
+
+            rows = directions(rows)
         if rows:
             title = ", ".join(names.base(names.identity(path)) for path in paths)
             page = chart.render(rows, title, layout)

@@ -10,9 +10,9 @@ from typing import Any, TypedDict, TypeVar
 import click
 from click.core import ParameterSource
 
-from aecodec.cli import files
+from aecodec.cli import batch, files
 from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS
-from aecodec.errors import AecodecError
+from aecodec.errors import AecodecError, MissingPackageError
 from aecodec.stores import names
 
 
@@ -49,6 +49,22 @@ def _extension(ctx: click.Context, param: click.Parameter, value: str) -> str:
         except AecodecError as error:
             raise click.BadParameter(str(error)) from None
     return extension
+
+
+def _executor(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """Return the name of an executor. The process ends where its package is missing."""
+    if value == batch.PROCESSES:
+        return value
+    from aecodec import executors
+
+    try:
+        executors.check_name(value)
+    except MissingPackageError as error:
+        click.echo(f"aecodec: {files.printable(error)}", err=True)
+        sys.exit(files.FAILED)
+    except AecodecError as error:
+        raise click.BadParameter(str(error)) from None
+    return value
 
 
 def check_format(paths: Sequence[str], output_dir: str | None) -> None:
@@ -108,7 +124,22 @@ threads = click.option(
     help="CPU threads in total. Many pictures are shared among processes, or among threads if a GPU "
     "computes.  [default: all cores]",
 )
+executor = click.option(
+    "--executor",
+    metavar="NAME",
+    default=batch.PROCESSES,
+    show_default=True,
+    callback=_executor,
+    help="Where pictures are worked on: processes of this machine, or the workers of a Dask cluster, dask://HOST:8786; "
+    "dask:// starts some on this machine. Needs 'aecodec[dask]'.",
+)
 force = click.option("-f", "--force", is_flag=True, help="Replace existing files.")
+model = click.option(
+    "--model",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="MODEL",
+    help="Describe pictures by the codes of this autoencoder (aecodec autoencoder fit).",
+)
 output_dir = click.option(
     "--output-dir",
     type=folder_name,
@@ -159,6 +190,8 @@ class FileSettings(TypedDict):
 
 def files_to_files(command: Command) -> Command:
     """Add the options of a command that turns each of many files into one."""
-    for option in reversed((output_dir, recursive, update, preserve, device, threads, max_pixels, force, as_json)):
+    for option in reversed(
+        (output_dir, recursive, update, preserve, device, threads, executor, max_pixels, force, as_json)
+    ):
         command = option(command)
     return command

@@ -11,22 +11,18 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from aecodec.cli import batch, files, options, vectors
-from aecodec.cli.advice import explain
-from aecodec.errors import AecodecError
 from aecodec.stores import names
 
 if TYPE_CHECKING:
     from aecodec.retrieval.index import Index, Match
     from aecodec.retrieval.journal import Journal, Row
 
-THRESHOLD = 0.7
-MOST = 2**36  # bytes of an index in a store
+THRESHOLD = 0.8
 
 as_csv = click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 index_argument = click.argument("index_file", metavar="INDEX", type=options.file_names)
@@ -49,10 +45,18 @@ def similar() -> None:
 @options.recursive
 @options.device
 @options.threads
+@options.executor
 @options.max_pixels
 @options.as_json
 def index(
-    paths: tuple[str, ...], output: str, recursive: bool, device: str, threads: int | None, max_pixels: int, as_json: bool
+    paths: tuple[str, ...],
+    output: str,
+    recursive: bool,
+    device: str,
+    threads: int | None,
+    executor: str,
+    max_pixels: int,
+    as_json: bool,
 ) -> None:
     """Make an index of pictures and .aec files, or bring an existing one up to date.
 
@@ -66,7 +70,7 @@ def index(
     """
     known: Index | None = None
     if _exists(output):
-        known = _open(output, "; remove it, or name another --output")
+        known = vectors.open_index(output, "; remove it, or name another --output")
     else:
         vectors.check_output(output, force=False)
     from aecodec.retrieval.index import Index
@@ -75,7 +79,7 @@ def index(
     name_of = functools.partial(vectors.relative_to, folder)
     left_out: Counter[str] = Counter()
     found = [each for each in files.expand(paths, vectors.WANTED, recursive, left_out) if not _is(each.path, output)]
-    settings = vectors.Settings(device, threads, max_pixels, as_json)
+    settings = vectors.Settings(device, threads, max_pixels, as_json, executor=executor)
     with vectors.journal_of(output) as journal:
         stamps = {} if known is None else known.known()
         code = vectors.describe_all(found, journal, settings, known=stamps, name_of=name_of, left_out=left_out)
@@ -138,7 +142,7 @@ def query(
 
     Each line has the similarity, 1 for equal vectors, and the path. PICTURE may be "-" for standard input.
     """
-    opened = _open(index_file)
+    opened = vectors.open_index(index_file)
     tasks = [files.Job(path, "") for path in paths]
     work = functools.partial(_query, index=opened, count=count, device=device, max_pixels=max_pixels)
     show: Callable[[batch.Report], str] = json.dumps if as_json else _query_rows if as_csv else _query_lines
@@ -189,7 +193,7 @@ def duplicates(index_file: str, threshold: float, as_json: bool, as_csv: bool) -
     alone. docs/features.md says how many of each kind. A group is what pairs at the threshold connect. Each line has the
     similarity to the nearest other picture of the group, and the path. The files are not touched.
     """
-    groups = _open(index_file).duplicates(threshold)
+    groups = vectors.open_index(index_file).duplicates(threshold)
     if as_csv:
         rows = [
             (number, match.path, round(match.similarity, 4)) for number, group in enumerate(groups, 1) for match in group
@@ -208,19 +212,3 @@ def _csv(rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _open(path: str, advice: str = "") -> Index:
-    """Return the index at a path, or end the process."""
-    from aecodec.retrieval import index
-
-    try:
-        if names.is_url(path):
-            from aecodec.stores import remote
-
-            return index.parse(remote.read(path, MOST), names.parent(path))
-        return index.read(Path(path))
-    except OSError as error:
-        vectors.fail(path, files.reason(error))
-    except AecodecError as error:
-        vectors.fail(path, explain(error) + advice)

@@ -17,14 +17,19 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from aecodec.cli import batch, files
+from aecodec.cli.advice import explain
 from aecodec.errors import AecodecError
 from aecodec.stores import names
 
 if TYPE_CHECKING:
+    from aecodec.autoencoders import Autoencoder
+    from aecodec.retrieval.index import Index
     from aecodec.retrieval.journal import Journal, Stamp
+    from aecodec.retrieval.vectors import Description, Space
 
 WANTED = files.PICTURE_EXTENSIONS | {files.EXTENSION}
 PART = ".part"  # after the name of an output: its journal
+MOST = 2**36  # bytes of an index in a store
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class Settings:
     max_pixels: int
     as_json: bool
     thumbnail: int = 0
+    executor: str = batch.PROCESSES
+    model: str | None = None  # the folder of an autoencoder, whose codes are the vectors
 
 
 def check_output(output: str, force: bool) -> None:
@@ -55,12 +62,12 @@ def fail(path: str, message: object) -> NoReturn:
 
 
 @contextlib.contextmanager
-def journal_of(output: str) -> Iterator[Journal]:
-    """Open the journal beside an output."""
+def journal_of(output: str, space: Space | None = None) -> Iterator[Journal]:
+    """Open the journal beside an output, for vectors of a space; None is that of the codec."""
     from aecodec.retrieval.journal import Journal
 
     try:
-        journal = Journal(_part_of(output))
+        journal = Journal(_part_of(output), space)
     except OSError as error:
         fail(_part_of(output), f"cannot write: {files.reason(error)}")
     with journal:
@@ -91,17 +98,23 @@ def describe_all(
 
     ``name_of`` turns a path into that of the row.
     """
+    from aecodec.retrieval.journal import Row
+
     stamps = {**(known or {}), **journal.stamps()}
-    tasks = files.Jobs([files.Job(each.path, "", problem=each.problem) for each in found], left_out)
-    work = functools.partial(_work, stamps=stamps, name_of=name_of, settings=settings)
+    jobs = (files.Job(each.path, "", problem=each.problem, stamp=stamps.get(name_of(each.path))) for each in found)
+    tasks = files.Jobs(jobs, left_out)
+    work = functools.partial(_work, settings=settings)
 
     def keep(job: files.Job, done: batch.Done) -> None:
         if done.record is not None:
-            journal.add(done.record["row"])
+            journal.add(Row.of(name_of(job.input), **done.record))
 
     show = json.dumps if settings.as_json else None
     try:
-        batch.run(tasks, work, show=show, verb="described", threads=settings.threads, device=settings.device, tell=keep)
+        batch.run(
+            tasks, work, show=show, verb="described", threads=settings.threads, device=settings.device, tell=keep,
+            executor=settings.executor,
+        )  # fmt: skip
     except SystemExit as end:
         if end.code not in (files.FAILED, files.DAMAGED):
             raise  # interrupted: the journal stays
@@ -109,25 +122,51 @@ def describe_all(
     return 0
 
 
-def _work(job: files.Job, stamps: Mapping[str, Stamp], name_of: Callable[[str], str], settings: Settings) -> batch.Done:
-    from aecodec.retrieval.journal import Row
-
-    name = name_of(job.input)
+def _work(job: files.Job, settings: Settings) -> batch.Done:
     try:
         stamp = files.stamp_of(job.input)
     except OSError as error:
         raise AecodecError(files.reason(error)) from None
-    if stamps.get(name) == stamp:
+    if job.stamp == stamp:
         return batch.SKIPPED
     data = files.read_input(job.input, settings.max_pixels)
-    from aecodec.retrieval.vectors import describe
-
-    found = describe(data, device=settings.device, max_pixels=settings.max_pixels, thumbnail=settings.thumbnail)
+    found = _describe(data, settings)
     report = {
         "width": found.width, "height": found.height, "quality": found.quality,
         "from": "latents" if found.from_latents else "pixels",
     }  # fmt: skip
-    return batch.Done(report, len(data), record={"row": Row.of(name, stamp, found)})
+    return batch.Done(report, len(data), record={"stamp": stamp, "found": found})
+
+
+def _describe(data: bytes, settings: Settings) -> Description:
+    """Return the description of a picture, with the codec's vector or an autoencoder's code."""
+    if settings.model is None:
+        from aecodec.retrieval.vectors import describe
+
+        return describe(data, device=settings.device, max_pixels=settings.max_pixels, thumbnail=settings.thumbnail)
+    from aecodec.autoencoders.description import describe as describe_by_code
+
+    opened = _open_model(settings.model, settings.device)
+    return describe_by_code(opened, data, settings.max_pixels, settings.thumbnail)
+
+
+@functools.lru_cache(maxsize=1)
+def _open_model(folder: str, device: str) -> Autoencoder:
+    from aecodec.autoencoders import load
+
+    return load(folder, device)
+
+
+def space_of(model: str | None, device: str) -> Space | None:
+    """Return the space of a model's codes, None without a model. The process ends where it cannot be opened."""
+    if model is None:
+        return None
+    try:
+        from aecodec.autoencoders import description
+
+        return description.space(_open_model(model, device))
+    except AecodecError as error:
+        fail(model, error)
 
 
 def current_places(journal: Journal, paths: Sequence[str]) -> list[int]:
@@ -166,3 +205,19 @@ def replace(output: str, write: Callable[[Path], object]) -> None:
 def relative_to(folder: str, path: str) -> str:
     """Return a name from a folder."""
     return names.relative(path, folder)
+
+
+def open_index(path: str, advice: str = "") -> Index:
+    """Return the index at a path or URL, or end the process; ``advice`` follows the reason why it cannot be used."""
+    from aecodec.retrieval import index
+
+    try:
+        if names.is_url(path):
+            from aecodec.stores import remote
+
+            return index.parse(remote.read(path, MOST), names.parent(path))
+        return index.read(Path(path))
+    except OSError as error:
+        fail(path, files.reason(error))
+    except AecodecError as error:
+        fail(path, explain(error) + advice)

@@ -22,9 +22,9 @@ from aecodec.defaults import MAX_PIXELS
 from aecodec.entropy import latents
 from aecodec.entropy.architecture import LATENT_STRIDE, Architecture
 from aecodec.entropy.entropy_model import EntropyModel
-from aecodec.errors import BitstreamError, PictureError, WeightsError
+from aecodec.errors import BitstreamError, PictureError, TruncatedError, WeightsError
 from aecodec.images import deep, embedded, samples
-from aecodec.runtime import Synthesis, open_exact, open_synthesis, preload
+from aecodec.runtime import Synthesis, libaec, open_exact, open_synthesis, preload
 from aecodec.weights.cards import locate
 from aecodec.weights.store import Source, Weights, find, load
 
@@ -71,6 +71,7 @@ def decode(
     scale: int = 1,
     max_pixels: int | None = MAX_PIXELS,
     verify: bool = True,
+    preview: bool = False,
 ) -> Image.Image:
     """Return the picture in an .aec file; see ``aecodec.decode``."""
     if scale not in SCALES:
@@ -78,10 +79,18 @@ def decode(
     if scale != 1 and crop is not None:
         raise ValueError("crop and scale exclude each other")
     if scale != 1:
-        stream = bitstream.read(bitstream.bytes_of(data), max_pixels)
+        data = bitstream.bytes_of(data)
+        try:
+            stream = bitstream.read(data, max_pixels)
+        except TruncatedError:
+            if not preview:
+                raise
+            return _preview(data, weights, None, scale, 8, max_pixels).image()
         exact_pixels(stream)
         return scaled_picture(stream, None if LOSSLESS in stream.chunks else weights_of(stream.header, weights), scale)
-    found = decode_samples(data, weights=weights, device=device, crop=crop, max_pixels=max_pixels, verify=verify)
+    found = decode_samples(
+        data, weights=weights, device=device, crop=crop, max_pixels=max_pixels, verify=verify, preview=preview
+    )
     if found.depth > 8:
         warnings.warn(f"{found.depth}-bit samples are rounded to 8 bits, which a Pillow image has", stacklevel=3)
     return found.image()
@@ -96,21 +105,22 @@ def decode_samples(
     crop: tuple[int, int, int, int] | None = None,
     max_pixels: int | None = MAX_PIXELS,
     verify: bool = True,
+    preview: bool = False,
 ) -> Decoded:
     """Return the picture in an .aec file, with at least ``bits`` a sample; None stands for those of the file.
 
     With ``verify`` it is compared with the hash in its file, where there is one: if it is whole, has the file's own depth,
     and was not computed in floats.  Raises as ``aecodec.decode`` does.
     """
-    stream = bitstream.read(bitstream.bytes_of(data), max_pixels)
+    data = bitstream.bytes_of(data)
+    try:
+        stream = bitstream.read(data, max_pixels)
+    except TruncatedError:
+        if not preview:
+            raise
+        return _preview(data, weights, crop, 1, bits, max_pixels)
     head = stream.header
-    area = whole(head.height, head.width)
-    if crop is not None:
-        left, top, width, height = crop
-        inside = Box(top, left, top + height, left + width)
-        if not inside or inside & area != inside:
-            raise PictureError(f"the crop {left},{top},{width},{height} is not inside {head.width} x {head.height}")
-        area = inside
+    area = _area_of(head, crop)
     depth = max(head.depth, bits or 8)
     if LOSSLESS in stream.chunks:
         return _verified(lossless_samples(stream, area), stream, crop is None and verify, depth)
@@ -124,6 +134,45 @@ def decode_samples(
     lay_exact(array, pixels, area, depth)
     is_comparable = is_exact and crop is None and verify and depth == head.depth
     return _verified(samples_of(array, stream, area, depth), stream, is_comparable, depth)
+
+
+def _preview(
+    data: bytes,
+    weights: Source | None,
+    crop: tuple[int, int, int, int] | None,
+    scale: int,
+    bits: int | None,
+    max_pixels: int | None,
+) -> Decoded:
+    """Return what there is of a file that ends early, as docs/format.md, section 8.6, defines it; libaec decodes it."""
+    head, chunks, has_payload = bitstream.read_beginning(data, max_pixels)
+    area = _area_of(head, crop)
+    channels, is_lossless = libaec.preview_info(data)
+    decoder = None
+    if has_payload and not is_lossless:
+        decoder = libaec.open_decoder(weights_of(head, weights))
+        if decoder is None:
+            raise WeightsError(f"libaec cannot decode with the weights {head.weights}, and nothing else makes previews")
+    depth = 8 if scale > 1 else max(head.depth, bits or 8)
+    height, width = area.scaled(1, scale).shape
+    array = np.empty((height, width, channels), np.uint8 if depth == 8 else np.uint16)
+    libaec.preview(decoder, data, array, depth, scale, None if crop is None else area)
+    warnings.warn("the file is truncated: the picture is a preview of what is there", stacklevel=4)
+    colour = array[..., 0] if channels < 3 else array[..., :3]
+    plane = None if channels % 2 else deep.to_bytes(array[..., -1], depth)
+    return Decoded(colour, plane, depth, embedded.info_of(chunks, head.mode == "L"))
+
+
+def _area_of(head: Header, crop: tuple[int, int, int, int] | None) -> Box:
+    """Return the area, in pixels, that a crop (left, top, width, height) stands for.  Raises PictureError."""
+    area = whole(head.height, head.width)
+    if crop is None:
+        return area
+    left, top, width, height = crop
+    inside = Box(top, left, top + height, left + width)
+    if not inside or inside & area != inside:
+        raise PictureError(f"the crop {left},{top},{width},{height} is not inside {head.width} x {head.height}")
+    return inside
 
 
 def _decode_with_runtime(stream: Stream, found: Source, device: str, area: Box, depth: int) -> tuple[NDArray[Any], bool]:

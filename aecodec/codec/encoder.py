@@ -328,7 +328,7 @@ class Encoder:
             return given, exactly.blocks
         near = given.in_fewer_colours(rate, regions.pixels_of(exactly.costs < regions.REACH * learned, height, width))
         nearly = near.search(learned, regions.block_sums(self._error(near.array, rate)))
-        lost = (1 / regions.WORTH - 1) * float(nearly.costs[exactly.blocks & nearly.blocks].sum())
+        lost = height * width * regions.exactness(rate, float((exactly.blocks & nearly.blocks).mean()))
         if nearly.total(learned) + lost < exactly.total(learned):
             return near, nearly.blocks
         return given, exactly.blocks

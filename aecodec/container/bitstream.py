@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from aecodec.container.tiles import TILE_CODES, tile_count
 from aecodec.defaults import MAX_PIXELS
-from aecodec.errors import BitstreamError, LimitError
+from aecodec.errors import BitstreamError, LimitError, TruncatedError
 from aecodec.quality import MAX_INDEX, quality_of_index
 
 MAGIC = b"\x8faec\r\n\n"  # a byte outside ASCII, and line ends that any text-mode transfer would change
@@ -111,7 +111,9 @@ def varint(value: int) -> bytes:
 
 
 class Reader:
-    """A cursor over bytes that raises BitstreamError instead of running over the end."""
+    """A cursor over bytes that raises an error instead of running over the end."""
+
+    ends: type[BitstreamError] = BitstreamError
 
     def __init__(self, data: bytes) -> None:
         self.data = memoryview(data)
@@ -119,7 +121,7 @@ class Reader:
 
     def take(self, size: int) -> bytes:
         if size > len(self.data) - self.position:
-            raise BitstreamError("the file is truncated")
+            raise self.ends("the file is truncated")
         self.position += size
         return bytes(self.data[self.position - size : self.position])
 
@@ -133,6 +135,12 @@ class Reader:
                     raise BitstreamError("the file is damaged (a number is not in its shortest form)")
                 return value
         raise BitstreamError("the file is damaged (a number is too long)")
+
+
+class _FileReader(Reader):
+    """A reader of a whole file, not of a chunk in it."""
+
+    ends = TruncatedError
 
 
 def write(stream: Stream) -> bytes:
@@ -209,7 +217,7 @@ def read_header(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Header:
 
     Raises BitstreamError where there is none, LimitError where width * height > max_pixels (None: no limit).
     """
-    return _read_header(Reader(data), max_pixels)
+    return _read_header(_FileReader(data), max_pixels)
 
 
 def _read_header(reader: Reader, max_pixels: int | None) -> Header:
@@ -245,8 +253,25 @@ def read_head(data: bytes, max_pixels: int | None = MAX_PIXELS) -> tuple[Header,
 
     Raises as ``read`` does.
     """
-    reader = Reader(data)
+    reader = _FileReader(data)
     return _read_header(reader, max_pixels), _unpacked(dict(_chunks(reader, (PAYLOAD, LOSSLESS))))
+
+
+def read_beginning(data: bytes, max_pixels: int | None = MAX_PIXELS) -> tuple[Header, dict[bytes, bytes], bool]:
+    """Return the header of a file that may end early, the chunks that are whole, and whether its payloads have begun.
+
+    Raises as ``read`` does, TruncatedError only within the header.
+    """
+    reader = _FileReader(data)
+    header = _read_header(reader, max_pixels)
+    chunks: dict[bytes, bytes] = {}
+    has_begun = True
+    try:
+        for kind, body in _chunks(reader, (PAYLOAD, LOSSLESS)):
+            chunks[kind] = body  # noqa: PERF403  those in front of an error are wanted
+    except TruncatedError:
+        has_begun = False
+    return header, _unpacked(chunks), has_begun
 
 
 def _chunks(reader: Reader, ends: tuple[bytes, ...] = ()) -> Iterator[tuple[bytes, bytes]]:
@@ -273,7 +298,7 @@ def sizes(data: bytes) -> dict[bytes, int]:
 
     They add up to the length of the file. Raises BitstreamError as ``read`` does.
     """
-    reader = Reader(data)
+    reader = _FileReader(data)
     _read_header(reader, None)
     found = {b"": reader.position}
     chunks = _chunks(reader)
@@ -284,8 +309,11 @@ def sizes(data: bytes) -> dict[bytes, int]:
 
 
 def read(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Stream:
-    """Return header and chunks, all checksums verified. Raises BitstreamError and LimitError as ``read_header`` does."""
-    reader = Reader(data)
+    """Return header and chunks, all checksums verified.
+
+    Raises BitstreamError and LimitError as ``read_header`` does, TruncatedError where the file ends early.
+    """
+    reader = _FileReader(data)
     header = _read_header(reader, max_pixels)
     chunks: dict[bytes, bytes] = {}
     payloads: list[bytes] = []

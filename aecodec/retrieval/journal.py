@@ -16,8 +16,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec.retrieval import whitening
-from aecodec.retrieval.vectors import Description
+from aecodec.retrieval.vectors import Description, Space, codec_space
 
 VERSION = 1
 Stamp = tuple[int, int]  # size in bytes and time of modification in nanoseconds, or what stands for it in a store
@@ -25,7 +24,7 @@ Stamp = tuple[int, int]  # size in bytes and time of modification in nanoseconds
 
 @dataclass(frozen=True)
 class Row:
-    """What is kept of a picture: path, stamp of its file, vector (LENGTH,), size as shown, quality, thumbnail or b""."""
+    """What is kept of a picture: path, stamp of its file, vector (n,), size as shown, quality, thumbnail or b""."""
 
     path: str
     stamp: Stamp
@@ -47,11 +46,11 @@ class Row:
 
 
 class Journal:
-    """A journal at a path, opened for more rows; one of another whitening is begun again."""
+    """A journal at a path, opened for more rows; one of vectors of another space is begun again."""
 
-    def __init__(self, path: str) -> None:
-        self.path = Path(path)
-        self._head = json.dumps({"journal": VERSION, "whitening": whitening.installed().id}) + "\n"
+    def __init__(self, path: str, space: Space | None = None) -> None:
+        self.path, self.space = Path(path), space or codec_space()
+        self._head = json.dumps({"journal": VERSION, "whitening": self.space.id}) + "\n"
         if self._is_ours():
             self._file = self.path.open("a", encoding="utf-8")
             self._file.write("\n")  # ends a line that was cut off
@@ -80,7 +79,7 @@ class Journal:
         with self.path.open("rb") as file:
             place = len(file.readline())
             for line in file:
-                if (row := _parse(line)) is not None:
+                if (row := _parse(line, self.space.length)) is not None:
                     found[row.path] = place, row.stamp
                 place += len(line)
         return found
@@ -94,7 +93,7 @@ class Journal:
         with self.path.open("rb") as file:
             for place in places:
                 file.seek(place)
-                row = _parse(file.readline())
+                row = _parse(file.readline(), self.space.length)
                 if row is not None:
                     yield row
 
@@ -112,14 +111,14 @@ class Journal:
         self._file.close()
 
 
-def _parse(line: bytes) -> Row | None:
-    """Return the row of a line, None where it is not whole."""
+def _parse(line: bytes, length: int) -> Row | None:
+    """Return the row of a line, with a vector (length,), None where it is not whole."""
     try:
         path, size, time, width, height, quality, *coded = json.loads(line)
         vector, thumbnail = (base64.b64decode(part, validate=True) for part in coded)
         values = np.frombuffer(vector, "<f2").astype(np.float16)
     except (ValueError, TypeError):
         return None
-    if len(values) != whitening.LENGTH:
+    if len(values) != length:
         return None
     return Row(path, (size, time), values, width, height, quality, thumbnail)

@@ -14,6 +14,7 @@ Layout = Literal["pca", "tsne", "umap"]
 LAYOUTS = ("tsne", "umap", "pca")
 FEW = 10  # points, below which only the principal components say something
 COMPONENTS = 50  # that t-SNE starts from, as van der Maaten and Hinton (2008) did
+NEIGHBOURS = 15  # of a point that UMAP looks at, its own default
 CLUSTER = 5  # pictures that make a cluster, at least; and one in SPARSE of them
 SPARSE = 200
 SEED = 0
@@ -61,10 +62,12 @@ def place(vectors: Floats, layout: str = "tsne") -> Floats:
         check_installed(layout)
         import umap
 
-        points = umap.UMAP(metric="cosine", random_state=SEED).fit_transform(vectors)
+        neighbours = min(NEIGHBOURS, len(vectors) - 1)
+        reducer = umap.UMAP(n_neighbors=neighbours, metric="cosine", random_state=SEED, n_jobs=1)  # a seed needs one job
+        points = reducer.fit_transform(vectors)
     low, high = points.min(0), points.max(0)
     scale = max(float((high - low).max()), 1e-9)
-    result: Floats = ((points - (low + high) / 2) / scale + 0.5).astype(np.float32)
+    result: Floats = ((points - (low + high) / 2) / scale + 0.5).clip(0, 1).astype(np.float32)
     return result
 
 

@@ -14,8 +14,8 @@ from typing import IO, Any
 import numpy as np
 
 from aecodec.errors import MissingPackageError
-from aecodec.retrieval import whitening
 from aecodec.retrieval.journal import Row
+from aecodec.retrieval.vectors import Space, codec_space
 
 BATCH = 1000  # rows in memory at a time
 COLUMNS = ("path", "vector", "width", "height", "bytes", "quality")
@@ -31,9 +31,9 @@ def check_installed(extension: str) -> None:
             raise MissingPackageError("a Parquet file", "pyarrow", "'aecodec[features]'") from None
 
 
-def write(path: Path, extension: str, rows: Rows, count: int) -> None:
-    """Write ``count`` rows as a table of the kind that an extension of WRITERS stands for."""
-    WRITERS[extension](path, rows, count)
+def write(path: Path, extension: str, rows: Rows, count: int, space: Space | None = None) -> None:
+    """Write ``count`` rows with vectors of a space as a table of the kind that an extension of WRITERS stands for."""
+    WRITERS[extension](path, rows, count, space or codec_space())
 
 
 def _batches(rows: Rows) -> Iterator[list[Row]]:
@@ -42,32 +42,32 @@ def _batches(rows: Rows) -> Iterator[list[Row]]:
         yield batch
 
 
-def _write_parquet(path: Path, rows: Rows, count: int) -> None:
+def _write_parquet(path: Path, rows: Rows, count: int, space: Space) -> None:
     import pyarrow
     from pyarrow import parquet
 
-    vector = pyarrow.list_(pyarrow.float32(), whitening.LENGTH)
+    vector = pyarrow.list_(pyarrow.float32(), space.length)
     kinds = (pyarrow.string(), vector, pyarrow.int32(), pyarrow.int32(), pyarrow.int64(), pyarrow.float32())
-    about = {"whitening": whitening.installed().id, "distance": "cosine"}
+    about = {"whitening": space.id, "distance": space.distance}
     schema = pyarrow.schema(list(zip(COLUMNS, kinds, strict=True)), {"aecodec": json.dumps(about)})
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
         for batch in _batches(rows):
             flat = pyarrow.array(np.concatenate([row.vector for row in batch]).astype(np.float32))
             columns = [
                 pyarrow.array([_value(row, "path") for row in batch]),
-                pyarrow.FixedSizeListArray.from_arrays(flat, whitening.LENGTH),
+                pyarrow.FixedSizeListArray.from_arrays(flat, space.length),
                 *(pyarrow.array([_value(row, name) for row in batch], kind)
                   for name, kind in zip(COLUMNS[2:], kinds[2:], strict=True)),
             ]  # fmt: skip
             writer.write_table(pyarrow.Table.from_arrays(columns, schema=schema))
 
 
-def _write_npz(path: Path, rows: Rows, count: int) -> None:
+def _write_npz(path: Path, rows: Rows, count: int, space: Space) -> None:
     longest = max((len(row.path) for row in rows()), default=1)
     kinds = (f"<U{longest}", "<f4", "<i4", "<i4", "<i8", "<f4")
     with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
         for name, kind in zip(COLUMNS, kinds, strict=True):
-            shape = (count, whitening.LENGTH) if name == "vector" else (count,)
+            shape = (count, space.length) if name == "vector" else (count,)
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
                 _write_array(file, rows, name, np.dtype(kind), shape)
 
@@ -81,19 +81,19 @@ def _write_array(file: IO[bytes], rows: Rows, name: str, kind: np.dtype[Any], sh
         file.write(np.array([np.nan if value is None else value for value in values], kind).tobytes())
 
 
-def _write_csv(path: Path, rows: Rows, count: int) -> None:
+def _write_csv(path: Path, rows: Rows, count: int, space: Space) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["path", "width", "height", "bytes", "quality", *names()])
+        writer.writerow(["path", "width", "height", "bytes", "quality", *names(space.length)])
         for row in rows():
             quality = "" if row.quality is None else f"{row.quality:g}"
             numbers = [f"{value:.4g}" for value in row.vector.astype(np.float64)]
             writer.writerow([_text(row.path), row.width, row.height, row.size, quality, *numbers])
 
 
-def names() -> list[str]:
+def names(length: int) -> list[str]:
     """Return the names of the numbers in a vector."""
-    return [f"aecodec{number}" for number in range(whitening.LENGTH)]
+    return [f"aecodec{number}" for number in range(length)]
 
 
 def _value(row: Row, column: str) -> Any:
@@ -106,7 +106,7 @@ def _text(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-WRITERS: dict[str, Callable[[Path, Rows, int], None]] = {
+WRITERS: dict[str, Callable[[Path, Rows, int, Space], None]] = {
     ".parquet": _write_parquet,
     ".npz": _write_npz,
     ".csv": _write_csv,

@@ -47,6 +47,20 @@ class Description:
     thumbnail: builtins.bytes = b""  # the field above has the plain name
 
 
+@dataclass(frozen=True)
+class Space:
+    """What vectors are of: an id, since those of two spaces do not compare, their length, and how they are compared."""
+
+    id: str
+    length: int
+    distance: str = "cosine"
+
+
+def codec_space() -> Space:
+    """Return the space of the vectors that ``describe`` gives."""
+    return Space(whitening.installed().id, whitening.LENGTH)
+
+
 def describe(
     source: Source, *, device: str = "auto", max_pixels: int | None = MAX_PIXELS, thumbnail: int = 0
 ) -> Description:

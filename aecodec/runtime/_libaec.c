@@ -6,6 +6,9 @@
 #include "aec.h"
 #include "webp_lossless.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 typedef struct {
     PyObject_HEAD
     aec_weights *weights;
@@ -25,12 +28,12 @@ static PyObject *fail(aec_result result)
 static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
     Py_buffer data;
-    const char *id;
-    Py_ssize_t id_size;
+    const char *id = NULL;
+    Py_ssize_t id_size = 0;
     (void)keywords;
-    if (!PyArg_ParseTuple(args, "y*y#:Model", &data, &id, &id_size))
+    if (!PyArg_ParseTuple(args, "y*z#:Model", &data, &id, &id_size))
         return NULL;
-    if (id_size != 4) {
+    if (id && id_size != 4) {
         PyBuffer_Release(&data);
         PyErr_SetString(PyExc_TypeError, "an id has four bytes");
         return NULL;
@@ -38,7 +41,8 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *keyword
     aec_weights *weights = NULL;
     aec_result result;
     Py_BEGIN_ALLOW_THREADS
-    result = aec_weights_open_as(data.buf, (size_t)data.len, (const uint8_t *)id, &weights);
+    result = id ? aec_weights_open_as(data.buf, (size_t)data.len, (const uint8_t *)id, &weights)
+                : aec_weights_open(data.buf, (size_t)data.len, &weights);
     Py_END_ALLOW_THREADS
     PyBuffer_Release(&data);
     if (result.status != AEC_OK)
@@ -161,7 +165,7 @@ static PyType_Slot model_slots[] = {
     {Py_tp_new, model_new},
     {Py_tp_dealloc, model_dealloc},
     {Py_tp_methods, model_methods},
-    {Py_tp_doc, "Model(data, id): a decoder, from the bytes of model.safetensors and their id of four bytes"},
+    {Py_tp_doc, "Model(data, id): a decoder, from the bytes of model.safetensors and their id of four bytes; None makes it of them"},
     {0, NULL},
 };
 
@@ -184,7 +188,7 @@ static PyObject *decode_webp(PyObject *self, PyObject *args)
         result = (aec_result){AEC_ARGUMENT, "the buffer for pixels has another size"};
     if (result.status == AEC_OK) {
         Py_BEGIN_ALLOW_THREADS
-        result = aec_webp_decode(stream.buf, (size_t)stream.len, pixels.buf);
+        result = aec_webp_decode(stream.buf, (size_t)stream.len, NULL, pixels.buf);
         Py_END_ALLOW_THREADS
     }
     PyBuffer_Release(&stream);
@@ -194,7 +198,147 @@ static PyObject *decode_webp(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* What there is of a file that ends early; the model may be None where no payload has begun, or the file has no loss. */
+static PyObject *preview(PyObject *self, PyObject *args)
+{
+    Py_buffer data, samples;
+    PyObject *model;
+    int threads = 1, scale;
+    unsigned depth;
+    aec_crop crop;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Oy*w*iIi(IIII):preview", &model, &data, &samples, &threads, &depth, &scale, &crop.left,
+                          &crop.top, &crop.width, &crop.height))
+        return NULL;
+    const aec_weights *weights = model == Py_None ? NULL : ((Model *)model)->weights;
+    aec_options options = options_of(&threads, AEC_KERNELS_BEST, depth);
+    options.max_pixels = UINT64_MAX; /* the caller has checked it */
+    options.scale = scale;
+    options.crop = crop;
+    options.preview = 1;
+    aec_result result;
+    Py_BEGIN_ALLOW_THREADS
+    result = aec_decode(weights, data.buf, (size_t)data.len, &options, samples.buf, (size_t)samples.len);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&samples);
+    if (result.status != AEC_OK)
+        return fail(result);
+    Py_RETURN_NONE;
+}
+
+/* What a file that may end early says of its picture. */
+static PyObject *preview_info(PyObject *self, PyObject *args)
+{
+    Py_buffer data;
+    aec_info info;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*:preview_info", &data))
+        return NULL;
+    aec_result result = aec_read_preview_info(data.buf, (size_t)data.len, &info);
+    PyBuffer_Release(&data);
+    if (result.status != AEC_OK)
+        return fail(result);
+    return Py_BuildValue("Ii", info.channels, (int)info.lossless);
+}
+
+/* The sum of magnitudes of a row's bytes, as if they had signs: the less, the fewer bytes zlib makes of it. */
+static unsigned long cost_of(const uint8_t *row, size_t size)
+{
+    unsigned long cost = 0;
+    for (size_t i = 0; i < size; i++)
+        cost += row[i] < 128 ? row[i] : 256u - row[i];
+    return cost;
+}
+
+/* Filters a row of a PNG (ISO/IEC 15948, section 9) by filter 1, 2 or 4: Sub, Up or Paeth. */
+static void filter_row_by(int filter, const uint8_t *row, const uint8_t *above, size_t size, size_t pixel, uint8_t *restrict out)
+{
+    size_t i = 0;
+    for (; i < pixel; i++) /* left of it there is nothing */
+        out[i] = (uint8_t)(row[i] - (filter == 1 ? 0 : above[i]));
+    if (filter == 1)
+        for (; i < size; i++)
+            out[i] = (uint8_t)(row[i] - row[i - pixel]);
+    else if (filter == 2)
+        for (; i < size; i++)
+            out[i] = (uint8_t)(row[i] - above[i]);
+    else
+        for (; i < size; i++) {
+            int left = row[i - pixel], up = above[i], corner = above[i - pixel];
+            int by_left = abs(up - corner), by_up = abs(left - corner), by_corner = abs(left + up - 2 * corner);
+            int nearest = by_up <= by_corner ? up : corner;
+            out[i] = (uint8_t)(row[i] - (by_left <= by_up && by_left <= by_corner ? left : nearest));
+        }
+}
+
+/* Rows of a PNG, each with its filter: of Sub, Up and Paeth the one with the least magnitudes. */
+static PyObject *png_rows(PyObject *self, PyObject *args)
+{
+    Py_buffer samples;
+    Py_ssize_t size, pixel, first, last;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*nnnn:png_rows", &samples, &size, &pixel, &first, &last))
+        return NULL;
+    PyObject *result = NULL;
+    uint8_t *spare = NULL;
+    if (pixel < 1 || size < pixel || first < 0 || last < first || last > samples.len / size)
+        PyErr_SetString(PyExc_TypeError, "the buffer has another size");
+    else if (!(spare = PyMem_Malloc(3 * (size_t)size)))
+        PyErr_NoMemory();
+    else
+        result = PyBytes_FromStringAndSize(NULL, (last - first) * (size + 1));
+    if (result) {
+        uint8_t *out = (uint8_t *)PyBytes_AsString(result), *zeros = spare + 2 * size, *filtered = spare, *best = spare + size;
+        Py_BEGIN_ALLOW_THREADS
+        memset(zeros, 0, (size_t)size);
+        for (Py_ssize_t y = first; y < last; y++, out += size + 1) {
+            const uint8_t *row = (const uint8_t *)samples.buf + y * size, *above = y ? row - size : zeros;
+            unsigned long least = 0;
+            for (int filter = 1; filter <= 4; filter += filter) {
+                filter_row_by(filter, row, above, (size_t)size, (size_t)pixel, filtered);
+                unsigned long cost = cost_of(filtered, (size_t)size);
+                if (filter > 1 && cost >= least)
+                    continue;
+                uint8_t *kept = best;
+                best = filtered;
+                filtered = kept;
+                least = cost;
+                out[0] = (uint8_t)filter;
+            }
+            memcpy(out + 1, best, (size_t)size);
+        }
+        Py_END_ALLOW_THREADS
+    }
+    PyMem_Free(spare);
+    PyBuffer_Release(&samples);
+    return result;
+}
+
+/* What a file says of its picture. */
+static PyObject *info(PyObject *self, PyObject *args)
+{
+    Py_buffer data;
+    aec_info found;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*:info", &data))
+        return NULL;
+    aec_result result = aec_read_info(data.buf, (size_t)data.len, &found);
+    PyBuffer_Release(&data);
+    if (result.status != AEC_OK)
+        return fail(result);
+    return Py_BuildValue("IIIIy#", found.width, found.height, found.channels, found.depth, found.weights, (Py_ssize_t)4);
+}
+
 static PyMethodDef functions[] = {
+    {"preview", preview, METH_VARARGS,
+     "preview(model, data, samples, threads, depth, scale, (left, top, width, height)); fills samples (h, w, channels)"},
+    {"preview_info", preview_info, METH_VARARGS,
+     "preview_info(data) -> channels, lossless; of a file that may end early"},
+    {"info", info, METH_VARARGS, "info(data); returns width, height, channels, depth and the weights' id, four bytes"},
+    {"png_rows", png_rows, METH_VARARGS,
+     "png_rows(samples, size, pixel, first, last); returns rows of `size` bytes as a PNG has them, filtered, each behind\n"
+     "its filter's number; pixel: bytes from a sample to the next of its kind"},
     {"decode_webp", decode_webp, METH_VARARGS,
      "decode_webp(stream, pixels); fills pixels (H, W) uint32, 0xAARRGGBB, from the bare stream of a lossless WebP"},
     {NULL, NULL, 0, NULL},

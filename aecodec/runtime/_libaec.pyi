@@ -1,5 +1,7 @@
 """``_libaec.c``: libaec's decoder for one set of weights."""
 
+from mmap import mmap
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,10 +10,23 @@ PLAIN: int
 SSE2_OR_NEON: int
 AVX2: int
 
+def info(data: bytes, /) -> tuple[int, int, int, int, bytes]: ...
+def png_rows(samples: bytes | bytearray, size: int, pixel: int, first: int, last: int, /) -> bytes: ...
 def decode_webp(stream: bytes, pixels: NDArray[np.uint32], /) -> None: ...
+def preview(
+    model: Model | None,
+    data: bytes,
+    samples: NDArray[np.uint8] | NDArray[np.uint16],
+    threads: int,
+    depth: int,
+    scale: int,
+    crop: tuple[int, int, int, int],
+    /,
+) -> None: ...
+def preview_info(data: bytes, /) -> tuple[int, int]: ...
 
 class Model:
-    def __new__(cls, data: bytes, identity: bytes, /) -> Model: ...
+    def __new__(cls, data: bytes | mmap, identity: bytes | None, /) -> Model: ...
     def decode_latents(
         self, payload: bytes, latents: NDArray[np.int32], rate: int, rows: int, columns: int, kernels: int, /
     ) -> None: ...
@@ -31,7 +46,7 @@ class Model:
     def decode(
         self,
         data: bytes,
-        samples: NDArray[np.uint8] | NDArray[np.uint16],
+        samples: NDArray[np.uint8] | NDArray[np.uint16] | bytearray,
         threads: int,
         kernels: int,
         depth: int,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aecodec.container.tiles import Box
 from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.errors import BitstreamError, WeightsError
 from aecodec.threads import thread_count
@@ -37,17 +38,16 @@ class ExactDecoder:
     is_exact = True
 
     def __init__(self, weights: Weights | Stored, threads: int | None = None) -> None:
-        if _compiled is None:
-            raise WeightsError("libaec was not compiled when aecodec was installed")
+        compiled = _needed()
         stored = read(weights.folder) if isinstance(weights, Weights) else weights
         if stored.id != weights.id:
             raise WeightsError(f"the weights in {weights.folder} are others than they were")
         self.arch = stored.arch
         self._threads = threads or thread_count()
         self._channels = stored.arch.latents
-        self._kernels: int = _compiled.BEST
+        self._kernels: int = compiled.BEST
         try:
-            self._model = _compiled.Model(stored.data, bytes.fromhex(stored.id))
+            self._model = compiled.Model(stored.data, bytes.fromhex(stored.id))
         except LookupError as error:
             raise WeightsError(f"libaec cannot use the weights in {weights.folder}: {error}") from None
 
@@ -77,6 +77,37 @@ class ExactDecoder:
         except ValueError as error:
             raise BitstreamError(str(error)) from None
         return latents
+
+
+def preview(
+    decoder: ExactDecoder | None, data: bytes, samples: NDArray[Any], depth: int, scale: int, area: Box | None
+) -> None:
+    """Fill samples (h, w, channels) of a depth, uint8 or uint16, with what there is of a file that ends early.
+
+    decoder: that of the file's weights, None where no payload has begun or the file is without loss; area: None for the
+    whole picture.  Raises BitstreamError where the file is damaged, WeightsError without libaec.
+    """
+    compiled = _needed()
+    crop = (0, 0, 0, 0) if area is None else (area.left, area.top, area.right - area.left, area.bottom - area.top)
+    try:
+        compiled.preview(decoder._model if decoder else None, data, samples, thread_count(), depth, scale, crop)
+    except ValueError as error:
+        raise BitstreamError(str(error)) from None
+
+
+def preview_info(data: bytes) -> tuple[int, bool]:
+    """Return channels of a file that may end early, and whether it is without loss.  Raises as ``preview`` does."""
+    try:
+        channels, lossless = _needed().preview_info(data)
+    except ValueError as error:
+        raise BitstreamError(str(error)) from None
+    return channels, bool(lossless)
+
+
+def _needed() -> ModuleType:
+    if _compiled is None:
+        raise WeightsError("libaec was not compiled when aecodec was installed")
+    return _compiled
 
 
 def is_compiled() -> bool:

@@ -89,6 +89,10 @@ class _Handler(BaseHTTPRequestHandler):
         }.items():
             self.send_header(name, value)
         self.end_headers()
+        self.send_content(content)
+
+    def send_content(self, content: bytes) -> None:
+        """Send what follows the headers; tests send it in pieces."""
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:

@@ -49,6 +49,7 @@ typedef struct {
     uint8_t cicp[4];    /* what the colours mean, by ITU-T H.273: primaries, transfer, matrix, range; zeros: sRGB, or as a
                            profile says */
     uint32_t hashed;    /* whether the file has a hash of its samples, which aec_decode checks */
+    uint32_t truncated; /* 1 where the file ends early, as aec_read_preview_info says; else 0 */
 } aec_info;
 
 /* Kernels that compute sums; all give the same integers. */
@@ -78,6 +79,9 @@ typedef struct {
     /* What is decoded, with the tiles that it needs; all zeros: the whole picture.  Not together with a scale. */
     aec_crop crop;
     uint32_t depth; /* bits of the samples that are wanted, 8 to 16; 0: those of the file */
+    /* 1: show what there is of a file that ends early; docs/format.md, section 8.6.  aec_read_preview_info is its
+       aec_read_info.  A whole file is decoded, and checked, as ever. */
+    int preview;
 } aec_options;
 
 /* A function for `parallel` that runs jobs in threads of its own; context points to an int, how many. */
@@ -94,6 +98,9 @@ AEC_API aec_result aec_weights_open(const void *data, size_t size, aec_weights *
 /* The same for a caller that knows the id of the weights already and need not hash them. */
 AEC_API aec_result aec_weights_open_as(const void *data, size_t size, const uint8_t id[4], aec_weights **weights);
 
+/* The same, for pictures at a scale alone: a third of the time. */
+AEC_API aec_result aec_weights_open_for_scales(const void *data, size_t size, const uint8_t id[4], aec_weights **weights);
+
 AEC_API void aec_weights_free(aec_weights *weights);
 
 /* Writes the four bytes of the weights' id: the beginning of the SHA-256 of their file. */
@@ -101,6 +108,18 @@ AEC_API void aec_weights_id(const aec_weights *weights, uint8_t id[4]);
 
 /* Reads the header, and the chunks in front of the payload.  No limit is applied, nothing is allocated. */
 AEC_API aec_result aec_read_info(const uint8_t *data, size_t size, aec_info *info);
+
+/* The same of a file that may end early: it must have its header, and the beginning of its picture.  All that is there is
+   checked, which takes time in proportion to its size. */
+AEC_API aec_result aec_read_preview_info(const uint8_t *data, size_t size, aec_info *info);
+
+/* Gives the metadata of a type, as docs/format.md calls it: 'c' ICC profile, 'e' EXIF, 'i' IPTC, 'r' resolution, 'x' XMP.
+   body is NULL where there is none; aec_free() frees it.  The file may end early. */
+AEC_API aec_result aec_read_metadata(const uint8_t *data, size_t size, int type, uint8_t **body, size_t *length);
+AEC_API void aec_free(void *memory);
+
+/* Returns how a viewer turns the picture, as EXIF counts it, 1 to 8; 1 where nothing says it. */
+AEC_API uint32_t aec_orientation(const uint8_t *data, size_t size);
 
 /* Decodes a whole file to width * height * channels samples, or to those of a crop or scale: uint8_t where they have 8 bits,
    else uint16_t; at a scale they always have 8.  capacity: bytes at samples, which are aligned for their type.  A file that

@@ -72,18 +72,33 @@ static aec_result take_header(aec_cursor *in, aec_info *info)
     return OK;
 }
 
-static aec_result take_chunk(aec_cursor *in, uint8_t *kind, aec_span *span)
+/* Takes a type, and a body as far as it is there; the checksum follows.  A span that is cut ends with the file. */
+static aec_result take_body(aec_cursor *in, uint8_t *kind, aec_span *span)
 {
+    uint64_t length = 0;
+    *span = (aec_span){in->data + in->size, 0, 1};
     if (in->position == in->size)
-        return truncated_file;
+        return OK;
     *kind = in->data[in->position++];
-    uint64_t length;
-    TRY(aec_take_varint(in, &length));
-    if (in->size - in->position < 4 || length > in->size - in->position - 4)
-        return truncated_file;
-    span->body = in->data + in->position;
-    span->size = (size_t)length;
-    in->position += span->size;
+    aec_result result = aec_take_varint(in, &length);
+    if (result.status != AEC_OK)
+        return in->position == in->size ? OK : result;
+    size_t left = in->size - in->position;
+    *span = (aec_span){in->data + in->position, left, 1};
+    if (left >= 4 && length <= left - 4)
+        *span = (aec_span){span->body, (size_t)length, 0};
+    else if (length < left)
+        span->size = (size_t)length;
+    in->position = span->is_cut ? in->size : in->position + span->size;
+    return OK;
+}
+
+/* Takes a chunk and checks it.  One that is cut is refused where the file may not be. */
+static aec_result take_chunk(aec_cursor *in, int may_be_cut, uint8_t *kind, aec_span *span)
+{
+    TRY(take_body(in, kind, span));
+    if (span->is_cut)
+        return may_be_cut ? OK : truncated_file;
     uint32_t crc = aec_crc32(aec_crc32(0, kind, 1), span->body, span->size);
     if (load32(in->data + in->position) != crc)
         FAIL(AEC_DAMAGED, "the file is damaged (checksum)");
@@ -91,11 +106,12 @@ static aec_result take_chunk(aec_cursor *in, uint8_t *kind, aec_span *span)
     return OK;
 }
 
-aec_result aec_read_head(const uint8_t *data, size_t size, aec_file *file)
+aec_result aec_read_head(const uint8_t *data, size_t size, int may_be_cut, aec_file *file)
 {
     aec_cursor in = {data, size, 0};
     uint8_t seen[256] = {0};
     memset(file, 0, sizeof *file);
+    file->may_be_cut = may_be_cut;
     TRY(take_header(&in, &file->info));
     uint64_t side = file->info.tile, columns = 1, rows = 1;
     if (side) {
@@ -103,24 +119,23 @@ aec_result aec_read_head(const uint8_t *data, size_t size, aec_file *file)
         rows = (file->info.height + side - 1) / side;
     }
     file->tiles = (size_t)(rows * columns);
-    for (;;) {
-        if (in.position == in.size)
-            return truncated_file;
-        uint8_t kind = data[in.position];
+    for (aec_span span = {NULL, 0, 0}; !span.is_cut;) {
+        uint8_t kind = in.position < in.size ? data[in.position] : 0;
         file->info.lossless = kind == 'L';
         if (kind == 'P' || kind == 'L')
             break;
-        aec_span span;
-        TRY(take_chunk(&in, &kind, &span));
-        if (kind == 'A') {
+        TRY(take_chunk(&in, may_be_cut, &kind, &span));
+        if (kind == 'X')
+            file->exact = span;
+        else if (kind == 'A' && !span.is_cut) {
             file->alpha = span;
             file->info.channels++;
-        } else if (kind == 'X')
-            file->exact = span;
-        else if (kind < 'a' || kind > 'z')
+        } else if (kind && kind != 'A' && (kind < 'a' || kind > 'z'))
             FAIL(AEC_UNSUPPORTED, "the file needs a feature that this library does not know (a critical chunk)");
         if (seen[kind]++)
             FAIL(AEC_DAMAGED, "the file is damaged (two chunks of a type)");
+        if (span.is_cut)
+            continue;
         if ((kind == 'h' && span.size != HASH_BYTES) || (kind == 's' && span.size != 4))
             FAIL(AEC_DAMAGED, "the file is damaged (length of a hash or of colours)");
         if (kind == 'h') {
@@ -131,16 +146,36 @@ aec_result aec_read_head(const uint8_t *data, size_t size, aec_file *file)
     }
     file->payloads = data + in.position;
     file->payloads_size = size - in.position;
+    if (!file->payloads_size && !file->exact.body)
+        FAIL(AEC_DAMAGED, "the file is truncated: nothing of its picture is there");
     return OK;
+}
+
+aec_result aec_find_chunks(const uint8_t *data, size_t size, int type, aec_span *plain, aec_span *packed)
+{
+    aec_cursor in = {data, size, 0};
+    aec_info info;
+    TRY(take_header(&in, &info));
+    for (;;) {
+        uint8_t kind = 0;
+        aec_span span;
+        TRY(take_chunk(&in, 1, &kind, &span));
+        if (span.is_cut || kind == 'P' || kind == 'L')
+            return OK;
+        if (kind == type)
+            *plain = span;
+        else if (kind == 'm')
+            *packed = span;
+    }
 }
 
 aec_result aec_read_payloads(aec_file *file)
 {
     aec_cursor in = {file->payloads, file->payloads_size, 0};
-    for (size_t i = 0; i < (file->info.lossless ? 1 : file->tiles); i++) {
-        uint8_t kind;
-        aec_span span;
-        TRY(take_chunk(&in, &kind, &span));
+    aec_span span = {NULL, 0, !file->payloads_size};
+    for (size_t i = 0; i < (file->info.lossless ? 1 : file->tiles) && !span.is_cut; i++) {
+        uint8_t kind = 'P';
+        TRY(take_chunk(&in, file->may_be_cut, &kind, &span));
         if (file->info.lossless) {
             if (file->exact.body)
                 FAIL(AEC_DAMAGED, "the file is damaged (exact pixels of a picture that is exact)");
@@ -148,6 +183,7 @@ aec_result aec_read_payloads(aec_file *file)
         } else if (kind != 'P')
             FAIL(AEC_DAMAGED, "the file is damaged (a chunk among its tiles)");
     }
+    file->info.truncated = span.is_cut > 0;
     if (in.position != in.size)
         FAIL(AEC_DAMAGED, "bytes follow the end of the file");
     file->alpha_in_exact = file->info.lossless && file->alpha.size == 1 && file->alpha.body[0] == ELSEWHERE;
@@ -158,11 +194,11 @@ aec_result aec_read_payloads(aec_file *file)
 
 aec_span aec_next_payload(const aec_file *file, size_t *position)
 {
-    aec_cursor in = {file->payloads, file->payloads_size, *position + 1};
-    uint64_t length = 0;
-    aec_take_varint(&in, &length);
-    aec_span span = {in.data + in.position, (size_t)length};
-    *position = in.position + span.size + 4;
+    aec_cursor in = {file->payloads, file->payloads_size, *position};
+    aec_span span;
+    uint8_t kind;
+    take_body(&in, &kind, &span);
+    *position = span.is_cut ? in.size : in.position + 4;
     return span;
 }
 
@@ -171,7 +207,18 @@ aec_result aec_read_info(const uint8_t *data, size_t size, aec_info *info)
     aec_file file;
     if (!data || !info)
         FAIL(AEC_ARGUMENT, "a pointer is missing");
-    TRY(aec_read_head(data, size, &file));
+    TRY(aec_read_head(data, size, 0, &file));
+    *info = file.info;
+    return OK;
+}
+
+aec_result aec_read_preview_info(const uint8_t *data, size_t size, aec_info *info)
+{
+    aec_file file;
+    if (!data || !info)
+        FAIL(AEC_ARGUMENT, "a pointer is missing");
+    TRY(aec_read_head(data, size, 1, &file));
+    TRY(aec_read_payloads(&file));
     *info = file.info;
     return OK;
 }

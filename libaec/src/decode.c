@@ -222,6 +222,13 @@ static aec_result decode_payloads(const aec_weights *weights, const aec_file *fi
     return result;
 }
 
+/* Where no latents are there, gray stands for them. */
+static void fill_with_gray(const aec_sink *sink)
+{
+    for (size_t i = 0; i < sink->width * sink->height * sink->channels; i++)
+        aec_set_sample(sink->samples, sink->depth, i, 1u << (sink->depth - 1));
+}
+
 static int is_scale(int scale)
 {
     return scale == 1 || scale == 2 || scale == 4 || scale == 8 || scale == 16;
@@ -233,7 +240,7 @@ aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t si
     aec_file file;
     if (!data || !samples)
         FAIL(AEC_ARGUMENT, "a pointer is missing");
-    TRY(aec_read_head(data, size, &file));
+    TRY(aec_read_head(data, size, options && options->preview, &file));
     uint64_t width = file.info.width, height = file.info.height;
     uint64_t limit = options && options->max_pixels ? options->max_pixels : AEC_MAX_PIXELS;
     if (width * height > limit)
@@ -260,9 +267,13 @@ aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t si
         FAIL(AEC_ARGUMENT, "the buffer for samples is too small");
     TRY(aec_read_payloads(&file));
     aec_sink sink = {samples, (size_t)width, (size_t)height, file.info.channels, crop.top, crop.left, depth};
-    if (!file.info.lossless) {
+    if (!file.payloads_size)
+        fill_with_gray(&sink);
+    else if (!file.info.lossless) {
         if (!weights || memcmp(file.info.weights, weights->id, 4))
             FAIL(AEC_WEIGHTS, "the file needs other weights");
+        if (weights->is_for_scales && scale == 1)
+            FAIL(AEC_ARGUMENT, "the weights were opened for pictures at a scale");
         TRY(decode_payloads(weights, &file, options, scale, &sink));
     }
     if (file.exact.body)
@@ -270,7 +281,7 @@ aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t si
     if (file.alpha.body && !file.alpha_in_exact)
         TRY(aec_decode_alpha(&file, scale, &sink));
     int whole = scale == 1 && width == file.info.width && height == file.info.height;
-    if (file.hash && whole && depth == file.info.depth && !hash_agrees(&file, samples))
+    if (file.hash && whole && !file.info.truncated && depth == file.info.depth && !hash_agrees(&file, samples))
         FAIL(AEC_DAMAGED, "the picture is not the one that was encoded (hash)");
     return OK;
 }
@@ -286,7 +297,7 @@ aec_result aec_decode_latents(const aec_weights *weights, const uint8_t *payload
 {
     if (!fits(weights, payload, latents, rate, rows, columns))
         FAIL(AEC_ARGUMENT, "an argument makes no sense");
-    return aec_decode_tile(weights, aec_choose_kernels(options), (aec_span){payload, size}, rate, (ptrdiff_t)rows,
+    return aec_decode_tile(weights, aec_choose_kernels(options), (aec_span){payload, size, 0}, rate, (ptrdiff_t)rows,
                            (ptrdiff_t)columns, latents, (ptrdiff_t)columns * weights->latents);
 }
 
@@ -298,7 +309,7 @@ aec_result aec_synthesise(const aec_weights *weights, const int32_t *latents, ui
     if (depth < 8 || depth > 16 || (scale > 1 && depth > 8))
         FAIL(AEC_ARGUMENT, "a depth must be 8 to 16 bits, and 8 at a scale");
     if (!weights || !latents || !samples || rate > MAX_RATE || !rows || !columns || rows > 1 << 18 || columns > 1 << 18 ||
-        !is_scale(scale))
+        !is_scale(scale) || (weights->is_for_scales && scale == 1))
         FAIL(AEC_ARGUMENT, "an argument makes no sense");
     Work work = {.weights = weights, .kernels = aec_choose_kernels(options), .rate = rate, .scale = scale};
     work.rows = (ptrdiff_t)rows;

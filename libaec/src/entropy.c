@@ -9,6 +9,7 @@
 #define COMPAND_MAX 127
 #define MULTIPLE_MAX (1 << 16)
 #define ACTIVATION_MAX 255
+#define MISSING INT32_MIN /* no symbol */
 
 typedef struct {
     const aec_weights *w;
@@ -19,35 +20,38 @@ typedef struct {
     int16_t *mixed;          /* (rows + 2, columns + 2, C), its border 0 */
     int16_t *gathered;       /* a row */
     int16_t *hidden;         /* (rows, columns, C) */
-    int32_t *sums, *bias;
+    int32_t *sums, *bias;    /* biases of two layers, `widest` each */
+    size_t widest;
+    int16_t *level_row;
     int32_t *means;          /* of a step, by phase, row, column and channel */
     int32_t *symbols;
     uint8_t *levels, *coded; /* levels of all latents of a step, and of those that are in the stream */
+    int is_cut, has_ended;   /* whether the stream may end early, and whether it has */
 } Tile;
 
-static const int32_t *bias_of(Tile *tile, const aec_layer *layer)
+/* Reads symbols; of a stream that ends early those that are missing are 0. */
+static aec_result read_symbols(Tile *tile, Stream *stream, const uint8_t *levels, ptrdiff_t count, int stride,
+                               int32_t *symbols)
+{
+    for (ptrdiff_t i = 0; tile->is_cut && i < count; i++)
+        symbols[i] = MISSING;
+    const char *problem = tile->has_ended ? truncated : pop_all(&tile->w->tables, stream, levels, count, stride, symbols);
+    if (problem && (!tile->is_cut || problem != truncated))
+        FAIL(AEC_DAMAGED, "the file is damaged (its payload)");
+    tile->has_ended = problem != NULL;
+    for (ptrdiff_t i = count; tile->has_ended && i-- && symbols[i] == MISSING;)
+        symbols[i] = 0;
+    return OK;
+}
+
+/* The biases of a layer; number: 0, or 1 where those of two layers are needed. */
+static const int32_t *bias_of(Tile *tile, const aec_layer *layer, int number)
 {
     int outputs = layer->matrix.outputs;
+    int32_t *bias = tile->bias + (size_t)number * tile->widest;
     for (int o = 0; o < outputs; o++)
-        tile->bias[o] = (int32_t)aec_interpolate(layer->bias, KNOTS, outputs, o, (int)tile->rate);
-    return tile->bias;
-}
-
-static inline int32_t shifted(int32_t sum, int shift)
-{
-    return shift > 0 ? (sum + (1 << (shift - 1))) >> shift : sum * (1 << -shift);
-}
-
-/* Activations of sums at positions, `width` apart. */
-static void activate(const aec_layer *layer, const int32_t *sums, const int32_t *bias, ptrdiff_t width, ptrdiff_t positions,
-                     int16_t *out)
-{
-    int outputs = layer->matrix.outputs;
-    for (ptrdiff_t p = 0; p < positions; p++, sums += width)
-        for (int o = 0; o < outputs; o++) {
-            int32_t x = shifted(sums[o] + bias[o], layer->shift[o]);
-            *out++ = (int16_t)(x < 0 ? 0 : x > ACTIVATION_MAX ? ACTIVATION_MAX : x);
-        }
+        bias[o] = (int32_t)aec_interpolate(layer->bias, KNOTS, outputs, o, (int)tile->rate);
+    return bias;
 }
 
 static ptrdiff_t up_to_16(ptrdiff_t x)
@@ -55,18 +59,25 @@ static ptrdiff_t up_to_16(ptrdiff_t x)
     return (x + OUTPUTS - 1) / OUTPUTS * OUTPUTS;
 }
 
+/* Activations of the sums of a layer. */
+static void activate(const Tile *tile, const aec_layer *layer, const int32_t *bias, ptrdiff_t positions, int16_t *out)
+{
+    int outputs = layer->matrix.outputs;
+    tile->k->activate(tile->sums, up_to_16(outputs), positions, outputs, bias, layer->shift, ACTIVATION_MAX, out);
+}
+
 /* A 3x3 layer: in (rows + 2, columns + 2, I), its border 0; shuffled by 2 or not; out has `border` and `stride` int16 from
    position to position. */
 static void layer_3(Tile *tile, const aec_layer *layer, const int16_t *in, ptrdiff_t rows, ptrdiff_t columns, int factor,
                     int16_t *out, ptrdiff_t border, ptrdiff_t stride, int16_t *row)
 {
-    ptrdiff_t inputs = layer->matrix.inputs, pitch = (columns + 2) * inputs, width = up_to_16(layer->matrix.outputs);
+    ptrdiff_t inputs = layer->matrix.inputs, pitch = (columns + 2) * inputs;
     ptrdiff_t channels = layer->matrix.outputs / (factor * factor), out_pitch = (factor * columns + 2 * border) * stride;
-    const int32_t *bias = bias_of(tile, layer);
+    const int32_t *bias = bias_of(tile, layer, 0);
     for (ptrdiff_t y = 0; y < rows; y++) {
         const int16_t *three[3] = {in + y * pitch, in + (y + 1) * pitch, in + (y + 2) * pitch};
         tile->k->convolve(&layer->matrix, three, inputs, inputs, columns, tile->sums);
-        activate(layer, tile->sums, bias, width, columns, row);
+        activate(tile, layer, bias, columns, row);
         for (ptrdiff_t x = 0; x < columns; x++)
             for (int i = 0; i < factor; i++)
                 for (int j = 0; j < factor; j++)
@@ -96,9 +107,10 @@ static aec_result read_features(Tile *tile, Stream *stream)
     }
     for (ptrdiff_t i = nz; i < count; i++)
         levels[i] = levels[i - nz];
-    result = (aec_result){AEC_DAMAGED, "the file is damaged (its payload)"};
-    if (pop_all(&w->tables, stream, levels, count, 0, symbols))
+    result = read_symbols(tile, stream, levels, count, 0, symbols);
+    if (result.status != AEC_OK)
         goto done;
+    result = (aec_result){AEC_DAMAGED, "the file is damaged (its payload)"};
     for (ptrdiff_t i = 0; i < count; i++) {
         ptrdiff_t y = i / (wz * nz), rest = i % (wz * nz);
         if (abs(symbols[i]) > COMPAND_MAX)
@@ -119,39 +131,24 @@ done:
     return result;
 }
 
-static void gather(const Tile *tile, const aec_layer *layer, const int32_t *bias, ptrdiff_t y, int16_t *out)
-{
-    ptrdiff_t c = tile->w->context, pitch = (tile->columns + 2) * c;
-    for (ptrdiff_t x = 0; x < tile->columns; x++)
-        for (ptrdiff_t i = 0; i < c; i++) {
-            int32_t sum = bias[i];
-            for (int tap = 0; tap < 9; tap++)
-                sum += layer->matrix.packed[tap * c + i] * tile->mixed[(y + tap / 3) * pitch + (x + tap % 3) * c + i];
-            sum = shifted(sum, layer->shift[i]);
-            *out++ = (int16_t)(sum < 0 ? 0 : sum > ACTIVATION_MAX ? ACTIVATION_MAX : sum);
-        }
-}
-
 static void hidden_features(Tile *tile, const aec_step *step)
 {
     const aec_kernel_set *k = tile->k;
     ptrdiff_t c = tile->w->context, columns = tile->columns, stride = tile->w->features + tile->w->latents;
-    const int32_t *bias = bias_of(tile, &step->mix);
+    const int32_t *bias = bias_of(tile, &step->mix, 0);
     for (ptrdiff_t y = 0; y < tile->rows; y++) {
         const int16_t *in = tile->inputs + y * columns * stride;
         k->convolve(&step->mix.matrix, &in, stride, 0, columns, tile->sums);
-        activate(&step->mix, tile->sums, bias, up_to_16(c), columns, tile->mixed + ((y + 1) * (columns + 2) + 1) * c);
+        activate(tile, &step->mix, bias, columns, tile->mixed + ((y + 1) * (columns + 2) + 1) * c);
     }
-    bias = bias_of(tile, &step->gather);
-    for (ptrdiff_t y = 0; y < tile->rows; y++)
-        gather(tile, &step->gather, bias, y, tile->hidden + y * columns * c);
-    bias = bias_of(tile, &step->hidden);
+    const aec_layer *gather = &step->gather, *hidden = &step->hidden;
+    const int32_t *gather_bias = bias_of(tile, gather, 0), *hidden_bias = bias_of(tile, hidden, 1);
     for (ptrdiff_t y = 0; y < tile->rows; y++) {
-        int16_t *row = tile->hidden + y * columns * c;
-        const int16_t *in = tile->gathered;
-        memcpy(tile->gathered, row, (size_t)(columns * c) * sizeof *row);
-        k->convolve(&step->hidden.matrix, &in, c, 0, columns, tile->sums);
-        activate(&step->hidden, tile->sums, bias, up_to_16(c), columns, row);
+        const int16_t *in = tile->gathered, *mixed = tile->mixed + y * (columns + 2) * c;
+        const int16_t *three[3] = {mixed, mixed + (columns + 2) * c, mixed + 2 * (columns + 2) * c};
+        k->depthwise(gather->matrix.packed, three, columns, (int)c, gather_bias, gather->shift, ACTIVATION_MAX, tile->gathered);
+        k->convolve(&hidden->matrix, &in, c, 0, columns, tile->sums);
+        activate(tile, hidden, hidden_bias, columns, tile->hidden + y * columns * c);
     }
 }
 
@@ -165,6 +162,7 @@ static int group_of(int step, int phase)
 static void predict(Tile *tile, int number)
 {
     const aec_step *step = tile->w->steps + number;
+    const aec_kernel_set *k = tile->k;
     ptrdiff_t c = tile->w->context, quarter = tile->w->latents / 4, half = tile->columns / 2;
     int32_t *mean = tile->means;
     uint8_t *level = tile->levels;
@@ -172,21 +170,16 @@ static void predict(Tile *tile, int number)
     for (int phase = 0; phase < 4; phase++) {
         int group = group_of(number, phase);
         const aec_layer *of_mean = &step->mean[group], *of_level = &step->level[group];
-        for (ptrdiff_t y = phase / 2; y < tile->rows; y += 2) {
+        const int32_t *mean_bias = bias_of(tile, of_mean, 0), *level_bias = bias_of(tile, of_level, 1);
+        for (ptrdiff_t y = phase / 2; y < tile->rows; y += 2, mean += half * quarter) {
             const int16_t *in = tile->hidden + (y * tile->columns + phase % 2) * c;
-            const int32_t *sums = tile->sums, *bias = bias_of(tile, of_mean);
-            tile->k->convolve(&of_mean->matrix, &in, 2 * c, 0, half, tile->sums);
-            for (ptrdiff_t x = 0; x < half; x++, sums += up_to_16(quarter))
-                for (ptrdiff_t i = 0; i < quarter; i++)
-                    *mean++ = shifted(sums[i] + bias[i], of_mean->shift[i]);
-            tile->k->convolve(&of_level->matrix, &in, 2 * c, 0, half, tile->sums);
-            bias = bias_of(tile, of_level);
-            sums = tile->sums;
-            for (ptrdiff_t x = 0; x < half; x++, sums += up_to_16(quarter))
-                for (ptrdiff_t i = 0; i < quarter; i++) {
-                    int32_t value = shifted(sums[i] + bias[i], of_level->shift[i]);
-                    *level++ = (uint8_t)(value < 0 ? 0 : value > LEVELS - 1 ? LEVELS - 1 : value);
-                }
+            k->convolve(&of_mean->matrix, &in, 2 * c, 0, half, tile->sums);
+            k->shift(tile->sums, up_to_16(quarter), half, (int)quarter, mean_bias, of_mean->shift, mean);
+            k->convolve(&of_level->matrix, &in, 2 * c, 0, half, tile->sums);
+            k->activate(tile->sums, up_to_16(quarter), half, (int)quarter, level_bias, of_level->shift, LEVELS - 1,
+                        tile->level_row);
+            for (ptrdiff_t i = 0; i < half * quarter; i++)
+                *level++ = (uint8_t)tile->level_row[i];
         }
     }
 }
@@ -235,11 +228,11 @@ static aec_result read_latents(Tile *tile, Stream *stream, int32_t *latents, ptr
             tile->coded[coded] = tile->levels[i];
             coded += tile->levels[i] > 0;
         }
-        if (pop_all(&tile->w->tables, stream, tile->coded, coded, LEVELS, tile->symbols) ||
-            !rebuild(tile, step, gain, latents, stride))
+        TRY(read_symbols(tile, stream, tile->coded, coded, LEVELS, tile->symbols));
+        if (!rebuild(tile, step, gain, latents, stride))
             return damaged;
     }
-    return stream->x == LOWER && stream->y == LOWER && stream->position == stream->size ? OK : damaged;
+    return tile->is_cut || (stream->x == LOWER && stream->y == LOWER && stream->position == stream->size) ? OK : damaged;
 }
 
 static uint64_t load64(const uint8_t *p)
@@ -251,9 +244,14 @@ aec_result aec_decode_tile(const aec_weights *w, const aec_kernel_set *kernels, 
                            ptrdiff_t rows, ptrdiff_t columns, int32_t *latents, ptrdiff_t stride)
 {
     static const aec_result damaged = {AEC_DAMAGED, "the file is damaged (its payload)"};
-    if (payload.size < 16 || payload.size % 4 || payload.size > PTRDIFF_MAX)
+    int has_ended = payload.is_cut && payload.size < 16;
+    if (!has_ended && (payload.size < 16 || (payload.size % 4 && !payload.is_cut) || payload.size > PTRDIFF_MAX))
         return damaged;
-    Stream stream = {load64(payload.body), load64(payload.body + 8), payload.body, 16, (ptrdiff_t)payload.size};
+    Stream stream = {LOWER, LOWER, payload.body, 16, (ptrdiff_t)payload.size};
+    if (!has_ended) {
+        stream.x = load64(payload.body);
+        stream.y = load64(payload.body + 8);
+    }
     if (stream.x < LOWER || stream.x >> 32 >= LOWER || stream.y < LOWER || stream.y >> 32 >= LOWER)
         return damaged;
     size_t area = (size_t)rows * (size_t)columns, m = (size_t)w->latents, f = (size_t)w->features, c = (size_t)w->context;
@@ -262,19 +260,23 @@ aec_result aec_decode_tile(const aec_weights *w, const aec_kernel_set *kernels, 
     if (area > SIZE_MAX / 8 / (f + m + c + widest + (size_t)w->hyper))
         return NO_MEMORY;
     Tile tile = {.w = w, .k = kernels, .rate = rate, .rows = rows, .columns = columns};
+    tile.is_cut = payload.is_cut;
+    tile.has_ended = has_ended;
     tile.inputs = calloc(area * (f + m) + 2, sizeof *tile.inputs);
     tile.mixed = calloc((size_t)((rows + 2) * (columns + 2)) * c + 2, sizeof *tile.mixed);
     tile.gathered = calloc((size_t)columns * c + 2, sizeof *tile.gathered);
     tile.hidden = calloc(area * c + 2, sizeof *tile.hidden);
     tile.sums = malloc((size_t)columns * widest * sizeof *tile.sums);
-    tile.bias = malloc(widest * sizeof *tile.bias);
+    tile.widest = widest;
+    tile.bias = malloc(2 * widest * sizeof *tile.bias);
+    tile.level_row = malloc((size_t)columns * m / 4 * sizeof *tile.level_row);
     tile.means = malloc(count * sizeof *tile.means);
     tile.symbols = malloc(count * sizeof *tile.symbols);
     tile.levels = malloc(count);
     tile.coded = malloc(count + 1);
     aec_result result = NO_MEMORY;
-    if (tile.inputs && tile.mixed && tile.gathered && tile.hidden && tile.sums && tile.bias && tile.means && tile.symbols &&
-        tile.levels && tile.coded)
+    if (tile.inputs && tile.mixed && tile.gathered && tile.hidden && tile.sums && tile.bias && tile.level_row && tile.means &&
+        tile.symbols && tile.levels && tile.coded)
         result = read_latents(&tile, &stream, latents, stride);
     free(tile.inputs);
     free(tile.mixed);
@@ -282,6 +284,7 @@ aec_result aec_decode_tile(const aec_weights *w, const aec_kernel_set *kernels, 
     free(tile.hidden);
     free(tile.sums);
     free(tile.bias);
+    free(tile.level_row);
     free(tile.means);
     free(tile.symbols);
     free(tile.levels);

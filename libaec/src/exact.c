@@ -6,7 +6,9 @@
 
 #define PART 4096 /* the side of a part */
 
-/* A picture of exact pixels: where it stands, and its stream. */
+#define MISSING 0x00808080u /* a pixel that is not there, in a picture that has alpha */
+
+/* A picture of exact pixels: where it stands, and its stream, which may be cut off. */
 typedef struct {
     aec_box box;
     aec_span stream;
@@ -24,25 +26,43 @@ static uint32_t part_count(const aec_file *file)
     return part_columns(file) * ((file->info.height + PART - 1) / PART);
 }
 
+/* Takes the numbers in front of the stream of a picture; top and left only where its length is not 0. */
+static aec_result take_place(aec_cursor *in, const aec_file *file, uint64_t *length, uint64_t *top, uint64_t *left)
+{
+    *length = *top = *left = 0;
+    TRY(aec_take_varint(in, length));
+    if (!*length || file->info.lossless)
+        return OK;
+    TRY(aec_take_varint(in, top));
+    return aec_take_varint(in, left);
+}
+
 /* Takes the picture of the next part; an empty box where it has none. */
 static aec_result take_picture(aec_cursor *in, const aec_file *file, uint32_t index, Picture *picture)
 {
-    uint64_t length, top = 0, left = 0;
+    uint64_t length, top, left;
     uint32_t row = index / part_columns(file) * PART, column = index % part_columns(file) * PART;
     uint32_t height = file->info.height - row < PART ? file->info.height - row : PART;
     uint32_t width = file->info.width - column < PART ? file->info.width - column : PART, rows, columns;
-    *picture = (Picture){{0, 0, 0, 0}, {NULL, 0}};
-    TRY(aec_take_varint(in, &length));
+    *picture = (Picture){{0, 0, 0, 0}, {NULL, 0, 0}};
+    aec_result result = take_place(in, file, &length, &top, &left);
+    size_t there = in->size - in->position;
+    picture->stream = (aec_span){in->data + in->position, there, file->exact.is_cut && (result.status || length > there)};
+    if (picture->stream.is_cut && there < 5) { /* not even its size */
+        if (file->info.lossless)
+            picture->box = (aec_box){row, column, height, width};
+        in->position = in->size;
+        return OK;
+    }
+    TRY(result);
     if (!length && !file->info.lossless)
         return OK;
-    if (!file->info.lossless) {
-        TRY(aec_take_varint(in, &top));
-        TRY(aec_take_varint(in, &left));
+    if (!picture->stream.is_cut) {
+        if (length > there)
+            return wrong_length;
+        picture->stream.size = (size_t)length;
     }
-    if (length > in->size - in->position)
-        return wrong_length;
-    picture->stream = (aec_span){in->data + in->position, (size_t)length};
-    in->position += (size_t)length;
+    in->position += picture->stream.size;
     TRY(aec_webp_size(picture->stream.body, picture->stream.size, &columns, &rows));
     if (file->info.lossless && (rows != height || columns != width))
         FAIL(AEC_DAMAGED, "the file is damaged (exact pixels of another size)");
@@ -61,7 +81,7 @@ aec_result aec_check_exact(const aec_file *file)
         TRY(take_picture(&in, file, i, &picture));
         found |= picture.box.width > 0;
     }
-    return found && in.position == in.size ? OK : wrong_length;
+    return (found || file->exact.is_cut) && in.position == in.size ? OK : wrong_length;
 }
 
 /* Writes the pixels of a picture that are exact over those of an area. */
@@ -127,6 +147,19 @@ static void lay_scaled(const aec_file *file, const Picture *picture, const uint3
             mix(file, picture, pixels, scale, top, left, sink);
 }
 
+/* Decodes a picture.  Of one that is cut the rows are shown that are whole. */
+static aec_result decode_picture(const aec_file *file, const Picture *picture, uint32_t *pixels)
+{
+    if (!picture->stream.is_cut)
+        return aec_webp_decode(picture->stream.body, picture->stream.size, NULL, pixels);
+    uint32_t rows = 0, missing = !file->info.lossless ? 0 : file->alpha_in_exact ? MISSING : MISSING | 0xFF000000u;
+    if (picture->stream.size >= 5)
+        TRY(aec_webp_decode(picture->stream.body, picture->stream.size, &rows, pixels));
+    for (size_t i = (size_t)rows * picture->box.width; i < (size_t)picture->box.height * picture->box.width; i++)
+        pixels[i] = missing;
+    return OK;
+}
+
 static int overlap(const aec_box *box, const aec_sink *sink)
 {
     return box->width && box->top < sink->top + sink->height && sink->top < (size_t)box->top + box->height &&
@@ -144,7 +177,7 @@ aec_result aec_lay_exact(const aec_file *file, int scale, const aec_sink *sink)
         uint32_t *pixels = malloc((size_t)picture.box.width * picture.box.height * sizeof *pixels);
         if (!pixels)
             return NO_MEMORY;
-        aec_result result = aec_webp_decode(picture.stream.body, picture.stream.size, pixels);
+        aec_result result = decode_picture(file, &picture, pixels);
         if (result.status == AEC_OK && scale == 1)
             lay(file, &picture, pixels, sink);
         else if (result.status == AEC_OK)

@@ -64,6 +64,7 @@ int aec_inflate(const uint8_t *data, size_t size, uint8_t *out, size_t out_size)
 typedef struct {
     const uint8_t *body;
     size_t size;
+    int is_cut; /* the file ends early, before the end of the chunk; or all of it is missing */
 } aec_span;
 
 /* A place in bytes; never beyond their end. */
@@ -81,8 +82,9 @@ typedef struct {
     aec_span exact;          /* the body of a chunk X, or L */
     const uint8_t *hash;     /* HASH_BYTES of the samples', NULL where there are none */
     const uint8_t *payloads; /* where the first chunk P, or L, begins */
-    size_t payloads_size;
+    size_t payloads_size;    /* 0 in a file that is cut off before */
     size_t tiles;
+    int may_be_cut; /* whether a file that ends early is taken */
 } aec_file;
 
 #define HASH_BYTES 8
@@ -100,10 +102,14 @@ typedef struct {
     uint32_t depth;
 } aec_sink;
 
-/* Reads header and chunks up to the first payload. */
-aec_result aec_read_head(const uint8_t *data, size_t size, aec_file *file);
+/* Reads header and chunks up to the first payload.  may_be_cut: of a file that ends early, what is there. */
+aec_result aec_read_head(const uint8_t *data, size_t size, int may_be_cut, aec_file *file);
 
-/* Checks all payloads, exact pixels but for the damage inside their streams, and that nothing follows. */
+/* Finds the chunk of a type, and m, among those in front of the payloads; also in a file that ends early. */
+aec_result aec_find_chunks(const uint8_t *data, size_t size, int type, aec_span *plain, aec_span *packed);
+
+/* Checks all payloads, exact pixels but for the damage inside their streams, and that nothing follows.  Sets
+   info.truncated. */
 aec_result aec_read_payloads(aec_file *file);
 
 /* Takes the next payload; position begins at 0.  The file is checked already. */
@@ -155,13 +161,15 @@ aec_result aec_tensors_open(const uint8_t *data, size_t size, aec_tensors *tenso
 int aec_tensors_find(const aec_tensors *tensors, const char *name, aec_tensor *tensor); /* false where there is none */
 
 /* Weights of a convolution as kernels read them: for every 16 outputs, every tap (row, column) and every two inputs
-   16 x 2 int16, outputs slow.  What is missing of 16 outputs and of 2 inputs is 0. */
+   16 x 2 int16, outputs slow.  What is missing of 16 outputs and of 2 inputs is 0.  With SQUARES in the place of the
+   kernel's side they are those of a 3x3 convolution, as squares.h transforms them. */
 typedef struct {
     int outputs, inputs, kernel;
     int16_t *packed;
 } aec_matrix;
 
 #define OUTPUTS 16 /* at a time */
+#define SQUARES 4
 
 int aec_make_matrix(aec_matrix *matrix, int outputs, int inputs, int kernel); /* of zeros; false where memory ran out */
 int16_t *aec_packed_at(const aec_matrix *matrix, int output, int input, int tap);
@@ -185,7 +193,7 @@ typedef struct {
     int32_t *bias;
     double *scale;
     int32_t limit;  /* of inputs */
-    int32_t narrow; /* inputs up to here fit int16, and their sums int32 */
+    int32_t narrow; /* inputs up to here fit int16, and their sums int32, also where these are made of squares */
 } aec_convolution;
 
 typedef struct {
@@ -199,6 +207,7 @@ typedef struct {
 
 struct aec_weights {
     uint8_t id[4];
+    int is_for_scales; /* of the synthesis only the linear path is there */
     int latents, hyper, features, context; /* M, Nz, F, C */
     int width_16, width_8;
 
@@ -296,6 +305,18 @@ typedef struct {
     int (*read)(const int32_t *stream, ptrdiff_t count, int32_t limit, int16_t *out);
     /* A 16 x 16 matrix times windows of 16 values, `step` apart; count of them side by side. */
     void (*lap)(const int16_t (*matrix)[16], int bits, int16_t *values, ptrdiff_t step, ptrdiff_t count);
+    /* out = (sums + bias) / 2**shift, rounded, of channels whose sums are `width` apart. */
+    void (*shift)(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                  const int8_t *shift, int32_t *out);
+    /* The same within 0 .. most. */
+    void (*activate)(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                     const int8_t *shift, int32_t most, int16_t *out);
+    /* The same of a depthwise 3x3 convolution; rows begin a position further left. */
+    void (*depthwise)(const int16_t *weights, const int16_t *const *rows, ptrdiff_t positions, int channels,
+                      const int32_t *bias, const int8_t *shift, int32_t most, int16_t *out);
+    /* What squares.h says: inputs of squares, and what becomes of the sums of their products. */
+    void (*spread)(const int16_t *const rows[4], ptrdiff_t width, ptrdiff_t squares, ptrdiff_t pitch, int16_t *out);
+    void (*gather)(const int32_t *products, ptrdiff_t squares, ptrdiff_t width, int32_t *const rows[2]);
 } aec_kernel_set;
 
 #define STREAM_GUARD 8
@@ -334,7 +355,8 @@ aec_result aec_synthesise_scaled_rows(const aec_weights *weights, const aec_kern
                                       uint32_t rate, int scale, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t first,
                                       ptrdiff_t last, const aec_sink *sink);
 
-/* The latents of a tile; stride: int32 from one row of them to the next. */
+/* The latents of a tile; stride: int32 from one row of them to the next.  What is missing of a payload that is cut counts
+   as 0. */
 aec_result aec_decode_tile(const aec_weights *weights, const aec_kernel_set *kernels, aec_span payload, uint32_t rate,
                            ptrdiff_t rows, ptrdiff_t columns, int32_t *latents, ptrdiff_t stride);
 

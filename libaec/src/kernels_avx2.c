@@ -9,6 +9,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "layers.h"
+#include "squares.h"
+
 #define FAST __attribute__((target("avx2")))
 #define TILE 6 /* positions at a time: 12 sums, two weights and an input are 15 of 16 registers */
 
@@ -36,6 +39,8 @@ FAST static inline __attribute__((always_inline)) void tile(const int16_t *w, co
         for (int column = 0; column < kernel; column++) {
             const int16_t *x = rows[row] + position * stride + column * step;
             for (ptrdiff_t i = 0; i < pairs; i++, w += 2 * OUTPUTS, x += 2) {
+                /* the weights that come next, one matrix further on: there are more of them than the caches hold */
+                _mm_prefetch((const char *)(w + 2 * OUTPUTS * pairs), _MM_HINT_T0);
                 __m256i low = load(w), high = load(w + OUTPUTS);
                 for (int p = 0; p < count; p++) {
                     __m256i both = pair_of(x + p * stride);
@@ -216,7 +221,36 @@ FAST static void lap(const int16_t (*matrix)[16], int bits, int16_t *values, ptr
         aec_kernels_plain.lap(matrix, bits, values + at, step, count - at);
 }
 
-const aec_kernel_set aec_kernels_avx2 = {convolve, scale, scale_narrow, scale_add, read, lap};
+FAST static void spread(const int16_t *const rows[4], ptrdiff_t width, ptrdiff_t squares, ptrdiff_t pitch, int16_t *out)
+{
+    spread_inputs(rows, width, squares, pitch, out);
+}
+
+FAST static void gather(const int32_t *products, ptrdiff_t squares, ptrdiff_t width, int32_t *const rows[2])
+{
+    gather_sums(products, squares, width, rows);
+}
+
+FAST static void shift(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                       const int8_t *shift, int32_t *out)
+{
+    shift_sums(sums, width, positions, channels, bias, shift, out);
+}
+
+FAST static void activate(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                          const int8_t *shift, int32_t most, int16_t *out)
+{
+    activate_sums(sums, width, positions, channels, bias, shift, most, out);
+}
+
+FAST static void depthwise(const int16_t *weights, const int16_t *const *rows, ptrdiff_t positions, int channels,
+                           const int32_t *bias, const int8_t *shift, int32_t most, int16_t *out)
+{
+    convolve_channels(weights, rows, positions, channels, bias, shift, most, out);
+}
+
+const aec_kernel_set aec_kernels_avx2 = {convolve, scale, scale_narrow, scale_add, read, lap,
+                                          shift, activate, depthwise, spread, gather};
 
 #else
 typedef int aec_no_avx2;

@@ -2,6 +2,9 @@
 
 #include "internal.h"
 
+#include "layers.h"
+#include "squares.h"
+
 static void convolve(const aec_matrix *matrix, const int16_t *const *rows, ptrdiff_t stride, ptrdiff_t step,
                      ptrdiff_t positions, int32_t *sums)
 {
@@ -10,16 +13,16 @@ static void convolve(const aec_matrix *matrix, const int16_t *const *rows, ptrdi
     const int16_t *weights = matrix->packed;
     for (int block = 0; block < blocks; block++, weights += kernel * kernel * pairs * OUTPUTS * 2)
         for (ptrdiff_t p = 0; p < positions; p++) {
-            int32_t sum[OUTPUTS] = {0};
+            uint32_t sum[OUTPUTS] = {0}; /* modulo 2**32, as squares.h needs it */
             const int16_t *w = weights;
             for (int tap = 0; tap < kernel * kernel; tap++) {
                 const int16_t *x = rows[tap / kernel] + p * stride + tap % kernel * step;
                 for (ptrdiff_t i = 0; i < pairs; i++, w += 2 * OUTPUTS)
                     for (int o = 0; o < OUTPUTS; o++)
-                        sum[o] += w[2 * o] * x[2 * i] + w[2 * o + 1] * x[2 * i + 1];
+                        sum[o] += (uint32_t)(w[2 * o] * x[2 * i] + w[2 * o + 1] * x[2 * i + 1]);
             }
             for (int o = 0; o < OUTPUTS; o++)
-                sums[p * width + block * OUTPUTS + o] = sum[o];
+                sums[p * width + block * OUTPUTS + o] = (int32_t)sum[o];
         }
 }
 
@@ -94,8 +97,38 @@ static void lap(const int16_t (*matrix)[16], int bits, int16_t *values, ptrdiff_
     }
 }
 
-const aec_kernel_set aec_kernels_plain = {convolve, scale, scale_narrow, scale_add, read, lap};
+static void spread(const int16_t *const rows[4], ptrdiff_t width, ptrdiff_t squares, ptrdiff_t pitch, int16_t *out)
+{
+    spread_inputs(rows, width, squares, pitch, out);
+}
+
+static void gather(const int32_t *products, ptrdiff_t squares, ptrdiff_t width, int32_t *const rows[2])
+{
+    gather_sums(products, squares, width, rows);
+}
+
+static void shift(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                  const int8_t *shift, int32_t *out)
+{
+    shift_sums(sums, width, positions, channels, bias, shift, out);
+}
+
+static void activate(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
+                     const int8_t *shift, int32_t most, int16_t *out)
+{
+    activate_sums(sums, width, positions, channels, bias, shift, most, out);
+}
+
+static void depthwise(const int16_t *weights, const int16_t *const *rows, ptrdiff_t positions, int channels,
+                      const int32_t *bias, const int8_t *shift, int32_t most, int16_t *out)
+{
+    convolve_channels(weights, rows, positions, channels, bias, shift, most, out);
+}
+
+const aec_kernel_set aec_kernels_plain = {convolve, scale, scale_narrow, scale_add, read, lap,
+                                          shift, activate, depthwise, spread, gather};
 
 #ifdef AEC_HAS_128
-const aec_kernel_set aec_kernels_128 = {aec_convolve_128, scale, scale_narrow, scale_add, read, lap};
+const aec_kernel_set aec_kernels_128 = {aec_convolve_128, scale, scale_narrow, scale_add, read, lap,
+                                        shift, activate, depthwise, spread, gather};
 #endif

@@ -10,16 +10,25 @@
 
 #define MEAN_BITS 7 /* a sum of four, in 1/32 of a level */
 
+/* The inputs that are not all 0, by twos as kernels read them, and the matrix for these alone: of the 512 latents of a
+   photograph half and fewer have anything to say. */
+typedef struct {
+    aec_matrix matrix;
+    int *pairs; /* where each begins among all inputs */
+} Part;
+
 typedef struct {
     const aec_kernel_set *k;
-    aec_matrix linear; /* outputs by row, column and colour */
+    aec_matrix linear; /* outputs by column, colour and row, so that lapping along rows goes over many side by side */
     int linear_bits;
     int16_t lapping[STRIDE][STRIDE];
     int lapping_bits, side; /* side of a block */
     aec_factor *input;
+    Part low_part, high_part; /* for the lower and the upper half of inputs */
     int16_t *low, *high;
     int32_t *sums, *more_sums;
-    int16_t *rows; /* two strips of `side` rows, by column and colour */
+    int16_t *strip; /* of all positions, as their outputs are */
+    int16_t *rows;  /* two strips of `side` rows, by column and colour */
 } Reduced;
 
 /* Sums of the integers of squares of factor * factor; then as many bits are dropped as make them fit. */
@@ -33,9 +42,10 @@ static int reduce_linear(const aec_weights *w, int factor, Reduced *r)
     }
     for (int o = 0; o < 3 * STRIDE * STRIDE; o++) { /* laid out by colour, column and row */
         int colour = o / 256, column = o / STRIDE % STRIDE / factor, row = o % STRIDE / factor;
-        int32_t *to = whole + (size_t)((row * side + column) * 3 + colour) * (size_t)m;
+        int32_t *to = whole + (size_t)((column * 3 + colour) * side + row) * (size_t)m;
+        const int16_t *from = aec_packed_at(&w->linear, o, 0, 0);
         for (int i = 0; i < m; i++)
-            to[i] += *aec_packed_at(&w->linear, o, i, 0);
+            to[i] += from[i / 2 * OUTPUTS * 2 + i % 2];
     }
     for (int fits = 0; !fits; drop += !fits) {
         fits = 1;
@@ -49,9 +59,11 @@ static int reduce_linear(const aec_weights *w, int factor, Reduced *r)
             fits = fits && sum <= LINEAR_ROW_MAX;
         }
     }
-    for (int o = 0; o < outputs; o++)
+    for (int o = 0; o < outputs; o++) {
+        int16_t *to = aec_packed_at(&r->linear, o, 0, 0);
         for (int i = 0; i < m; i++)
-            *aec_packed_at(&r->linear, o, i, 0) = (int16_t)aec_drop(whole[(size_t)o * (size_t)m + (size_t)i], drop);
+            to[i / 2 * OUTPUTS * 2 + i % 2] = (int16_t)aec_drop(whole[(size_t)o * (size_t)m + (size_t)i], drop);
+    }
     r->linear_bits = w->linear_bits - drop;
     for (int f = factor; f > 1; f /= 2)
         r->linear_bits += 2;
@@ -112,23 +124,82 @@ static void lap(const Reduced *r, int16_t *values, ptrdiff_t step, ptrdiff_t cou
     }
 }
 
+static int keep(const aec_matrix *all, const uint8_t *wanted, Part *part)
+{
+    int pairs = all->inputs / 2, count = 0, blocks = (all->outputs + OUTPUTS - 1) / OUTPUTS;
+    part->pairs = malloc((size_t)pairs * sizeof *part->pairs);
+    if (!part->pairs)
+        return 0;
+    for (int i = 0; i < pairs; i++)
+        if (wanted[2 * i] || wanted[2 * i + 1])
+            part->pairs[count++] = 2 * i;
+    if (!count)
+        part->pairs[count++] = 0;
+    if (!aec_make_matrix(&part->matrix, all->outputs, 2 * count, 1))
+        return 0;
+    int16_t *to = part->matrix.packed;
+    for (int block = 0; block < blocks; block++)
+        for (int i = 0; i < count; i++, to += 2 * OUTPUTS)
+            memcpy(to, aec_packed_at(all, block * OUTPUTS, part->pairs[i], 0), 2 * OUTPUTS * sizeof *to);
+    return 1;
+}
+
+/* Finds the inputs that count for `positions` latents. */
+static int select_inputs(Reduced *r, const int32_t *v, ptrdiff_t positions)
+{
+    int m = r->linear.inputs;
+    uint32_t *most = calloc((size_t)m, sizeof *most); /* magnitudes */
+    uint8_t *is_low = calloc(2, (size_t)m), *is_high = is_low + m;
+    if (most && is_low) {
+        for (ptrdiff_t p = 0; p < positions; p++, v += m)
+            for (int i = 0; i < m; i++) {
+                uint32_t size = v[i] < 0 ? 0 - (uint32_t)v[i] : (uint32_t)v[i];
+                most[i] = size > most[i] ? size : most[i];
+            }
+        for (int i = 0; i < m; i++) {
+            int16_t low, high, other;
+            int32_t size = most[i] < INT32_MAX ? (int32_t)most[i] : INT32_MAX;
+            aec_halve_linear(size, r->input[i], &low, &high);
+            aec_halve_linear(-size, r->input[i], &low, &other);
+            is_low[i] = most[i] > 0;
+            is_high[i] = high || other;
+        }
+    }
+    int found = most && is_low && keep(&r->linear, is_low, &r->low_part) && keep(&r->linear, is_high, &r->high_part);
+    free(most);
+    free(is_low);
+    return found;
+}
+
 /* A row of latents becomes `side` rows, lapped along them. */
 static void make_strip(const Reduced *r, const int32_t *v, ptrdiff_t columns, int16_t *rows)
 {
-    ptrdiff_t m = r->linear.inputs, width = 3 * r->side * columns, padded = (r->linear.outputs + OUTPUTS - 1) / OUTPUTS * OUTPUTS;
+    ptrdiff_t m = r->linear.inputs, outputs = r->linear.outputs, padded = (outputs + OUTPUTS - 1) / OUTPUTS * OUTPUTS;
+    ptrdiff_t side = r->side, width = 3 * side * columns;
+    ptrdiff_t lows = r->low_part.matrix.inputs, highs = r->high_part.matrix.inputs;
     const int16_t *low = r->low, *high = r->high;
-    for (ptrdiff_t i = 0; i < columns * m; i++)
-        aec_halve_linear(v[i], r->input[i % m], r->low + i, r->high + i);
-    r->k->convolve(&r->linear, &low, m, 0, columns, r->sums);
-    r->k->convolve(&r->linear, &high, m, 0, columns, r->more_sums);
-    for (ptrdiff_t i = 0; i < columns; i++)
-        for (ptrdiff_t o = 0; o < r->linear.outputs; o++) {
-            int64_t sum = aec_join_linear(r->sums[i * padded + o], r->more_sums[i * padded + o], r->linear_bits);
-            rows[o / (3 * r->side) * width + 3 * r->side * i + o % (3 * r->side)] = narrow(sum);
+    int16_t other;
+    for (ptrdiff_t x = 0; x < columns; x++, v += m) {
+        for (ptrdiff_t n = 0; n < lows; n++) {
+            int i = r->low_part.pairs[n / 2] + n % 2;
+            aec_halve_linear(v[i], r->input[i], r->low + x * lows + n, &other);
         }
-    for (int y = 0; y < r->side; y++)
-        for (ptrdiff_t i = 1; i < columns; i++)
-            lap(r, rows + y * width + 3 * (r->side * i - r->side / 2), 3, 3);
+        for (ptrdiff_t n = 0; n < highs; n++) {
+            int i = r->high_part.pairs[n / 2] + n % 2;
+            aec_halve_linear(v[i], r->input[i], &other, r->high + x * highs + n);
+        }
+    }
+    r->k->convolve(&r->low_part.matrix, &low, lows, 0, columns, r->sums);
+    r->k->convolve(&r->high_part.matrix, &high, highs, 0, columns, r->more_sums);
+    for (ptrdiff_t x = 0; x < columns; x++)
+        for (ptrdiff_t o = 0; o < outputs; o++)
+            r->strip[x * outputs + o] =
+                narrow(aec_join_linear(r->sums[x * padded + o], r->more_sums[x * padded + o], r->linear_bits));
+    for (ptrdiff_t x = 1; x < columns; x++)
+        lap(r, r->strip + x * outputs - outputs / 2, 3 * side, 3 * side);
+    for (ptrdiff_t y = 0; y < side; y++)
+        for (ptrdiff_t i = 0; i < width; i++)
+            rows[y * width + i] = r->strip[i * side + y];
 }
 
 /* Makes a row of samples of the means of two rows. */
@@ -184,10 +255,14 @@ aec_result aec_synthesise_scaled_rows(const aec_weights *w, const aec_kernel_set
     r.high = calloc(count * m + 2, sizeof *r.high);
     r.sums = malloc(count * outputs * sizeof *r.sums);
     r.more_sums = malloc(count * outputs * sizeof *r.more_sums);
+    r.strip = malloc(count * outputs * sizeof *r.strip);
     r.rows = malloc(2 * count * outputs * sizeof *r.rows);
     aec_result result = NO_MEMORY;
-    if (gain && r.input && r.low && r.high && r.sums && r.more_sums && r.rows && reduce_linear(w, scale / 2, &r))
+    if (gain && r.input && r.low && r.high && r.sums && r.more_sums && r.strip && r.rows && reduce_linear(w, scale / 2, &r))
         result = aec_linear_inputs(w, rate, gain, r.input);
+    ptrdiff_t start = first ? first - 1 : 0, end = last < rows ? last + 1 : rows; /* of the latents that are read */
+    if (result.status == AEC_OK && !select_inputs(&r, latents + start * columns * w->latents, (end - start) * columns))
+        result = NO_MEMORY;
     if (result.status == AEC_OK)
         run(&r, latents, rows, columns, first, last, sink);
     free(gain);
@@ -196,7 +271,12 @@ aec_result aec_synthesise_scaled_rows(const aec_weights *w, const aec_kernel_set
     free(r.high);
     free(r.sums);
     free(r.more_sums);
+    free(r.strip);
     free(r.rows);
     free(r.linear.packed);
+    free(r.low_part.matrix.packed);
+    free(r.low_part.pairs);
+    free(r.high_part.matrix.packed);
+    free(r.high_part.pairs);
     return result;
 }

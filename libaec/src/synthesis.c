@@ -1,7 +1,8 @@
 /* From latents to samples: docs/format.md, section 8.
 
-   Rows go through all layers at once: a layer asks the one in front of it for the next row, and keeps three.  So memory
-   does not grow with a picture's height.  A part of a picture's rows begins as many rows earlier as its layers reach.
+   Rows go through all layers at once, two at a time, since squares.h makes two rows of sums: a layer asks the one in front of
+   it for the next two, and keeps six.  So memory does not grow with a picture's height.  A part of a picture's rows begins and
+   ends as many rows further out as its layers reach.
 
    A row of inputs is int16 where all of it fits, and is in two halves where it does not: the activations of photographs
    fit, those of graphics in pure colours sometimes do not.  Either way sums are the same. */
@@ -9,6 +10,7 @@
 #include "internal.h"
 
 #include "edge_filter.h"
+#include "squares.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -18,8 +20,10 @@
 #define SLOPE 6554
 #define SLOPE_BITS 16
 #define KEPT 32 /* rows of samples that are at hand: two strips */
-#define STRENGTHS 4 /* rows of blocks: the filter is behind the network by two */
-#define OUTER 3 /* 1 + rows of a kernel on each side of a row */
+#define OUTER 6 /* rows that are kept: the four of a kernel for two rows, and up to two that came with the last of them */
+#define SQUARES_MAX 96
+#define PITCH_EXTRA (2 * OUTPUTS) /* or all places would fall into the same lines of the cache */
+#define SPREAD_MAX 12288 /* inputs of squares that are spread at a time: 16 times as many int16 fit the cache */
 
 typedef struct {
     aec_factor *above, *below; /* below is NULL where there is no activation */
@@ -37,7 +41,8 @@ typedef struct {
     Scaling first, second;
     Row in[OUTER], middle[OUTER];
     int32_t *stream[OUTER];
-    ptrdiff_t next_in, next_middle, next_out;
+    ptrdiff_t next_in, next_middle, next_out; /* rows */
+    ptrdiff_t end_in, end_middle, end_out;
 } Stage;
 
 typedef struct {
@@ -50,20 +55,23 @@ typedef struct {
     int16_t amounts[3][LAST + 1];
 
     int16_t *zeros; /* a row of any layer */
-    int32_t *sums, *more_sums;
+    int32_t *sums[2], *more_sums[2]; /* of two rows */
+    int16_t *spread;
+    int32_t *products;
     int32_t *wide_row; /* a row of any layer */
     Row stem_in[OUTER];
-    ptrdiff_t next_stem_in, next_stem;
+    ptrdiff_t next_stem_in, next_stem, end_stem;
     Stage stage_16[BLOCKS_MAX], stage_8[BLOCKS_MAX];
     Row up_in;
-    int32_t *up_row, *up_out[2]; /* the last row at 1/16, and the two that it becomes */
-    ptrdiff_t next_up, up_at; /* up_at: the row at 1/16 that was last */
-    int32_t *head_row;
+    int32_t *rows_16[2]; /* the last rows at 1/16, first_16 .. end_16 - 1 */
+    int32_t *up_row, *up_out[2]; /* one of them, up_at, and the two that it becomes */
+    ptrdiff_t next_up, end_up, up_at, first_16, end_16;
+    int32_t *head_rows[2];
     Row head_in[OUTER], strength_in;
     int32_t *head_out;
-    ptrdiff_t next_head_in, next_head;
-    int16_t *correction;    /* 8 rows of samples */
-    uint8_t *strengths[STRENGTHS];
+    ptrdiff_t next_head_in, end_head_in, next_head, end_head;
+    int16_t *correction;    /* 16 rows of samples */
+    uint8_t *strengths[OUTER];
     int16_t *low, *high;    /* inputs of the linear path, in two halves */
     int16_t *strip;         /* 16 rows of samples, by colour, column and row */
     int16_t *samples;       /* KEPT rows by column and colour; the first is row `base` */
@@ -117,7 +125,7 @@ static aec_result make_stages(Part *part, const aec_block *blocks, int count, in
 {
     for (int i = 0; i < count; i++) {
         Stage *stage = stages + i;
-        size_t width = (size_t)blocks[i].first.matrix.outputs, padded = ((size_t)columns + 2) * width + 2;
+        size_t width = (size_t)blocks[i].first.matrix.outputs, padded = ((size_t)columns + 3) * width;
         stage->block = blocks + i;
         TRY(make_scaling(part, &blocks[i].first, NULL, 1, ldexp(1, inner - outer), 1, &stage->first));
         TRY(make_scaling(part, &blocks[i].second, NULL, 1, ldexp(1, outer + STREAM_GUARD - inner), 0, &stage->second));
@@ -190,6 +198,19 @@ static size_t up_to_16(size_t x)
     return (x + OUTPUTS - 1) / OUTPUTS * OUTPUTS;
 }
 
+/* How many squares of so many inputs go through at a time: sixes, since the kernels of AVX2 take six. */
+static ptrdiff_t squares_at_a_time(ptrdiff_t width)
+{
+    ptrdiff_t squares = SPREAD_MAX / width / 6 * 6;
+    return squares < 6 ? 6 : squares > SQUARES_MAX ? SQUARES_MAX : squares;
+}
+
+/* From a place of a square to the next. */
+static size_t spread_pitch(ptrdiff_t width)
+{
+    return (size_t)(squares_at_a_time(width) * width) + PITCH_EXTRA;
+}
+
 static aec_result make_rows(Part *part)
 {
     const aec_weights *w = part->w;
@@ -201,23 +222,30 @@ static aec_result make_rows(Part *part)
     sums = sums > 768 ? sums : 768;
     if (columns > SIZE_MAX / 64 / (widest + sums))
         return NO_MEMORY;
-    part->zeros = room(part, (columns + 2) * widest + 2, sizeof *part->zeros);
-    part->sums = room(part, columns * sums, sizeof *part->sums);
-    part->more_sums = room(part, columns * sums, sizeof *part->more_sums);
+    part->zeros = room(part, (columns + 3) * widest, sizeof *part->zeros);
+    for (int r = 0; r < 2; r++) {
+        part->sums[r] = room(part, (columns + 1) * sums, sizeof **part->sums);
+        part->more_sums[r] = room(part, (columns + 1) * sums, sizeof **part->more_sums);
+    }
+    size_t spread = 6 * widest > SPREAD_MAX ? 6 * widest : SPREAD_MAX; /* of any layer */
+    part->spread = room(part, PLACES * (spread + PITCH_EXTRA), sizeof *part->spread);
+    part->products = room(part, PLACES * SQUARES_MAX * OUTPUTS, sizeof *part->products);
     part->wide_row = room(part, columns * widest, sizeof *part->wide_row);
     for (int r = 0; r < OUTER; r++) {
-        make_row(part, part->stem_in + r, (columns + 2) * m + 2);
-        make_row(part, part->head_in + r, (2 * columns + 2) * b + 2);
+        make_row(part, part->stem_in + r, (columns + 3) * m);
+        make_row(part, part->head_in + r, (2 * columns + 3) * b);
     }
     make_row(part, &part->up_in, columns * a + 2);
     make_row(part, &part->strength_in, 2 * columns * b + 2);
-    part->up_row = room(part, columns * (a > 4 * b ? a : 4 * b), sizeof *part->up_row);
-    part->head_row = room(part, 2 * columns * b, sizeof *part->head_row);
+    part->up_row = room(part, columns * 4 * b, sizeof *part->up_row);
     part->head_out = room(part, 2 * columns * 192, sizeof *part->head_out);
-    part->correction = room(part, 8 * columns * 48, sizeof *part->correction);
-    for (int r = 0; r < 2; r++)
+    part->correction = room(part, 16 * columns * 48, sizeof *part->correction);
+    for (int r = 0; r < 2; r++) {
+        part->rows_16[r] = room(part, columns * a, sizeof **part->rows_16);
         part->up_out[r] = room(part, 2 * columns * b, sizeof **part->up_out);
-    for (int r = 0; r < STRENGTHS; r++)
+        part->head_rows[r] = room(part, 2 * columns * b, sizeof **part->head_rows);
+    }
+    for (int r = 0; r < OUTER; r++)
         part->strengths[r] = room(part, 2 * columns, 1);
     part->out = room(part, columns * 48, 1);
     if (part->sink->depth > 8) {
@@ -244,28 +272,46 @@ static ptrdiff_t at_least_0(ptrdiff_t x)
     return x > 0 ? x : 0;
 }
 
-/* Begins every layer at the row from which the first row of samples depends on it. */
-static void begin(Part *part, ptrdiff_t first_head)
+static ptrdiff_t at_most(ptrdiff_t x, ptrdiff_t most)
 {
-    ptrdiff_t row = part->next_head = first_head;
-    row = part->next_head_in = at_least_0(row - 1);
-    for (int i = part->w->blocks_8; i-- > 0;) {
-        Stage *stage = part->stage_8 + i;
-        stage->next_out = row;
-        stage->next_middle = at_least_0(row - 1);
-        row = stage->next_in = at_least_0(row - 2);
+    return x < most ? x : most;
+}
+
+static void begin_stages(Stage *stages, int count, ptrdiff_t rows, ptrdiff_t *first, ptrdiff_t *end)
+{
+    for (Stage *stage = stages + count; stage-- > stages;) {
+        stage->next_out = *first;
+        stage->next_middle = at_least_0(*first - 1);
+        *first = stage->next_in = at_least_0(*first - 2);
+        stage->end_out = *end;
+        stage->end_middle = at_most(*end + 1, rows);
+        *end = stage->end_in = at_most(*end + 2, rows);
     }
-    part->next_up = row;
+}
+
+/* Begins and ends every layer at the rows that the rows first .. end - 1 of blocks depend on. */
+static void begin(Part *part, ptrdiff_t first, ptrdiff_t end)
+{
+    part->next_head = first;
+    part->end_head = end;
+    first = part->next_head_in = at_least_0(first - 1);
+    end = part->end_head_in = at_most(end + 1, 2 * part->rows);
+    begin_stages(part->stage_8, part->w->blocks_8, 2 * part->rows, &first, &end);
+    part->next_up = first;
+    part->end_up = end;
     part->up_at = -1;
-    row /= 2;
-    for (int i = part->w->blocks_16; i-- > 0;) {
-        Stage *stage = part->stage_16 + i;
-        stage->next_out = row;
-        stage->next_middle = at_least_0(row - 1);
-        row = stage->next_in = at_least_0(row - 2);
-    }
-    part->next_stem = row;
-    part->next_stem_in = at_least_0(row - 1);
+    first = part->end_16 = first / 2;
+    end = (end + 1) / 2;
+    begin_stages(part->stage_16, part->w->blocks_16, part->rows, &first, &end);
+    part->next_stem = first;
+    part->end_stem = end;
+    part->next_stem_in = at_least_0(first - 1);
+}
+
+/* How many rows come next. */
+static int next_count(ptrdiff_t next, ptrdiff_t end)
+{
+    return end - next < 2 ? (int)(end - next) : 2;
 }
 
 /* Writes a row of inputs in halves. */
@@ -293,90 +339,125 @@ static void read_row(const Part *part, const int32_t *stream, ptrdiff_t count, c
     split(part->wide_row, count, row, offset);
 }
 
-/* Sums of a 3x3 convolution of row y of `rows`, of which three are kept; returns whether they are in two halves. */
-static int convolve_3(const Part *part, const aec_convolution *layer, const Row *kept, ptrdiff_t y, ptrdiff_t rows,
-                      ptrdiff_t columns)
-{
-    ptrdiff_t width = layer->matrix.inputs;
-    const int16_t *low[3], *high[3];
-    int wide = 0;
-    for (int i = 0; i < 3; i++) {
-        ptrdiff_t at = y + i - 1;
-        const Row *row = at >= 0 && at < rows ? kept + at % OUTER : NULL;
-        low[i] = row ? row->low : part->zeros;
-        high[i] = row && row->wide ? row->high : part->zeros;
-        wide |= row && row->wide;
-    }
-    part->k->convolve(&layer->matrix, low, width, width, columns, part->sums);
-    if (wide)
-        part->k->convolve(&layer->matrix, high, width, width, columns, part->more_sums);
-    return wide;
-}
-
 static ptrdiff_t sum_width(const aec_convolution *layer)
 {
     return (ptrdiff_t)up_to_16((size_t)layer->matrix.outputs);
 }
 
+/* Sums of two rows of a 3x3 convolution from four rows of inputs, which begin a column further left. */
+static void convolve_squares(const Part *part, const aec_matrix *matrix, const int16_t *const *rows, ptrdiff_t columns,
+                             int32_t *const *sums)
+{
+    ptrdiff_t inputs = matrix->inputs, pitch = (ptrdiff_t)spread_pitch(inputs), step = (inputs + 1) / 2 * 2 * OUTPUTS;
+    ptrdiff_t squares = (columns + 1) / 2, width = (ptrdiff_t)up_to_16((size_t)matrix->outputs);
+    for (ptrdiff_t first = 0, count; first < squares; first += count) {
+        const int16_t *from[4], *weights = matrix->packed;
+        count = at_most(squares - first, squares_at_a_time(inputs));
+        for (int r = 0; r < 4; r++)
+            from[r] = rows[r] + 2 * first * inputs;
+        part->k->spread(from, inputs, count, pitch, part->spread);
+        for (ptrdiff_t o = 2 * first * width, end = o + width; o < end; o += OUTPUTS) {
+            for (int place = 0; place < PLACES; place++, weights += step) {
+                const aec_matrix one = {OUTPUTS, (int)inputs, 1, (int16_t *)weights}; /* only read */
+                const int16_t *x = part->spread + place * pitch;
+                part->k->convolve(&one, &x, inputs, 0, count, part->products + place * count * OUTPUTS);
+            }
+            int32_t *const to[2] = {sums[0] + o, sums[1] + o};
+            part->k->gather(part->products, count, width, to);
+        }
+    }
+}
+
+/* Sums of a 3x3 convolution of `count` <= 2 rows from y on of `rows`; returns whether they are in two halves. */
+static int convolve_3(const Part *part, const aec_convolution *layer, const Row *kept, ptrdiff_t y, int count,
+                      ptrdiff_t rows, ptrdiff_t columns)
+{
+    ptrdiff_t width = layer->matrix.inputs;
+    const int16_t *low[4], *high[4];
+    int wide = 0;
+    for (int i = 0; i < 4; i++) {
+        ptrdiff_t at = y + i - 1;
+        const Row *row = at >= 0 && at < rows && i < count + 2 ? kept + at % OUTER : NULL;
+        low[i] = row ? row->low : part->zeros;
+        high[i] = row && row->wide ? row->high : part->zeros;
+        wide |= row && row->wide;
+    }
+    for (int half = 0; half <= wide; half++) {
+        const int16_t *const *from = half ? high : low;
+        int32_t *const *sums = half ? part->more_sums : part->sums;
+        if (layer->matrix.kernel == SQUARES)
+            convolve_squares(part, &layer->matrix, from, columns, sums);
+        else
+            for (int r = 0; r < count; r++)
+                part->k->convolve(&layer->matrix, from + r, width, width, columns, sums[r]);
+    }
+    return wide;
+}
+
 /* What the kernels of that name do, for sums in two halves. */
-static void scale_wide(const Part *part, const aec_convolution *layer, const Scaling *scaling, ptrdiff_t positions,
+static void scale_wide(const Part *part, int row, const aec_convolution *layer, const Scaling *scaling, ptrdiff_t positions,
                        int32_t limit, int32_t *out)
 {
     int channels = layer->matrix.outputs;
     for (ptrdiff_t p = 0, at = 0; p < positions; p++, at += sum_width(layer))
         for (int c = 0; c < channels; c++) {
-            int64_t sum = (int64_t)part->more_sums[at + c] * (1 << WIDE_BITS) + part->sums[at + c] + layer->bias[c];
+            int64_t sum = (int64_t)part->more_sums[row][at + c] * (1 << WIDE_BITS) + part->sums[row][at + c] + layer->bias[c];
             *out++ = (int32_t)rounded(sum, scaling->below && sum < 0 ? scaling->below[c] : scaling->above[c], limit);
         }
 }
 
-/* The sums of `layer`, scaled to int32. */
-static void scale(const Part *part, int wide, const aec_convolution *layer, const Scaling *scaling, ptrdiff_t positions,
+/* A row of the sums of `layer`, scaled to int32. */
+static void scale(const Part *part, int row, int wide, const aec_convolution *layer, const Scaling *scaling, ptrdiff_t positions,
                   int32_t limit, int32_t *out)
 {
     if (wide)
-        scale_wide(part, layer, scaling, positions, limit, out);
+        scale_wide(part, row, layer, scaling, positions, limit, out);
     else
-        part->k->scale(part->sums, sum_width(layer), positions, layer->matrix.outputs, layer->bias, scaling->above,
+        part->k->scale(part->sums[row], sum_width(layer), positions, layer->matrix.outputs, layer->bias, scaling->above,
                        scaling->below, limit, out);
 }
 
 /* The sums of the first layer of a block, scaled to inputs of the second. */
-static void scale_middle(const Part *part, int wide, const aec_block *block, const Scaling *scaling, ptrdiff_t columns,
-                         Row *row)
+static void scale_middle(const Part *part, int row, int wide, const aec_block *block, const Scaling *scaling,
+                         ptrdiff_t columns, Row *to)
 {
     const aec_convolution *first = &block->first, *second = &block->second;
     int width = first->matrix.outputs;
-    row->wide = 0;
-    if (!wide && !part->k->scale_narrow(part->sums, sum_width(first), columns, width, first->bias, scaling->above,
-                                        scaling->below, second->narrow, row->low + width))
+    to->wide = 0;
+    if (!wide && !part->k->scale_narrow(part->sums[row], sum_width(first), columns, width, first->bias, scaling->above,
+                                        scaling->below, second->narrow, to->low + width))
         return;
-    scale(part, wide, first, scaling, columns, second->limit, part->wide_row);
-    split(part->wide_row, columns * width, row, width);
+    scale(part, row, wide, first, scaling, columns, second->limit, part->wide_row);
+    split(part->wide_row, columns * width, to, width);
 }
 
 /* The sums of the second layer of a block, scaled and added to the stream. */
-static void scale_add(const Part *part, int wide, const aec_convolution *layer, const Scaling *scaling, ptrdiff_t columns,
-                      int32_t *stream)
+static void scale_add(const Part *part, int row, int wide, const aec_convolution *layer, const Scaling *scaling,
+                      ptrdiff_t columns, int32_t *stream)
 {
     int width = layer->matrix.outputs;
     if (!wide) {
-        part->k->scale_add(part->sums, sum_width(layer), columns, width, layer->bias, scaling->above, STREAM_MAX, stream);
+        part->k->scale_add(part->sums[row], sum_width(layer), columns, width, layer->bias, scaling->above, STREAM_MAX,
+                           stream);
         return;
     }
     for (ptrdiff_t p = 0, at = 0; p < columns; p++, at += sum_width(layer))
         for (int c = 0; c < width; c++, stream++) {
-            int64_t sum = (int64_t)part->more_sums[at + c] * (1 << WIDE_BITS) + part->sums[at + c] + layer->bias[c];
+            int64_t sum = (int64_t)part->more_sums[row][at + c] * (1 << WIDE_BITS) + part->sums[row][at + c] + layer->bias[c];
             int64_t x = *stream + rounded(sum, scaling->above[c], INT64_MAX / 2);
             *stream = (int32_t)(x < -STREAM_MAX ? -STREAM_MAX : x > STREAM_MAX ? STREAM_MAX : x);
         }
 }
 
-static void next_stem(Part *part, int32_t *out)
+/* The functions below make as many rows as come next, two but at the end, and return how many. */
+
+static int next_stem(Part *part, int32_t *const *out)
 {
     const aec_convolution *stem = &part->w->stem;
-    ptrdiff_t y = part->next_stem++, m = part->w->latents, columns = part->columns;
-    while (part->next_stem_in < part->rows && part->next_stem_in <= y + 1) {
+    ptrdiff_t y = part->next_stem, m = part->w->latents, columns = part->columns;
+    int count = next_count(y, part->end_stem);
+    part->next_stem += count;
+    while (part->next_stem_in < part->rows && part->next_stem_in <= y + count) {
         ptrdiff_t row = part->next_stem_in++, at = 0;
         Row *in = part->stem_in + row % OUTER;
         const int32_t *v = part->latents + row * columns * m;
@@ -391,91 +472,114 @@ static void next_stem(Part *part, int32_t *out)
         if (in->wide)
             split(part->wide_row, columns * m, in, m);
     }
-    int wide = convolve_3(part, stem, part->stem_in, y, part->rows, columns);
-    scale(part, wide, stem, &part->stem, columns, STREAM_MAX, out);
+    int wide = convolve_3(part, stem, part->stem_in, y, count, part->rows, columns);
+    for (int r = 0; r < count; r++)
+        scale(part, r, wide, stem, &part->stem, columns, STREAM_MAX, out[r]);
+    return count;
 }
 
-static void next_up(Part *part, int32_t *out);
+static int next_up(Part *part, int32_t *const *out);
 
-/* The next row of the stream behind `count` blocks at 1/16 or 1/8. */
-static void next_row(Part *part, int at_8, int count, int32_t *out)
+/* The next rows of the stream behind `blocks` blocks at 1/16 or 1/8. */
+static int next_rows(Part *part, int at_8, int blocks, int32_t *const *out)
 {
-    if (!count) {
-        if (at_8)
-            next_up(part, out);
-        else
-            next_stem(part, out);
-        return;
-    }
-    Stage *stage = (at_8 ? part->stage_8 : part->stage_16) + count - 1;
+    if (!blocks)
+        return at_8 ? next_up(part, out) : next_stem(part, out);
+    Stage *stage = (at_8 ? part->stage_8 : part->stage_16) + blocks - 1;
     const aec_convolution *first = &stage->block->first, *second = &stage->block->second;
-    int width = first->matrix.outputs;
-    ptrdiff_t rows = part->rows << at_8, columns = part->columns << at_8, y = stage->next_out++;
-    while (stage->next_middle < rows && stage->next_middle <= y + 1) {
-        ptrdiff_t middle = stage->next_middle++;
-        while (stage->next_in < rows && stage->next_in <= middle + 1) {
-            ptrdiff_t row = stage->next_in++;
-            next_row(part, at_8, count - 1, stage->stream[row % OUTER]);
-            read_row(part, stage->stream[row % OUTER], columns * width, first, stage->in + row % OUTER, width);
+    int width = first->matrix.outputs, count = next_count(stage->next_out, stage->end_out);
+    ptrdiff_t rows = part->rows << at_8, columns = part->columns << at_8, y = stage->next_out;
+    stage->next_out += count;
+    while (stage->next_middle < stage->end_middle && stage->next_middle <= y + count) {
+        ptrdiff_t middle = stage->next_middle;
+        int middles = next_count(middle, stage->end_middle);
+        stage->next_middle += middles;
+        while (stage->next_in < stage->end_in && stage->next_in <= middle + middles) {
+            int32_t *const streams[2] = {stage->stream[stage->next_in % OUTER], stage->stream[(stage->next_in + 1) % OUTER]};
+            int got = next_rows(part, at_8, blocks - 1, streams);
+            for (int r = 0; r < got; r++)
+                read_row(part, streams[r], columns * width, first, stage->in + stage->next_in++ % OUTER, width);
         }
-        int wide = convolve_3(part, first, stage->in, middle, rows, columns);
-        scale_middle(part, wide, stage->block, &stage->first, columns, stage->middle + middle % OUTER);
+        int wide = convolve_3(part, first, stage->in, middle, middles, rows, columns);
+        for (int r = 0; r < middles; r++)
+            scale_middle(part, r, wide, stage->block, &stage->first, columns, stage->middle + (middle + r) % OUTER);
     }
-    int wide = convolve_3(part, second, stage->middle, y, rows, columns);
-    memcpy(out, stage->stream[y % OUTER], (size_t)(columns * width) * sizeof *out);
-    scale_add(part, wide, second, &stage->second, columns, out);
+    int wide = convolve_3(part, second, stage->middle, y, count, rows, columns);
+    for (int r = 0; r < count; r++) {
+        memcpy(out[r], stage->stream[(y + r) % OUTER], (size_t)(columns * width) * sizeof **out);
+        scale_add(part, r, wide, second, &stage->second, columns, out[r]);
+    }
+    return count;
 }
 
 static void convolve_1(const Part *part, const aec_convolution *layer, const Row *row, ptrdiff_t columns)
 {
     const int16_t *low = row->low, *high = row->high;
-    part->k->convolve(&layer->matrix, &low, layer->matrix.inputs, 0, columns, part->sums);
+    part->k->convolve(&layer->matrix, &low, layer->matrix.inputs, 0, columns, part->sums[0]);
     if (row->wide)
-        part->k->convolve(&layer->matrix, &high, layer->matrix.inputs, 0, columns, part->more_sums);
+        part->k->convolve(&layer->matrix, &high, layer->matrix.inputs, 0, columns, part->more_sums[0]);
 }
 
-/* The next row at 1/8 in front of the blocks there; they come by twos. */
-static void next_up(Part *part, int32_t *out)
+/* Makes the rows at 1/8 that a row at 1/16 becomes. */
+static void make_up_rows(Part *part, ptrdiff_t row)
 {
     const aec_convolution *up = &part->w->up_8;
-    ptrdiff_t y = part->next_up++, columns = part->columns, b = part->w->width_8;
-    size_t pair = 2 * (size_t)b * sizeof *out;
-    if (part->up_at != y / 2) {
-        part->up_at = y / 2;
-        next_row(part, 0, part->w->blocks_16, part->up_row);
-        read_row(part, part->up_row, columns * part->w->width_16, up, &part->up_in, 0);
-        convolve_1(part, up, &part->up_in, columns);
-        scale(part, part->up_in.wide, up, &part->up, columns, STREAM_MAX, part->up_row);
-        for (ptrdiff_t i = 0; i < columns; i++)
-            for (int r = 0; r < 2; r++)
-                memcpy(part->up_out[r] + 2 * b * i, part->up_row + (4 * i + 2 * r) * b, pair);
+    ptrdiff_t columns = part->columns, b = part->w->width_8;
+    if (row == part->end_16) {
+        part->first_16 = row;
+        part->end_16 += next_rows(part, 0, part->w->blocks_16, part->rows_16);
     }
-    memcpy(out, part->up_out[y % 2], pair * (size_t)columns);
+    read_row(part, part->rows_16[row - part->first_16], columns * part->w->width_16, up, &part->up_in, 0);
+    convolve_1(part, up, &part->up_in, columns);
+    scale(part, 0, part->up_in.wide, up, &part->up, columns, STREAM_MAX, part->up_row);
+    for (ptrdiff_t i = 0; i < columns; i++)
+        for (int r = 0; r < 2; r++)
+            memcpy(part->up_out[r] + 2 * b * i, part->up_row + (4 * i + 2 * r) * b, 2 * (size_t)b * sizeof *part->up_row);
+    part->up_at = row;
 }
 
-/* The next 8 rows of the network's part of the picture, and the strengths of their blocks. */
+/* The next rows at 1/8 in front of the blocks there. */
+static int next_up(Part *part, int32_t *const *out)
+{
+    int count = next_count(part->next_up, part->end_up);
+    for (int r = 0; r < count; r++, part->next_up++) {
+        if (part->up_at != part->next_up / 2)
+            make_up_rows(part, part->next_up / 2);
+        memcpy(out[r], part->up_out[part->next_up % 2], (size_t)(2 * part->columns * part->w->width_8) * sizeof **out);
+    }
+    return count;
+}
+
+/* The next rows of blocks of the network's part of the picture, and the strengths of their blocks. */
 static void next_head(Part *part)
 {
     const aec_weights *w = part->w;
-    ptrdiff_t y = part->next_head++, rows = 2 * part->rows, columns = 2 * part->columns, b = w->width_8;
-    while (part->next_head_in < rows && part->next_head_in <= y + 1) {
-        ptrdiff_t row = part->next_head_in++;
-        next_row(part, 1, w->blocks_8, part->head_row);
-        if (w->filters_edges) {
-            read_row(part, part->head_row, columns * b, &w->strength, &part->strength_in, 0);
+    ptrdiff_t y = part->next_head, rows = 2 * part->rows, columns = 2 * part->columns, b = w->width_8;
+    int count = next_count(y, part->end_head);
+    part->next_head += count;
+    while (part->next_head_in < part->end_head_in && part->next_head_in <= y + count) {
+        int got = next_rows(part, 1, w->blocks_8, part->head_rows);
+        for (int r = 0; r < got; r++) {
+            ptrdiff_t row = part->next_head_in++;
+            read_row(part, part->head_rows[r], columns * b, &w->head, part->head_in + row % OUTER, b);
+            if (!w->filters_edges)
+                continue;
+            read_row(part, part->head_rows[r], columns * b, &w->strength, &part->strength_in, 0);
             convolve_1(part, &w->strength, &part->strength_in, columns);
-            scale(part, part->strength_in.wide, &w->strength, &part->strength, columns, STRENGTH_MAX, part->wide_row);
+            scale(part, 0, part->strength_in.wide, &w->strength, &part->strength, columns, STRENGTH_MAX, part->wide_row);
             for (ptrdiff_t i = 0; i < columns; i++)
-                part->strengths[row % STRENGTHS][i] = (uint8_t)(part->wide_row[i] > 0 ? part->wide_row[i] : 0);
+                part->strengths[row % OUTER][i] = (uint8_t)(part->wide_row[i] > 0 ? part->wide_row[i] : 0);
         }
-        read_row(part, part->head_row, columns * b, &w->head, part->head_in + row % OUTER, b);
     }
-    int wide = convolve_3(part, &w->head, part->head_in, y, rows, columns);
-    scale(part, wide, &w->head, &part->head, columns, NARROW_MAX, part->head_out);
-    for (ptrdiff_t i = 0; i < columns; i++)
-        for (int r = 0; r < 8; r++)
-            for (int x = 0; x < 24; x++)
-                part->correction[(r * columns + i) * 24 + x] = (int16_t)part->head_out[i * 192 + r * 24 + x];
+    int wide = convolve_3(part, &w->head, part->head_in, y, count, rows, columns);
+    for (int b_row = 0; b_row < count; b_row++) {
+        int16_t *to = part->correction + (y + b_row) % 2 * 8 * 24 * columns;
+        scale(part, b_row, wide, &w->head, &part->head, columns, NARROW_MAX, part->head_out);
+        for (ptrdiff_t i = 0; i < columns; i++)
+            for (int r = 0; r < 8; r++)
+                for (int x = 0; x < 24; x++)
+                    to[(r * columns + i) * 24 + x] = (int16_t)part->head_out[i * 192 + r * 24 + x];
+    }
 }
 
 /* 16 rows of the linear path, lapped along rows, into samples at row 16 * row. */
@@ -487,14 +591,14 @@ static void linear_strip(Part *part, ptrdiff_t row)
     const int16_t *low = part->low, *high = part->high;
     for (ptrdiff_t i = 0; i < columns * m; i++)
         aec_halve_linear(v[i], part->linear_input[i % m], part->low + i, part->high + i);
-    part->k->convolve(&w->linear, &low, m, 0, columns, part->sums);
-    part->k->convolve(&w->linear, &high, m, 0, columns, part->more_sums);
+    part->k->convolve(&w->linear, &low, m, 0, columns, part->sums[0]);
+    part->k->convolve(&w->linear, &high, m, 0, columns, part->more_sums[0]);
     for (ptrdiff_t i = 0; i < columns; i++)
         for (int colour = 0; colour < 3; colour++) {
             int16_t *to = part->strip + (colour * columns + i) * 256;
             ptrdiff_t from = i * 768 + colour * 256;
             for (int o = 0; o < 256; o++) {
-                int64_t sum = aec_join_linear(part->sums[from + o], part->more_sums[from + o], w->linear_bits);
+                int64_t sum = aec_join_linear(part->sums[0][from + o], part->more_sums[0][from + o], w->linear_bits);
                 to[o] = (int16_t)(sum < -NARROW_MAX ? -NARROW_MAX : sum > NARROW_MAX ? NARROW_MAX : sum);
             }
         }
@@ -566,7 +670,7 @@ static void finish_row(Part *part, ptrdiff_t y)
     int16_t *row = part->samples + (y - part->base) * width;
     while (part->next_head <= y / 8)
         next_head(part);
-    const int16_t *correction = part->correction + y % 8 * width;
+    const int16_t *correction = part->correction + y % 16 * width;
     if (part->deep_out) {
         finish_deep_row(part, y, correction);
         return;
@@ -591,7 +695,7 @@ static void filter_one(Part *part, ptrdiff_t y)
     int32_t *change = lines->change[y % ROWS];
     filter_row(lines, y, STRIDE * part->rows - 1 - y, (const int16_t(*)[LAST + 1])part->amounts);
     const int16_t *row = part->samples + (y - part->base) * 48 * part->columns;
-    const uint8_t *strength = part->strengths[y / 8 % STRENGTHS];
+    const uint8_t *strength = part->strengths[y / 8 % OUTER];
     if (part->deep_out)
         for (ptrdiff_t i = 0; i < 48 * part->columns; i++)
             part->deep_out[i] = deep_sample(part, row[i] * (1 << (UNIT_BITS - LEVEL_FRAC)) +
@@ -616,7 +720,7 @@ static void run(Part *part, ptrdiff_t first, ptrdiff_t last)
     ptrdiff_t next = at_least_0(from - reach), filtered = next;    /* the next that is finished, and filtered */
     ptrdiff_t end = to + reach < height ? to + reach : height;     /* of those that are finished */
     ptrdiff_t start = at_least_0(first - 1);
-    begin(part, next / 8);
+    begin(part, next / 8, (end + 7) / 8);
     part->base = STRIDE * start;
     for (ptrdiff_t strip = start; next < end; strip++) {
         linear_strip(part, strip);

@@ -29,6 +29,7 @@ typedef struct {
     size_t size, position;
     uint64_t bits;
     int count, over;
+    uint32_t rows; /* of the picture itself: those that were read */
 } Bits;
 
 /* A prefix code.  table: what the next `bits` bits begin with, as symbol << 4 | length; then all symbols, in order. */
@@ -221,8 +222,10 @@ static void free_groups(Group *groups, size_t count)
 static aec_result read_groups(Bits *in, size_t count, int cache_bits, Group **groups)
 {
     const int alphabet[CODES] = {LITERALS + LENGTHS + (cache_bits ? 1 << cache_bits : 0), 256, 256, 256, DISTANCES};
-    if (count > (in->size - in->position + 8) * 8 / 20) /* bits that a group takes at least */
+    if (count > (in->size - in->position + 8) * 8 / 20) { /* bits that a group takes at least */
+        in->over = 1;
         return damaged;
+    }
     *groups = calloc(count, sizeof **groups);
     if (!*groups)
         return NO_MEMORY;
@@ -289,7 +292,7 @@ static aec_result read_pixels(Bits *in, const Layout *layout, uint32_t *pixels)
             int64_t back = far > NEAR ? (int64_t)far - NEAR : near[far - 1][0] + near[far - 1][1] * (int64_t)width;
             back = back < 1 ? 1 : back;
             if ((uint64_t)back > at || length > count - at)
-                return damaged;
+                break;
             for (size_t i = at; i < at + length; i++)
                 pixels[i] = pixels[i - (size_t)back];
         } else { /* the alphabet has these only where there is a cache */
@@ -298,12 +301,13 @@ static aec_result read_pixels(Bits *in, const Layout *layout, uint32_t *pixels)
             pixels[at] = cache[symbol - LITERALS - LENGTHS];
         }
         if (in->over)
-            return damaged;
+            break;
         at += length;
         for (x += length; x >= width; y++)
             x -= (uint32_t)width;
     }
-    return OK;
+    in->rows = y;
+    return at == count ? OK : damaged;
 }
 
 /* Reads an entropy-coded image; a picture itself may have several groups of codes, which an image of their numbers says. */
@@ -335,8 +339,11 @@ static aec_result read_image(Bits *in, uint32_t width, uint32_t height, int is_p
     aec_result result = read_groups(in, count, layout.cache_bits, &groups);
     layout.meta = meta;
     layout.groups = groups;
+    in->rows = 0;
     if (result.status == AEC_OK)
         result = read_pixels(in, &layout, pixels);
+    if (!is_picture)
+        in->rows = 0;
     free_groups(groups, count);
     free(meta);
     return result;
@@ -502,10 +509,11 @@ static aec_result read_picture(Bits *in, uint32_t width, uint32_t height, Transf
         transforms[count].type = type;
         TRY(read_transform(in, &width, height, transforms + count));
     }
-    TRY(read_image(in, width, height, 1, pixels));
-    while (count--)
-        undo[transforms[count].type](transforms + count, height, pixels);
-    return OK;
+    aec_result result = read_image(in, width, height, 1, pixels);
+    if (result.status == AEC_OK || in->over)
+        while (count-- && in->rows)
+            undo[transforms[count].type](transforms + count, in->rows, pixels);
+    return result;
 }
 
 aec_result aec_webp_size(const uint8_t *data, size_t size, uint32_t *width, uint32_t *height)
@@ -518,7 +526,7 @@ aec_result aec_webp_size(const uint8_t *data, size_t size, uint32_t *width, uint
     return OK;
 }
 
-aec_result aec_webp_decode(const uint8_t *data, size_t size, uint32_t *pixels)
+aec_result aec_webp_decode(const uint8_t *data, size_t size, uint32_t *rows, uint32_t *pixels)
 {
     uint32_t width, height;
     Transform transforms[4] = {{0}};
@@ -527,8 +535,12 @@ aec_result aec_webp_decode(const uint8_t *data, size_t size, uint32_t *pixels)
     aec_result result = read_picture(&in, width, height, transforms, pixels);
     for (int i = 0; i < 4; i++)
         free(transforms[i].pixels);
+    if (result.status == AEC_DAMAGED && rows && in.over)
+        result = OK;
     if (result.status == AEC_OK && !(data[4] >> 4 & 1)) /* no alpha */
-        for (size_t i = 0; i < (size_t)width * height; i++)
+        for (size_t i = 0; i < (size_t)width * in.rows; i++)
             pixels[i] |= BLACK;
+    if (rows)
+        *rows = in.rows;
     return result;
 }

@@ -2,6 +2,8 @@
 
 #include "internal.h"
 
+#include "squares.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,7 @@
 #define BIAS_MAX (1 << 30)
 #define SUM_MAX (((int64_t)1 << 41) - 1) /* a sum of the synthesis */
 #define WEIGHTS_MAX (1 << 19)            /* the sum of magnitudes of the weights of an output */
+#define SQUARES_WEIGHTS_MAX (1 << 18)    /* the same: four sums of either half of inputs fit int32 */
 #define LEAST_SHIFT (-6)
 #define LEVELS_CRC 0x819233B3u
 #define SCALE_MIN 0.12
@@ -84,20 +87,28 @@ static int stored(Order order, int o, int outputs)
     return o;
 }
 
-/* Packs rows first .. first + outputs - 1 of int8 weights. */
-static int pack(aec_matrix *m, const int8_t *weights, int inputs, int kernel, int first, int outputs, Order order)
+/* Packs rows first .. first + outputs - 1 of int8 weights; those of a 3x3 convolution for squares where `side` says so. */
+static int pack(aec_matrix *m, const int8_t *weights, int inputs, int kernel, int side, int first, int outputs, Order order)
 {
-    int taps = kernel * kernel;
-    if (!aec_make_matrix(m, outputs, inputs, kernel))
+    int taps = kernel * kernel, places = side * side, pairs = (inputs + 1) / 2;
+    if (!aec_make_matrix(m, outputs, inputs, side))
         return 0;
-    ptrdiff_t step = (ptrdiff_t)((inputs + 1) / 2) * OUTPUTS * 2; /* from a tap to the next */
-    for (int o = 0; o < outputs; o++) {
-        size_t row = (size_t)(first + stored(order, o, outputs));
-        const int8_t *from = weights + row * (size_t)(inputs * taps);
-        for (int i = 0; i < inputs; i++) {
-            int16_t *to = aec_packed_at(m, o, i, 0);
-            for (int tap = 0; tap < taps; tap++)
-                to[tap * step] = *from++;
+    for (int block = 0; block < (outputs + OUTPUTS - 1) / OUTPUTS; block++) {
+        const int8_t *from[OUTPUTS];
+        int count = outputs - block * OUTPUTS < OUTPUTS ? outputs - block * OUTPUTS : OUTPUTS;
+        for (int o = 0; o < count; o++)
+            from[o] = weights + (size_t)(first + stored(order, block * OUTPUTS + o, outputs)) * (size_t)(inputs * taps);
+        for (int pair = 0; pair < pairs; pair++) {
+            int16_t both[9][2 * OUTPUTS] = {{0}}, places_of[PLACES][2 * OUTPUTS];
+            for (int o = 0; o < count; o++)
+                for (int i = 0; i < 2 && 2 * pair + i < inputs; i++)
+                    for (int tap = 0; tap < taps; tap++)
+                        both[tap][2 * o + i] = *from[o]++;
+            if (side == SQUARES)
+                transform_weights((const int16_t(*)[2 * OUTPUTS])both, places_of);
+            for (int place = 0; place < places; place++)
+                memcpy(m->packed + ((block * places + place) * (ptrdiff_t)pairs + pair) * 2 * OUTPUTS,
+                       side == SQUARES ? places_of[place] : both[place], sizeof *both);
         }
     }
     return 1;
@@ -134,7 +145,7 @@ static aec_result read_layer(const aec_tensors *all, const char *name, int outpu
         layer->shift[r] = (int8_t)shift;
     }
     if (inputs > 1 || kernel == 1)
-        return pack(&layer->matrix, (const int8_t *)weight.data, inputs, kernel, first, rows, order) ? OK : NO_MEMORY;
+        return pack(&layer->matrix, (const int8_t *)weight.data, inputs, kernel, kernel, first, rows, order) ? OK : NO_MEMORY;
     layer->matrix = (aec_matrix){rows, 1, kernel, malloc((size_t)(taps * rows) * sizeof(int16_t))};
     if (!layer->matrix.packed)
         return NO_MEMORY;
@@ -340,6 +351,7 @@ static aec_result read_convolution(const aec_tensors *all, const char *name, int
         return NO_MEMORY;
     layer->limit = INPUT_MAX;
     layer->narrow = NARROW_MAX;
+    int64_t most = 0; /* of the sums of magnitudes */
     size_t taps = (size_t)(inputs * kernel * kernel);
     int8_t *rows = malloc((size_t)outputs * taps);
     if (!rows)
@@ -368,8 +380,16 @@ static aec_result read_convolution(const aec_tensors *all, const char *name, int
         int64_t limit = (SUM_MAX - llabs(whole)) / (sum ? sum : 1), narrow = (INT32_MAX - llabs(whole)) / (sum ? sum : 1);
         layer->limit = limit < layer->limit ? (int32_t)limit : layer->limit;
         layer->narrow = narrow < layer->narrow ? (int32_t)narrow : layer->narrow;
+        most = sum > most ? sum : most;
     }
-    int packed = sound && pack(&layer->matrix, rows, inputs, kernel, 0, outputs, order);
+    int side = kernel;
+    if (kernel == 3 && most < SQUARES_WEIGHTS_MAX) {
+        int32_t narrow = (int32_t)(INT32_MAX / 4 / (most ? most : 1));
+        side = SQUARES;
+        layer->narrow = layer->narrow < narrow ? layer->narrow : narrow;
+        layer->narrow = layer->narrow < SQUARE_MAX ? layer->narrow : SQUARE_MAX;
+    }
+    int packed = sound && pack(&layer->matrix, rows, inputs, kernel, side, 0, outputs, order);
     free(rows);
     return packed ? OK : sound ? NO_MEMORY : out_of_range;
 }
@@ -412,11 +432,13 @@ static int round_matrix(const aec_tensor *tensor, double unit, int most, int64_t
         for (size_t r = 0; r < rows && fits; r++) {
             int64_t sum = 0;
             for (size_t c = 0; c < columns && fits; c++) {
-                double value = floor(aec_float16(half_at(tensor, r * columns + c)) * scale + 0.5);
-                fits = fabs(value) <= NARROW_MAX;
+                double value = aec_float16(half_at(tensor, r * columns + c)) * scale + 0.5;
+                fits = value >= -NARROW_MAX && value < NARROW_MAX + 1;
                 if (fits) {
-                    out[r * columns + c] = (int16_t)value;
-                    sum += llabs((int64_t)value);
+                    int whole = (int)value;
+                    whole -= whole > value; /* floor() is slow where the machine has no instruction for it */
+                    out[r * columns + c] = (int16_t)whole;
+                    sum += abs(whole);
                 }
             }
             fits = fits && sum <= row_limit;
@@ -433,15 +455,22 @@ static aec_result read_linear_path(const aec_tensors *all, aec_weights *w)
     int m = w->latents, rows = 3 * STRIDE * STRIDE;
     if (!find(all, "synthesis.klt.weight", TYPE_F16, (uint32_t)rows, (uint32_t)m, 1, 1, &klt))
         return missing;
+    w->inverse_gain = malloc(KNOTS * (size_t)m * sizeof *w->inverse_gain);
+    if (!w->inverse_gain)
+        return NO_MEMORY;
+    TRY(read_halves(all, "inverse_gain.log", KNOTS, m, w->inverse_gain));
     int16_t *whole = malloc((size_t)(rows * m) * sizeof *whole);
     if (!whole || !aec_make_matrix(&w->linear, rows, m, 1)) {
         free(whole);
         return NO_MEMORY;
     }
     w->linear_bits = round_matrix(&klt, 255, 15, LINEAR_ROW_MAX, whole);
-    for (int o = 0; o < rows; o++)
+    for (int o = 0; o < rows; o++) {
+        const int16_t *from = whole + stored(SHUFFLE_16, o, rows) * m;
+        int16_t *to = aec_packed_at(&w->linear, o, 0, 0);
         for (int i = 0; i < m; i++)
-            *aec_packed_at(&w->linear, o, i, 0) = whole[stored(SHUFFLE_16, o, rows) * m + i];
+            to[i / 2 * OUTPUTS * 2 + i % 2] = from[i];
+    }
     free(whole);
     w->lapping_bits = 14;
     for (int i = 0; i < 16; i++)
@@ -479,13 +508,11 @@ static aec_result read_synthesis(const aec_tensors *all, aec_weights *w)
         return missing;
     w->width_8 = (int)tensor.shape[1];
     int a = w->width_16, b = w->width_8;
-    w->inverse_gain = malloc(KNOTS * (size_t)m * sizeof *w->inverse_gain);
     w->gain_16 = malloc(KNOTS * (size_t)a * sizeof *w->gain_16);
     w->gain_8 = malloc(KNOTS * (size_t)b * sizeof *w->gain_8);
     w->spread = malloc((size_t)m * sizeof *w->spread);
-    if (!w->inverse_gain || !w->gain_16 || !w->gain_8 || !w->spread)
+    if (!w->gain_16 || !w->gain_8 || !w->spread)
         return NO_MEMORY;
-    TRY(read_halves(all, "inverse_gain.log", KNOTS, m, w->inverse_gain));
     TRY(read_halves(all, "synthesis.gain_16.log", KNOTS, a, w->gain_16));
     TRY(read_halves(all, "synthesis.gain_8.log", KNOTS, b, w->gain_8));
     if (!find(all, "synthesis.spread", TYPE_F16, 1, (uint32_t)m, 1, 1, &tensor))
@@ -510,17 +537,18 @@ static aec_result read_synthesis(const aec_tensors *all, aec_weights *w)
     }
     if (w->filters_edges)
         TRY(read_convolution(all, "synthesis.edges.strength", 1, b, 1, bits[3], AS_STORED, &w->strength));
-    return read_linear_path(all, w);
+    return OK;
 }
 
 static aec_result read_all(const aec_tensors *tensors, aec_weights *weights)
 {
     TRY(read_entropy_model(tensors, weights));
     TRY(make_tables(tensors, weights));
-    return read_synthesis(tensors, weights);
+    TRY(read_linear_path(tensors, weights));
+    return weights->is_for_scales ? OK : read_synthesis(tensors, weights);
 }
 
-aec_result aec_weights_open_as(const void *data, size_t size, const uint8_t id[4], aec_weights **weights)
+static aec_result open_weights(const void *data, size_t size, const uint8_t id[4], int is_for_scales, aec_weights **weights)
 {
     aec_tensors tensors;
     if (!data || !id || !weights)
@@ -531,12 +559,23 @@ aec_result aec_weights_open_as(const void *data, size_t size, const uint8_t id[4
     if (!opened)
         return NO_MEMORY;
     memcpy(opened->id, id, 4);
+    opened->is_for_scales = is_for_scales;
     aec_result result = read_all(&tensors, opened);
     if (result.status == AEC_OK)
         *weights = opened;
     else
         aec_weights_free(opened);
     return result;
+}
+
+aec_result aec_weights_open_as(const void *data, size_t size, const uint8_t id[4], aec_weights **weights)
+{
+    return open_weights(data, size, id, 0, weights);
+}
+
+aec_result aec_weights_open_for_scales(const void *data, size_t size, const uint8_t id[4], aec_weights **weights)
+{
+    return open_weights(data, size, id, 1, weights);
 }
 
 aec_result aec_weights_open(const void *data, size_t size, aec_weights **weights)

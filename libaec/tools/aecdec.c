@@ -4,15 +4,17 @@
 
 #include "aec.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 static const char usage[] = "usage: aecdec [-w WEIGHTS] [-c X,Y,W,H] [-s 2|4|8|16] [-j THREADS] [-k plain|128|avx2] [-b BITS]\n"
-                            "              IN.aec OUT.ppm\n"
+                            "              [--preview] IN.aec OUT.ppm\n"
                             "Decodes a file to PGM, PPM or, with alpha, PAM; - is standard input or output.\n"
                             "-c decodes a part of it only, -s makes it so many times smaller, for less work.\n"
+                            "--preview shows what there is of a file that ends early.\n"
                             "BITS of a sample, 8 to 16, are those of the file where nothing else is asked for.\n"
                             "WEIGHTS is the model.safetensors that the file was written with, or $AEC_WEIGHTS; a picture without\n"
                             "loss needs none.\n";
@@ -81,7 +83,7 @@ static int decode(const char *in, const char *out, const char *weights_path, aec
     if (!data)
         return fail(in, "cannot be read");
     aec_info info;
-    aec_result result = aec_read_info(data, size, &info);
+    aec_result result = options->preview ? aec_read_preview_info(data, size, &info) : aec_read_info(data, size, &info);
     if (result.status != AEC_OK)
         return fail(in, result.message);
     if ((uint64_t)info.width * info.height > AEC_MAX_PIXELS)
@@ -124,8 +126,11 @@ int main(int argc, char **argv)
 {
     const char *weights = getenv("AEC_WEIGHTS");
     aec_options options = {.threads = (int)sysconf(_SC_NPROCESSORS_ONLN)};
-    for (int option; (option = getopt(argc, argv, "w:c:s:j:k:b:")) != -1;) {
-        if (option == 'w')
+    static const struct option names[] = {{"preview", no_argument, NULL, 'p'}, {NULL, 0, NULL, 0}};
+    for (int option; (option = getopt_long(argc, argv, "w:c:s:j:k:b:", names, NULL)) != -1;) {
+        if (option == 'p')
+            options.preview = 1;
+        else if (option == 'w')
             weights = optarg;
         else if (option == 'c') {
             aec_crop *crop = &options.crop;

@@ -3,8 +3,9 @@
    usage: corrupt WEIGHTS COUNT FILE...
 
    Each file is damaged COUNT times as a whole, which its checksums must notice, and COUNT times each in a payload and in its
-   exact pixels, whose checksums are not asked.  Weights are damaged COUNT / 10 times.  Prints how many were refused; fails
-   if damage to a whole file was not. */
+   exact pixels, whose checksums are not asked.  It is cut off COUNT times and shown as a preview, which must be possible from
+   its first payload on; half of these are damaged, too.  Weights are damaged COUNT / 10 times.  Prints how many were refused;
+   fails if damage to a whole file was not, or if a preview was.  $SEED, 1 or more, begins other damage. */
 
 #include "internal.h"
 
@@ -82,6 +83,24 @@ static int payload(const aec_weights *weights, const aec_file *file)
     return result.status != AEC_OK;
 }
 
+/* Whether what there is of a file that is cut off was shown, or could not be. */
+static int preview(const aec_weights *weights, const aec_file *file, const uint8_t *data, size_t size)
+{
+    static _Alignas(2) uint8_t samples[1 << 22];
+    size_t kept = below(size + 1);
+    int is_damaged = kept && below(2), can_be_shown = kept > (size_t)(file->payloads - data);
+    uint8_t *copy = malloc(kept ? kept : 1);
+    if (!copy)
+        exit(2);
+    memcpy(copy, data, kept);
+    if (is_damaged)
+        copy[below(kept)] ^= (uint8_t)(1 << below(8));
+    aec_options options = {.max_pixels = 1 << 20, .preview = 1, .scale = 1 << below(5)};
+    aec_result result = aec_decode(weights, copy, kept, &options, samples, sizeof samples);
+    free(copy);
+    return is_damaged || !can_be_shown || result.status == AEC_OK;
+}
+
 /* The body of a chunk X or L, and what is in it. */
 static int exact_pixels(const aec_file *file)
 {
@@ -104,6 +123,7 @@ int main(int argc, char **argv)
     if (argc < 4)
         return 2;
     size_t size, refused = 0, count = (size_t)atoi(argv[2]);
+    seed = getenv("SEED") ? (uint64_t)atoll(getenv("SEED")) * 0x9E3779B97F4A7C15u : seed;
     uint8_t *data = read_file(argv[1], &size);
     aec_weights *weights, *others;
     if (aec_weights_open(data, size, &weights).status != AEC_OK)
@@ -124,17 +144,19 @@ int main(int argc, char **argv)
     int missed = 0;
     for (int i = 3; i < argc; i++) {
         aec_file file;
-        size_t whole = 0, payloads = 0, exact = 0;
+        size_t whole = 0, payloads = 0, exact = 0, previews = 0;
         data = read_file(argv[i], &size);
-        if (aec_read_head(data, size, &file).status != AEC_OK || aec_read_payloads(&file).status != AEC_OK)
+        if (aec_read_head(data, size, 0, &file).status != AEC_OK || aec_read_payloads(&file).status != AEC_OK)
             return 2;
         for (size_t n = 0; n < count; n++) {
             whole += (size_t)whole_file(weights, data, size);
             payloads += file.info.lossless ? 0 : (size_t)payload(weights, &file);
             exact += file.exact.body ? (size_t)exact_pixels(&file) : 0;
+            previews += (size_t)preview(weights, &file, data, size);
         }
-        printf("%s: %zu of %zu damaged files refused, %zu payloads, %zu exact pixels\n", argv[i], whole, count, payloads, exact);
-        missed |= whole < count;
+        printf("%s: %zu of %zu damaged files refused, %zu payloads, %zu exact pixels; %zu previews\n", argv[i], whole, count,
+               payloads, exact, previews);
+        missed |= whole < count || previews < count;
         free(data);
     }
     aec_weights_free(weights);

@@ -80,15 +80,16 @@ void EXPORT(aec_web_id)(const aec_weights *weights, uint8_t id[4])
     aec_weights_id(weights, id);
 }
 
-/* Writes width, height, channels, rate, tile, lossless and depth to fields, and the id of the weights behind them. */
-int EXPORT(aec_web_info)(const uint8_t *data, size_t size, uint32_t fields[8])
+/* Writes width, height, channels, rate, tile, lossless, depth and truncated to fields, and the id of the weights behind
+   them. */
+int EXPORT(aec_web_info)(const uint8_t *data, size_t size, int preview, uint32_t fields[9])
 {
-    aec_result result = aec_read_info(data, size, &info);
+    aec_result result = preview ? aec_read_preview_info(data, size, &info) : aec_read_info(data, size, &info);
     if (result.status == AEC_OK) {
-        const uint32_t values[7] = {info.width, info.height, info.channels, info.rate,
-                                    info.tile,  info.lossless, info.depth};
+        const uint32_t values[8] = {info.width, info.height,   info.channels, info.rate,
+                                    info.tile,  info.lossless, info.depth,    info.truncated};
         __builtin_memcpy(fields, values, sizeof values);
-        __builtin_memcpy(fields + 7, info.weights, 4);
+        __builtin_memcpy(fields + 8, info.weights, 4);
     }
     return status(result);
 }
@@ -97,7 +98,7 @@ int EXPORT(aec_web_info)(const uint8_t *data, size_t size, uint32_t fields[8])
 static aec_result decode(const aec_weights *weights, const uint8_t *data, size_t size, const aec_options *options)
 {
     aec_file file;
-    TRY(aec_read_head(data, size, &file));
+    TRY(aec_read_head(data, size, options->preview, &file));
     uint64_t pixels = (uint64_t)file.info.width * file.info.height;
     if (pixels > options->max_pixels)
         FAIL(AEC_LIMIT, "the picture is over the limit of pixels");
@@ -111,11 +112,12 @@ static aec_result decode(const aec_weights *weights, const uint8_t *data, size_t
     return aec_decode(weights, data, size, options, samples, capacity);
 }
 
-/* Decodes a file to samples of `depth` bits; weights may be NULL for one without loss.  aec_web_samples() then has the samples, until it is freed. */
+/* Decodes a file to samples of `depth` bits; weights may be NULL for one without loss.  aec_web_samples() then has the
+   samples, until it is freed. */
 int EXPORT(aec_web_decode)(const aec_weights *weights, const uint8_t *data, size_t size, uint32_t max_pixels,
-                           uint32_t depth, int plain_kernels)
+                           uint32_t depth, int plain_kernels, int preview)
 {
-    aec_options options = {.max_pixels = max_pixels, .depth = depth};
+    aec_options options = {.max_pixels = max_pixels, .depth = depth, .preview = preview};
     options.kernels = plain_kernels ? AEC_KERNELS_PLAIN : AEC_KERNELS_BEST;
     samples = NULL;
     aec_result result = decode(weights, data, size, &options);

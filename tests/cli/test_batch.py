@@ -388,10 +388,10 @@ def test_a_bar_on_a_terminal(tree):
 
 
 def test_a_bar_says_what_is_saved(monkeypatch, capsys):
-    """Bytes saved are what the whole work is for; decoding saves none and says nothing of it."""
+    """Bytes saved are what the whole work is for; decoding and describing save none and say nothing of it."""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     job = batch.Job("a", "b")
-    for read, written, said in ((9_000_000, 1_000_000, True), (10, 1000, False)):
+    for read, written, said in ((9_000_000, 1_000_000, True), (10, 1000, False), (8_000_000, 0, False)):
         progress = batch.Progress(2, "encoded")
         progress.add(batch.Outcome(job, batch.Done({}, read, written)))
         assert ("8.0 MB saved" in capsys.readouterr().err) == said
@@ -509,3 +509,36 @@ def test_warnings_of_pillow_stay_with_programmers(capsys):
 
     batch.run([files.Job("a", "b")], work)
     assert capsys.readouterr().err == "aecodec: a: warning: not kept: comments\n"
+
+
+def test_a_cluster_reads_no_standard_input(cli, tree):
+    """A worker would wait for ever for what only the client gets."""
+    pytest.importorskip("distributed")
+    for wrong in (["-", "x.aec"], ["-j", "2", "photos/b.png", "x.aec"]):
+        result = cli("encode", "--executor", "dask://127.0.0.1:9", *wrong)
+        assert result.exit_code == 2
+        assert "not done" not in result.stderr
+    assert "no executor local" in cli("encode", "--executor", "local", "photos/b.png", "x.aec").stderr
+
+
+def test_only_what_a_lost_attempt_wrote_is_replaced(tree):
+    """A second attempt that fails because the first one wrote a file, or replaces a file that is none of the run's."""
+    (tree / "out" / "old.aec").write_bytes(b"mine")
+    jobs = [files.Job(str(tree / "photos" / "b.png"), str(tree / "out" / name)) for name in ("old.aec", "new.aec")]
+    old, new = files.with_new_outputs(jobs)
+    (tree / "out" / "new.aec").write_bytes(b"of the first attempt")
+    files.check_output(batch._prepare(new, again=True), force=False)
+    for job, again in ((old, True), (old, False), (new, False)):
+        with pytest.raises(AecodecError, match="exists"):
+            files.check_output(batch._prepare(job, again), force=False)
+
+
+@pytest.mark.slow
+def test_workers_of_dask_do_what_processes_do(cli, tree):
+    """A picture that fails must have its name, as the user gave it, and cost no other."""
+    pytest.importorskip("distributed")
+    (tree / "photos" / "bad.png").write_bytes(b"no picture")
+    result = cli("encode", "-r", "--executor", "dask://", "-j", "2", "--output-dir", "out", "photos")
+    assert result.exit_code == 1
+    assert "aecodec: photos/bad.png: not a picture" in result.stderr
+    assert below(tree / "out") == ["a.aec", "b.aec", "sub/c.aec", "sub/deep/d.aec"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -67,8 +68,8 @@ def s3(monkeypatch):
     client.create_bucket(Bucket="pictures")
     yield client, faults
     faults.release.set()
-    for each in client.list_objects_v2(Bucket="pictures").get("Contents", []):
-        client.delete_object(Bucket="pictures", Key=each["Key"])
+    while found := keys(client):  # a thousand at a time
+        client.delete_objects(Bucket="pictures", Delete={"Objects": [{"Key": key} for key in found]})
     client.delete_bucket(Bucket="pictures")
     server.shutdown()
     thread.join()
@@ -145,3 +146,46 @@ def test_a_killed_upload_shows_nothing(s3, end):
     subprocess.run(upload(3 * PART, "large.aec"), check=True, timeout=120)
     assert keys(client) == ["large.aec"]
     assert client.head_object(Bucket="pictures", Key="large.aec")["ContentLength"] == 3 * PART
+
+
+PICTURES = int(os.environ.get("AECODEC_SCALE_PICTURES", "60"))  # make test-scale takes 2000
+
+
+@pytest.mark.timeout(1200)
+def test_a_worker_that_is_killed_costs_no_picture(cli, s3, photo, tmp_path):
+    """A picture that is lost, is half there or stands in no manifest would be found years later.
+
+    From a bucket to a bucket on two workers, one of which dies in the middle.
+    """
+    distributed = pytest.importorskip("distributed")
+    client, _ = s3
+    for seed in range(20):
+        photo(24, 16, seed=seed).save(tmp_path / f"{seed}.png")
+    for number in range(PICTURES):
+        body = (tmp_path / f"{number % 20}.png").read_bytes()
+        client.put_object(Bucket="pictures", Key=f"in/{number:05}.png", Body=body)
+    manifest = "s3://pictures/out/manifest.jsonl"
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
+    with cluster, distributed.Client(cluster, set_as_default=False) as dask:
+        victim = next(iter(dask.run(os.getpid).values()))
+        command = ["encode", "-r", "--executor", cluster.scheduler_address.replace("tcp", "dask"), "--manifest", manifest]
+        encoding = subprocess.Popen(
+            [sys.executable, "-m", "aecodec", *command, "--output-dir", "s3://pictures/out", "s3://pictures/in"],
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        while count(client, "out/") < PICTURES // 3:
+            assert encoding.poll() is None, encoding.stderr.read()
+        os.kill(victim, signal.SIGKILL)
+        _, messages = encoding.communicate(timeout=1000)
+    assert encoding.returncode == 0, messages
+    assert f"{PICTURES} encoded;" in messages
+    assert count(client, "out/") == PICTURES + 1
+    lines = client.get_object(Bucket="pictures", Key="out/manifest.jsonl")["Body"].read().splitlines()
+    assert len({json.loads(line)["source"] for line in lines}) == len(lines) == PICTURES
+    assert cli("verify", "--manifest", manifest).exit_code == 0
+
+
+def count(client, prefix: str) -> int:
+    """Return how many objects there are."""
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket="pictures", Prefix=prefix)
+    return sum(page["KeyCount"] for page in pages)

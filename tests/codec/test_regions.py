@@ -38,17 +38,17 @@ def webp_size(image: Image.Image) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize("quality", [20, 60])
-def test_text_is_exact_and_a_photograph_is_not(photo, quality, mode):
+def test_text_is_sharp_and_a_photograph_is_not_exact(photo, quality, mode):
     """Blurred text is what people see first, and a photograph without loss is what they pay for."""
     picture = page(photo, mode=mode)
     encoder = Encoder(picture)
     encoded = encoder.encode(index_of_quality(quality))
     shown = np.asarray(decode(encoded.data))
     assert shown.shape == np.asarray(picture).shape
-    equal = shown == np.asarray(picture)
-    assert equal[:, :190].all()
-    assert not equal[40:90, 210:290].all()
-    assert 0.5 < encoded.exact < 0.95
+    error = np.abs(shown - np.asarray(picture, np.int16))
+    assert error[:, :190].max() <= (0 if quality >= 60 else 12)
+    assert error[40:90, 210:290].any()
+    assert 0.5 < encoded.exact + encoded.near < 0.95
     assert len(encoded.data) < webp_size(picture)
     assert EXACT in bitstream.read(encoded.data).chunks
 
@@ -85,6 +85,67 @@ def test_a_drawing_is_exact_all_over_and_not_larger_than_a_webp(quality):
     assert len(encoded.data) < 1.01 * webp_size(image) + 30
 
 
+def terminal() -> Image.Image:
+    """Words of a few colours on a dark ground, with the shades that smooth letters have."""
+    image = Image.new("RGB", (320, 240), (46, 52, 54))
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(15)
+    draw.rectangle((0, 0, 320, 24), fill=(85, 87, 83))
+    words = [
+        "the",
+        "quick",
+        "brown",
+        "fox",
+        "jumps",
+        "over",
+        "0123456789",
+        "$",
+        "make",
+        "test:",
+        "41",
+        "passed,",
+        "1",
+        "failed",
+    ]
+    colours = [(211, 215, 207), (138, 226, 52), (114, 159, 207), (211, 215, 207), (239, 41, 41)]
+    for row in range(9):
+        left = 8.0
+        for word in range(5):
+            text = words[(row * 5 + word * 3) % len(words)] + " "
+            draw.text((left, 30 + 23 * row), text, colours[(row + word) % 5], font)
+            left += draw.textlength(text, font)
+    return image
+
+
+def diagram() -> Image.Image:
+    """Shapes of one colour each whose edges are smooth."""
+    image = Image.new("RGB", (1280, 960), "white")
+    draw = ImageDraw.Draw(image)
+    for part in range(12):
+        colour = (20 * part, 90 + 60 * (part % 3), 255 - 15 * part)
+        draw.pieslice((80, 80, 660, 660), 30 * part, 30 * part + 30, colour, "white", 12)
+        draw.rectangle((60 + 100 * part, 900 - 20 * (part * 5 % 12), 130 + 100 * part, 910), colour)
+    draw.line([(700 + x, 330 + 250 * np.sin(x / 90)) for x in range(0, 520, 4)], (164, 0, 0), 14, "curve")
+    return image.resize((320, 240), Image.Resampling.BOX)
+
+
+@pytest.mark.parametrize("drawn", [terminal, diagram])
+def test_terminals_and_drawings_are_exact_at_quality_60(drawn):
+    """Every bit of them: smooth letters in fewer colours save a picture of text a few kilobytes and are seen at once."""
+    picture = drawn()
+    encoded = Encoder(picture).encode(index_of_quality(60))
+    assert encoded.exact == 1
+    assert np.array_equal(np.asarray(decode(encoded.data)), np.asarray(picture))
+
+
+@pytest.mark.slow
+def test_a_dithered_picture_is_not_larger_than_a_webp(photo):
+    """Black dots on white have no flat places; a fax or an old game's picture would take six times the bytes."""
+    image = photo(96, 64, "L").convert("1").convert("RGB")
+    encoded = Encoder(image).encode(index_of_quality(60))
+    assert encoded.exact == 1
+    assert len(encoded.data) < 1.01 * webp_size(image) + 30
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("tile", [0, 256])
 @pytest.mark.parametrize("crop", [(0, 0, 1, 1), (180, 20, 100, 90), (319, 191, 1, 1)])
@@ -100,7 +161,7 @@ def test_a_crop_of_a_page_is_that_part(photo, small_blocks, tile, crop):
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 @pytest.mark.parametrize("quality", [50, None])
 def test_alpha_stays_and_hidden_colour_costs_nothing(photo, mode, quality):
-    """A page with rounded corners, as it is cut out of a screen, with exact text or without loss at all."""
+    """A page with rounded corners, as it is cut out of a screen, with sharp text or without loss at all."""
     picture = page(photo).convert(mode)
     plane = np.full((192, 320), 255, np.uint8)
     plane[:40, 100:180], plane[100:110] = 0, 77
@@ -116,7 +177,8 @@ def test_alpha_stays_and_hidden_colour_costs_nothing(photo, mode, quality):
         assert np.array_equal(shown[..., -1], plane)
         text = np.zeros(plane.shape, bool)
         text[110:, :180] = True
-        assert np.array_equal(shown[text], np.asarray(given)[text])
+        error = np.abs(shown[text] - np.asarray(given, np.int16)[text])
+        assert error.max() <= (0 if quality is None else 12)
         sizes.append(len(data))
     assert sizes[1] < 1.02 * sizes[0]
 
@@ -138,16 +200,18 @@ def test_what_was_quantised_is_what_a_page_shows(photo):
         assert np.array_equal(encoder.reconstruct(quantised)[seen], decoded[..., :3][seen])
 
 
-def test_no_seam_at_the_edge_of_exact_pixels(photo):
+@pytest.mark.parametrize("margin", [21, 5])
+def test_no_seam_at_the_edge_of_exact_pixels(photo, margin):
     """Where exact pixels end must not show: they end where the page has an edge, here that of the photograph."""
-    picture = page(photo)
+    picture, left = page(photo), 224 - margin
     picture.paste((250, 250, 252), (180, 0, 320, 192))
-    picture.paste(photo(96, 64), (203, 37))
+    picture.paste(photo(96, 64), (left, 37))
     shown = np.asarray(decode(Encoder(picture).encode(index_of_quality(30)).data), int)
     error = np.abs(shown - np.asarray(picture, int)).max(-1)
-    assert error[37:101, 203:299].mean() < 10
-    error[37:101, 203:299] = 0
-    assert error.max() == 0
+    assert error[37:101, left : left + 96].mean() < 10
+    error[37:101, left : left + 96] = 0
+    assert not error[(np.asarray(picture) == (250, 250, 252)).all(-1)].any()
+    assert error.max() <= 12
 
 
 def test_what_is_of_one_colour_is_exact_around_exact_pixels():
@@ -155,12 +219,12 @@ def test_what_is_of_one_colour_is_exact_around_exact_pixels():
     random = np.random.default_rng(0)
     array = random.integers(0, 256, (64, 80, 3), np.uint8)
     array[20:35, 30:60] = 7
-    array[50:61, 0:40] = 9  # one row too low for a square
+    array[50:61, 0:40] = 9  # one row too low for a square, and long enough for a run
     blocks = np.zeros((4, 5), bool)
     want = np.zeros((64, 80), bool)
     want[20:35, 30:60] = True
     assert np.array_equal(regions.grown(array, blocks), want)
-    blocks[3, 0] = want[48:, :16] = want[50:61, : 16 + regions.GROWTH] = True
+    blocks[3, 0] = want[48:, :16] = want[50:61, :40] = True
     assert np.array_equal(regions.grown(array, blocks), want)
 
 

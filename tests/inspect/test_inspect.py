@@ -302,6 +302,26 @@ def test_directions_of_a_folder_survive_a_bad_file(cli, tmp_path, photo, file):
     assert (tmp_path / "page.html").exists()
 
 
+def test_directions_of_an_index_are_those_of_its_pictures(cli, fails, tmp_path, photo, file):
+    """Who has an index of an archive would have to collect its pictures in one folder."""
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    for seed in range(3):
+        photo(64, 64, seed=seed).save(tmp_path / "one" / f"{seed}.png")
+    (tmp_path / "two" / "own.aec").write_bytes(file)
+    (tmp_path / "in.aec").write_bytes(file)
+    assert cli("similar", "index", "-o", "two/photos.index", "one", "two").exit_code == 0
+    result = cli("inspect", "--json", "--directions", "two/photos.index", "-o", "page.html", "in.aec")
+    assert result.exit_code == 0, result.stderr
+    shares = [each["share"] for each in json.loads(result.stdout)["directions"]]
+    assert sum(shares[:3]) == pytest.approx(1, abs=1e-6)  # four pictures span three
+    (tmp_path / "two" / "own.aec").unlink()
+    result = cli("inspect", "-f", "--directions", "two/photos.index", "-o", "page.html", "in.aec")
+    assert result.exit_code == 1  # the page has the directions of the others
+    assert "own.aec: no such file" in result.stderr
+    assert "no index of aecodec similar" in fails(1, "inspect", "-f", "--directions", "in.aec", "-o", "page.html", "in.aec")
+
+
 def test_faults_are_one_line(cli, fails, tmp_path, file, made):
     """A traceback tells a user nothing."""
     (tmp_path / "in.aec").write_bytes(file)

@@ -19,11 +19,15 @@ def groups(count: int = 20) -> np.ndarray:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-@pytest.mark.parametrize("kind", ["pca", pytest.param("tsne", marks=pytest.mark.slow)])
+LAYOUTS = ["pca", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("tsne", "umap"))]
+PACKAGES = {"tsne": "sklearn", "umap": "umap"}
+
+
+@pytest.mark.parametrize("kind", LAYOUTS)
 def test_what_is_alike_lies_together(kind):
     """A map that scatters a series of pictures shows nothing."""
-    if kind == "tsne":
-        pytest.importorskip("sklearn")
+    if kind in PACKAGES:
+        pytest.importorskip(PACKAGES[kind])
     points = layout.place(groups(), kind)
     assert points.shape == (60, 2)
     assert points.min() >= 0
@@ -52,6 +56,19 @@ def test_few_pictures_have_a_layout(count):
     assert (layout.clusters(points) == -1).all()
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("error::UserWarning")
+@pytest.mark.parametrize("count", [layout.FEW, layout.NEIGHBOURS + 1])
+def test_umap_takes_few_pictures_in_silence(count):
+    """Fewer points than UMAP looks at would print warnings of a library into the terminal."""
+    pytest.importorskip("umap")
+    vectors = groups()[:count]
+    points = layout.place(vectors, "umap")
+    assert points.min() >= 0
+    assert points.max() <= 1
+    assert np.array_equal(points, layout.place(vectors, "umap"))  # a map that changes with each run misleads
+
+
 def test_equal_pictures_have_a_layout():
     """A folder of copies would end in a division by zero."""
     points = layout.place(groups()[:1].repeat(12, 0), "pca")
@@ -60,10 +77,11 @@ def test_equal_pictures_have_a_layout():
 
 def test_a_missing_package_is_named(monkeypatch):
     """A user would not know what to install."""
+    before = "umap" in sys.modules
     monkeypatch.setattr(layout.importlib.util, "find_spec", lambda name: None)
     for kind, package in (("tsne", r"aecodec\[features\]"), ("umap", "umap-learn")):
         with pytest.raises(MissingPackageError, match=package):
             layout.check_installed(kind)
     layout.check_installed("pca")
     assert (layout.clusters(np.zeros((50, 2), np.float32)) == -1).all()
-    assert "umap" not in sys.modules
+    assert ("umap" in sys.modules) == before

@@ -110,6 +110,44 @@ def test_it_gives_the_samples_of_the_installed_weights(kernels):
         assert np.array_equal(found, IntegerSynthesis.of(model).synthesise(values, 1000))
 
 
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_other_widths_fit_their_buffers(tmp_path, kernels):
+    """Squares go through a buffer that all layers share: the widest does not fill it most, and a width may be odd."""
+    torch = pytest.importorskip("torch")
+    from aecodec.entropy.architecture import Architecture
+    from aecodec.networks.export import save_weights
+    from aecodec.networks.model import Model
+
+    torch.manual_seed(3)
+    arch = Architecture(
+        latents=320, width_8=8, width_16=8, blocks_8=1, blocks_16=1, decoder_width_8=128, decoder_width_16=41,
+        decoder_blocks_8=1, decoder_blocks_16=1, hyper_width=12, hyper_latents=8, context_width=12,
+    )  # fmt: skip
+    save_weights(Model(arch).eval(), tmp_path, "wide", {})
+    model = weights.load(str(tmp_path))
+    values = some_latents(np.random.default_rng(22), (2, 101, 320), 300)
+    found = synthesised(ExactDecoder(model), values, 1000, 1, kernels)
+    assert np.array_equal(found, IntegerSynthesis.of(model).synthesise(values, 1000))
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_weights_too_large_for_squares_are_computed_plainly(tmp_path, kernels):
+    """Four sums at once would leave 32 bits with them, and the picture would be noise."""
+    from safetensors.numpy import load_file, save_file
+
+    model = weights.load("photo")
+    tensors = load_file(model.folder / weights.TENSORS)
+    rng = np.random.default_rng(21)
+    stem = tensors["synthesis.stem.weight"]
+    stem[:] = rng.choice(np.array([-100, 100], np.int8), stem.shape)
+    assert 2**18 < np.abs(stem[0].astype(int)).sum() < 2**19
+    save_file(tensors, tmp_path / weights.TENSORS)
+    model = replace(model, id="00000000", folder=tmp_path, tensors=weights.store.expand(tensors))
+    values = some_latents(rng, (3, 3, 512), 200)
+    found = synthesised(decoder_of(model), values, 1000, 1, kernels)
+    assert np.array_equal(found, IntegerSynthesis.of(model).synthesise(values, 1000))
+
+
 def graphic(name: str) -> np.ndarray:
     """Return a picture (128, 128, 3) in pure colours."""
     y, x = np.mgrid[:128, :128]

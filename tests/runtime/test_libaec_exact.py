@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,12 @@ def test_pictures_without_loss_are_decoded(model, photo, mode):
         check(model, bitstream.write(Stream(stream.header, [], chunks)))
 
 
+def forgeries(stream: bytes) -> list[bytes]:
+    """Lossless WebP streams that claim the largest size there is, a later version, or to be of another kind."""
+    huge = stream[:1] + b"\xff\xff\xff" + bytes([stream[4] | 0x0F]) + stream[5:]
+    return [huge, stream[:4] + bytes([stream[4] | 0x20]) + stream[5:], b"\x2e" + stream[1:]]
+
+
 def test_bodies_that_break_a_rule_are_refused(model, photo):
     """Sizes and places in a file are not to be believed."""
     image, stream = photo(40, 30), exact._write_webp(np.zeros((30, 40, 3), np.uint8), (0, 0))
@@ -108,9 +115,22 @@ def test_bodies_that_break_a_rule_are_refused(model, photo):
             varint(len(small) + 1) + b"\0\0" + small,
             varint(4) + b"\0\0" + small[:4],
             varint(len(small) - 4) + b"\0\0" + small[:-4],
+            (varint(len(small)) + b"\0\0" + small) * 2,  # there is one part
+            *(varint(len(forged)) + b"\0\0" + forged for forged in forgeries(small)),
         )
     ]
-    files += [(whole, {LOSSLESS: body}) for body in (b"", varint(len(small)) + small, varint(len(stream)) + stream + b"\0")]
+    files += [
+        (whole, {LOSSLESS: body})
+        for body in (
+            b"",
+            b"\0",
+            varint(len(small)) + small,
+            varint(len(stream)) + stream + b"\0",
+            2 * (varint(len(stream)) + stream),
+            varint(len(stream) + 1) + stream,
+            *(varint(len(forged)) + forged for forged in forgeries(stream)),
+        )
+    ]
     files += [(whole, {**whole.chunks, EXACT: varint(len(small)) + b"\0\0" + small}), (lossy, {ALPHA: b"\x08"})]
     for parsed, chunks in files:
         data = bitstream.write(Stream(parsed.header, parsed.payloads, chunks))
@@ -118,6 +138,29 @@ def test_bodies_that_break_a_rule_are_refused(model, photo):
             model.decode(data, np.empty((30, 40, 4), np.uint8) if ALPHA in chunks else samples, 1, 0, 0, 1)
         with pytest.raises(BitstreamError):
             decode(data, device="cpu")
+
+
+def test_a_picture_of_many_pixels_in_few_bytes_has_its_size(model):
+    """A hundred bytes hold a megapixel of one colour; a header that says otherwise must not decide where it is written."""
+    pixels = np.tile(np.array([7, 80, 9], np.uint8), (1000, 1000, 1))
+    data = encode(Image.fromarray(pixels), lossless=True)
+    assert len(data) < 200
+    assert np.array_equal(check(model, data), pixels)
+    stream = bitstream.read(data)
+    small = bitstream.write(Stream(replace(stream.header, width=999), [], stream.chunks))
+    with pytest.raises(ValueError, match="another size"):
+        model.decode(small, np.empty((1000, 999, 3), np.uint8), 1, 0, 0, 1)
+    with pytest.raises(BitstreamError, match="another size"):
+        decode(small, device="cpu")
+
+
+def test_bytes_after_a_picture_in_its_stream_change_nothing(model, photo):
+    """What libwebp does not read libaec does not read either, or one file would be two pictures."""
+    image = photo(40, 30)
+    stream = exact._write_webp(np.asarray(image), (0, 0)) + b"\xff" * 9
+    header = bitstream.read(encode(image, lossless=True)).header
+    body = bitstream.varint(len(stream)) + stream
+    assert np.array_equal(check(model, bitstream.write(Stream(header, [], {LOSSLESS: body}))), np.asarray(image))
 
 
 @pytest.fixture(scope="module")

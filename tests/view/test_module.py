@@ -73,6 +73,22 @@ def test_whole_weights_and_plain_kernels_give_the_same(node):
 
 
 @pytest.mark.slow
+def test_previews_are_those_of_every_other_decoder(node, stripped, tmp_path):
+    """A page that shows a file while it loads would show something else than the desktop, or nothing."""
+    parts = []
+    for name in ("rgb-middle", "page", "page-without-loss", "tiles"):
+        data = (CONFORMANCE / f"{name}.aec").read_bytes()
+        parts.append(tmp_path / name)
+        parts[-1].write_bytes(data[: len(data) * 3 // 5])
+    answers = node(parts, stripped, preview=True)[:-1]
+    with pytest.warns(UserWarning, match="preview"):
+        wanted = [aecodec.decode_array(part, preview=True) for part in parts]
+    assert digests(answers) == [hashlib.sha256(array.tobytes()).hexdigest() for array in wanted]
+    assert all(answer["truncated"] for answer in answers)
+    assert {answer["message"] for answer in node(parts, stripped)[:-1]} == {"the file is truncated"}
+
+
+@pytest.mark.slow
 def test_damaged_files_are_rejected_with_a_reason(node, stripped, tmp_path, photo):
     """A page could not tell its reader what is wrong, or would hang, or take gigabytes for a file of some bytes."""
     good = (CONFORMANCE / "rgb-low.aec").read_bytes()

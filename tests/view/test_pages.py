@@ -13,7 +13,7 @@ import pytest
 
 import aecodec
 from aecodec.view.page import render
-from aecodec.view.server import Server
+from aecodec.view.server import Server, _Handler as handler
 
 CONFORMANCE = Path(__file__).parents[1] / "conformance"
 INDEX = json.loads((CONFORMANCE / "index.json").read_text())
@@ -30,6 +30,12 @@ const hex = (digest) => [...new Uint8Array(digest)].map((byte) => byte.toString(
   }
   return found;
 })().then(done, (error) => done(error.message));
+"""
+
+
+SHOWN = """
+const canvas = document.querySelector('#under canvas');
+return [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]
 """
 
 
@@ -93,15 +99,64 @@ def test_a_page_on_a_disk_shows_its_picture_without_a_network(patient, tmp_path)
     (tmp_path / "page.html").write_text(render(data, "rgb-high.aec"), "utf-8")
     patient.get((tmp_path / "page.html").as_uri())
     wait(patient, "decoded")
-    shown = patient.execute_script(
-        "const canvas = document.querySelector('#under canvas');"
-        "return [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
-    )
-    assert bytes(shown) == aecodec.decode(data, device="cpu").convert("RGBA").tobytes()
+    assert bytes(patient.execute_script(SHOWN)) == aecodec.decode(data, device="cpu").convert("RGBA").tobytes()
     assert "97 \u00d7 65" in patient.find_element("id", "facts").text
     assert faults(patient) == []
     fetches = "return performance.getEntriesByType('resource').filter(({name}) => !/^(blob|data):/.test(name)).length"
     assert patient.execute_script(fetches) == 0
+
+
+def preview_of(data):
+    """The four channels of what there is of a file, as a canvas has them."""
+    with pytest.warns(UserWarning, match="preview"):
+        return aecodec.decode(data, preview=True).convert("RGBA").tobytes()
+
+
+@pytest.mark.slow
+def test_a_file_is_shown_while_it_comes_in_pieces(patient):
+    """Who waits for a large picture would look at nothing."""
+    paths = [CONFORMANCE / "pixel.aec", CONFORMANCE / "rgb-high.aec"]
+    data = paths[1].read_bytes()
+    half, seen = len(data) // 2, threading.Event()
+
+    class InPieces(handler):
+        def send_content(self, content):
+            if content != data:
+                super().send_content(content)
+                return
+            self.wfile.write(content[:half])
+            assert seen.wait(LIMIT)
+            self.wfile.write(content[half:])
+
+    with Server(lambda: [(path.name, path) for path in paths]) as found:
+        found.RequestHandlerClass = InPieces
+        threading.Thread(target=found.serve_forever, daemon=True).start()
+        try:
+            patient.get(found.address)
+            wait(patient, "decoded")
+            patient.find_element("id", "stage").send_keys("n")
+            wait(patient, "rgb-high.aec: 50 %")
+            assert bytes(patient.execute_script(SHOWN)) == preview_of(data[:half])
+            seen.set()
+            wait(patient, "decoded")
+            assert bytes(patient.execute_script(SHOWN)) == aecodec.decode(data, device="cpu").convert("RGBA").tobytes()
+        finally:
+            seen.set()
+            found.shutdown()
+    assert faults(patient) == []
+
+
+@pytest.mark.slow
+def test_a_file_that_was_cut_off_is_shown_and_called_so(patient, tmp_path):
+    """A stranger with half a download would see nothing, or take it for all."""
+    data = (CONFORMANCE / "rgb-high.aec").read_bytes()
+    (tmp_path / "page.html").write_text(render(data, "rgb-high.aec"), "utf-8")
+    (tmp_path / "part.aec").write_bytes(data[:-1000])
+    patient.get((tmp_path / "page.html").as_uri())
+    wait(patient, "decoded")
+    patient.find_element("id", "chooser").send_keys(str(tmp_path / "part.aec"))
+    wait(patient, "part.aec: the file ends early")
+    assert bytes(patient.execute_script(SHOWN)) == preview_of(data[:-1000])
 
 
 @pytest.mark.slow

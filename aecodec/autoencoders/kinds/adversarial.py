@@ -22,7 +22,7 @@ from aecodec.autoencoders.priors import StandardNormal
 class Adversarial:
     """``weight``: of the encoder's game against the discriminator; ``hidden``: widths of the discriminator's layers."""
 
-    weight: float = 0.1
+    weight: float = 0.3
     hidden: tuple[int, ...] = (128, 128)
     network: Network = "auto"
 

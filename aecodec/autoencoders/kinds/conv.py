@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aecodec.autoencoders.model import Model
-from aecodec.autoencoders.networks import Shape, conv
+from aecodec.autoencoders.networks import WIDTH, Shape, conv
 from aecodec.entropy.architecture import Upsampler
 
 
@@ -18,7 +18,7 @@ from aecodec.entropy.architecture import Upsampler
 class Conv:
     """Convolutions of ``width`` channels at half the size, more below; ``upsampler``: how the decoder grows pictures."""
 
-    width: int = 32
+    width: int = WIDTH
     upsampler: Upsampler = "pixelshuffle"
 
     def build(self, shape: Shape, latent: int) -> Model:

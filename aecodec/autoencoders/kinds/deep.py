@@ -45,7 +45,8 @@ class Stacked(Model):
             below = block(below)
         below = below.detach()
         again = up[-1 - stage](down[stage](below))
-        return F.mse_loss(again, below)
+        # in the unit of the errors that come later, since Adam's steps shrink after larger gradients
+        return self.spread.square() * F.mse_loss(again, below)
 
 
 def _blocks(stack: nn.Module) -> list[nn.Sequential]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from aecodec.autoencoders.bottlenecks import Codebook
 from aecodec.autoencoders.model import Model, Step
-from aecodec.autoencoders.networks import Shape, downward, halvings, upward
+from aecodec.autoencoders.networks import WIDTH, Shape, downward, halvings, upward
 from aecodec.autoencoders.priors import Neighbours
 from aecodec.entropy.rans import MAX_TABLES
 from aecodec.errors import SettingsError
@@ -27,7 +27,7 @@ class Quantised:
 
     codes: int = 128
     halvings: int = 3
-    width: int = 32
+    width: int = WIDTH
     commitment: float = 0.25
 
     def build(self, shape: Shape, latent: int) -> Model:

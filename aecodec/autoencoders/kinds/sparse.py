@@ -37,6 +37,8 @@ class Sparse:
         decoder = nn.Sequential(UnitColumns(units, size), nn.Unflatten(1, shape))
         with torch.no_grad():
             encoder[1].get_parameter("weight").copy_(decoder[0].get_parameter("weight").T)
+            if self.penalty == "kl":  # or most of the training would be spent on the way down from 1/2
+                encoder[1].get_parameter("bias").fill_(math.log(self.target / (1 - self.target)))
         return Model(shape, units, (encoder, decoder), penalty=self.sparsity)
 
     def sparsity(self, model: Model, step: Step) -> Tensor:
@@ -46,7 +48,7 @@ class Sparse:
             return self.weight * model.spread.square() * norm / math.sqrt(math.prod(model.shape))
         mean, target = step.code.mean(0).clamp(1e-4, 1 - 1e-4), self.target
         divergence = target * torch.log(target / mean) + (1 - target) * torch.log((1 - target) / (1 - mean))
-        return self.weight * model.spread.square() * divergence.mean()
+        return self.weight * model.spread.square() * divergence.sum()
 
 
 class UnitColumns(nn.Linear):

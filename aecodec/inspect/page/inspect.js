@@ -365,9 +365,9 @@ function drawDirections() {
       (amounts.length - 1) / 2));
   };
   draw();
-  section("directions", "Along the directions of a folder",
-    "The latents of this picture move along what most distinguishes the pictures of the folder: directions of colour " +
-    "change the means of channels, those of texture how much they vary.", choices, host);
+  section("directions", "Along the directions of many pictures",
+    "The latents of this picture move along what most distinguishes the pictures of a folder or an index: directions of " +
+    "colour change the means of channels, those of texture how much they vary.", choices, host);
 }
 
 /** A film with a contact sheet below it, whose pictures are buttons. */

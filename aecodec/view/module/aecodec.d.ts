@@ -19,6 +19,8 @@ export interface Info {
   tile: number;
   /** Whether every pixel is without loss; such a file needs no weights. */
   lossless: boolean;
+  /** Whether the file ends early, where `preview` was asked for; else false. */
+  truncated: boolean;
   /** Id of the weights that the file needs, 8 hexadecimal digits. */
   weights: string;
 }
@@ -35,6 +37,8 @@ export interface DecodeOptions {
   depth?: number;
   /** Give four channels of 8 bits, whatever the file has, as ImageData takes them. */
   rgba?: boolean;
+  /** Show what there is of a file that ends early.  Without it such a file is rejected. */
+  preview?: boolean;
   /** Compute in plain C, for tests. */
   plainKernels?: boolean;
 }
@@ -55,8 +59,8 @@ export interface DecoderOptions {
 }
 
 export interface Decoder {
-  /** Reads the header.  Rejects with AecError. */
-  info(data: Data): Promise<Info>;
+  /** Reads the header; with `preview` also of a file that ends early.  Rejects with AecError. */
+  info(data: Data, options?: Pick<DecodeOptions, "preview">): Promise<Info>;
   /** Decodes a file.  Rejects with AecError. */
   decode(data: Data, options?: DecodeOptions): Promise<Picture>;
   /** Ends the worker and gives its memory back.  Calls that wait are rejected. */
@@ -73,7 +77,7 @@ export function createDecoder(options?: DecoderOptions): Promise<Decoder>;
 /** Starts the decoder that decode() and info() share.  Without it the first call does, with its own options. */
 export function setup(options: DecoderOptions): Promise<void>;
 export function decode(data: Data, options?: DecodeOptions & DecoderOptions): Promise<Picture>;
-export function info(data: Data, options?: DecoderOptions): Promise<Info>;
+export function info(data: Data, options?: Pick<DecodeOptions, "preview"> & DecoderOptions): Promise<Info>;
 
 /** The metadata of a file that was decoded: c ICC, e EXIF, i IPTC, r resolution, x XMP. */
 export function metadata(data: Data): Promise<Partial<Record<"c" | "e" | "i" | "r" | "x", Uint8Array>>>;

@@ -83,14 +83,14 @@ class Core {
     return Array.from(this.memory.subarray(place, place + 4), (byte) => byte.toString(16).padStart(2, "0")).join("");
   }
 
-  info(bytes) {
-    return this.lend([bytes, 32], (data, fields) => {
-      this.check(this.calls.aec_web_info(data, bytes.length, fields));
-      const [width, height, channels, rate, tile, lossless, depth] =
-        new Uint32Array(this.calls.memory.buffer, fields, 7);
+  info(bytes, { preview = false } = {}) {
+    return this.lend([bytes, 36], (data, fields) => {
+      this.check(this.calls.aec_web_info(data, bytes.length, preview, fields));
+      const [width, height, channels, rate, tile, lossless, depth, truncated] =
+        new Uint32Array(this.calls.memory.buffer, fields, 8);
       const quality = Math.round((rate * 1000) / 2048) / 10;
-      const weights = this.hex(fields + 28);
-      return { width, height, channels, depth, rate, quality, tile, lossless: lossless === 1, weights };
+      const weights = this.hex(fields + 32), is = { lossless: lossless === 1, truncated: truncated === 1 };
+      return { width, height, channels, depth, rate, quality, tile, ...is, weights };
     });
   }
 
@@ -106,12 +106,12 @@ class Core {
     });
   }
 
-  decode(bytes, { maxPixels = MAX_PIXELS, depth = 8, rgba = false, plainKernels = false }) {
-    const info = this.info(bytes), { width, height, channels } = info;
+  decode(bytes, { maxPixels = MAX_PIXELS, depth = 8, rgba = false, plainKernels = false, preview = false }) {
+    const info = this.info(bytes, { preview }), { width, height, channels } = info;
     const weights = this.weights.get(info.weights) ?? 0;
     this.lend([bytes], (data) =>
       this.check(this.calls.aec_web_decode(weights, data, bytes.length, Math.min(maxPixels, MAX_PIXELS), depth,
-        plainKernels)));
+        plainKernels, preview)));
     const place = this.calls.aec_web_samples() >>> 0;
     try {
       const count = width * height * channels;
@@ -214,12 +214,12 @@ class Service {
     }
   }
 
-  async info(bytes) {
-    return (await this.open()).info(bytes);
+  async info(bytes, options) {
+    return (await this.open()).info(bytes, options);
   }
 
   async decode(bytes, options) {
-    const info = await this.info(bytes);
+    const info = await this.info(bytes, options);
     if (!info.lossless) await this.find(info.weights);
     try {
       return this.core.decode(bytes, options);
@@ -287,8 +287,8 @@ class Remote {
     else resolve(result);
   }
 
-  info(bytes) {
-    return this.call("info", bytes);
+  info(bytes, options) {
+    return this.call("info", bytes, options);
   }
 
   decode(bytes, options) {
@@ -310,8 +310,8 @@ class Decoder {
     this.service = service;
   }
 
-  async info(data) {
-    return this.service.info(await bytesOf(data));
+  async info(data, options = {}) {
+    return this.service.info(await bytesOf(data), options);
   }
 
   async decode(data, options = {}) {
@@ -353,14 +353,14 @@ export async function decode(data, options) {
 }
 
 export async function info(data, options) {
-  return (await (shared ??= createDecoder(options))).info(data);
+  return (await (shared ??= createDecoder(options))).info(data, options);
 }
 
 // ---------------------------------------------------------------- chunks
 
 const LONGEST = 2 ** 26; // bytes of compressed metadata, docs/format.md, section 3.6
 
-/** Reads chunks, each [type, body], from bytes that a file was found sound in. */
+/** Reads chunks, each [type, body], from bytes that a file was found sound in; of one that ends early, those that are whole. */
 function* chunksOf(bytes, at, checked) {
   const number = () => {
     let value = 0, factor = 1, byte;
@@ -378,6 +378,7 @@ function* chunksOf(bytes, at, checked) {
   }
   while (at < bytes.length) {
     const type = String.fromCharCode(bytes[at++]), size = number();
+    if (checked && !(size <= bytes.length - at)) return;
     if (!(size <= bytes.length - at)) throw new AecError("the file is damaged (metadata)", "damaged");
     yield [type, bytes.subarray(at, at + size)];
     at += size + (checked ? 4 : 0);

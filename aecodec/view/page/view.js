@@ -29,26 +29,68 @@ const starting = (async () => {
 
 // ---------------------------------------------------------------- files
 
-async function load(entry) {
+/** Decodes a file; while it comes in pieces, `seen` is called when a preview of it is there. */
+async function load(entry, seen) {
   if (entry.canvas) return entry;
-  const { decoder, module } = await starting;
+  const { decoder } = await starting;
+  const early = previews(entry, decoder, seen);
   const bytes = entry.file ? new Uint8Array(await entry.file.arrayBuffer())
-    : config.inside ? inside(entry.place) : await fetched(entry.place);
+    : config.inside ? inside(entry.place) : await fetched(entry.place, early);
   const start = performance.now();
-  const picture = await decoder.decode(bytes, { rgba: true });
+  const picture = await decode(decoder, bytes);
   entry.seconds = (performance.now() - start) / 1000;
-  const chunks = await module.metadata(bytes).catch(() => ({}));
-  const { channels, depth } = await decoder.info(bytes);
+  const { channels, depth } = await decoder.info(bytes, { preview: true });
   entry.bytes = bytes.length;
-  entry.facts = { ...picture, channels, depth, data: null, chunks };
-  entry.canvas = draw(picture, orientation(chunks.e), profile(chunks.c));
+  entry.facts = { ...picture, channels, depth, canvas: null };
+  entry.canvas = picture.canvas;
   return entry;
 }
 
-async function fetched(place) {
+async function decode(decoder, bytes) {
+  const { module } = await starting, { data, ...rest } = await decoder.decode(bytes, { rgba: true, preview: true });
+  const chunks = await module.metadata(bytes).catch(() => ({}));
+  return { ...rest, chunks, canvas: draw({ ...rest, data }, orientation(chunks.e), profile(chunks.c)) };
+}
+
+const GROWTH = 1.5; // a preview is made where a file is so many times as long as for the last one
+
+/** Returns what takes the bytes of a file so far, and makes a preview of them unless one is being made. */
+function previews(entry, decoder, seen) {
+  let next = 1, busy = false;
+  return async (join, size, total) => {
+    if (busy || size < next) return;
+    busy = true;
+    next = GROWTH * size;
+    try {
+      const { canvas } = await decode(decoder, join());
+      if (entry.canvas) return;
+      entry.preview = canvas;
+      seen(size / total);
+    } catch { /* too little of it is there yet */
+    } finally {
+      busy = false;
+    }
+  };
+}
+
+/** Reads a file from the server; `early` gets its beginnings. */
+async function fetched(place, early) {
   const answer = await fetch(address(place));
   if (!answer.ok) throw new Error("the file cannot be read any more");
-  return new Uint8Array(await answer.arrayBuffer());
+  const reader = answer.body.getReader(), total = Number(answer.headers.get("Content-Length")), parts = [];
+  let size = 0;
+  const join = () => {
+    const whole = new Uint8Array(size);
+    let at = 0;
+    for (const part of parts) { whole.set(part, at); at += part.length; }
+    return whole;
+  };
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    parts.push(part.value);
+    size += part.value.length;
+    if (size < total) early?.(join, size, total);
+  }
+  return join();
 }
 
 /** Returns the orientation in EXIF, 1 to 8. */
@@ -115,25 +157,39 @@ async function show(fresh = false) {
   const turn = ++asked, [first, second] = chosen();
   if (!first) return say(entries.length ? "" : "Open files, or drop them on the page.");
   say(`Decoding ${[first, second].filter((each) => each && !each.canvas).map(({ name }) => name).join(" and ")} …`);
-  const results = await Promise.allSettled([first, second].map((each) => each && load(each)));
+  const early = (entry) => (share) => {
+    if (turn !== asked) return;
+    say(`${entry.name}: ${Math.floor(100 * share)} % are here, and this is what they show …`);
+    paint(first, second, fresh);
+    fresh = false; // who zooms meanwhile keeps that
+  };
+  const results = await Promise.allSettled([first, second].map((each) => each && load(each, early(each))));
   if (turn !== asked) return null; // something else was chosen meanwhile
   const failed = results.findIndex(({ status }) => status === "rejected");
-  [first, second].forEach((each, at) => layers[at].replaceChildren(...(each?.canvas ? [each.canvas.cloneNode()] : [])));
-  [first, second].forEach((each, at) => { if (each?.canvas) copy(each.canvas, layers[at].firstChild); });
+  paint(first, second, fresh);
+  const cut = [first, second].filter((each) => each?.facts?.truncated);
+  if (failed >= 0) say(`${[first, second][failed].name}: ${results[failed].reason.message}`, true);
+  else if (cut.length) say(`${cut.map(({ name }) => name).join(", ")}: the file ends early; this is what is there of it`, true);
+  else say([first, second].filter(Boolean).map(({ name, seconds }) => `${second ? `${name}: ` : ""}decoded in ` +
+    `${plain(seconds, 2)} s`).join("; "));
+  return null;
+}
+
+/** Shows the pictures of files, or previews of them. */
+function paint(first, second, fresh) {
+  const pictures = [first, second].map((each) => each?.canvas ?? each?.preview);
+  pictures.forEach((each, at) => layers[at].replaceChildren(...(each ? [each.cloneNode()] : [])));
+  pictures.forEach((each, at) => { if (each) copy(each, layers[at].firstChild); });
   byId("preview").hidden = true;
-  const comparing = Boolean(second?.canvas && first.canvas);
+  const comparing = Boolean(pictures[0] && pictures[1]);
   for (const id of ["divider", "slide", "left", "right"]) byId(id).hidden = !comparing;
   byId("left").textContent = first.name;
   byId("right").textContent = second?.name ?? "";
   byId("headline").textContent = comparing ? `${first.name} and ${second.name}` : first.name;
   document.title = `${byId("headline").textContent} – aecodec`;
   facts([first, second].filter(Boolean));
-  if (failed >= 0) say(`${[first, second][failed].name}: ${results[failed].reason.message}`, true);
-  else say([first, second].filter(Boolean).map(({ name, seconds }) => `${comparing ? `${name}: ` : ""}decoded in ` +
-    `${plain(seconds, 2)} s`).join("; "));
   if (fresh || view.fitted) fit();
   else place();
-  return null;
 }
 
 function copy(from, to) {
