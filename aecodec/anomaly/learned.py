@@ -79,10 +79,14 @@ class Learned:
     def judge(self, picture: Pixels) -> Judgement:
         values = unit(picture)
         described = self.patches.describe(values)
-        odds = np.mean([each.odds(described) for each in self.classifiers], axis=0, dtype=np.float32)
+        odds = [each.odds(described) for each in self.classifiers]
+        # each peak by itself, as those that the threshold comes from: the mean of all odds would peak lower
+        peak = float(np.mean([_peak(each, SHARP) for each in odds]))
         whole = float(self.layout.unexplained(layout.describe(values)).sum())
         damage, strange = self.scales
-        return Judgement(surest([damage.surprise(_peak(odds, SHARP)), strange.surprise(whole)]), _heat(odds, SMOOTH))
+        return Judgement(
+            surest([damage.surprise(peak), strange.surprise(whole)]), _heat(np.mean(odds, axis=0, dtype=np.float32), SMOOTH)
+        )
 
     def tensors(self) -> Tensors:
         found: dict[str, NDArray[Any]] = {"layout.mean": self.layout.mean, "layout.components": self.layout.components}
