@@ -14,19 +14,24 @@ sources="$root/libaec/src/*.c $root/libaec/tools/aecdec.c"
 streams=${STREAMS:-$(ls "$root"/tests/conformance/*.aec)}
 status=0
 
-build() { # compiler, flags: builds $work/aecdec, or fails
+build() { # compiler and flags: builds $work/aecdec, if it is not of these already
+    [ "$*" != "${built:-}" ] || return 0
+    built=$*
     # shellcheck disable=SC2086
-    $1 -std=c11 $2 -I"$root/libaec/include" -I"$root/libaec/src" $sources -o "$work/aecdec" -lm -lpthread 2>"$work/log"
+    $1 -std=c11 $2 -I"$root/libaec/include" -I"$root/libaec/src" $sources -o "$work/aecdec" -lm -lpthread 2>"$work/log" ||
+        { built= && echo "$1 $2: cannot be built" && return 1; }
 }
 
-row() { # name, runner, options: the hash of all pictures
+row() { # name, compiler and flags, or none and a program, runner, options: the hash of all pictures
     # shellcheck disable=SC2254
     case $1 in ${ROWS:-*}) ;; *) return ;; esac
+    program=$3
+    if [ "$2" ]; then build "$2" "$3" && program=$work/aecdec || return; fi
     : >"$work/all"
     for stream in $streams; do
         case $(basename "$stream") in psnr-*) weights=photo-psnr ;; *) weights=photo ;; esac
         # shellcheck disable=SC2086
-        $2 "${program:-$work/aecdec}" $3 -w "$root/aecodec/weights/$weights/model.safetensors" "$stream" - >"$work/picture" 2>"$work/log" ||
+        $4 "$program" $5 -w "$root/aecodec/weights/$weights/model.safetensors" "$stream" - >"$work/picture" 2>"$work/log" ||
             { echo "$stream: not decoded" && cat "$work/log" && status=1; }
         sha256sum <"$work/picture" >>"$work/all"
     done
@@ -39,33 +44,34 @@ row() { # name, runner, options: the hash of all pictures
 for compiler in gcc clang; do
     command -v $compiler >/dev/null || continue
     for level in -O0 -O3 "-O2 -ffp-contract=fast"; do
-        build $compiler "$level" || { echo "$compiler $level: cannot be built" && continue; }
-        row "$compiler $level, plain" "" "-k plain -j 1"
-        row "$compiler $level, SSE2 or NEON" "" "-k 128 -j 1"
-        if grep -qs avx2 /proc/cpuinfo; then row "$compiler $level, AVX2" "" "-k avx2 -j 1"; fi
+        row "$compiler $level, plain" $compiler "$level" "" "-k plain -j 1"
+        row "$compiler $level, SSE2 or NEON" $compiler "$level" "" "-k 128 -j 1"
+        if grep -qs avx2 /proc/cpuinfo; then row "$compiler $level, AVX2" $compiler "$level" "" "-k avx2 -j 1"; fi
     done
-    row "$compiler -O2 -ffp-contract=fast, 4 threads" "" "-j 4"
+    row "$compiler $level, 4 threads" $compiler "$level" "" "-j 4"
     if command -v qemu-x86_64 >/dev/null && [ "$(uname -m)" = x86_64 ]; then
-        build $compiler "-O3 -static" || continue
-        row "$compiler -O3, emulated Nehalem" "qemu-x86_64 -cpu Nehalem" "-j 1"
-        row "$compiler -O3, emulated Haswell" "qemu-x86_64 -cpu Haswell" "-j 1"
+        row "$compiler -O3, emulated Nehalem" $compiler "-O3 -static" "qemu-x86_64 -cpu Nehalem" "-j 1"
+        row "$compiler -O3, emulated Haswell" $compiler "-O3 -static" "qemu-x86_64 -cpu Haswell" "-j 1"
     fi
 done
-if command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null; then
-    build aarch64-linux-gnu-gcc "-O3 -static" && row "aarch64-linux-gnu-gcc -O3, emulated ARM, NEON" qemu-aarch64 "-j 1" &&
-        row "aarch64-linux-gnu-gcc -O3, emulated ARM, plain" qemu-aarch64 "-k plain -j 1"
+cross=aarch64-linux-gnu-gcc
+if command -v $cross >/dev/null && command -v qemu-aarch64 >/dev/null; then
+    row "$cross -O3, emulated ARM, NEON" $cross "-O3 -static" qemu-aarch64 "-j 1"
+    row "$cross -O3, emulated ARM, plain" $cross "-O3 -static" qemu-aarch64 "-k plain -j 1"
 fi
 if command -v node >/dev/null; then
     program=$root/libaec/wasm/aecdec.mjs
-    row "WebAssembly with SIMD, $(node --version | sed 's/^v/node /')" node ""
-    row "WebAssembly, kernels in plain C" node "-k plain"
+    row "WebAssembly with SIMD, $(node --version | sed 's/^v/node /')" "" "$program" node ""
+    row "WebAssembly, kernels in plain C" "" "$program" node "-k plain"
 fi
 python=${PYTHON:-python3}
 if PYTHONPATH=$root $python -c "import aecodec, numpy" 2>/dev/null; then
     program=$root/scripts/exactness_picture.py
     export PYTHONPATH="$root"
-    row "Python, integers in numpy" "$python" numpy
-    if $python -c "import torch" 2>/dev/null; then row "Python, integers in torch, as on a GPU" "$python" torch; fi
+    row "Python, integers in numpy" "" "$program" "$python" numpy
+    if $python -c "import torch" 2>/dev/null; then
+        row "Python, integers in torch, as on a GPU" "" "$program" "$python" torch
+    fi
 fi
 [ $status = 0 ] && echo "all the same" || echo "THE PICTURES DIFFER"
 exit $status

@@ -120,7 +120,8 @@ def compare(
 
 
 def _row(pictures: NDArray[Any]) -> Image.Image:
-    return sheet(pictures[:SHOWN], SHOWN, cell=64)
+    chosen = np.linspace(0, len(pictures) - 1, min(SHOWN, len(pictures))).astype(int)  # of all classes
+    return sheet(pictures[chosen], SHOWN, cell=64)
 
 
 def features(pictures: NDArray[Any]) -> NDArray[np.float32]:

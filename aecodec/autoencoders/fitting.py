@@ -74,8 +74,7 @@ def fit(
         )
     else:
         optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
-    with seeded(settings.seed, -1):
-        model.standardise(values)
+    model.standardise(values)
     done = _resume(folder, model, optimiser, run)
     start = time.perf_counter() - (done[-1].seconds if done else 0)
     yield from done

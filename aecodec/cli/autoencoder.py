@@ -63,6 +63,10 @@ def _epochs(default: int) -> Callable[[options.Command], options.Command]:
     )
 
 
+def _batch(default: int) -> Callable[[options.Command], options.Command]:
+    return click.option("--batch", type=click.IntRange(min=1), default=default, show_default=True, help="Pictures a step.")
+
+
 @click.group()
 def autoencoder() -> None:
     """Learn a compact code for pictures of one kind: fit, compare, sample.
@@ -92,7 +96,7 @@ def autoencoder() -> None:
 )
 @loss
 @_epochs(60)
-@click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Pictures a step.")
+@_batch(64)
 @click.option(
     "--learning-rate", type=options.Finite(0, min_open=True), default=2e-3, show_default=True, help="At its peak."
 )
@@ -196,6 +200,7 @@ def fit(
 @click.option("-o", "--output", metavar="PAGE", type=options.file_names, help="The page to write, one HTML file.")
 @loss
 @_epochs(20)
+@_batch(32)
 @click.option(
     "--models", type=click.Path(file_okay=False), metavar="DIR", help="Keep models; those in DIR are not fitted again."
 )
@@ -213,6 +218,7 @@ def compare(
     output: str | None,
     loss: str,
     epochs: int,
+    batch: int,
     models: str | None,
     seed: int,
     recursive: bool,
@@ -243,7 +249,9 @@ def compare(
         from aecodec.autoencoders import Autoencoder, page
         from aecodec.autoencoders.compare import compare as compare_kinds
 
-        settings = Autoencoder(size=size, epochs=epochs, loss=loss, seed=seed, device=device, max_pixels=max_pixels)
+        settings = Autoencoder(
+            size=size, epochs=epochs, batch=batch, loss=loss, seed=seed, device=device, max_pixels=max_pixels
+        )
         pictures, kept = _load(paths, recursive, size, max_pixels)
         every = len(chosen) * len(latents) * 1000
         with _progress(every) as show:

@@ -2,8 +2,7 @@
 
 Importing click, numpy and Pillow takes longer than decoding a small picture. So ``aecodec decode IN.aec OUT.png`` goes
 without them where nothing is unusual: local files, no options but --force and --threads, a picture of 8 bits a sample
-without alpha, metadata or exact pixels. Everything else, and whatever fails, is the command's: it begins again, and says
-what is wrong.
+without metadata. Everything else, and whatever fails, is the command's: it begins again, and says what is wrong.
 """
 
 from __future__ import annotations
@@ -17,9 +16,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 INTERRUPTED = 130
+LARGEST = 2**26  # bytes of a file that is read before its header is looked at
 HEADER = 9  # bytes in front of width and height
 BEHIND_SIZE = 10  # bytes from there to the first chunk
+CHECKSUM = 4  # bytes
 PAYLOAD = b"P"
+DECODED = b"AXh"  # chunks that libaec decodes or checks: alpha, exact pixels, a hash
+COLOUR_TYPES = (0, 4, 2, 6)  # of a PNG with one to four channels
 BAND = 64  # rows of a PNG that are compressed at a time
 LEVEL = 1  # of zlib; with the best filter of each row as few bytes as Pillow's at 2, in half the time
 
@@ -60,7 +63,7 @@ def _decode(arguments: list[str]) -> bool:
 
     width, height, channels, depth, identity = library.info(data)
     path = _weights_file(identity)
-    if path is None or channels not in (1, 3) or depth != 8 or width * height > MAX_PIXELS:
+    if path is None or depth != 8 or width * height > MAX_PIXELS:
         return False
     model = _open_model(library, path)
     samples = bytearray(width * height * channels)
@@ -94,7 +97,12 @@ def _asked(arguments: list[str]) -> tuple[str, str, bool, int] | None:
 def _is_plain(source: str, target: str, force: bool) -> bool:
     """Return whether IN is a local file, and OUT a PNG that may be written, as ``files.check_output`` says."""
     is_local = "://" not in source and "://" not in target and os.path.isfile(source)
-    if not is_local or not target.lower().endswith(".png") or os.path.basename(target).startswith("."):
+    if (
+        not is_local
+        or os.path.getsize(source) > LARGEST
+        or not target.lower().endswith(".png")
+        or os.path.basename(target).startswith(".")
+    ):
         return False
     if os.path.abspath(target).startswith(("/dev/", "/proc/")) or not os.path.isdir(os.path.dirname(target) or "."):
         return False
@@ -105,13 +113,23 @@ def _is_plain(source: str, target: str, force: bool) -> bool:
 
 
 def _is_bare(data: bytes) -> bool:
-    """Return whether the first chunk of a file is a payload, in front of which all others stand."""
-    position = HEADER
-    for _ in range(2):
-        while data[position] & 0x80:
-            position += 1
-        position += 1
-    return data[position + BEHIND_SIZE :][:1] == PAYLOAD
+    """Return whether a file has payloads and nothing in front of them but what libaec decodes."""
+    _, position = _varint(data, HEADER)
+    _, position = _varint(data, position)
+    position += BEHIND_SIZE
+    while (kind := data[position : position + 1]) and kind in DECODED:
+        size, position = _varint(data, position + 1)
+        position += size + CHECKSUM
+    return kind == PAYLOAD
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    """Return a number and the position behind it."""
+    value = shift = 0
+    while data[position] & 0x80:
+        value |= (data[position] & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+    return value | data[position] << shift, position + 1
 
 
 def _package(*parts: str) -> str:
@@ -160,7 +178,7 @@ def _png(library: ModuleType, samples: bytearray, width: int, height: int, chann
     def chunk(kind: bytes, body: bytes) -> bytes:
         return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
 
-    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 0 if channels == 1 else 2, 0, 0, 0])
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, COLOUR_TYPES[channels - 1], 0, 0, 0])
     packer = zlib.compressobj(LEVEL)
     parts = [
         packer.compress(library.png_rows(samples, width * channels, channels, row, min(row + BAND, height)))

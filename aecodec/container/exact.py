@@ -22,8 +22,9 @@ from aecodec.errors import BitstreamError, MissingPackageError
 from aecodec.quality import MAX_INDEX
 
 PART = 4096  # pixels, the side of a part; below WebP's limit of 16383, and few enough to hold in memory
-# method and effort of libwebp: for a whole picture of at most SMALL pixels, for any other file, for an estimate
-BEST, FINAL, FAST = (6, 100), (5, 100), (3, 75)
+# method and effort of libwebp: for a whole picture of at most SMALL pixels, for any other file, for an estimate; and its
+# default, which makes some drawings smaller than its best does
+BEST, FINAL, FAST, DEFAULT = (6, 100), (5, 100), (3, 75), (4, 75)
 SMALL = 2**21
 AS_GIVEN = 255  # alpha of pixels that are as they were given to the encoder; others have a lower one
 _SIGNATURE = 0x2F  # a lossless WebP stream's first byte
@@ -88,9 +89,9 @@ def encode_whole(array: Pixels, effort: tuple[int, int] | None = None) -> bytes:
 
     Raises as ``encode_some`` does.
     """
-    if effort is None:
-        effort = BEST if array.shape[0] * array.shape[1] <= SMALL else FINAL
-    streams = [_write_webp(array[part.slices], effort) for part in Grid(whole(*array.shape[:2]), PART)]
+    efforts = [effort] if effort else [DEFAULT, BEST if array.shape[0] * array.shape[1] <= SMALL else FINAL]
+    parts = [array[part.slices] for part in Grid(whole(*array.shape[:2]), PART)]
+    streams = [min((_write_webp(pixels, each) for each in efforts), key=len) for pixels in parts]
     return b"".join(varint(len(stream)) + stream for stream in streams)
 
 

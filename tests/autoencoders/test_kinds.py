@@ -350,7 +350,7 @@ def test_an_adversarial_code_is_distributed_like_the_prior(digits):
     prior = np.random.default_rng(0).normal(size=(300, 2))
     found = {}
     for name, kind in {"adversarial": Adversarial(network="dense"), "plain": Deep()}.items():
-        codes = Autoencoder(kind, 2, epochs=150, batch=128).fit(digits[:900]).transform(digits[:900])
+        codes = Autoencoder(kind, 2, epochs=120, batch=128).fit(digits[:600]).transform(digits[:600])
         found[name] = codes, mmd_test(codes[:300], prior)[0], mmd_test(codes[:60], prior[:60])[1]
     codes, discrepancy, chance = found["adversarial"]
     assert np.abs(codes.mean(0)).max() < 0.25

@@ -30,9 +30,13 @@ def page(photo, width: int = 320, height: int = 192, mode: str = "RGB") -> Image
 
 
 def webp_size(image: Image.Image) -> int:
-    buffer = io.BytesIO()
-    image.save(buffer, "WEBP", lossless=True, method=6, quality=100)
-    return len(buffer.getvalue())
+    """The smaller one of two efforts: for some drawings more effort makes larger files."""
+    sizes = []
+    for effort in ({}, {"method": 6, "quality": 100}):
+        buffer = io.BytesIO()
+        image.save(buffer, "WEBP", lossless=True, **effort)
+        sizes.append(len(buffer.getvalue()))
+    return min(sizes)
 
 
 @pytest.mark.slow
@@ -135,6 +139,7 @@ def test_terminals_and_drawings_are_exact_at_quality_60(drawn):
     encoded = Encoder(picture).encode(index_of_quality(60))
     assert encoded.exact == 1
     assert np.array_equal(np.asarray(decode(encoded.data)), np.asarray(picture))
+    assert len(encoded.data) <= webp_size(picture) + 30
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@ const rows = data.rows.map((row, at) => ({ ...row, at }));
 const kinds = [...new Set(rows.map((row) => row.kind))];
 const several = new Set(rows.map((row) => row.latent)).size > 1;
 const colour = (kind) => `var(--c${kinds.indexOf(kind) % 12})`;
-const nameOf = (row) => (several ? `${row.kind}, ${row.latent}` : row.kind);
+const nameOf = (row) => (several ? `${row.kind}, latent ${row.latent}` : row.kind);
 const swatch = (kind) => make("span", { class: "swatch", style: `background:${colour(kind)}` });
 const whole = (value) => Math.round(value).toLocaleString("en").replaceAll(",", "\u202f");
 
@@ -88,7 +88,7 @@ function drawPlot() {
     const last = own.at(-1);
     if (last) {
       const right = px(last[across]) > width - 110;
-      const place = { x: px(last[across]) + (right ? -9 : 9), y: py(last[up]) + 4, "text-anchor": right ? "end" : "start" };
+      const place = { x: px(last[across]) + (right ? -9 : 9), y: py(last[up]) + (own.length > 1 ? -8 : 4), "text-anchor": right ? "end" : "start" };
       root.append(make("text", { class: "name", ...place }, kind));
     }
   }
