@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecodec.anomaly.codec import Codec
-from aecodec.anomaly.method import Fitted, Judgement, Options, Tensors, crossed, top
+from aecodec.anomaly.method import Fitted, Judgement, Options, Tensors, crossed
 from aecodec.anomaly.pictures import Pixels, blurred
 
 Floats = NDArray[np.float32]
@@ -34,7 +34,7 @@ class Bits:
     def judge_logarithms(self, logarithms: Floats) -> Judgement:
         """Judge the smoothed logarithms of a picture's bits."""
         heat = ((logarithms - self.usual[0]) / self.usual[1]).astype(np.float32)
-        return Judgement(top(heat), heat)
+        return Judgement(float(heat.max()), heat)
 
     def tensors(self) -> Tensors:
         return {"usual": self.usual}

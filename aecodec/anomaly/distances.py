@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecodec.anomaly.codec import Codec
-from aecodec.anomaly.method import Fitted, Judgement, Options, Tensors, crossed, top
+from aecodec.anomaly.method import Fitted, Judgement, Options, Tensors, crossed
 from aecodec.anomaly.patches import Patches
 from aecodec.anomaly.pictures import Pixels
 
@@ -90,7 +90,7 @@ class Distances:
         """Judge features of places (h, w, d)."""
         places = (described.reshape(-1, described.shape[-1]) - self.mean) @ self.matrix
         heat = np.sqrt(nearest(places, self.centres)).reshape(described.shape[:2])
-        return Judgement(top(heat), heat)
+        return Judgement(float(heat.max()), heat)
 
     def tensors(self) -> Tensors:
         own = {"mean": self.mean, "matrix": self.matrix, "centres": self.centres}

@@ -20,7 +20,7 @@ from aecodec.anomaly.pictures import resized
 
 Floats = NDArray[np.float32]
 CELLS, CELL, BINS = 7, 8, 8
-KEPT = 0.9  # of the variance is explained by the components
+KEPT = 0.7  # of the variance is explained by the components
 CLIP = 0.2  # of a block's length: one strong edge is not all
 
 

@@ -1,6 +1,6 @@
 """The default: what a classifier learns from damage that is done to good pictures, and how much a layout is unexplained.
 
-    patches at four scales -- classifier of damage, 3 of them ---- heat, the mean of its highest places --.
+    patches at four scales -- classifier of damage, 3 of them ---- heat, its highest place ----------------.
     oriented gradients ------ principal components --------------- what they leave unexplained -----------+-- score
 
 Each classifier learns from two thirds of the pictures and judges the third that it has not seen, which gives scores of good
@@ -24,7 +24,7 @@ from aecodec.anomaly import layout, metrics
 from aecodec.anomaly.classifier import Classifier
 from aecodec.anomaly.damage import damaged
 from aecodec.anomaly.layout import Layout
-from aecodec.anomaly.method import FOLDS, Fitted, Judgement, Options, Tensors, folds, top
+from aecodec.anomaly.method import FOLDS, Fitted, Judgement, Options, Tensors, folds
 from aecodec.anomaly.patches import STRIDE, Patches
 from aecodec.anomaly.pictures import Pixels, blurred
 
@@ -35,10 +35,12 @@ DAMAGED = 480  # pictures that are damaged: each good one as often as makes this
 DEFECTS = 8  # in a damaged picture
 PLACES = (250, 150)  # of a damaged picture that are learned from: damaged ones, and good ones
 HARD = 60  # places of each good picture that are given to a classifier again, in each round
+LOOKED = 2000  # places of each good picture, drawn again in each round, among which they are found
 EPOCHS, ROUNDS, MORE = 4, 2, 2  # passes at first, rounds with hard places, passes of each
 TOUCHED = 0.2  # of a place's pixels are changed: it is damaged
 NEAR = 2  # places around damage that are neither
-SMOOTH = 1.0  # places, the deviation of the blur of heat
+SHARP, SMOOTH = 0.5, 1.0  # places, the deviations of the blurs of the heat that is scored, and of that which is shown
+WITHOUT = 0.75  # the quantile of a picture's places that has no heat: a defect stands out from the picture that it is in
 USUAL = 0.95  # the quantile of good scores that is a unit of surprise
 
 
@@ -77,10 +79,14 @@ class Learned:
     def judge(self, picture: Pixels) -> Judgement:
         values = unit(picture)
         described = self.patches.describe(values)
-        heat = _heat([each.odds(described) for each in self.classifiers])
+        odds = [each.odds(described) for each in self.classifiers]
+        # each peak by itself, as those that the threshold comes from: the mean of all odds would peak lower
+        peak = float(np.mean([_peak(each, SHARP) for each in odds]))
         whole = float(self.layout.unexplained(layout.describe(values)).sum())
         damage, strange = self.scales
-        return Judgement(surest([damage.surprise(top(heat)), strange.surprise(whole)]), heat)
+        return Judgement(
+            surest([damage.surprise(peak), strange.surprise(whole)]), _heat(np.mean(odds, axis=0, dtype=np.float32), SMOOTH)
+        )
 
     def tensors(self) -> Tensors:
         found: dict[str, NDArray[Any]] = {"layout.mean": self.layout.mean, "layout.components": self.layout.components}
@@ -120,20 +126,20 @@ def fit(pictures: Sequence[Pixels], options: Options, step: Step = lambda: None)
         lessons.append([_lesson(each, values, patches, rng) for _ in range(copies)])
         step()
     classifiers: list[Classifier] = []
-    heats: dict[int, Floats] = {}
+    damage, peaks = np.zeros((2, len(values)))
     for kept, left in folds(values, CLASSIFIERS, options.seed):
         own = _learn([part for place in kept for part in lessons[place]], [good[place] for place in kept], rng)
-        heats |= {place: _heat([own.odds(good[place].astype(np.float32))]) for place in left}
+        for place in left:
+            odds = own.odds(good[place].astype(np.float32))
+            damage[place], peaks[place] = _peak(odds, SHARP), _peak(odds, SMOOTH)
         classifiers.append(own)
         step()
-    damage = np.array([top(heats[place]) for place in range(len(values))])
     whole, strange, weight = _fit_layout(values, options.seed)
     scales = Scale.of(damage), Scale.of(strange, weight)
     scores = [
         surest([scale.surprise(score) for scale, score in zip(scales, pair, strict=True)])
         for pair in zip(damage, strange, strict=True)
     ]
-    peaks = np.array([heats[place].max() for place in range(len(values))], np.float64)
     return Fitted(Learned(patches, tuple(classifiers), whole, scales), np.array(scores), peaks)
 
 
@@ -147,9 +153,14 @@ def unit(picture: Pixels) -> Floats:
     return picture.astype(np.float32) / 255
 
 
-def _heat(odds: Sequence[Floats]) -> Floats:
-    mean: Floats = np.mean(odds, axis=0, dtype=np.float32)
-    return blurred(mean, SMOOTH)
+def _heat(odds: Floats, sigma: float) -> Floats:
+    """Return how far odds (rows, columns), blurred, lie above what is usual in their picture."""
+    smooth = blurred(odds, sigma)
+    return smooth - np.quantile(smooth, WITHOUT).astype(np.float32)
+
+
+def _peak(odds: Floats, sigma: float) -> float:
+    return float(_heat(odds, sigma).max())
 
 
 def _fit_layout(pictures: Sequence[Floats], seed: int) -> tuple[Layout, NDArray[np.float64], float]:
@@ -191,15 +202,16 @@ def _learn(lessons: Sequence[tuple[Floats, Floats]], good: Sequence[Floats], rng
     bad = np.concatenate([labels for _, labels in lessons])
     own = Classifier.initial(described.shape[1], rng).trained(described, bad, EPOCHS, rng)
     for _ in range(ROUNDS):
-        hard = [_hardest(own, each.reshape(-1, each.shape[-1]).astype(np.float32)) for each in good]
+        hard = [_hardest(own, each.reshape(-1, each.shape[-1]), rng) for each in good]
         described, bad = np.concatenate([described, *hard]), np.append(bad, np.zeros(sum(map(len, hard)), np.float32))
         own = own.trained(described, bad, MORE, rng)
     return own
 
 
-def _hardest(classifier: Classifier, described: Floats) -> Floats:
-    """Return those descriptors (n, d) of good places that look most damaged."""
-    found: Floats = described[np.argsort(classifier.odds(described))[-HARD:]]
+def _hardest(classifier: Classifier, described: Floats, rng: np.random.Generator) -> Floats:
+    """Return those of the descriptors (n, d) of a good picture's places that look most damaged."""
+    some = described[rng.permutation(len(described))[:LOOKED]].astype(np.float32)
+    found: Floats = some[np.argsort(classifier.odds(some))[-HARD:]]
     return found
 
 

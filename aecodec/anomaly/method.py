@@ -15,7 +15,6 @@ Floats = NDArray[np.float32]
 Tensors = Mapping[str, NDArray[Any]]
 Item = TypeVar("Item")
 FOLDS = 5  # of cross-validation where fitting is cheap
-TOP = 4  # places whose mean heat is the score of a picture: one place alone may be noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,11 +68,6 @@ class Options:
     square: int = 64
     seed: int = 0
     device: str = "auto"
-
-
-def top(heat: Floats) -> float:
-    """Return the mean of the TOP highest places."""
-    return float(np.sort(heat, axis=None)[-TOP:].mean())
 
 
 def folds(items: Sequence[Item], count: int, seed: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:

@@ -31,11 +31,6 @@ class Curve:
     true: Floats
     thresholds: Floats
 
-    @property
-    def area(self) -> float:
-        """Return the area under the curve."""
-        return float((np.diff(self.false) * (self.true[1:] + self.true[:-1])).sum() / 2)
-
 
 def _counts(scores: Floats, bad: Bools) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
     """Return, at each score that occurs, the highest first, how many bad and good ones reach it, and the score."""
@@ -58,8 +53,16 @@ def roc(scores: Floats, bad: Bools) -> Curve:
 
 
 def auroc(scores: Floats, bad: Bools) -> float:
-    """Return the area under the ROC curve: how often a bad one has a higher score than a good one."""
-    return roc(scores, bad).area
+    """Return the area under the ROC curve: how often a bad one has a higher score than a good one (Mann and Whitney).
+
+    Raises ValueError as ``roc`` does. Memory is that of the scores, which may be those of all pixels of a set.
+    """
+    scores, bad = np.ravel(scores), np.ravel(bad)
+    if bad.all() or not bad.any():
+        raise ValueError("an AUROC needs both good and bad ones")
+    good, own = np.sort(scores[~bad]), scores[bad]
+    below, reached = (np.searchsorted(good, own, side).sum(dtype=np.int64) for side in ("left", "right"))
+    return float((int(below) + int(reached)) / (2 * len(good) * len(own)))
 
 
 def average_precision(scores: Floats, bad: Bools) -> float:

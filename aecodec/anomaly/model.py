@@ -34,6 +34,7 @@ LEAST_PICTURES = 4
 CARD = "card"  # the key of the file's metadata that holds everything but tensors, as JSON
 FORMAT = 1
 REGIONS = 50  # of a picture, the hottest ones
+HOTTEST = 0.2  # of the range of a bad picture's heat: what is within it from the highest is a region
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Verdict:
     """What a model says of a picture of ``width`` x ``height`` pixels.
 
     score: as the method gives it; normalised: 0.5 at the threshold; heat: (rows, columns) over the whole picture, as coarse
-    as the method sees; regions: those above the threshold of heat, the hottest first.
+    as the method sees; regions: those above the threshold of heat, and in a bad picture the hottest one; the hottest first.
     """
 
     width: int
@@ -158,9 +159,12 @@ class Model:
         found = self.method.judge(_levels(scaled(pixels, self.side)))
         height, width = pixels.shape[:2]
         score, threshold = found.score, self.threshold
-        regions = _regions(found.heat, threshold.heat, height, width)
+        level, bad = threshold.heat, score >= threshold.score
+        if bad:  # its hottest place is shown, whatever made it bad
+            level = min(level, float(found.heat.max() - HOTTEST * np.ptp(found.heat)))
+        regions = _regions(found.heat, level, height, width)
         return Verdict(
-            width, height, score, threshold.normalised(score), score >= threshold.score, found.heat, regions
+            width, height, score, threshold.normalised(score), bad, found.heat, regions
         )  # fmt: skip
 
     def with_threshold(self, scores: NDArray[np.floating[Any]], bad: NDArray[np.bool_]) -> Model:

@@ -40,8 +40,8 @@ class Patches:
         drawn: list[list[Floats]] = [[] for _ in range(SCALES)]
         for picture in pictures:
             for own, found in zip(drawn, _windows(picture), strict=True):
-                flat = found.reshape(found.shape[0] * found.shape[1], -1)
-                own.append(flat[rng.integers(0, len(flat), share)])
+                rows, columns = (rng.integers(0, length, share) for length in found.shape[:2])
+                own.append(found[rows, columns].reshape(share, -1))
         fitted = [_principal(np.concatenate(own)) for own in drawn]
         return cls(tuple(mean for mean, _ in fitted), tuple(matrix for _, matrix in fitted))
 

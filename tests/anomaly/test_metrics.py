@@ -22,6 +22,9 @@ def test_rates_are_those_of_scikit_learn(seed):
     reference = pytest.importorskip("sklearn.metrics")
     scores, bad = drawn(seed)
     assert metrics.auroc(scores, bad) == pytest.approx(reference.roc_auc_score(bad, scores))
+    curve, (false, true, _) = metrics.roc(scores, bad), reference.roc_curve(bad, scores, drop_intermediate=False)
+    assert np.allclose(curve.false, false)
+    assert np.allclose(curve.true, true)
     assert metrics.average_precision(scores, bad) == pytest.approx(reference.average_precision_score(bad, scores))
     assert metrics.f1(scores, bad, 0.4) == pytest.approx(reference.f1_score(bad, scores >= 0.4))
 
