@@ -51,7 +51,7 @@ class Settings(options.FileSettings):
 @options.decoder
 @options.frame
 @options.picture_format
-@options.files_to_files
+@options.files_to_files_here
 def inpaint(
     paths: tuple[str, ...],
     output_dir: str | None,

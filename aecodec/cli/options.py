@@ -189,9 +189,16 @@ class FileSettings(TypedDict):
 
 
 def files_to_files(command: Command) -> Command:
-    """Add the options of a command that turns each of many files into one."""
-    for option in reversed(
-        (output_dir, recursive, update, preserve, device, threads, executor, max_pixels, force, as_json)
-    ):
+    """Add the options of a command that turns each of many files into one, on this machine or on many."""
+    return _with((output_dir, recursive, update, preserve, device, threads, executor, max_pixels, force, as_json), command)
+
+
+def files_to_files_here(command: Command) -> Command:
+    """Add the same options, but for that of where the work runs."""
+    return _with((output_dir, recursive, update, preserve, device, threads, max_pixels, force, as_json), command)
+
+
+def _with(options: Sequence[Callable[[Command], Command]], command: Command) -> Command:
+    for option in reversed(options):
         command = option(command)
     return command

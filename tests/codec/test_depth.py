@@ -39,8 +39,9 @@ def levels(samples: np.ndarray, depth: int = 16) -> np.ndarray:
 
 @needs_libaec
 @pytest.mark.parametrize("quality", [60, 100])
-def test_a_gradient_comes_back_without_bands(quality):
-    """Bands in a sky are what 16 bits are for: many levels, and nearer to the original than 8 bits can be."""
+def test_a_gradient_comes_back_without_bands(quality, monkeypatch):
+    """Bands in a sky are what 16 bits are for: many levels, and nearer to the original than 8 bits of the networks."""
+    monkeypatch.setattr("aecodec.codec.regions.may_have_exact", lambda array: False)  # the bands alone are a drawing
     given = sky()
     shown = aecodec.decode_array(aecodec.encode(given, quality))
     assert shown.dtype == np.uint16

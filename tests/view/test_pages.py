@@ -73,8 +73,9 @@ def wait(browser, text):
 
     def status(session):
         found = session.find_element("id", "status")
-        assert text == found.text[: len(text)] or "bad" not in (found.get_attribute("class") or ""), found.text
-        return found.text.startswith(text)
+        kind, shown = found.get_attribute("class") or "", found.text  # in this order: the page sets the text first
+        assert shown.startswith(text) or "bad" not in kind, shown
+        return shown.startswith(text)
 
     WebDriverWait(browser, LIMIT, 0.2).until(status)
 
