@@ -65,6 +65,18 @@ def test_a_linear_one_spans_the_principal_components(table, tied, latent):
         assert torch.allclose(matrix @ matrix.T, torch.eye(latent), atol=0.02)
 
 
+def test_a_linear_one_reconstructs_new_pictures_as_principal_components_do():
+    """With more pixels than pictures an encoder keeps what it began with, and codes of new pictures are full of noise."""
+    from sklearn.decomposition import PCA
+
+    rng = np.random.default_rng(0)
+    spread = rng.normal(size=(4, 400)) * [[8], [6], [4], [3]]
+    known, fresh = (rng.normal(size=(40, 4)) @ spread + rng.normal(size=(40, 400)) for _ in range(2))
+    model, pca = Autoencoder("linear", 4, epochs=20).fit(known), PCA(4).fit(known)
+    wanted = np.square(pca.inverse_transform(pca.transform(fresh)) - fresh).mean()
+    assert np.square(model.inverse_transform(model.transform(fresh)) - fresh).mean() == pytest.approx(wanted, rel=0.02)
+
+
 @pytest.mark.slow
 def test_a_deep_one_finds_how_many_numbers_there_are(blobs):
     """Two numbers make a spot: the error falls until there are two, a linear model needs many more, and depth helps."""
