@@ -1,21 +1,22 @@
 """The default: what a classifier learns from damage that is done to good pictures, and how much a layout is unexplained.
 
-    patches at four scales -- classifier of damage, 3 of them ---- heat, its highest place ----------------.
-    oriented gradients ------ principal components --------------- what they leave unexplained -----------+-- score
+    patches at four scales -- classifiers of damage, 3 of them -- odds, their highest place ---------------.
+    oriented gradients ------ principal components -------------- what they leave unexplained ------------+-- score
+                                                                   both together: heat
 
 Each classifier learns from two thirds of the pictures and judges the third that it has not seen, which gives scores of good
 pictures for the threshold; afterwards the mean of all three judges.  Places of good pictures that a classifier takes for
-damaged ones are given to it again, as good ones.  Both parts are measured in the spread of their good scores, and the surer
-one decides: a scratch hardly changes a layout, and a wrong digit has no damaged place.  A layout counts as far as it tells
-good pictures from themselves turned and shifted (the idea of Golan and El-Yaniv, NeurIPS 2018): where it does not, good
-pictures have no layout in common.
+damaged ones are given to it again, as good ones.  Both parts are measured in the spread of their good scores and added, as
+independent evidence is: a scratch hardly changes a layout, and a wrong digit has no damaged place.  A layout counts as far
+as it tells good pictures from themselves turned and shifted (the idea of Golan and El-Yaniv, NeurIPS 2018): where it does
+not, good pictures have no layout in common.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +27,11 @@ from aecodec.anomaly.damage import damaged
 from aecodec.anomaly.layout import Layout
 from aecodec.anomaly.method import FOLDS, Fitted, Judgement, Options, Tensors, folds
 from aecodec.anomaly.patches import STRIDE, Patches
-from aecodec.anomaly.pictures import Pixels, blurred
+from aecodec.anomaly.pictures import Pixels, blurred, resized
 
 Floats = NDArray[np.float32]
 Step = Callable[[], object]
+Score = TypeVar("Score", float, Floats, NDArray[np.float64])
 CLASSIFIERS = 3
 DAMAGED = 480  # pictures that are damaged: each good one as often as makes this many, once at least
 DEFECTS = 8  # in a damaged picture
@@ -40,53 +42,50 @@ EPOCHS, ROUNDS, MORE = 4, 2, 2  # passes at first, rounds with hard places, pass
 TOUCHED = 0.2  # of a place's pixels are changed: it is damaged
 NEAR = 2  # places around damage that are neither
 SHARP, SMOOTH = 0.5, 1.0  # places, the deviations of the blurs of the heat that is scored, and of that which is shown
-WITHOUT = 0.75  # the quantile of a picture's places that has no heat: a defect stands out from the picture that it is in
+WITHOUT = 0.75  # the quantile of a picture's places from which its peak counts: a defect stands out from its picture
 USUAL = 0.95  # the quantile of good scores that is a unit of surprise
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The spread of good scores: their median, the distance from there to the quantile USUAL, and how much they count."""
+    """The spread of good scores: their median, the distance from there to the quantile USUAL, and how much they count.
+
+    A score may be an array of several.
+    """
 
     middle: float
     unit: float
     weight: float = 1.0
 
     @classmethod
-    def of(cls, scores: NDArray[np.float64], weight: float = 1.0) -> Scale:
+    def of(cls, scores: NDArray[np.floating[Any]], weight: float = 1.0) -> Scale:
         middle, high = np.quantile(scores, [0.5, USUAL])
         return cls(float(middle), max(float(high - middle), 1e-6), weight)
 
-    def surprise(self, score: float) -> float:
+    def surprise(self, score: Score) -> Score:
         """Return 0 for the median of good scores, and the weight for the quantile."""
         return self.weight * (score - self.middle) / self.unit
 
 
-def surest(surprises: Sequence[float]) -> float:
-    """Return one surprise for several: nearly the largest, and a little more where others are large, too."""
-    return float(np.logaddexp.reduce(2 * np.asarray(surprises)) - np.log(len(surprises))) / 2
-
-
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """The fitted parts, and the spreads of the good scores of both."""
+    """The fitted parts, and the spreads of good scores: of damage, of layouts, and of their blocks."""
 
     patches: Patches
     classifiers: tuple[Classifier, ...]
     layout: Layout
-    scales: tuple[Scale, Scale]
+    scales: tuple[Scale, Scale, Scale]
 
     def judge(self, picture: Pixels) -> Judgement:
         values = unit(picture)
         described = self.patches.describe(values)
         odds = [each.odds(described) for each in self.classifiers]
         # each peak by itself, as those that the threshold comes from: the mean of all odds would peak lower
-        peak = float(np.mean([_peak(each, SHARP) for each in odds]))
-        whole = float(self.layout.unexplained(layout.describe(values)).sum())
-        damage, strange = self.scales
-        return Judgement(
-            surest([damage.surprise(peak), strange.surprise(whole)]), _heat(np.mean(odds, axis=0, dtype=np.float32), SMOOTH)
-        )
+        peak = float(np.mean([_peak(each) for each in odds]))
+        blocks = self.layout.unexplained(layout.describe(values))
+        damage, strange, block = self.scales
+        score = damage.surprise(peak) + strange.surprise(float(blocks.sum()))
+        return Judgement(score, _heat(np.mean(odds, axis=0, dtype=np.float32), block.surprise(blocks)))
 
     def tensors(self) -> Tensors:
         found: dict[str, NDArray[Any]] = {"layout.mean": self.layout.mean, "layout.components": self.layout.components}
@@ -106,11 +105,12 @@ def opened(tensors: Tensors, settings: dict[str, Any]) -> Learned:
         Classifier.from_tensors({name.split(".", 2)[2]: tensors[name] for name in tensors if name.startswith(prefix)})
         for prefix in (f"classifier.{number}." for number in range(CLASSIFIERS))
     ]
+    scales = [Scale(*map(float, row)) for row in tensors["scales"]]
     return Learned(
         Patches.from_tensors(tensors),
         tuple(parts),
         Layout(tensors["layout.mean"], tensors["layout.components"]),
-        (Scale(*map(float, tensors["scales"][0])), Scale(*map(float, tensors["scales"][1]))),
+        (scales[0], scales[1], scales[2]),
     )
 
 
@@ -126,21 +126,20 @@ def fit(pictures: Sequence[Pixels], options: Options, step: Step = lambda: None)
         lessons.append([_lesson(each, values, patches, rng) for _ in range(copies)])
         step()
     classifiers: list[Classifier] = []
-    damage, peaks = np.zeros((2, len(values)))
+    damage, unseen = np.zeros(len(values)), {}  # the odds of each picture, by the classifier that has not seen it
     for kept, left in folds(values, CLASSIFIERS, options.seed):
         own = _learn([part for place in kept for part in lessons[place]], [good[place] for place in kept], rng)
         for place in left:
-            odds = own.odds(good[place].astype(np.float32))
-            damage[place], peaks[place] = _peak(odds, SHARP), _peak(odds, SMOOTH)
+            unseen[place] = own.odds(good[place].astype(np.float32))
+            damage[place] = _peak(unseen[place])
         classifiers.append(own)
         step()
-    whole, strange, weight = _fit_layout(values, options.seed)
-    scales = Scale.of(damage), Scale.of(strange, weight)
-    scores = [
-        surest([scale.surprise(score) for scale, score in zip(scales, pair, strict=True)])
-        for pair in zip(damage, strange, strict=True)
-    ]
-    return Fitted(Learned(patches, tuple(classifiers), whole, scales), np.array(scores), peaks)
+    whole, blocks, weight = _fit_layout(values, options.seed)
+    strange = blocks.sum((1, 2), dtype=np.float64)
+    scales = Scale.of(damage), Scale.of(strange, weight), Scale.of(blocks, weight)
+    scores = scales[0].surprise(damage) + scales[1].surprise(strange)
+    peaks = [_heat(unseen[place], scales[2].surprise(own)).max() for place, own in enumerate(blocks)]
+    return Fitted(Learned(patches, tuple(classifiers), whole, scales), scores, np.array(peaks, np.float64))
 
 
 def steps(count: int, options: Options) -> int:
@@ -153,27 +152,33 @@ def unit(picture: Pixels) -> Floats:
     return picture.astype(np.float32) / 255
 
 
-def _heat(odds: Floats, sigma: float) -> Floats:
-    """Return how far odds (rows, columns), blurred, lie above what is usual in their picture."""
-    smooth = blurred(odds, sigma)
-    return smooth - np.quantile(smooth, WITHOUT).astype(np.float32)
+def _peak(odds: Floats) -> float:
+    """Return how far the highest of odds (rows, columns), a little blurred, lies above what is usual in their picture."""
+    smooth = blurred(odds, SHARP)
+    return float(smooth.max() - np.quantile(smooth, WITHOUT))
 
 
-def _peak(odds: Floats, sigma: float) -> float:
-    return float(_heat(odds, sigma).max())
+def _heat(odds: Floats, surprises: Floats) -> Floats:
+    """Return the heat of odds (rows, columns) and of the surprises of a layout's blocks, which are two cells wide."""
+    halves = np.pad(surprises.repeat(2, 0).repeat(2, 1), 1, "edge")
+    return blurred(odds, SMOOTH) + resized(halves, *odds.shape)
 
 
-def _fit_layout(pictures: Sequence[Floats], seed: int) -> tuple[Layout, NDArray[np.float64], float]:
-    """Return the layout of all good pictures, the scores (n,) of those by layouts of others, and its weight, 0..1."""
+def _fit_layout(pictures: Sequence[Floats], seed: int) -> tuple[Layout, Floats, float]:
+    """Return the layout of all good pictures, what layouts of others leave of the blocks of each (n, h, w), and its weight.
+
+    The weight is 0..1: how well good pictures are told from themselves turned and shifted.
+    """
     described = [layout.describe(each) for each in pictures]
-    scores, moved = np.zeros(len(pictures)), []
+    blocks, moved = np.zeros((len(pictures), *described[0].shape[:2]), np.float32), []
     for kept, left in folds(pictures, FOLDS, seed):
         own = Layout.fit([described[place] for place in kept])
         for place in left:
-            scores[place] = own.unexplained(described[place]).sum()
+            blocks[place] = own.unexplained(described[place])
             moved += [own.unexplained(layout.describe(each)).sum() for each in _moved(pictures[place])]
-    told = metrics.auroc(np.append(scores, moved), np.arange(len(scores) + len(moved)) >= len(scores))
-    return Layout.fit(described), scores, max(0.0, 2 * told - 1)
+    scores = np.append(blocks.sum((1, 2)), moved)
+    told = metrics.auroc(scores, np.arange(len(scores)) >= len(blocks))
+    return Layout.fit(described), blocks, max(0.0, 2 * told - 1)
 
 
 def _moved(picture: Floats) -> Iterator[Floats]:

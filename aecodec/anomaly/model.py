@@ -29,7 +29,7 @@ Floats = NDArray[np.float32]
 DEFAULT_METHOD = "damage"
 DEFAULT_SIDE = 320  # pixels, the longer side that methods look at; smaller pictures stay as they are
 LEAST_SIDE = 64  # pixels; smaller pictures are enlarged
-DEFAULT_QUANTILE = 0.95  # of the good pictures are below the threshold
+DEFAULT_QUANTILE = 0.9  # of the good pictures are below the threshold
 LEAST_PICTURES = 4
 CARD = "card"  # the key of the file's metadata that holds everything but tensors, as JSON
 FORMAT = 1
@@ -42,7 +42,7 @@ class Threshold:
     """Where bad begins: the least score of a bad picture, and the least heat of a bad place.
 
     middle and usual: the medians of the scores and of the highest heats of good pictures; source: what the thresholds come
-    from, such as "quantile 0.95 of 220 good pictures".
+    from, such as "quantile 0.9 of 220 good pictures".
     """
 
     score: float

@@ -86,7 +86,7 @@ def anomaly() -> None:
 @click.option(
     "--quantile",
     type=click.FloatRange(0, 1),
-    default=0.95,
+    default=0.9,
     show_default=True,
     help="The share of good pictures that shall pass; the threshold is found by cross-validation.",
 )

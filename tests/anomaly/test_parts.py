@@ -7,7 +7,7 @@ import pytest
 
 from aecodec.anomaly import distances, layout, method
 from aecodec.anomaly.classifier import Classifier, _slopes
-from aecodec.anomaly.learned import Scale, _fit_layout, surest
+from aecodec.anomaly.learned import Scale, _fit_layout, _heat
 from aecodec.anomaly.patches import SCALES, STRIDE, Patches
 from aecodec.anomaly.pictures import blurred, scaled
 
@@ -67,15 +67,13 @@ def test_the_classifier_learns_what_no_line_separates():
     assert np.array_equal(same.odds(x), own.odds(x))
 
 
-def test_the_surest_part_decides():
-    """A scratch would be lost in the noise of a part that does not see it."""
-    assert surest([0, 8]) == pytest.approx(8, abs=0.5)
-    assert surest([8, 8]) == pytest.approx(8)
-    assert surest([0, 900]) < surest([0, 901])
+def test_surprise_is_measured_in_the_spread_of_good_scores():
+    """A part with large numbers would decide alone."""
     scale = Scale.of(np.arange(101.0))
     assert scale.surprise(50) == 0
     assert scale.surprise(95) == pytest.approx(1)
-    assert Scale.of(np.ones(9)).surprise(1) == 0
+    assert Scale.of(np.arange(101.0), 0.5).surprise(np.array([50.0, 95.0])) == pytest.approx([0, 0.5])
+    assert Scale.of(np.ones(9)).surprise(1.0) == 0
 
 
 def test_a_layout_explains_what_it_learned_from(photo):
@@ -157,3 +155,14 @@ def test_a_blur_keeps_the_sum_and_the_edges():
     found = blurred(spot, 2)
     assert found.sum() == pytest.approx(1, rel=1e-5)
     assert found[15, 17] / found[15, 15] == pytest.approx(np.exp(-0.5), rel=0.01)
+
+
+def test_heat_shows_where_a_layout_is_strange():
+    """A wrong thing in its place would be found, and nobody would see where."""
+    surprises = np.zeros((6, 6), np.float32)
+    surprises[1, 4] = 5
+    heat = _heat(np.zeros((40, 80), np.float32), surprises)
+    assert heat.shape == (40, 80)
+    rows, columns = (np.average(np.arange(size) + 0.5, weights=heat.sum(axis)) for axis, size in ((1, 40), (0, 80)))
+    assert rows == pytest.approx(40 * 2 / 7, abs=0.2)
+    assert columns == pytest.approx(80 * 5 / 7, abs=0.2)
