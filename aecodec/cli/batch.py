@@ -330,11 +330,11 @@ def as_seen_by_workers(name: str, executor: str) -> str:
 
     Names of installed weights, and paths for processes of this machine, stay as they are.
     """
+    if executor == PROCESSES:
+        return name
     from aecodec.weights import cards
 
-    if executor == PROCESSES or os.path.isfile(cards.INSTALLED / name / cards.CARD):
-        return name
-    return os.path.abspath(name)
+    return name if os.path.isfile(cards.INSTALLED / name / cards.CARD) else os.path.abspath(name)
 
 
 def _check_for_cluster(tasks: Sequence[Job], name: str, threads: int | None) -> None:
