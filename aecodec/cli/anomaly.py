@@ -186,6 +186,7 @@ def _good(path: str) -> str:
 @options.recursive
 @options.device
 @options.threads
+@options.executor
 @options.max_pixels
 @options.force
 @options.as_json
@@ -197,6 +198,7 @@ def score(
     recursive: bool,
     device: str,
     threads: int | None,
+    executor: str,
     max_pixels: int,
     force: bool,
     as_json: bool,
@@ -214,6 +216,7 @@ def score(
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
     _open(model_file)  # an error of the model is told once
+    model_file = batch.as_seen_by_workers(model_file, executor)
     if heat_folder is None:
         tasks = files.Jobs(
             files.Job(each.path, "", problem=each.problem) for each in files.expand(paths, WANTED, recursive)
@@ -224,7 +227,9 @@ def score(
     show: Callable[[batch.Report], str] = json.dumps if as_json else _row if as_csv else _line
     if as_csv:
         click.echo(_csv([COLUMNS]))
-    batch.run(tasks, work, show=show, verb="judged", threads=threads, device=device)
+    batch.run(
+        tasks, work, show=show, verb="judged", threads=threads, device=device, executor=executor, replaces=force
+    )  # fmt: skip
 
 
 def _work(job: files.Job, model_file: str, device: str, max_pixels: int, force: bool) -> batch.Done:
@@ -340,8 +345,16 @@ def _open(path: str) -> Model:
         vectors.fail(path, explain(error))
 
 
-@functools.lru_cache(maxsize=1)
 def _load(path: str) -> Model:
+    """Return the model of a file; a worker of a cluster lives on while the model is fitted again."""
+    try:
+        return _load_once(path, files.stamp_of(path))
+    except OSError as error:
+        raise AecodecError(files.reason(error)) from None
+
+
+@functools.lru_cache(maxsize=1)
+def _load_once(path: str, stamp: tuple[int, int]) -> Model:
     from aecodec.anomaly.model import Model
 
     return Model.load(path)

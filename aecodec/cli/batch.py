@@ -325,6 +325,18 @@ def _serve(connection: Connection, work: Work) -> None:
             return
 
 
+def as_seen_by_workers(name: str, executor: str) -> str:
+    """Return the path of a model or a folder of weights as the workers of an executor find it, which may run elsewhere.
+
+    Names of installed weights, and paths for processes of this machine, stay as they are.
+    """
+    if executor == PROCESSES:
+        return name
+    from aecodec.weights import cards
+
+    return name if os.path.isfile(cards.INSTALLED / name / cards.CARD) else os.path.abspath(name)
+
+
 def _check_for_cluster(tasks: Sequence[Job], name: str, threads: int | None) -> None:
     """Raise click.UsageError where a cluster cannot do what is asked for."""
     from aecodec import executors

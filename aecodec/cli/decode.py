@@ -105,6 +105,7 @@ def decode(
     if settings["scale"] and settings["bits"] == "16":
         raise click.UsageError("a smaller picture has 8 bits a sample")
     tasks = files.jobs(paths, output_dir, settings["extension"], {files.EXTENSION}, recursive)
+    settings["weights"] = settings["weights"] and batch.as_seen_by_workers(settings["weights"], executor)
     work = functools.partial(_work, **settings)
     batch.run(
         tasks, work, show=json.dumps if as_json else None, verb="decoded", threads=threads, device=settings["device"],

@@ -67,6 +67,8 @@ def denoise(
     """
     options.check_format(paths, output_dir)
     tasks = files.jobs(paths, output_dir, settings["extension"], files.PICTURE_EXTENSIONS, recursive)
+    settings["weights"] = batch.as_seen_by_workers(settings["weights"], executor)
+    settings["decoder"] = settings["decoder"] and batch.as_seen_by_workers(settings["decoder"], executor)
     work = functools.partial(_work, **settings)
     show = json.dumps if as_json else None
     batch.run(

@@ -169,6 +169,8 @@ def encode(
     if manifest_file:
         writer = manifest.Writer(manifest_file, replace=settings["force"], extend=settings["update"])
         tasks = files.Jobs((replace(job, again=writer.lacks(job)) for job in tasks), tasks.left_out)
+    settings["weights"] = settings["weights"] and batch.as_seen_by_workers(settings["weights"], executor)
+    settings["restore"] = settings["restore"] and batch.as_seen_by_workers(settings["restore"], executor)
     work = functools.partial(_work, quality=quality, target=target, keeps_record=writer is not None, **settings)
     show, tell = json.dumps if as_json else None, None if writer is None else writer.add
     with contextlib.nullcontext() if writer is None else writer:

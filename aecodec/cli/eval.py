@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
+import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from aecodec.cli import files
+from aecodec.cli import batch, files, options
 from aecodec.cli.advice import explain
 from aecodec.cli.batch import progress, terminated_as_exit
 from aecodec.errors import AecodecError, MissingPackageError
 from aecodec.threads import use_threads
+
+if TYPE_CHECKING:
+    from aecodec.executors.dask import DaskExecutor
 
 JOURNAL = "measurements.jsonl"
 
@@ -65,6 +70,7 @@ JOURNAL = "measurements.jsonl"
     help="Draw a published curve too, from JSON in CompressAI's form.",
 )
 @click.option("-j", "--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Measurements at a time.")
+@options.executor
 @click.option(
     "--task",
     type=click.Choice(["denoise", "inpaint", "dejpeg"]),
@@ -88,6 +94,7 @@ def eval(
     anchor: str | None,
     references: tuple[str, ...],
     processes: int,
+    executor: str,
     task: str | None,
     compare: tuple[str, str] | None,
 ) -> None:
@@ -113,13 +120,17 @@ def eval(
             raise click.UsageError("give at least one IN, and -o FOLDER")
         if task:
             if codecs or qualities or metrics or anchor or references:
-                raise click.UsageError("--task goes with --weights, -r and -j only")
-            failed = _restoration(inputs, Path(folder), recursive, weights, task, processes)
+                raise click.UsageError("--task goes with --weights, -r, -j and --executor only")
+            weights = weights and batch.as_seen_by_workers(weights, executor)
+            with _opened(executor, processes) as cluster:
+                failed = _restoration(inputs, Path(folder), recursive, weights, task, processes, cluster)
         else:
-            failed = _report(
-                inputs, Path(folder), recursive, _words(codecs), _words(weights), qualities, _words(metrics), anchor,
-                references, processes,
-            )  # fmt: skip
+            models = weights and [batch.as_seen_by_workers(name, executor) for name in _words(weights) or ()]
+            with _opened(executor, processes) as cluster:
+                failed = _report(
+                    inputs, Path(folder), recursive, _words(codecs), models, qualities, _words(metrics), anchor,
+                    references, processes, cluster,
+                )  # fmt: skip
     except AecodecError as error:
         click.echo(f"aecodec: {explain(error)}", err=True)
         sys.exit(files.FAILED)
@@ -129,6 +140,29 @@ def eval(
         sys.exit(files.INTERRUPTED)
     if failed:
         sys.exit(files.FAILED)
+
+
+@contextlib.contextmanager
+def _opened(name: str, processes: int) -> Iterator[DaskExecutor | None]:
+    """Open the executor of this name; None stands for processes of this machine."""
+    if name == batch.PROCESSES:
+        yield None
+        return
+    from aecodec import executors
+
+    if processes > 1 and not executors.is_local(name):
+        raise click.UsageError("--processes is for this machine; a cluster has its own number of workers")
+    use_threads(1)  # in workers that start on this machine
+    executor = executors.open_executor(name, processes)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _absolute(paths: Sequence[Path], cluster: DaskExecutor | None) -> list[Path]:
+    """Return paths that workers, which may run in another folder, find."""
+    return [Path(os.path.abspath(path)) for path in paths] if cluster else list(paths)
 
 
 def _words(text: str | None) -> list[str] | None:
@@ -154,6 +188,7 @@ def _report(
     anchor: str | None,
     references: Sequence[str],
     processes: int,
+    cluster: DaskExecutor | None,
 ) -> bool:
     """Measure what is missing and write the report. Returns True where something could not be measured."""
     use_threads(1)  # here and in the processes, so that CPU seconds are comparable
@@ -175,7 +210,7 @@ def _report(
         raise click.UsageError(f"the anchor {anchor!r} is not one of the codecs {', '.join(names)}")
     if clash := published.keys() & set(names):
         raise AecodecError(f"a published curve and a codec are both named {clash.pop()!r}")
-    paths = measure.find_pictures(inputs, recursive)
+    paths = _absolute(measure.find_pictures(inputs, recursive), cluster)
     metrics, without = open_metrics(metrics or None)
     if not metrics:
         raise AecodecError(_reasons(without))
@@ -187,7 +222,7 @@ def _report(
     pictures, failures = measure.open_pictures(paths)
     tasks = measure.missing(pictures, found, metrics, journal)
     with progress("measuring", len(tasks)) as step:
-        for failure in measure.measure_all(tasks, journal, processes):
+        for failure in measure.measure_all(tasks, journal, processes, cluster):
             step()
             if failure:
                 failures.append(failure)
@@ -211,7 +246,13 @@ def _report(
 
 
 def _restoration(
-    inputs: Sequence[str], folder: Path, recursive: bool, weights: str | None, task: str, processes: int
+    inputs: Sequence[str],
+    folder: Path,
+    recursive: bool,
+    weights: str | None,
+    task: str,
+    processes: int,
+    cluster: DaskExecutor | None,
 ) -> bool:
     """Measure restoration methods and write the report. Returns True where something could not be measured."""
     use_threads(1)
@@ -223,7 +264,7 @@ def _restoration(
 
     if importlib.util.find_spec("scipy") is None:
         raise MissingPackageError("eval --task", "scipy", "'aecodec[eval,restore]'")
-    paths = measure.find_pictures(inputs, recursive)
+    paths = _absolute(measure.find_pictures(inputs, recursive), cluster)
     methods, absent = open_methods(task, weights)
     _make(folder)
     for name, reason in absent.items():
@@ -231,7 +272,7 @@ def _restoration(
     pictures, unread = measure.open_pictures(paths)
     failures, measured = list(unread), []
     with progress("measuring", len(pictures) * len(CASES[task])) as step:
-        for each in measure_all(pictures, task, methods, processes):
+        for each in measure_all(pictures, task, methods, processes, cluster):
             measured.append(each)
             failures += each.failures
             step()

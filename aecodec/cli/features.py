@@ -7,7 +7,7 @@ from collections import Counter
 
 import click
 
-from aecodec.cli import files, options, vectors
+from aecodec.cli import batch, files, options, vectors
 from aecodec.errors import AecodecError
 from aecodec.stores import names
 
@@ -66,6 +66,7 @@ def features(
     left_out: Counter[str] = Counter()
     found = list(files.expand(paths, vectors.WANTED, recursive, left_out))
     space = vectors.space_of(model, device)
+    model = model and batch.as_seen_by_workers(model, executor)
     settings = vectors.Settings(device, threads, max_pixels, as_json, executor=executor, model=model)
     with vectors.journal_of(output, space) as journal:
         code = vectors.describe_all(found, journal, settings, left_out=left_out)

@@ -130,7 +130,7 @@ executor = click.option(
     default=batch.PROCESSES,
     show_default=True,
     callback=_executor,
-    help="Where pictures are worked on: processes of this machine, or the workers of a Dask cluster, dask://HOST:8786; "
+    help="Where the work is done: processes of this machine, or the workers of a Dask cluster, dask://HOST:8786; "
     "dask:// starts some on this machine. Needs 'aecodec[dask]'.",
 )
 force = click.option("-f", "--force", is_flag=True, help="Replace existing files.")

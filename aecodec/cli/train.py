@@ -137,8 +137,10 @@ def _need_packages() -> None:
 
 def _train(settings: Settings, folder: Path) -> None:
     from aecodec.training.run import Run
+    from aecodec.training.workers import is_first
 
-    folder.mkdir(parents=True, exist_ok=True)
+    if is_first():
+        folder.mkdir(parents=True, exist_ok=True)
     run = Run(settings, folder, lambda message: click.echo(f"aecodec: {message}", err=True))
     bar_file = sys.stderr if run.workers.first else io.StringIO()
     click.echo(f"{len(run.pictures.arrays)} pictures to train on, {run.device}", bar_file)

@@ -146,12 +146,18 @@ def _describe(data: bytes, settings: Settings) -> Description:
         return describe(data, device=settings.device, max_pixels=settings.max_pixels, thumbnail=settings.thumbnail)
     from aecodec.autoencoders.description import describe as describe_by_code
 
-    opened = _open_model(settings.model, settings.device)
+    opened = _model_of(settings.model, settings.device)
     return describe_by_code(opened, data, settings.max_pixels, settings.thumbnail)
 
 
+def _model_of(folder: str, device: str) -> Autoencoder:
+    """Return the model in a folder; a worker of a cluster lives on while the model is fitted again."""
+    files_in_it = sorted((each.name, each.stat().st_size, each.stat().st_mtime_ns) for each in os.scandir(folder))
+    return _open_model(folder, device, tuple(files_in_it))
+
+
 @functools.lru_cache(maxsize=1)
-def _open_model(folder: str, device: str) -> Autoencoder:
+def _open_model(folder: str, device: str, stamp: tuple[object, ...]) -> Autoencoder:
     from aecodec.autoencoders import load
 
     return load(folder, device)
@@ -164,7 +170,7 @@ def space_of(model: str | None, device: str) -> Space | None:
     try:
         from aecodec.autoencoders import description
 
-        return description.space(_open_model(model, device))
+        return description.space(_model_of(model, device))
     except AecodecError as error:
         fail(model, error)
 

@@ -46,6 +46,7 @@ class Codec:
     decode: Callable[[bytes], Image.Image] = field(compare=False)
     step: float = 1
     least: float = 0
+    weights: str | None = field(default=None, compare=False)  # of aecodec: their name or folder
 
 
 def jpeg(image: Image.Image, quality: float) -> bytes:
@@ -144,6 +145,16 @@ def rising(text: str) -> tuple[float, ...]:
     return numbers
 
 
+def open_again(codec: Codec) -> Codec | str:
+    """Return the codec that this machine has in the place of one of another machine, or why it has none."""
+    if not is_aecodec(codec.name):
+        return _PILLOW[codec.name]()
+    try:
+        return aecodec(codec.weights, codec.name)
+    except AecodecError as error:
+        return str(error)
+
+
 def aecodec(weights: str | None = None, name: str = AECODEC) -> Codec:
     """Return aecodec with these weights, a name or a folder; None for the default ones."""
     import aecodec as package
@@ -154,7 +165,7 @@ def aecodec(weights: str | None = None, name: str = AECODEC) -> Codec:
     return Codec(
         name, f"aecodec {package.__version__}, weights {opened.id}", f"weights {opened.name}",
         (0, 15, 30, 45, 60, 75, 90), partial(_encode_aecodec, weights=weights), partial(_decode_aecodec, weights=weights),
-        step=0.05,
+        step=0.05, weights=weights,
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ from aecodec.errors import AecodecError, PictureError
 from aecodec.eval.codecs import Codec
 from aecodec.images import formats
 from aecodec.metrics import METRICS
+
+if TYPE_CHECKING:
+    from aecodec.executors.dask import DaskExecutor
 
 Result = TypeVar("Result")
 SUFFIXES = frozenset((".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg"))
@@ -248,14 +251,19 @@ def missing(pictures: Sequence[Picture], codecs: Sequence[Codec], metrics: Seque
     return tasks
 
 
-def measure_all(tasks: Sequence[Task], journal: Journal, processes: int = 1) -> Iterator[Failure | None]:
+def measure_all(
+    tasks: Sequence[Task], journal: Journal, processes: int = 1, executor: DaskExecutor | None = None
+) -> Iterator[Failure | None]:
     """Do every task, ``processes`` at a time, and yield as each ends: None, or why there is no measurement.
 
     A measurement is in the journal before its end is reported. The results do not depend on ``processes``, except for the
-    seconds. Raises AecodecError where a process dies.
+    seconds. With an ``executor`` its workers measure, which read the pictures. Raises AecodecError where a process dies,
+    or workers cannot measure the same.
     """
     results: Iterator[tuple[Task, Point | Failure]]
-    if processes == 1:
+    if executor is not None:
+        results = _on_cluster(tasks, executor)
+    elif processes == 1:
         results = ((task, _attempt(task)) for task in tasks)
     else:
         results = _in_processes(tasks, processes)
@@ -263,6 +271,17 @@ def measure_all(tasks: Sequence[Task], journal: Journal, processes: int = 1) -> 
         if isinstance(result, Point):
             journal.add(task.picture, task.codec, result)
         yield result if isinstance(result, Failure) else None
+
+
+def _on_cluster(tasks: Sequence[Task], executor: DaskExecutor) -> Iterator[tuple[Task, Point | Failure]]:
+    from aecodec.eval.cluster import measure_there
+
+    codecs = list({task.codec.name: task.codec for task in tasks}.values())
+    for task, result in measure_there(tasks, _attempt, executor, codecs):
+        if isinstance(result, Exception):
+            yield task, Failure(task.picture.name, _one_line(result), task.codec.name, task.quality)
+        else:
+            yield task, result
 
 
 def _in_processes(tasks: Sequence[Task], processes: int) -> Iterator[tuple[Task, Point | Failure]]:

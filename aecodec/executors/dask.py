@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import dask
 from distributed import Client, Event, KilledWorker, LocalCluster
+from distributed.client import ClosedClientError
 
 from aecodec.errors import AecodecError
 from aecodec.executors.lost import WorkerLostError
@@ -30,6 +31,9 @@ class DaskExecutor(concurrent.futures.Executor):
     Dask by itself runs such a call again, up to three times, and tells nobody. Who writes files must know: a file that the
     first attempt wrote is there when the second comes. So the first attempt sets an event of the call, and one that finds
     it set gives up.
+
+    When the scheduler goes, all calls end with WorkerLostError, though a worker may still be at one of them. Later calls
+    go to a scheduler that comes back at the same address.
     """
 
     def __init__(self, address: str, workers: int = 1) -> None:
@@ -38,40 +42,59 @@ class DaskExecutor(concurrent.futures.Executor):
         Raises AecodecError where nothing answers, or no worker comes.
         """
         self._cluster: Any = None
-        with dask.config.set(_QUIET):
-            if not address:
+        if not address:
+            with dask.config.set(_QUIET):
                 self._cluster = LocalCluster(
                     n_workers=workers, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
                 )
-            try:
-                self._client = Client(self._cluster or _with_scheme(address), timeout=CONNECTING, set_as_default=False)
-            except (OSError, TimeoutError, ValueError):
-                raise AecodecError("no Dask scheduler answers there") from None
-        self._inner = self._client.get_executor(pure=False)
+        self._address = self._cluster or _with_scheme(address)
         self._ended: deque[str] = deque()  # calls whose events can go
         self._slots, self._looked = 0, -LOOK
+        try:
+            self._connect(CONNECTING)
+        except (OSError, TimeoutError, ValueError):
+            raise AecodecError("no Dask scheduler answers there") from None
         try:
             self._client.wait_for_workers(1, timeout=CONNECTING)
         except TimeoutError:
             self.shutdown()
             raise AecodecError(f"the cluster has no worker, and none came within {CONNECTING:g} seconds") from None
 
+    def _connect(self, seconds: float) -> None:
+        with dask.config.set(_QUIET):
+            self._client = Client(self._address, timeout=seconds, set_as_default=False)
+        self._inner = self._client.get_executor(pure=False)
+
     def slots(self) -> int:
-        """Return how many calls the workers run at a time."""
+        """Return how many calls the workers run at a time: none while the scheduler is away, which may come back."""
         if time.monotonic() > self._looked + LOOK:
-            with contextlib.suppress(OSError):  # the scheduler is away; it may come back
-                self._slots = sum(self._client.nthreads().values())
+            self._slots = self._count()
             self._looked = time.monotonic()
         return self._slots
 
+    def threads(self) -> int:
+        """Return how many calls one worker runs at a time, at most: the most of all workers."""
+        return max(self._client.nthreads().values(), default=0)
+
+    def _count(self) -> int:
+        try:
+            if self._client.status == "closed":  # it was away for longer than the client waits
+                self._connect(LOOK)
+            return sum(self._client.nthreads().values()) if self._client.status == "running" else 0
+        except (OSError, TimeoutError):
+            return 0
+
     def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Result]:
         """Return the future of a call. Its error is WorkerLostError where the worker or the scheduler was lost."""
-        while self._ended:
-            Event(self._ended.popleft(), self._client).clear()
+        self._forget()
         name = f"aecodec-{uuid.uuid4().hex}"
-        theirs = self._inner.submit(_at_most_once, name, functools.partial(fn, *args, **kwargs))
         ours: concurrent.futures.Future[Result] = concurrent.futures.Future()
         ours.set_running_or_notify_cancel()
+        try:
+            theirs = self._inner.submit(_at_most_once, name, functools.partial(fn, *args, **kwargs))
+        except ClosedClientError as error:
+            ours.set_exception(WorkerLostError(str(error)))
+            return ours
         theirs.add_done_callback(functools.partial(self._hand_on, name, ours))
         return ours
 
@@ -85,12 +108,16 @@ class DaskExecutor(concurrent.futures.Executor):
         except BaseException as error:  # noqa: BLE001  whatever it is, it belongs to the caller
             ours.set_exception(error)
 
+    def _forget(self) -> None:
+        """Remove the events of calls that have ended."""
+        with contextlib.suppress(Exception):  # the scheduler has gone, and its events with it
+            while self._ended:
+                Event(self._ended.popleft(), self._client).clear()
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Leave the cluster. Calls that wait or run there are cancelled; workers of this machine end."""
         self._inner.shutdown(wait=wait and not cancel_futures)
-        with contextlib.suppress(Exception):  # it may have gone already
-            while self._ended:
-                Event(self._ended.popleft(), self._client).clear()
+        self._forget()
         with dask.config.set(_QUIET):
             self._client.close()
             if self._cluster is not None:

@@ -22,6 +22,7 @@ SECONDS_PER_SLOT = 0.05  # a thousand workers get longer batches: the client nee
 MOST = 1024  # jobs in a batch
 AHEAD = 2  # batches given out for each slot: one runs and one waits
 ATTEMPTS = 3  # to do a job
+PAUSE = 1.0  # seconds after which the cluster is looked at again where no call ends
 PATIENCE = 300.0  # seconds without any worker, after which what is left is given up
 
 
@@ -44,19 +45,24 @@ def spread(
     batches = _Batches(jobs)
     running: dict[Future[Any], list[J]] = {}
     ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+    seen = time.monotonic()  # when there was a worker
     while True:
-        slots = max(1, executor.slots())
+        if slots := executor.slots():
+            seen = time.monotonic()
         while len(running) < AHEAD * slots and (batch := batches.take(slots)):
             future = executor.submit(_timed, call, [prepare(job, batches.was_lost(job)) for job in batch])
             running[future] = batch
             future.add_done_callback(ended.put)
-        if not running:
+        if not running and not batches.rest():
             return
-        done = _next(ended, executor)
-        if done is None:
-            for job in [*(job for batch in running.values() for job in batch), *batches.rest()]:
-                yield job, WorkerLostError(f"the cluster had no worker for {PATIENCE:g} seconds")
-            return
+        try:
+            done = ended.get(timeout=min(PAUSE, PATIENCE))
+        except queue.Empty:
+            if time.monotonic() > seen + PATIENCE:
+                for job in [*(job for batch in running.values() for job in batch), *batches.rest()]:
+                    yield job, WorkerLostError(f"the cluster had no worker for {PATIENCE:g} seconds")
+                return
+            continue
         batch = running.pop(done)
         try:
             seconds, results = done.result()
@@ -73,18 +79,6 @@ def _timed(call: Callable[[list[J]], list[R]], jobs: list[J]) -> tuple[float, li
     start = time.monotonic()
     results = call(jobs)
     return time.monotonic() - start, results
-
-
-def _next(ended: queue.SimpleQueue[Future[Any]], executor: Slots) -> Future[Any] | None:
-    """Return the next future that has ended, None if there is no worker for PATIENCE seconds."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        try:
-            return ended.get(timeout=min(5.0, PATIENCE))
-        except queue.Empty:
-            if executor.slots():
-                end = time.monotonic() + PATIENCE
-    return None
 
 
 class _Batches(Generic[J]):

@@ -251,10 +251,6 @@ class Run:
 
     def _synchronise_workers(self) -> None:
         """Give all workers the first one's weights, and each crops of its own; a resumed run sees new ones."""
-        if self.workers.agree(self.step) != [self.step]:
-            raise TrainingError(
-                f"the checkpoint in {self.folder} is not that of the first host; all hosts must see the same one"
-            )
         for model in (self.model, self.average):
             self.workers.follow(model.state_dict().values())
         torch.manual_seed(self.settings.seed + self.workers.rank + (self.step << 16))
@@ -278,8 +274,9 @@ class Run:
         })  # fmt: skip
 
     def _resume(self) -> None:
-        """Go on from the folder's checkpoint, where there is one."""
-        state = checkpoint_of(str(self.folder))
+        """Go on from the folder's checkpoint, where there is one, or from that of another host."""
+        here = checkpoint_of(str(self.folder))
+        state = self.workers.newest(-1 if here is None else here["step"], here)
         if state is None:
             return
         check_same_run(state, self.settings, self.folder)

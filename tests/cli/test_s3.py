@@ -16,6 +16,7 @@ pytest.importorskip("s3fs")
 pytest.importorskip("moto.server")
 pytestmark = pytest.mark.slow
 PART = 5 * 2**20  # the smallest that S3 takes
+MANIFEST = "s3://pictures/out/manifest.jsonl"
 
 
 class Faults:
@@ -159,16 +160,11 @@ def test_a_worker_that_is_killed_costs_no_picture(cli, s3, photo, tmp_path):
     """
     distributed = pytest.importorskip("distributed")
     client, _ = s3
-    for seed in range(20):
-        photo(24, 16, seed=seed).save(tmp_path / f"{seed}.png")
-    for number in range(PICTURES):
-        body = (tmp_path / f"{number % 20}.png").read_bytes()
-        client.put_object(Bucket="pictures", Key=f"in/{number:05}.png", Body=body)
-    manifest = "s3://pictures/out/manifest.jsonl"
+    fill(client, photo, tmp_path, PICTURES)
     cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
     with cluster, distributed.Client(cluster, set_as_default=False) as dask:
         victim = next(iter(dask.run(os.getpid).values()))
-        command = ["encode", "-r", "--executor", cluster.scheduler_address.replace("tcp", "dask"), "--manifest", manifest]
+        command = ["encode", "-r", "--executor", cluster.scheduler_address.replace("tcp", "dask"), "--manifest", MANIFEST]
         encoding = subprocess.Popen(
             [sys.executable, "-m", "aecodec", *command, "--output-dir", "s3://pictures/out", "s3://pictures/in"],
             stderr=subprocess.PIPE, text=True,
@@ -179,10 +175,48 @@ def test_a_worker_that_is_killed_costs_no_picture(cli, s3, photo, tmp_path):
         _, messages = encoding.communicate(timeout=1000)
     assert encoding.returncode == 0, messages
     assert f"{PICTURES} encoded;" in messages
-    assert count(client, "out/") == PICTURES + 1
+    check_archive(cli, client, PICTURES)
+
+
+def fill(client, photo, tmp_path, number: int) -> None:
+    """Put so many pictures into in/."""
+    for seed in range(20):
+        photo(24, 16, seed=seed).save(tmp_path / f"{seed}.png")
+    for each in range(number):
+        body = (tmp_path / f"{each % 20}.png").read_bytes()
+        client.put_object(Bucket="pictures", Key=f"in/{each:05}.png", Body=body)
+
+
+def check_archive(cli, client, number: int) -> None:
+    """Every picture is there, is whole, and stands once in the manifest."""
+    assert count(client, "out/") == number + 1
     lines = client.get_object(Bucket="pictures", Key="out/manifest.jsonl")["Body"].read().splitlines()
-    assert len({json.loads(line)["source"] for line in lines}) == len(lines) == PICTURES
-    assert cli("verify", "--manifest", manifest).exit_code == 0
+    assert len({json.loads(line)["source"] for line in lines}) == len(lines) == number
+    assert cli("verify", "--manifest", MANIFEST).exit_code == 0
+
+
+@pytest.mark.parametrize("victim", ["one of two runs", "the only run"])
+def test_a_run_that_is_killed_is_gone_on_with(cli, s3, photo, tmp_path, victim):
+    """Two machines that were given the same bucket by mistake, or one that lost power, would leave halves or gaps."""
+    client, _ = s3
+    fill(client, photo, tmp_path, 20)
+    args = ["encode", "-r", "--update", "--manifest", MANIFEST, "--output-dir", "s3://pictures/out", "s3://pictures/in"]
+    runs = [
+        subprocess.Popen([sys.executable, "-m", "aecodec", *args, "-j", "1"], stderr=subprocess.PIPE, text=True)
+        for _ in range(2 if victim == "one of two runs" else 1)
+    ]
+    try:
+        while count(client, "out/") < 7:
+            assert runs[0].poll() is None, runs[0].stderr.read()
+        runs[0].kill()
+        ends = [run.communicate(timeout=300)[1] for run in runs]
+    finally:
+        for run in runs:
+            run.kill()
+    assert [run.returncode for run in runs[1:]] == [0] * len(runs[1:]), ends
+    assert cli(*args).exit_code == 0
+    check_archive(cli, client, 20)
+    assert "20 up to date" in cli(*args).stderr
 
 
 def count(client, prefix: str) -> int:

@@ -93,6 +93,15 @@ def test_a_job_that_kills_workers_is_given_up():
     assert sum(number == 30 for batch in pool.batches for number, _ in batch) == spread.ATTEMPTS
 
 
+def test_jobs_wait_for_workers(monkeypatch):
+    """While the scheduler is away nothing can be given out, and no job must lose its attempts by that."""
+    monkeypatch.setattr(spread, "PAUSE", 0.01)
+    pool, asked = Pool(), []
+    pool.slots = lambda: asked.append(len(pool.batches)) or (2 if len(asked) > 4 else 0)
+    assert run(20, pool) == {k: 2 * k for k in range(20)}
+    assert asked[:5] == [0] * 5
+
+
 def test_without_workers_jobs_are_named_and_not_waited_for(monkeypatch):
     """A cluster that is gone would look like a program that hangs."""
     monkeypatch.setattr(spread, "PATIENCE", 0.05)

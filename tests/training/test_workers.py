@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from aecodec.errors import TrainingError
+from aecodec.training.workers import Workers
 
 pytestmark = pytest.mark.slow
 
@@ -80,3 +84,84 @@ def test_the_command_speaks_and_writes_once(trained):
     assert done.stderr.count("pictures to train on") == 1
     assert "workers = 2" in (folder / "weights" / "card.toml").read_text()
     assert len((folder / "validation.csv").read_text().splitlines()) == 1
+
+
+# Each worker in a folder of its own, as on a host of its own; at its second start a worker says so.
+HOSTS = """
+import os, signal
+from pathlib import Path
+from aecodec.training import validation
+
+compression.RECOUNT_CROPS, compression.RECOUNTS, validation.CROPS = 2, 1, 2
+
+host = Path(os.environ["HOSTS"].split(",")[int(os.environ["RANK"])])
+host.mkdir(exist_ok=True)
+os.chdir(host)
+victim = host.name == os.environ.get("VICTIM") and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"
+
+def progress(run, honest=Run.progress):
+    with open("log", "a") as log:
+        print("begins at", run.step, file=log)
+    yield from honest(run)
+
+def save(run, honest=Run.save):
+    honest(run)
+    run.workers.agree(0)  # all are here, and the checkpoint is written
+    if victim and run.step >= 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Run.progress, Run.save = progress, save
+"""
+
+
+@pytest.mark.timeout(900)
+def test_a_worker_that_dies_goes_on_from_the_checkpoint(tmp_path, trained):
+    """A night on two hosts would be lost with one of them, or begin again where the hosts share no folder."""
+    _, run = trained
+    lines = SCRIPT.splitlines(keepends=True)
+    (tmp_path / "script.py").write_text("".join(lines[:5]) + HOSTS + "runpy.run_module('aecodec', run_name='__main__')\n")
+    config = CONFIG.replace("steps = 2", "steps = 4\nvalidate_every = 1")
+    (tmp_path / "config.toml").write_text(config)
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "--max-restarts",
+        "1",
+    ]
+    command = ["script.py", "train", str(tmp_path / "config.toml"), "--data", str(run.parent / "pictures"), "-o", "run"]
+
+    def train(hosts: str, *more: str, **environment: str) -> None:
+        done = subprocess.run(
+            [*launcher, *command, *more], cwd=tmp_path, capture_output=True, text=True,
+            env=os.environ | {"HOSTS": ",".join(str(tmp_path / host) for host in hosts)} | environment,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    def begins(host: str) -> list[int]:
+        return [int(line.split()[-1]) for line in (tmp_path / host / "log").read_text().splitlines()]
+
+    train("ab", VICTIM="b", TORCH_DISABLE_SHARE_RDZV_TCP_STORE="1")
+    assert begins("a") == begins("b") == [0, 2]
+    assert (tmp_path / "a" / "run" / "weights" / "model.safetensors").exists()
+    assert not (tmp_path / "b" / "run").exists()  # which may be a disk that cannot be written
+    train(
+        "ba", "--steps", "5", TORCH_DISABLE_SHARE_RDZV_TCP_STORE="1"
+    )  # the launcher has made the other host the first one
+    assert begins("a") == begins("b") == [0, 2, 4]
+    assert (tmp_path / "b" / "run" / "weights" / "model.safetensors").exists()
+
+
+def test_restarts_that_cannot_work_are_refused_at_once(monkeypatch):
+    """Found out when a worker dies in the night, with the addresses of dead workers in the store."""
+    for name, value in {
+        "WORLD_SIZE": "2",
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "TORCHELASTIC_MAX_RESTARTS": "3",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(TrainingError, match="TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"):
+        Workers("cpu")

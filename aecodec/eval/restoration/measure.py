@@ -9,10 +9,11 @@ from __future__ import annotations
 import io
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +28,15 @@ from aecodec.metrics import psnr, ssim
 from aecodec.quality import index_of_quality
 from aecodec.weights.store import restoring
 
+if TYPE_CHECKING:
+    from aecodec.executors.dask import DaskExecutor
+
 FILES_CASE = "Gaussian, sigma 25"
 FILE_QUALITIES = (0, 15, 30, 45, 60, 75, 90, 100)
 SHOWN = 3  # pictures of each case in the report
 SIDE = 224  # pixels of the part that is shown, each way
 
+Work = tuple[Picture, Case, bool]  # the last: whether to show parts of it
 Curve = list[tuple[int, float]]  # bytes and PSNR against the clean picture, in order of quality
 
 
@@ -47,13 +52,23 @@ class Measured:
     files: dict[str, Curve]
 
 
-def measure_all(found: Sequence[Picture], task: str, methods: Sequence[Method], processes: int = 1) -> Iterator[Measured]:
+def measure_all(
+    found: Sequence[Picture],
+    task: str,
+    methods: Sequence[Method],
+    processes: int = 1,
+    executor: DaskExecutor | None = None,
+) -> Iterator[Measured]:
     """Measure every picture in every case, in order, ``processes`` at a time, with parts to show of the first SHOWN.
 
-    Raises AecodecError where a process dies.
+    With an ``executor`` its workers measure, which read the pictures. Raises AecodecError where a process dies, or workers
+    cannot measure the same.
     """
     work = [(picture, case, index < SHOWN) for index, picture in enumerate(found) for case in CASES[task]]
     measure = partial(_measure, methods=methods)
+    if executor is not None:
+        yield from _on_cluster(work, measure, executor)
+        return
     if processes == 1:
         yield from map(measure, work)
         return
@@ -64,7 +79,26 @@ def measure_all(found: Sequence[Picture], task: str, methods: Sequence[Method], 
             raise AecodecError("a measuring process died, perhaps out of memory; fewer processes take less") from None
 
 
-def _measure(work: tuple[Picture, Case, bool], methods: Sequence[Method]) -> Measured:
+def _on_cluster(work: Sequence[Work], measure: Callable[[Work], Measured], executor: DaskExecutor) -> Iterator[Measured]:
+    """Yield results in the order of the work."""
+    from aecodec.eval.cluster import measure_there
+
+    places = {id(each): place for place, each in enumerate(work)}
+    waiting: dict[int, Measured] = {}
+    following = 0
+    for each, result in measure_there(work, measure, executor):
+        waiting[places[id(each)]] = _lost(each, result) if isinstance(result, Exception) else result
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1
+
+
+def _lost(work: Work, error: Exception) -> Measured:
+    picture, case, _ = work
+    return Measured(picture.name, case.name, {}, [Failure(picture.name, f"{case.name}: {error}")], {}, {})
+
+
+def _measure(work: Work, methods: Sequence[Method]) -> Measured:
     picture, case, shown = work
     result = Measured(picture.name, case.name, {}, [], {}, {})
 
