@@ -17,6 +17,10 @@ typedef struct {
     uint32_t rate;
     ptrdiff_t rows, columns; /* of latents */
     int16_t *inputs;         /* (rows, columns, F + M): features, then the context */
+    aec_selection mix;       /* of a step's first layer, what a phase needs */
+    uint8_t *is_used;        /* F + M: whether an input is not 0 somewhere */
+    int16_t *bits;           /* F + M: the bits that occur in it */
+    int16_t *used;           /* these inputs of half a row */
     int16_t *mixed;          /* (rows + 2, columns + 2, C), its border 0 */
     int16_t *gathered;       /* a row */
     int16_t *hidden;         /* (rows, columns, C) */
@@ -131,16 +135,53 @@ done:
     return result;
 }
 
+/* Finds the inputs of a step that are not 0 somewhere in a phase: latents that are not known yet are 0, and so are many
+   others. */
+static void find_used(Tile *tile, int phase)
+{
+    ptrdiff_t inputs = tile->w->features + tile->w->latents;
+    int16_t *restrict bits = tile->bits;
+    memset(bits, 0, (size_t)inputs * sizeof *bits);
+    for (ptrdiff_t y = phase / 2; y < tile->rows; y += 2)
+        for (ptrdiff_t x = phase % 2; x < tile->columns; x += 2) {
+            const int16_t *in = tile->inputs + (y * tile->columns + x) * inputs;
+            for (ptrdiff_t i = 0; i < inputs; i++)
+                bits[i] |= in[i];
+        }
+    for (ptrdiff_t i = 0; i < inputs; i++)
+        tile->is_used[i] = bits[i] != 0;
+}
+
+/* The first layer of a step, phase by phase. */
+static void mix(Tile *tile, const aec_step *step)
+{
+    ptrdiff_t c = tile->w->context, columns = tile->columns, half = columns / 2;
+    ptrdiff_t inputs = tile->w->features + tile->w->latents;
+    const int32_t *bias = bias_of(tile, &step->mix, 0);
+    for (int phase = 0; phase < 4; phase++) {
+        find_used(tile, phase);
+        aec_select_inputs(&tile->mix, &step->mix.matrix, tile->is_used);
+        const int *pairs = tile->mix.pairs;
+        ptrdiff_t count = tile->mix.matrix.inputs / 2;
+        for (ptrdiff_t y = phase / 2; y < tile->rows; y += 2) {
+            const int16_t *in = tile->inputs + (y * columns + phase % 2) * inputs, *used = tile->used;
+            int16_t *out = tile->mixed + ((y + 1) * (columns + 2) + phase % 2 + 1) * c;
+            for (ptrdiff_t x = 0; x < half; x++)
+                for (ptrdiff_t i = 0; i < count; i++)
+                    memcpy(tile->used + 2 * (x * count + i), in + 2 * x * inputs + pairs[i], 2 * sizeof *in);
+            tile->k->convolve(&tile->mix.matrix, &used, 2 * count, 0, half, tile->sums);
+            activate(tile, &step->mix, bias, half, tile->gathered);
+            for (ptrdiff_t x = 0; x < half; x++)
+                memcpy(out + 2 * x * c, tile->gathered + x * c, (size_t)c * sizeof *out);
+        }
+    }
+}
+
 static void hidden_features(Tile *tile, const aec_step *step)
 {
     const aec_kernel_set *k = tile->k;
-    ptrdiff_t c = tile->w->context, columns = tile->columns, stride = tile->w->features + tile->w->latents;
-    const int32_t *bias = bias_of(tile, &step->mix, 0);
-    for (ptrdiff_t y = 0; y < tile->rows; y++) {
-        const int16_t *in = tile->inputs + y * columns * stride;
-        k->convolve(&step->mix.matrix, &in, stride, 0, columns, tile->sums);
-        activate(tile, &step->mix, bias, columns, tile->mixed + ((y + 1) * (columns + 2) + 1) * c);
-    }
+    ptrdiff_t c = tile->w->context, columns = tile->columns;
+    mix(tile, step);
     const aec_layer *gather = &step->gather, *hidden = &step->hidden;
     const int32_t *gather_bias = bias_of(tile, gather, 0), *hidden_bias = bias_of(tile, hidden, 1);
     for (ptrdiff_t y = 0; y < tile->rows; y++) {
@@ -184,7 +225,24 @@ static void predict(Tile *tile, int number)
     }
 }
 
-/* Puts the latents of a step together from means and multiples; false where one is out of range. */
+#define TOGETHER 8 /* latents of a position, of which all are 0 often enough to look for that */
+
+static int is_coded(const uint8_t *levels)
+{
+    static const uint8_t none[TOGETHER];
+    return memcmp(levels, none, TOGETHER) != 0;
+}
+
+static int are_zero(const int32_t *means, const uint8_t *levels)
+{
+    int32_t bits = 0;
+    for (int i = 0; i < TOGETHER; i++)
+        bits |= means[i];
+    return !bits && !is_coded(levels);
+}
+
+/* Puts the latents of a step together from means and multiples; false where one is out of range.  The context of each is 0
+   until then. */
 static int rebuild(const Tile *tile, int number, const int64_t *gain, int32_t *latents, ptrdiff_t stride)
 {
     const aec_weights *w = tile->w;
@@ -198,6 +256,13 @@ static int rebuild(const Tile *tile, int number, const int64_t *gain, int32_t *l
                 int32_t *to = latents + y * stride + x * m + first;
                 int16_t *context = tile->inputs + (y * tile->columns + x) * (f + m) + f + first;
                 for (ptrdiff_t i = 0; i < quarter; i++) {
+                    if (quarter - i >= TOGETHER && are_zero(mean, level)) {
+                        memset(to + i, 0, TOGETHER * sizeof *to);
+                        mean += TOGETHER;
+                        level += TOGETHER;
+                        i += TOGETHER - 1;
+                        continue;
+                    }
                     int32_t v = (int32_t)((*mean++ * gain[first + i] + (1 << 15)) >> 16);
                     if (*level++) {
                         if (abs(*symbol) > MULTIPLE_MAX)
@@ -225,6 +290,10 @@ static aec_result read_latents(Tile *tile, Stream *stream, int32_t *latents, ptr
         ptrdiff_t coded = 0;
         predict(tile, step);
         for (ptrdiff_t i = 0; i < count; i++) {
+            if (count - i >= TOGETHER && !is_coded(tile->levels + i)) {
+                i += TOGETHER - 1;
+                continue;
+            }
             tile->coded[coded] = tile->levels[i];
             coded += tile->levels[i] > 0;
         }
@@ -263,6 +332,10 @@ aec_result aec_decode_tile(const aec_weights *w, const aec_kernel_set *kernels, 
     tile.is_cut = payload.is_cut;
     tile.has_ended = has_ended;
     tile.inputs = calloc(area * (f + m) + 2, sizeof *tile.inputs);
+    int has_mix = aec_make_selection(&tile.mix, &w->steps[1].mix.matrix);
+    tile.is_used = malloc(f + m);
+    tile.bits = malloc((f + m) * sizeof *tile.bits);
+    tile.used = malloc((size_t)columns / 2 * (f + m + 1) * sizeof *tile.used);
     tile.mixed = calloc((size_t)((rows + 2) * (columns + 2)) * c + 2, sizeof *tile.mixed);
     tile.gathered = calloc((size_t)columns * c + 2, sizeof *tile.gathered);
     tile.hidden = calloc(area * c + 2, sizeof *tile.hidden);
@@ -275,9 +348,13 @@ aec_result aec_decode_tile(const aec_weights *w, const aec_kernel_set *kernels, 
     tile.levels = malloc(count);
     tile.coded = malloc(count + 1);
     aec_result result = NO_MEMORY;
-    if (tile.inputs && tile.mixed && tile.gathered && tile.hidden && tile.sums && tile.bias && tile.level_row && tile.means &&
+    if (has_mix && tile.is_used && tile.bits && tile.used && tile.inputs && tile.mixed && tile.gathered && tile.hidden && tile.sums && tile.bias && tile.level_row && tile.means &&
         tile.symbols && tile.levels && tile.coded)
         result = read_latents(&tile, &stream, latents, stride);
+    aec_free_selection(&tile.mix);
+    free(tile.is_used);
+    free(tile.bits);
+    free(tile.used);
     free(tile.inputs);
     free(tile.mixed);
     free(tile.gathered);

@@ -7,6 +7,7 @@
 #include "rans.h"
 
 #include <float.h>
+#include <math.h>
 
 /* Section 8.1 of docs/format.md needs float64 that rounds each operation once. */
 #if defined(__FAST_MATH__) || defined(_M_FP_FAST)
@@ -235,7 +236,19 @@ struct aec_weights {
     uint16_t edge_table[KNOTS * 24];
 };
 
-double aec_float16(uint16_t bits);
+static inline double aec_float16(uint16_t bits)
+{
+    int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    double value;
+    if (exponent == 31)
+        value = fraction ? NAN : INFINITY;
+    else if (!exponent)
+        value = fraction * (1.0 / (1 << 24));
+    else
+        value = (double)((int64_t)(1024 + fraction) << exponent) * (1.0 / (1 << 25));
+    return bits & 0x8000 ? -value : value;
+}
+
 int64_t aec_interpolate(const int32_t *table, int rows, int columns, int column, int rate); /* section 6.1 */
 
 /* Arithmetic of section 8.1: numbers.c. */
@@ -318,6 +331,32 @@ typedef struct {
     void (*spread)(const int16_t *const rows[4], ptrdiff_t width, ptrdiff_t squares, ptrdiff_t pitch, int16_t *out);
     void (*gather)(const int32_t *products, ptrdiff_t squares, ptrdiff_t width, int32_t *const rows[2]);
 } aec_kernel_set;
+
+/* Some of the inputs of a matrix with a kernel of 1, by twos as kernels read them, and the matrix for these alone:
+   selection.c. */
+typedef struct {
+    aec_matrix matrix;
+    int *pairs; /* where each two begin among all inputs */
+} aec_selection;
+
+int aec_make_selection(aec_selection *selection, const aec_matrix *all); /* of all inputs; false where memory ran out */
+void aec_select_inputs(aec_selection *selection, const aec_matrix *all, const uint8_t *wanted); /* fewer of them */
+void aec_free_selection(aec_selection *selection);
+
+/* Inputs of the linear path without those that are always 0, in the lower and in the upper half: of the 512 latents of a
+   photograph, half and fewer have anything to say. */
+typedef struct {
+    aec_selection low, high;
+} aec_linear_selection;
+
+/* Finds them for latents v; false where memory ran out. */
+int aec_select_linear(aec_linear_selection *selection, const aec_matrix *linear, const aec_factor *factors, const int32_t *v,
+                      ptrdiff_t positions);
+
+/* The two sums of some positions, of m latents each; low and high have room for all inputs. */
+void aec_linear_sums(const aec_kernel_set *kernels, const aec_linear_selection *selection, const aec_factor *factors,
+                     const int32_t *v, ptrdiff_t positions, int m, int16_t *low, int16_t *high, int32_t *low_sums,
+                     int32_t *high_sums);
 
 #define STREAM_GUARD 8
 #define STREAM_MAX ((1 << 30) - 1)

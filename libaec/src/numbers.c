@@ -1,4 +1,4 @@
-/* The arithmetic that section 8.1 of docs/format.md defines: factors, gains, float16.  Every float64 operation here is
+/* The arithmetic that section 8.1 of docs/format.md defines: factors and gains.  Every float64 operation here is
    exact or a single correctly rounded one, so that neither the order nor fused multiply-add can matter. */
 
 #include "internal.h"
@@ -11,19 +11,6 @@
 #define LOG_MAX 16
 #define LOG2_E 24204406
 #define POWER_FRAC 28
-
-double aec_float16(uint16_t bits)
-{
-    int exponent = bits >> 10 & 31, fraction = bits & 1023;
-    double value;
-    if (exponent == 31)
-        value = fraction ? NAN : INFINITY;
-    else if (!exponent)
-        value = fraction * (1.0 / (1 << 24));
-    else
-        value = (double)((int64_t)(1024 + fraction) << exponent) * (1.0 / (1 << 25));
-    return bits & 0x8000 ? -value : value;
-}
 
 int64_t aec_interpolate(const int32_t *table, int rows, int columns, int column, int rate)
 {

@@ -86,6 +86,8 @@ static int skip_object(Text *text)
         depth += *text->at == '{';
         depth -= *text->at == '}';
         text->at++;
+        while (depth && text->at < text->end && *text->at != '"' && *text->at != '{' && *text->at != '}') /* most of it */
+            text->at++;
     } while (depth > 0);
     return 1;
 }

@@ -10,13 +10,6 @@
 
 #define MEAN_BITS 7 /* a sum of four, in 1/32 of a level */
 
-/* The inputs that are not all 0, by twos as kernels read them, and the matrix for these alone: of the 512 latents of a
-   photograph half and fewer have anything to say. */
-typedef struct {
-    aec_matrix matrix;
-    int *pairs; /* where each begins among all inputs */
-} Part;
-
 typedef struct {
     const aec_kernel_set *k;
     aec_matrix linear; /* outputs by column, colour and row, so that lapping along rows goes over many side by side */
@@ -24,17 +17,36 @@ typedef struct {
     int16_t lapping[STRIDE][STRIDE];
     int lapping_bits, side; /* side of a block */
     aec_factor *input;
-    Part low_part, high_part; /* for the lower and the upper half of inputs */
+    aec_linear_selection inputs;
     int16_t *low, *high;
     int32_t *sums, *more_sums;
     int16_t *strip; /* of all positions, as their outputs are */
     int16_t *rows;  /* two strips of `side` rows, by column and colour */
 } Reduced;
 
+/* The matrix as it is, with outputs in the order of Reduced. */
+static int reorder_linear(const aec_weights *w, Reduced *r)
+{
+    int pairs = (w->latents + 1) / 2;
+    if (!aec_make_matrix(&r->linear, 3 * STRIDE * STRIDE, w->latents, 1))
+        return 0;
+    for (int o = 0; o < 3 * STRIDE * STRIDE; o++) { /* laid out by colour, column and row */
+        int colour = o / 256, column = o / STRIDE % STRIDE, row = o % STRIDE;
+        const int16_t *from = aec_packed_at(&w->linear, o, 0, 0);
+        int16_t *to = aec_packed_at(&r->linear, (column * 3 + colour) * STRIDE + row, 0, 0);
+        for (int i = 0; i < pairs; i++)
+            memcpy(to + i * OUTPUTS * 2, from + i * OUTPUTS * 2, 2 * sizeof *to);
+    }
+    r->linear_bits = w->linear_bits;
+    return 1;
+}
+
 /* Sums of the integers of squares of factor * factor; then as many bits are dropped as make them fit. */
 static int reduce_linear(const aec_weights *w, int factor, Reduced *r)
 {
     int side = STRIDE / factor, outputs = 3 * side * side, m = w->latents, drop = 0;
+    if (factor == 1)
+        return reorder_linear(w, r);
     int32_t *whole = calloc((size_t)outputs * (size_t)m, sizeof *whole);
     if (!whole || !aec_make_matrix(&r->linear, outputs, m, 1)) {
         free(whole);
@@ -140,73 +152,12 @@ static void join(const Reduced *r, const int32_t *low, const int32_t *high, int1
     }
 }
 
-static int keep(const aec_matrix *all, const uint8_t *wanted, Part *part)
-{
-    int pairs = all->inputs / 2, count = 0, blocks = (all->outputs + OUTPUTS - 1) / OUTPUTS;
-    part->pairs = malloc((size_t)pairs * sizeof *part->pairs);
-    if (!part->pairs)
-        return 0;
-    for (int i = 0; i < pairs; i++)
-        if (wanted[2 * i] || wanted[2 * i + 1])
-            part->pairs[count++] = 2 * i;
-    if (!count)
-        part->pairs[count++] = 0;
-    if (!aec_make_matrix(&part->matrix, all->outputs, 2 * count, 1))
-        return 0;
-    int16_t *to = part->matrix.packed;
-    for (int block = 0; block < blocks; block++)
-        for (int i = 0; i < count; i++, to += 2 * OUTPUTS)
-            memcpy(to, aec_packed_at(all, block * OUTPUTS, part->pairs[i], 0), 2 * OUTPUTS * sizeof *to);
-    return 1;
-}
-
-/* Finds the inputs that count for `positions` latents. */
-static int select_inputs(Reduced *r, const int32_t *v, ptrdiff_t positions)
-{
-    int m = r->linear.inputs;
-    uint32_t *most = calloc((size_t)m, sizeof *most); /* magnitudes */
-    uint8_t *is_low = calloc(2, (size_t)m), *is_high = is_low + m;
-    if (most && is_low) {
-        for (ptrdiff_t p = 0; p < positions; p++, v += m)
-            for (int i = 0; i < m; i++) {
-                uint32_t size = v[i] < 0 ? 0 - (uint32_t)v[i] : (uint32_t)v[i];
-                most[i] = size > most[i] ? size : most[i];
-            }
-        for (int i = 0; i < m; i++) {
-            int16_t low, high, other;
-            int32_t size = most[i] < INT32_MAX ? (int32_t)most[i] : INT32_MAX;
-            aec_halve_linear(size, r->input[i], &low, &high);
-            aec_halve_linear(-size, r->input[i], &low, &other);
-            is_low[i] = most[i] > 0;
-            is_high[i] = high || other;
-        }
-    }
-    int found = most && is_low && keep(&r->linear, is_low, &r->low_part) && keep(&r->linear, is_high, &r->high_part);
-    free(most);
-    free(is_low);
-    return found;
-}
-
 /* A row of latents becomes `side` rows, lapped along them. */
 static void make_strip(const Reduced *r, const int32_t *v, ptrdiff_t columns, int16_t *rows)
 {
-    ptrdiff_t m = r->linear.inputs, outputs = r->linear.outputs, padded = (outputs + OUTPUTS - 1) / OUTPUTS * OUTPUTS;
+    ptrdiff_t outputs = r->linear.outputs, padded = (outputs + OUTPUTS - 1) / OUTPUTS * OUTPUTS;
     ptrdiff_t side = r->side, width = 3 * side * columns;
-    ptrdiff_t lows = r->low_part.matrix.inputs, highs = r->high_part.matrix.inputs;
-    const int16_t *low = r->low, *high = r->high;
-    int16_t other;
-    for (ptrdiff_t x = 0; x < columns; x++, v += m) {
-        for (ptrdiff_t n = 0; n < lows; n++) {
-            int i = r->low_part.pairs[n / 2] + n % 2;
-            aec_halve_linear(v[i], r->input[i], r->low + x * lows + n, &other);
-        }
-        for (ptrdiff_t n = 0; n < highs; n++) {
-            int i = r->high_part.pairs[n / 2] + n % 2;
-            aec_halve_linear(v[i], r->input[i], &other, r->high + x * highs + n);
-        }
-    }
-    r->k->convolve(&r->low_part.matrix, &low, lows, 0, columns, r->sums);
-    r->k->convolve(&r->high_part.matrix, &high, highs, 0, columns, r->more_sums);
+    aec_linear_sums(r->k, &r->inputs, r->input, v, columns, r->linear.inputs, r->low, r->high, r->sums, r->more_sums);
     for (ptrdiff_t x = 0; x < columns; x++)
         join(r, r->sums + x * padded, r->more_sums + x * padded, r->strip + x * outputs);
     for (ptrdiff_t x = 1; x < columns; x++)
@@ -275,7 +226,8 @@ aec_result aec_synthesise_scaled_rows(const aec_weights *w, const aec_kernel_set
     if (gain && r.input && r.low && r.high && r.sums && r.more_sums && r.strip && r.rows && reduce_linear(w, scale / 2, &r))
         result = aec_linear_inputs(w, rate, gain, r.input);
     ptrdiff_t start = first ? first - 1 : 0, end = last < rows ? last + 1 : rows; /* of the latents that are read */
-    if (result.status == AEC_OK && !select_inputs(&r, latents + start * columns * w->latents, (end - start) * columns))
+    const int32_t *v = latents + start * columns * w->latents;
+    if (result.status == AEC_OK && !aec_select_linear(&r.inputs, &r.linear, r.input, v, (end - start) * columns))
         result = NO_MEMORY;
     if (result.status == AEC_OK)
         run(&r, latents, rows, columns, first, last, sink);
@@ -288,9 +240,7 @@ aec_result aec_synthesise_scaled_rows(const aec_weights *w, const aec_kernel_set
     free(r.strip);
     free(r.rows);
     free(r.linear.packed);
-    free(r.low_part.matrix.packed);
-    free(r.low_part.pairs);
-    free(r.high_part.matrix.packed);
-    free(r.high_part.pairs);
+    aec_free_selection(&r.inputs.low);
+    aec_free_selection(&r.inputs.high);
     return result;
 }

@@ -72,6 +72,7 @@ typedef struct {
     ptrdiff_t next_head_in, end_head_in, next_head, end_head;
     int16_t *correction;    /* 16 rows of samples */
     uint8_t *strengths[OUTER];
+    aec_linear_selection linear_inputs;
     int16_t *low, *high;    /* inputs of the linear path, in two halves */
     int16_t *strip;         /* 16 rows of samples, by colour, column and row */
     int16_t *samples;       /* KEPT rows by column and colour; the first is row `base` */
@@ -588,11 +589,8 @@ static void linear_strip(Part *part, ptrdiff_t row)
     const aec_weights *w = part->w;
     ptrdiff_t m = w->latents, columns = part->columns, width = 48 * columns;
     const int32_t *v = part->latents + row * columns * m;
-    const int16_t *low = part->low, *high = part->high;
-    for (ptrdiff_t i = 0; i < columns * m; i++)
-        aec_halve_linear(v[i], part->linear_input[i % m], part->low + i, part->high + i);
-    part->k->convolve(&w->linear, &low, m, 0, columns, part->sums[0]);
-    part->k->convolve(&w->linear, &high, m, 0, columns, part->more_sums[0]);
+    aec_linear_sums(part->k, &part->linear_inputs, part->linear_input, v, columns, (int)m, part->low, part->high,
+                    part->sums[0], part->more_sums[0]);
     for (ptrdiff_t i = 0; i < columns; i++)
         for (int colour = 0; colour < 3; colour++) {
             int16_t *to = part->strip + (colour * columns + i) * 256;
@@ -762,8 +760,15 @@ aec_result aec_synthesise_rows(const aec_weights *weights, const aec_kernel_set 
     aec_result result = make_rows(part);
     if (result.status == AEC_OK)
         result = make_tables(part, rate);
+    ptrdiff_t start = at_least_0(first - 1), end = last < rows ? last + 1 : rows; /* of what the linear path reads */
+    const int32_t *v = latents + start * columns * weights->latents;
+    if (result.status == AEC_OK && !aec_select_linear(&part->linear_inputs, &weights->linear, part->linear_input, v,
+                                                      (end - start) * columns))
+        result = NO_MEMORY;
     if (result.status == AEC_OK)
         run(part, first, last);
+    aec_free_selection(&part->linear_inputs.low);
+    aec_free_selection(&part->linear_inputs.high);
     for (size_t i = 0; i < part->allocations; i++)
         free(part->memory[i]);
     free(part);

@@ -94,6 +94,14 @@ static int pack(aec_matrix *m, const int8_t *weights, int inputs, int kernel, in
     int taps = kernel * kernel, places = side * side, pairs = (inputs + 1) / 2;
     if (!aec_make_matrix(m, outputs, inputs, side))
         return 0;
+    for (int o = 0; o < outputs && kernel == 1; o++) { /* most matrices */
+        const int8_t *from = weights + (size_t)(first + stored(order, o, outputs)) * (size_t)inputs;
+        int16_t *to = aec_packed_at(m, o, 0, 0);
+        for (int i = 0; i < inputs; i++)
+            to[i / 2 * 2 * OUTPUTS + i % 2] = from[i];
+    }
+    if (kernel == 1)
+        return 1;
     for (int block = 0; block < (outputs + OUTPUTS - 1) / OUTPUTS; block++) {
         const int8_t *from[OUTPUTS];
         int count = outputs - block * OUTPUTS < OUTPUTS ? outputs - block * OUTPUTS : OUTPUTS;
@@ -156,12 +164,17 @@ static aec_result read_layer(const aec_tensors *all, const char *name, int outpu
     return OK;
 }
 
-/* Largest magnitude of a raw output's mean, as section 4.1 bounds it. */
-static int means_fit(const aec_layer *layer, const aec_weights *w)
+static int64_t largest_mean_gain(const aec_weights *w)
 {
     int64_t gain = 0;
     for (int i = 0; i < GAIN_ROWS * w->latents; i++)
         gain = llabs(w->mean_gain[i]) > gain ? llabs(w->mean_gain[i]) : gain;
+    return gain;
+}
+
+/* Largest magnitude of a raw output's mean, as section 4.1 bounds it. */
+static int means_fit(const aec_layer *layer, int64_t gain)
+{
     for (int r = 0; r < layer->matrix.outputs; r++) {
         int shift = layer->shift[r];
         int64_t raw = shift < 0 ? (int64_t)EXACT << -shift : EXACT >> shift;
@@ -212,6 +225,7 @@ static aec_result read_entropy_model(const aec_tensors *all, aec_weights *w)
         return missing;
     TRY(read_ints(all, "mean_gain", GAIN_ROWS, m, &w->mean_gain));
     TRY(read_ints(all, "hyper_scale", KNOTS, w->hyper, &w->hyper_scale));
+    int64_t largest_gain = largest_mean_gain(w);
     TRY(read_layer(all, "hyper_synthesis.up_32", 4 * f, w->hyper, 3, 0, 4 * f, 0, 6, 1, 127, SHUFFLE_2, &w->up_32));
     TRY(read_layer(all, "hyper_synthesis.up_16", 4 * f, f, 3, 0, 4 * f, 6, 6, 1, 255, SHUFFLE_2, &w->up_16));
     TRY(read_layer(all, "hyper_synthesis.out", f, f, 3, 0, f, 6, 6, 1, 255, AS_STORED, &w->out));
@@ -229,7 +243,7 @@ static aec_result read_entropy_model(const aec_tensors *all, aec_weights *w)
             TRY(read_layer(all, name, 2 * m, c, 1, group * quarter, quarter, 6, 8, 0, 255, AS_STORED, &step->mean[group]));
             TRY(read_layer(all, name, 2 * m, c, 1, m + group * quarter, quarter, 6, 3, 0, 255, AS_STORED,
                            &step->level[group]));
-            if (!means_fit(&step->mean[group], w))
+            if (!means_fit(&step->mean[group], largest_gain))
                 return out_of_range;
         }
     }

@@ -5,22 +5,29 @@
    ID is that of the weights in the file WEIGHTS, 8 hexadecimal digits; it saves hashing them.  The picture is turned as its
    EXIF says, and its longest side becomes SIZE at most. */
 
-#define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE /* for madvise() */
 
 #include "aec.h"
 #include "png.h"
 
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 static const char usage[] = "usage: aecthumb -w ID=WEIGHTS... SIZE IN.aec OUT.png\n";
 
 #define SIZE_MAX_ 4096
 #define WEIGHTS_COUNT 16
+#define HEAP (1 << 24) /* bytes that most thumbnails need */
+#define PAGE 4096
 
 typedef struct {
     uint32_t width, height, channels;
@@ -31,6 +38,19 @@ static int fail(const char *what, const char *why)
 {
     fprintf(stderr, "aecthumb: %s: %s\n", what, why);
     return 1;
+}
+
+/* Has memory come in large pages, and taken again once it is freed: a fault for each small page is a tenth of the time. */
+static void prepare_memory(void)
+{
+#if defined(__GLIBC__) && defined(MADV_HUGEPAGE)
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    char *heap = malloc(HEAP);
+    if (heap)
+        madvise(heap + (PAGE - (uintptr_t)heap % PAGE), HEAP - PAGE, MADV_HUGEPAGE);
+    free(heap);
+#endif
 }
 
 /* A file's bytes in memory, for as long as the program runs; NULL where it cannot be read or is empty. */
@@ -165,6 +185,7 @@ int main(int argc, char **argv)
             return fputs(usage, stderr), 2;
         weights[count++] = optarg;
     }
+    prepare_memory();
     long longest = argc - optind == 3 ? atol(argv[optind]) : 0;
     if (longest < 1 || longest > SIZE_MAX_)
         return fputs(usage, stderr), 2;
