@@ -163,14 +163,8 @@ def _uri(pixels: Pixels, quality: int) -> str:
 
 def render(found: Evaluation, made: dict[str, str]) -> str:
     """Return the page of an evaluation: one file. ``made`` says how it was made, by words such as "Command"."""
-    package = "aecodec.anomaly"
     data = {
         "numbers": found.numbers, "rows": [{**asdict(row), "miss": row.miss} for row in found.rows], "curves": found.curves,
         "pictures": found.pictures, "made": made,
     }  # fmt: skip
-    parts = {
-        "style": pages.read(package, "base.css", "anomaly.css"),
-        "script": pages.read(package, "tools.js", "anomaly.js"),
-        "data": pages.as_json(data),
-    }
-    return pages.fill(pages.read(package, "anomaly.html"), parts)
+    return pages.report("aecodec.anomaly", "anomaly", "aecodec anomaly", data)

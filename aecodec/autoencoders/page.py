@@ -20,13 +20,7 @@ def numbers(found: Comparison) -> dict[str, Any]:
 
 def render(found: Comparison, title: str, made: Mapping[str, str]) -> str:
     """Return the page. ``made`` says how it was made, by words such as "Command"."""
-    package = "aecodec.autoencoders"
     sheets = [[pages.picture_uri(image, SHEET_QUALITY) for image in row] for row in found.sheets]
     originals = [pages.picture_uri(image, SHEET_QUALITY) for image in found.originals]
     data = {**numbers(found), "title": title, "made": dict(made), "sheets": sheets, "originals": originals}
-    parts = {
-        "style": pages.read(package, "base.css", "compare.css"),
-        "script": pages.read(package, "tools.js", "compare.js"),
-        "data": pages.as_json(data),
-    }
-    return pages.fill(pages.read(package, "compare.html"), parts)
+    return pages.report("aecodec.autoencoders", "compare", "aecodec autoencoder compare", data)

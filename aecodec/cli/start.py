@@ -1,8 +1,8 @@
 """Start ``aecodec``, and decode a plain file to PNG without all that this does not need.
 
 Importing click, numpy and Pillow takes longer than decoding a small picture. So ``aecodec decode IN.aec OUT.png`` goes
-without them where nothing is unusual: local files, no options but --force and --threads, a picture of 8 bits a sample
-without metadata. Everything else, and whatever fails, is the command's: it begins again, and says what is wrong.
+without them where nothing is unusual: local files, no options but --force and --threads, a picture of 8 bits a sample with
+loss, without CICP. Everything else, and whatever fails, is the command's: it begins again, and says what is wrong.
 """
 
 from __future__ import annotations
@@ -17,14 +17,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 LARGEST = 2**26  # bytes of a file that is read before its header is looked at
-HEADER = 9  # bytes in front of width and height
-BEHIND_SIZE = 10  # bytes from there to the first chunk
-CHECKSUM = 4  # bytes
-PAYLOAD = b"P"
-DECODED = b"AXh"  # chunks that libaec decodes or checks: alpha, exact pixels, a hash
-COLOUR_TYPES = (0, 4, 2, 6)  # of a PNG with one to four channels
 BAND = 64  # rows of a PNG that are compressed at a time
-LEVEL = 1  # of zlib; with the best filter of each row as few bytes as Pillow's at 2, in half the time
 
 
 def run() -> None:
@@ -53,22 +46,27 @@ def _decode(arguments: list[str]) -> bool:
         return False
     with open(source, "rb") as file:
         data = file.read()
-    if not _is_bare(data):
-        return False
-    library = _library()
-    if library is None:
-        return False
+    from aecodec.container import plain
     from aecodec.defaults import MAX_PIXELS
+    from aecodec.images import plain_png
     from aecodec.threads import thread_count
 
+    metadata = plain.metadata_of(data)
+    library = _library()
+    if metadata is None or library is None:
+        return False
     width, height, channels, depth, identity = library.info(data)
     path = _weights_file(identity)
     if path is None or depth != 8 or width * height > MAX_PIXELS:
         return False
+    if channels < 3 and metadata.get(plain.ICC, b"")[16:20] == b"RGB ":  # gray that the command writes as colour
+        return False
     model = _open_model(library, path)
     samples = bytearray(width * height * channels)
     model.decode(data, samples, threads or thread_count(), library.BEST, depth, 1)
-    _write(target, _png(library, samples, width, height, channels))
+    tops = range(0, height, BAND)
+    rows = (library.png_rows(samples, width * channels, channels, top, min(top + BAND, height)) for top in tops)
+    _write(target, plain_png.write(width, height, channels, rows, metadata))
     return True
 
 
@@ -112,26 +110,6 @@ def _is_plain(source: str, target: str, force: bool) -> bool:
     return force and is_replaceable
 
 
-def _is_bare(data: bytes) -> bool:
-    """Return whether a file has payloads and nothing in front of them but what libaec decodes."""
-    _, position = _varint(data, HEADER)
-    _, position = _varint(data, position)
-    position += BEHIND_SIZE
-    while (kind := data[position : position + 1]) and kind in DECODED:
-        size, position = _varint(data, position + 1)
-        position += size + CHECKSUM
-    return kind == PAYLOAD
-
-
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """Return a number and the position behind it."""
-    value = shift = 0
-    while data[position] & 0x80:
-        value |= (data[position] & 0x7F) << shift
-        position, shift = position + 1, shift + 7
-    return value | data[position] << shift, position + 1
-
-
 def _package(*parts: str) -> str:
     return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), *parts)
 
@@ -169,23 +147,6 @@ def _open_model(library: ModuleType, path: str) -> Any:
 
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return library.Model(data, None)
-
-
-def _png(library: ModuleType, samples: bytearray, width: int, height: int, channels: int) -> bytes:
-    """Return a PNG (ISO/IEC 15948) of samples (H, W, C) of 8 bits."""
-    import zlib
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
-
-    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, COLOUR_TYPES[channels - 1], 0, 0, 0])
-    packer = zlib.compressobj(LEVEL)
-    parts = [
-        packer.compress(library.png_rows(samples, width * channels, channels, row, min(row + BAND, height)))
-        for row in range(0, height, BAND)
-    ]
-    parts.append(packer.flush())
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"".join(parts)) + chunk(b"IEND", b"")
 
 
 def _write(target: str, data: bytes) -> None:

@@ -13,6 +13,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aecodec.container.bitstream import ALPHA, EXIF, ICC, RESOLUTION, RESOURCES, SIGNAL, XMP, Header
+from aecodec.container.exif import (
+    ORIENTATION,
+    PREFIX,
+    RESOLUTION_UNIT,
+    X_RESOLUTION,
+    Y_RESOLUTION,
+    dots_per_inch,
+    find,
+    is_meant,
+    numbers,
+    resolution,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Exif, Image
@@ -20,18 +32,29 @@ if TYPE_CHECKING:
 # TIFF tags that Pillow counts as EXIF but that say how a TIFF file is laid out, or that have chunks of their own.  330 are
 # places in the file that it was, 37724 are Photoshop's layers.
 _TIFF_LAYOUT = (
-    *range(254, 260), 262, 266, 273, *range(277, 280), 284, 317, 320, *range(322, 326), 330, 338, 339, 347, 700, 33723,
-    34377, 34675, 37724,
-)  # fmt: skip
-_ORIENTATION = 0x0112
+    *range(254, 260),
+    262,
+    266,
+    273,
+    *range(277, 280),
+    284,
+    317,
+    320,
+    *range(322, 326),
+    330,
+    338,
+    339,
+    347,
+    700,
+    33723,
+    34377,
+    34675,
+    37724,
+)
 _EXIF_DIRECTORY, _GPS_DIRECTORY, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 _THUMBNAIL, _THUMBNAIL_SIZE = 0x0201, 0x0202
-_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
-_UNITS = {1: 0.0, 2: 1.0, 3: 2.54}  # inches in what _RESOLUTION_UNIT stands for; 1 is no unit
-_SCREEN_DPI = (0, 1, 72, 96)  # what files say that mean nothing by it
 _NAMES = {ICC: "icc_profile", EXIF: "exif", XMP: "xmp", RESOURCES: "image_resources"}  # in Image.info; the last is ours
 _PLAIN_GAMMA = 0.45455  # what a PNG without colour management says, and what every viewer assumes
-_PREFIX = b"Exif\0\0"
 
 
 def read(image: Image, strip: bool) -> dict[bytes, bytes]:
@@ -65,10 +88,7 @@ def read(image: Image, strip: bool) -> dict[bytes, bytes]:
 def from_chunks(chunks: Mapping[bytes, bytes]) -> dict[str, Any]:
     """Return the metadata in a file's chunks under Pillow's names, for ``Image.info``."""
     info: dict[str, Any] = {name: chunks[kind] for kind, name in _NAMES.items() if kind in chunks}
-    dpi = resolution(chunks.get(EXIF, b""))
-    if len(body := chunks.get(RESOLUTION, b"")) == 8:
-        dpi = tuple(value / 100 for value in struct.unpack("<II", body))
-    if dpi and _is_meant(dpi):
+    if dpi := dots_per_inch(chunks.get(EXIF, b""), chunks.get(RESOLUTION, b"")):
         info["dpi"] = dpi
     if len(signal := chunks.get(SIGNAL, b"")) == 4:
         info["cicp"] = tuple(signal)
@@ -97,13 +117,13 @@ def shown_size(size: tuple[int, int], exif: bytes) -> tuple[int, int]:
 
 def orientation(exif: bytes) -> int:
     """Return the EXIF orientation, 1..8, and 1 where there is none; above 4 width and height are exchanged."""
-    (value,) = _numbers(exif, _ORIENTATION, "H") or (1,)
+    (value,) = numbers(exif, ORIENTATION, "H") or (1,)
     return value if 1 <= value <= 8 else 1
 
 
 def with_orientation(exif: bytes, value: int) -> bytes:
     """Return EXIF with another orientation and nothing else changed; where it says none, it is returned as it is."""
-    order, position = _find(exif, _ORIENTATION, 3)
+    order, position = find(exif, ORIENTATION, 3)
     if not position:
         return exif
     return exif[:position] + struct.pack(f"{order}H", value) + exif[position + 2 :]
@@ -111,7 +131,7 @@ def with_orientation(exif: bytes, value: int) -> bytes:
 
 def without_thumbnail(exif: bytes) -> bytes:
     """Return EXIF whose second directory, which holds a thumbnail, is unlinked, and whose thumbnail is blank."""
-    base = len(_PREFIX) if exif.startswith(_PREFIX) else 0
+    base = len(PREFIX) if exif.startswith(PREFIX) else 0
     order = "<" if exif.startswith(b"II", base) else ">"
     block = bytearray(exif)
     with contextlib.suppress(struct.error):
@@ -129,44 +149,9 @@ def without_thumbnail(exif: bytes) -> bytes:
     return bytes(block)
 
 
-def resolution(exif: bytes) -> tuple[float, float] | None:
-    """Return the dots per inch across and down that EXIF says, None where it says none."""
-    across, down = _numbers(exif, _X_RESOLUTION, "2I"), _numbers(exif, _Y_RESOLUTION, "2I")
-    inches = _UNITS.get((_numbers(exif, _RESOLUTION_UNIT, "H") or (2,))[0], 0.0)
-    if not inches or not (across and down and across[1] and down[1]):
-        return None
-    return across[0] / across[1] * inches, down[0] / down[1] * inches
-
-
 def says_resolution(exif: bytes, dpi: tuple[float, float] | None) -> bool:
     """Return whether EXIF says a resolution, in dots per inch, so that a format needs no other place for it."""
     return dpi is not None and _agree(dpi, resolution(exif))
-
-
-def _numbers(exif: bytes, tag: int, code: str) -> tuple[int, ...]:
-    """Return the values of a tag in the first directory: one SHORT ("H") or one RATIONAL ("2I"); () for others."""
-    order, position = _find(exif, tag, 3 if code == "H" else 5)
-    try:
-        return struct.unpack_from(order + code, exif, position) if position else ()
-    except struct.error:
-        return ()
-
-
-def _find(exif: bytes, wanted: int, wanted_kind: int) -> tuple[str, int]:
-    """Return the order of bytes, and where in EXIF the value of a tag of the first directory lies: 0 where it is not.
-
-    CIPA DC-008 (EXIF 2.3), 4.6.2 and 4.6.4: the tags stand in the first directory of a TIFF structure.
-    """
-    base = len(_PREFIX) if exif.startswith(_PREFIX) else 0
-    order = "<" if exif.startswith(b"II", base) else ">"
-    with contextlib.suppress(struct.error):
-        start = base + struct.unpack_from(f"{order}I", exif, base + 4)[0]
-        (count,) = struct.unpack_from(f"{order}H", exif, start)
-        for position in range(start + 2, start + 2 + 12 * count, 12):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHII", exif, position)
-            if tag == wanted:
-                return order, (position + 8 if kind == 3 else base + value) if kind == wanted_kind else 0
-    return order, 0
 
 
 def upright(image: Image) -> Image:
@@ -196,13 +181,13 @@ def exif_of(image: Image) -> bytes:
     given = image.info.get("exif") or _raw_profile(image)
     if isinstance(given, bytes) and given:
         block = given
-        while block.startswith(_PREFIX):
-            block = block[len(_PREFIX) :]
+        while block.startswith(PREFIX):
+            block = block[len(PREFIX) :]
         if not block.startswith((b"II*\0", b"MM\0*")):
             warnings.warn("EXIF is damaged and dropped", stacklevel=4)
             return b""
         if _is_as_given(image):
-            return _PREFIX + block
+            return PREFIX + block
     return _rewritten(image)
 
 
@@ -213,7 +198,7 @@ def _raw_profile(image: Image) -> bytes:
         text = text.decode("latin-1") if isinstance(text, bytes) else text
         with contextlib.suppress(ValueError):
             block = bytes.fromhex("".join(text.split("\n")[3:])) if isinstance(text, str) else b""
-            if block.startswith((_PREFIX, b"II*\0", b"MM\0*")):
+            if block.startswith((PREFIX, b"II*\0", b"MM\0*")):
                 return block
     return b""
 
@@ -274,9 +259,9 @@ def _as_written(value: object) -> object:
 def _keep_resolution(image: Image, exif: Exif) -> None:
     """Put the dots per inch that PNG, JPEG and TIFF have outside EXIF into it: a scan is printed by them."""
     dpi = _meant_dpi(image)
-    if dpi and _X_RESOLUTION not in exif:
-        exif[_X_RESOLUTION], exif[_Y_RESOLUTION] = (round(float(value), 2) for value in dpi)
-        exif[_RESOLUTION_UNIT] = 2  # inches
+    if dpi and X_RESOLUTION not in exif:
+        exif[X_RESOLUTION], exif[Y_RESOLUTION] = (round(float(value), 2) for value in dpi)
+        exif[RESOLUTION_UNIT] = 2  # inches
 
 
 def _meant_dpi(image: Image) -> tuple[float, float] | None:
@@ -285,11 +270,7 @@ def _meant_dpi(image: Image) -> tuple[float, float] | None:
         across, down = (float(value) for value in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    return (across, down) if _is_meant((across, down)) else None
-
-
-def _is_meant(dpi: tuple[float, float]) -> bool:
-    return all(0 < value < 1e7 for value in dpi) and any(round(value) not in _SCREEN_DPI for value in dpi)
+    return (across, down) if is_meant((across, down)) else None
 
 
 def _agree(dpi: tuple[float, float], other: tuple[float, float] | None) -> bool:

@@ -11,13 +11,7 @@ from aecodec.metrics import METRICS
 
 def render(results: Results, embedded: list[dict[str, Any]]) -> str:
     """Return the page of ``results`` (``results.summarise``) with the pictures of ``sidebyside.embed``."""
-    package = "aecodec.eval"
-    parts = {
-        "style": pages.read(package, "base.css", "report.css"),
-        "script": pages.read(package, "tools.js", "report.js"),
-        "data": pages.as_json(_page_data(results, embedded)),
-    }
-    return pages.fill(pages.read(package, "report.html"), parts)
+    return pages.report("aecodec.eval", "report", "Image codecs compared", _page_data(results, embedded))
 
 
 def _page_data(results: Results, embedded: list[dict[str, Any]]) -> dict[str, Any]:

@@ -10,10 +10,5 @@ from aecodec.inspect.report import Report
 
 def render(report: Report, made: Mapping[str, str]) -> str:
     """Return the page. ``made`` says how it was made, by words such as "Command"."""
-    package = "aecodec.inspect"
-    parts = {
-        "style": pages.read(package, "base.css", "inspect.css"),
-        "script": pages.read(package, "tools.js", "inspect.js"),
-        "data": pages.as_json({"numbers": report.numbers, "pictures": report.pictures, "made": dict(made)}),
-    }
-    return pages.fill(pages.read(package, "inspect.html"), parts)
+    data = {"numbers": report.numbers, "pictures": report.pictures, "made": dict(made)}
+    return pages.report("aecodec.inspect", "inspect", "aecodec inspect", data)

@@ -1,11 +1,12 @@
 """Put together the pages that commands write: one file with everything inside, which opens from disk without a network.
 
-This room knows HTML and nothing of codecs. ``base.css`` and ``tools.js`` are what all pages share.
+This room knows HTML and nothing of codecs. ``page.html``, ``base.css`` and ``tools.js`` are what all pages share.
 """
 
 from __future__ import annotations
 
 import base64
+import html
 import io
 import json
 import re
@@ -17,17 +18,37 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 DIGITS = 6  # significant ones of a number in a page
+SHARED = ("page.html", "base.css", "tools.js")
 
 
 def read(package: str, *names: str) -> str:
-    """Return the text of files of a package, one after another; "base.css" and "tools.js" are this package's."""
-    shared = resources.files("aecodec.pages")
+    """Return the text of files in the folder ``page`` of a package, one after another; SHARED are this package's."""
     return "\n".join(
-        (shared if name in ("base.css", "tools.js") else resources.files(package) / "page")
+        (resources.files("aecodec.pages") if name in SHARED else resources.files(package) / "page")
         .joinpath(name)
         .read_text("utf-8")
         for name in names
     )
+
+
+def report(package: str, name: str, title: str, data: Any, *, images: str = "data:") -> str:
+    """Return the page that a script draws from data: ``name``.html, .css and .js of a package.
+
+    ``images`` are the sources that its pictures may have, as a content security policy names them.
+    """
+    script = read(package, "tools.js", f"{name}.js")
+    body = (
+        f'{read(package, f"{name}.html")}<script type="application/json" id="data">{as_json(data)}</script>\n'
+        f"<script>\n{script}\n</script>"
+    )
+    policy = f"default-src 'none'; img-src {images}; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+    return page(title, read(package, "base.css", f"{name}.css"), body, policy)
+
+
+def page(title: str, style: str, body: str, policy: str) -> str:
+    """Return a page: its title as text, its style sheet, what is in its body, and its content security policy."""
+    parts = {"title": html.escape(title, quote=False), "style": style, "body": body, "policy": policy}
+    return fill(read("aecodec.pages", "page.html"), parts)
 
 
 def fill(template: str, parts: Mapping[str, str]) -> str:

@@ -35,13 +35,7 @@ def render(rows: Sequence[Row], title: str, kind: str = "tsne") -> str:
         "vectors": _vectors(vectors),
         "sheets": [_sheet(rows[start : start + ACROSS**2]) for start in range(0, len(rows), ACROSS**2)],
     }
-    package = "aecodec.retrieval"
-    parts = {
-        "style": pages.read(package, "base.css", "map.css"),
-        "script": pages.read(package, "map.js"),
-        "data": pages.as_json(data),
-    }
-    return pages.fill(pages.read(package, "map.html"), parts)
+    return pages.report("aecodec.retrieval", "map", "Map of pictures", data, images="data: blob:")
 
 
 def _folders(rows: Sequence[Row]) -> list[str]:

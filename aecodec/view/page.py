@@ -67,15 +67,10 @@ def compose(config: Mapping[str, Any], inside: Mapping[str, bytes], preview: str
         f'<script type="text/plain" id="{key}">{base64.b64encode(content).decode()}</script>'
         for key, content in inside.items()
     )
-    parts = {
-        "policy": (
-            f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline';{connect} worker-src blob:; "
-            f"script-src 'sha256-{digest}' 'wasm-unsafe-eval' blob:; base-uri 'none'; form-action 'none'"
-        ),
-        "style": pages.read(PACKAGE, "base.css", "view.css"),
-        "preview": preview,
-        "data": pages.as_json(config),
-        "blocks": blocks,
-        "script": script,
-    }
-    return pages.fill(pages.read(PACKAGE, "view.html"), parts)
+    policy = (
+        f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline';{connect} worker-src blob:; "
+        f"script-src 'sha256-{digest}' 'wasm-unsafe-eval' blob:; base-uri 'none'; form-action 'none'"
+    )
+    parts = {"preview": preview, "data": pages.as_json(config), "blocks": blocks, "script": script}
+    body = pages.fill(pages.read(PACKAGE, "view.html"), parts)
+    return pages.page("aecodec view", pages.read(PACKAGE, "base.css", "view.css"), body, policy)

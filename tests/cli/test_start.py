@@ -1,18 +1,24 @@
-"""How the command starts: a plain file is decoded without click, numpy and Pillow, and nobody can tell but by the time."""
+"""How the command starts: a usual file is decoded without click, numpy and Pillow, and nobody can tell but by the time."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import sys
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from click.testing import CliRunner
+from PIL import Image, ImageCms
 
 import aecodec
-from aecodec.cli import start
+from aecodec.cli import main, start
+from aecodec.container import bitstream, plain
+from aecodec.container.bitstream import EXIF, ICC, PACKED, RESOLUTION, RESOURCES, XMP
+from aecodec.images import png
 from aecodec.runtime import libaec
 
 pytestmark = pytest.mark.skipif(not libaec.is_compiled(), reason="libaec was not compiled")
@@ -53,9 +59,94 @@ def test_alpha_and_a_hash_are_kept(folder, channels):
         assert np.array_equal(np.asarray(found), np.asarray(aecodec.decode("alpha.aec")))
 
 
+def png_chunks(path):
+    return [(chunk.kind, chunk.body) for chunk in png.chunks(Path(path).read_bytes()) if chunk.kind != b"IDAT"]
+
+
+def exif_of(orientation, dpi=None):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x010F] = "camera"
+    if dpi:
+        exif[0x011A] = exif[0x011B] = dpi
+        exif[0x0128] = 2
+    return exif.tobytes()
+
+
+PACKET = '<x:xmpmeta xmlns:x="adobe:ns:meta/">über</x:xmpmeta>'.encode()
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+METADATA = {
+    "profile": {ICC: PROFILE},
+    "turned": {EXIF: exif_of(6)},
+    "scanned": {EXIF: exif_of(1, 300.0)},
+    "of a screen": {EXIF: exif_of(1, 72.0)},
+    "resolution": {RESOLUTION: (30000).to_bytes(4, "little") + (15000).to_bytes(4, "little")},
+    "other EXIF": {EXIF: b"II*\0damaged", XMP: b"\xff is no UTF-8"},
+    "packed": {ICC: PROFILE, EXIF: exif_of(8, 300.0), XMP: PACKET * 9, RESOURCES: bytes(200)},
+}
+
+
+@pytest.mark.parametrize("stream", ["rgb-low", "psnr-tiles"])
+@pytest.mark.parametrize("name", METADATA)
+def test_metadata_is_that_of_the_command(folder, stream, name):
+    """A photograph would lose its colours, its place or its orientation, or look another way than with any option."""
+    found = bitstream.read((folder / f"{stream}.aec").read_bytes())
+    Path("in.aec").write_bytes(bitstream.write(replace(found, chunks=found.chunks | METADATA[name])))
+    assert start._decode(["decode", "in.aec", "quick.png"])
+    result = CliRunner().invoke(main.main, ["decode", "in.aec", "out.png"])
+    assert result.exit_code == 0, result.output
+    assert png_chunks("quick.png") == png_chunks("out.png")
+    assert len(png_chunks("quick.png")) > 2
+    with Image.open("quick.png") as quick, Image.open("out.png") as out:
+        assert np.array_equal(np.asarray(quick), np.asarray(out))
+
+
+def test_gray_with_a_profile_of_colour_is_left_to_the_command(folder):
+    """A PNG of gray with such a profile is one that viewers refuse."""
+    found = bitstream.read((folder / "gray.aec").read_bytes())
+    Path("in.aec").write_bytes(bitstream.write(replace(found, chunks=found.chunks | {ICC: PROFILE})))
+    assert not start._decode(["decode", "in.aec", "out.png"])
+
+
+def packed_of(parts, size=None):
+    return bitstream.varint(len(parts) if size is None else size) + zlib.compress(parts)
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        {PACKED: packed_of(b"e\x02ab", size=3)},
+        {PACKED: packed_of(b"e\x03ab")},
+        {PACKED: packed_of(b"e\x01ae\x01b")},
+        {PACKED: packed_of(b"e\x01aP\x01b")},
+        {PACKED: packed_of(b"e\x01a") + b"more"},
+        {PACKED: packed_of(b"e\x01a"), EXIF: b"b"},
+    ],
+)
+def test_damaged_metadata_is_refused_as_ever(folder, chunks):
+    """What the command calls damaged would pass in silence."""
+    data = (folder / "rgb-low.aec").read_bytes()
+    found = bitstream.read(data)
+    at = len(data) - len(bitstream.write(replace(found, chunks={}))) + data.index(b"P")  # behind the header
+    added = [kind + bitstream.varint(len(body)) + body + zlib.crc32(kind + body).to_bytes(4, "little")
+             for kind, body in chunks.items()]  # fmt: skip
+    Path("in.aec").write_bytes(data[:at] + b"".join(added) + data[at:])
+    with pytest.raises(aecodec.BitstreamError, match="damaged"):
+        aecodec.decode("in.aec")
+    assert not start._decode(["decode", "in.aec", "out.png"])
+
+
+def test_the_types_of_chunks_are_those_of_the_format():
+    """Two modules name them, so that one of them starts fast."""
+    assert (plain.ICC, plain.EXIF, plain.XMP) == (ICC, EXIF, XMP)
+    assert (plain.RESOURCES, plain.RESOLUTION) == (RESOURCES, RESOLUTION)
+
+
 def test_nothing_heavy_is_imported(folder):
     """Half of the time of decoding a small picture would go into imports again."""
-    command = [sys.executable, "-c", RUN, "decode", "rgb-low.aec", "out.png"]
+    found = bitstream.read((folder / "rgb-low.aec").read_bytes())
+    Path("in.aec").write_bytes(bitstream.write(replace(found, chunks=found.chunks | METADATA["packed"])))
+    command = [sys.executable, "-c", RUN, "decode", "in.aec", "out.png"]
     done, *modules = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     assert done == "True"
     assert not {"click", "numpy", "PIL", "typing", "dataclasses", "pathlib"} & set(modules)

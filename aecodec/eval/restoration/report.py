@@ -22,7 +22,6 @@ def render(results: Results, measured: Sequence[Measured]) -> str:
     failures = "".join(f"<li>{_text(each['picture'])}: {_text(each['reason'])}</li>" for each in results["failures"])
     parts = {
         "task": _text(results["task"]),
-        "style": pages.read("aecodec.eval", "base.css", "restoration.css"),
         "ours": OURS,
         "sections": "".join(_section(results, name, measured) for name in results["cases"]),
         "failures": failures and f"<section><h2>What could not be measured</h2><ul>{failures}</ul></section>",
@@ -31,7 +30,10 @@ def render(results: Results, measured: Sequence[Measured]) -> str:
             for key, value in [*results["methods"].items(), *absent, *environment.items()]
         ),
     }
-    return pages.fill(pages.read("aecodec.eval", "restoration.html"), parts)
+    body = pages.fill(pages.read("aecodec.eval", "restoration.html"), parts)
+    style = pages.read("aecodec.eval", "base.css", "restoration.css")
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    return pages.page(f"Restoration: {results['task']}", style, body, policy)
 
 
 def _section(results: Results, name: str, measured: Sequence[Measured]) -> str:

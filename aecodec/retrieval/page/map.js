@@ -1,12 +1,11 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
-const at = id => document.getElementById(id);
 const { path, folder, width, height, bytes, quality, cluster } = data.pictures;
 const n = path.length, side = data.side, across = data.across;
 const xs = Float32Array.from(data.pictures.x, v => v / 65535), ys = Float32Array.from(data.pictures.y, v => v / 65535);
 const vectors = Int8Array.from(atob(data.vectors.bytes), c => c.charCodeAt(0));
 const bpp = Float32Array.from(bytes, (b, i) => 8 * b / (width[i] * height[i]));
-const map = at("map"), context = map.getContext("2d", { alpha: false });
+const map = byId("map"), context = map.getContext("2d", { alpha: false });
 const COLOURS = 12, NEIGHBOURS = 12, CELL = 24, MARGIN = 60;  // CELL: pixels of the grid that finds points
 const MANY = 3000;  // points that are drawn as squares, which takes half the time
 
@@ -31,7 +30,7 @@ function mix(share) {
 }
 
 function colourBy(kind) {
-  const legend = at("legend");
+  const legend = byId("legend");
   legend.replaceChildren();
   groups = [];
   if (kind === "folder" || kind === "cluster") {
@@ -244,7 +243,7 @@ function zoom(factor, x = map.clientWidth / 2, y = map.clientHeight / 2) {
 
 function reveal(i) {
   const x = view.scale * xs[i] + view.x, y = view.scale * ys[i] + view.y, w = map.clientWidth, h = map.clientHeight;
-  const panel = at("panel").hidden ? null : at("panel").getBoundingClientRect(), wide = panel && panel.width < w / 2;
+  const panel = byId("panel").hidden ? null : byId("panel").getBoundingClientRect(), wide = panel && panel.width < w / 2;
   const right = wide ? panel.left : w, bottom = panel && !wide ? panel.top : h;
   if (x < MARGIN || x > right - MARGIN) view.x += right / 2 - x;
   if (y < MARGIN || y > bottom - MARGIN) view.y += bottom / 2 - y;
@@ -315,18 +314,18 @@ function hover(x, y) {
 }
 
 function placeTip(x, y) {
-  const tip = at("tip"), w = map.clientWidth, h = map.clientHeight;
+  const tip = byId("tip"), w = map.clientWidth, h = map.clientHeight;
   tip.style.left = Math.max(4, Math.min(x + 14, w - tip.offsetWidth - 4)) + "px";
   tip.style.top = (y + 14 + tip.offsetHeight > h ? y - tip.offsetHeight - 10 : y + 14) + "px";
 }
 
 function drawTip() {
-  at("tip").hidden = hovered < 0;
+  byId("tip").hidden = hovered < 0;
   if (hovered < 0) return;
-  const small = at("small").getContext("2d");
+  const small = byId("small").getContext("2d");
   small.clearRect(0, 0, 96, 96);
   drawThumbnail(small, hovered, 0, 0, 96);
-  at("name").textContent = words(hovered);
+  byId("name").textContent = words(hovered);
 }
 
 function words(i) {
@@ -352,7 +351,7 @@ function open(i) {
   focused = opened = i;
   const found = similarTo(i);
   results = found.map(([j]) => j);
-  const list = at("similar");
+  const list = byId("similar");
   list.replaceChildren(...found.map(([j, similarity]) => {
     const item = document.createElement("li"), button = document.createElement("button");
     const canvas = document.createElement("canvas");
@@ -364,8 +363,8 @@ function open(i) {
     item.append(button);
     return item;
   }));
-  at("panel").hidden = false;
-  at("panel").scrollTop = 0;
+  byId("panel").hidden = false;
+  byId("panel").scrollTop = 0;
   drawPanel();
   reveal(i);
   say(`${path[i]}. Most like it: ${found.slice(0, 3).map(([j]) => path[j]).join(", ")}`);
@@ -373,12 +372,12 @@ function open(i) {
 
 function drawPanel() {
   if (opened < 0) return;
-  const large = at("large").getContext("2d");
+  const large = byId("large").getContext("2d");
   large.clearRect(0, 0, 192, 192);
   drawThumbnail(large, opened, 0, 0, 192);
-  at("about").textContent = words(opened);
-  at("toggle").textContent = selected.has(opened) ? "deselect" : "select";
-  for (const canvas of at("similar").querySelectorAll("canvas")) {
+  byId("about").textContent = words(opened);
+  byId("toggle").textContent = selected.has(opened) ? "deselect" : "select";
+  for (const canvas of byId("similar").querySelectorAll("canvas")) {
     const target = canvas.getContext("2d");
     target.clearRect(0, 0, side, side);
     drawThumbnail(target, +canvas.dataset.picture, 0, 0, side);
@@ -388,7 +387,7 @@ function drawPanel() {
 function close() {
   opened = -1;
   results = [];
-  at("panel").hidden = true;
+  byId("panel").hidden = true;
   map.focus();
   redraw();
 }
@@ -399,16 +398,16 @@ function toggle(i) {
 }
 
 function changed() {
-  at("copy").disabled = at("clear").disabled = !selected.size;
+  byId("copy").disabled = byId("clear").disabled = !selected.size;
   const some = shown ? `${shown.size} of ${n}` : `${n}`;
-  at("count").textContent = `${some} pictures` + (selected.size ? `, ${selected.size} selected` : "");
+  byId("count").textContent = `${some} pictures` + (selected.size ? `, ${selected.size} selected` : "");
   if (opened >= 0) drawPanel();
   redraw();
 }
 
 async function copy() {
   if (!selected.size) return;
-  const text = [...selected].sort((a, b) => a - b).map(i => path[i]).join("\n") + "\n", area = at("paths");
+  const text = [...selected].sort((a, b) => a - b).map(i => path[i]).join("\n") + "\n", area = byId("paths");
   area.value = text;
   let done = false;
   try {
@@ -420,11 +419,11 @@ async function copy() {
     map.focus();
   }
   say(done ? `${selected.size} paths copied` : "the browser does not let this page copy");
-  at("copy").textContent = done ? "copied" : "not allowed";
-  setTimeout(() => { at("copy").textContent = "copy paths"; }, 1500);
+  byId("copy").textContent = done ? "copied" : "not allowed";
+  setTimeout(() => { byId("copy").textContent = "copy paths"; }, 1500);
 }
 
-function say(text) { at("status").textContent = text; }
+function say(text) { byId("status").textContent = text; }
 
 // Keys
 
@@ -455,7 +454,7 @@ function step(dx, dy) {
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 document.addEventListener("keydown", event => {
-  if (event.ctrlKey || event.metaKey || event.altKey || at("help").open) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
   if (event.key === "Escape") {
     if (opened >= 0) close(); else { selected.clear(); changed(); }
     return;
@@ -470,40 +469,40 @@ document.addEventListener("keydown", event => {
   else if (event.key === "-") zoomAtFocus(1 / 1.4);
   else if (event.key === "0") fit();
   else if (event.key === "c") copy();
-  else if (event.key === "?") at("help").showModal();
+  else if (event.key === "?") byId("help").showModal();
   else return;
   event.preventDefault();
 });
 
-at("zoom-in").onclick = () => zoomAtFocus(1.5);
-at("zoom-out").onclick = () => zoomAtFocus(1 / 1.5);
-at("fit").onclick = fit;
-at("mode").onclick = () => {
+byId("zoom-in").onclick = () => zoomAtFocus(1.5);
+byId("zoom-out").onclick = () => zoomAtFocus(1 / 1.5);
+byId("fit").onclick = fit;
+byId("mode").onclick = () => {
   framing = !framing;
-  at("mode").setAttribute("aria-pressed", framing);
+  byId("mode").setAttribute("aria-pressed", framing);
   map.classList.toggle("frame", framing);
 };
-at("help-button").onclick = () => at("help").showModal();
-at("close").onclick = close;
-at("toggle").onclick = () => toggle(opened);
-at("select-similar").onclick = () => { for (const i of [opened, ...results]) selected.add(i); changed(); };
-at("copy").onclick = copy;
-at("clear").onclick = () => { selected.clear(); changed(); };
-at("colour").onchange = () => { colourBy(at("colour").value); redraw(); };
-at("filter").oninput = () => {
-  const text = at("filter").value.toLowerCase();
+byId("help-button").onclick = () => byId("help").showModal();
+byId("close").onclick = close;
+byId("toggle").onclick = () => toggle(opened);
+byId("select-similar").onclick = () => { for (const i of [opened, ...results]) selected.add(i); changed(); };
+byId("copy").onclick = copy;
+byId("clear").onclick = () => { selected.clear(); changed(); };
+byId("colour").onchange = () => { colourBy(byId("colour").value); redraw(); };
+byId("filter").oninput = () => {
+  const text = byId("filter").value.toLowerCase();
   shown = text ? new Set([...path.keys()].filter(i => path[i].toLowerCase().includes(text))) : null;
   changed();
 };
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   readStyles();
-  colourBy(at("colour").value);
+  colourBy(byId("colour").value);
   redraw();
 });
 addEventListener("resize", redraw);
 
-document.title = at("title").textContent = data.title;
-at("title").title = data.title;
+document.title = byId("title").textContent = data.title;
+byId("title").title = data.title;
 readStyles();
 colourBy("folder");
 fit();
