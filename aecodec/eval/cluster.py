@@ -26,7 +26,7 @@ def measure_there(
     Raises AecodecError where workers have another version of aecodec or of one of the codecs, or more than one thread.
     """
     if (threads := executor.threads()) > 1:
-        raise AecodecError(f"workers have {threads} threads, and seconds are measured in one; start them with --nthreads 1")
+        raise AecodecError(f"workers have {threads} threads, and seconds are measured in one; start workers of one thread")
     call = functools.partial(_work_all, __version__, tuple(codecs), work)
     try:
         yield from spread(jobs, call, executor, lambda job, again: job)

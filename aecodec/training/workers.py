@@ -39,7 +39,7 @@ def _check_restarts() -> None:
     """
     keeps = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     if keeps and int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")):
-        raise TrainingError(f"--max-restarts needs {SEPARATE_STORES}=1 in the environment of torchrun")
+        raise TrainingError(f"torchrun restarts workers only with {SEPARATE_STORES}=1 in its environment")
 
 
 class Workers:
