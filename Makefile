@@ -33,7 +33,8 @@ test: install  ## run the whole suite
 	$(PYTEST)
 
 test-scale: install  ## run the tests that start servers and clusters on loopback
-	AECODEC_SCALE_PICTURES=2000 $(BIN)/python -m pytest tests/stores tests/executors tests/cli/test_stores.py tests/cli/test_s3.py
+	AECODEC_SCALE_PICTURES=2000 $(BIN)/python -m pytest tests/stores tests/executors \
+		tests/cli/test_stores.py tests/cli/test_s3.py tests/cli/test_cluster.py
 
 test-fast: install  ## run the tests that are not marked slow
 	$(PYTEST) -m "not slow"
