@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import importlib
 
-from aecodec.defaults import MAX_PIXELS
+from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS, RESTORING_WEIGHTS
 from aecodec.errors import (
     AecodecError,
     BitstreamError,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from aecodec.container.bitstream import Header
     from aecodec.images import formats
     from aecodec.weights import store
+    from aecodec.weights.restorer import RestorerSource
 
 __version__ = "0.1.0"
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "TrainingError",
     "TruncatedError",
     "WeightsError",
+    "deblur",
     "decode",
     "decode_array",
     "denoise",
@@ -79,6 +81,7 @@ __all__ = [
     "info",
     "inpaint",
     "register_pillow",
+    "upscale",
 ]
 _LAZY = {
     "Encoder": "aecodec.codec.encoder",
@@ -100,7 +103,8 @@ def encode(
     target: Target | None = None,
     lossless: bool = False,
     weights: store.Source | None = None,
-    restore: store.Source | None = None,
+    restore: Literal["denoise", "deblur"] | None = None,
+    restorer: RestorerSource = RESTORING_WEIGHTS,
     device: str = "auto",
     strip: bool = False,
     max_pixels: int | None = MAX_PIXELS,
@@ -113,13 +117,12 @@ def encode(
     most, ``Psnr(34)`` dB or ``Ssimulacra2(80)`` at least. ``lossless`` keeps every pixel as it is and needs no weights;
     colour under an alpha of 0 is not kept.
 
-    ``restore`` names a restoring encoder, such as "denoise", that removes noise on the way. Without ``weights`` the file is
-    for the default ones, or for those that ``restore`` was trained for. ``device`` is "auto", "cpu" or "cuda"; ``frame``
-    selects one frame of an animation, from 0. ICC profile, EXIF, XMP, IPTC and resolution are kept, and alpha is kept
-    without loss, at 8 bits. Colours of 9 to 16 bits keep their depth, but not with ``restore``; ``lossless`` refuses them.
-    With ``hashed`` the file has a hash of its decoded samples, which ``decode`` checks; one without loss always has it. A
-    UserWarning names all that is lost. With ``strip`` EXIF, XMP and IPTC are dropped, and the picture is turned as its EXIF
-    says.
+    ``restore`` removes noise or blur on the way, by the network ``restorer``; such a picture has no ``target`` of fidelity
+    and is not ``lossless``. ``device`` is "auto", "cpu" or "cuda"; ``frame`` selects one frame of an animation, from 0. ICC
+    profile, EXIF, XMP, IPTC and resolution are kept, and alpha is kept without loss, at 8 bits. Colours of 9 to 16 bits
+    keep their depth, but not with ``restore``; ``lossless`` refuses them. With ``hashed`` the file has a hash of its
+    decoded samples, which ``decode`` checks; one without loss always has it. A UserWarning names all that is lost. With
+    ``strip`` EXIF, XMP and IPTC are dropped, and the picture is turned as its EXIF says.
 
     Raises PictureError for input that is no picture, or that ``lossless`` cannot keep, LimitError over ``max_pixels``
     (None: no limit), WeightsError, DeviceError, TargetError where no quality meets the target, MissingPackageError where
@@ -128,8 +131,18 @@ def encode(
     """
     from aecodec import codec
 
+    if restore is not None:
+        from aecodec.codec.rate_control import Fidelity
+        from aecodec.restore import pictures
+
+        if lossless or isinstance(target, Fidelity):
+            raise ValueError("a restored picture departs from the given one, with which lossless and this target compare")
+        image = pictures.before_encoding(
+            image, restore, weights=restorer, device=device, max_pixels=max_pixels, frame=frame
+        )
+        frame = None
     return codec.encode(
-        image, quality, target=target, lossless=lossless, weights=weights, restore=restore, device=device, strip=strip,
+        image, quality, target=target, lossless=lossless, weights=weights, device=device, strip=strip,
         max_pixels=max_pixels, frame=frame, hashed=hashed,
     )  # fmt: skip
 
@@ -201,16 +214,17 @@ def denoise(
     image: formats.Source,
     sigma: float | None = None,
     *,
-    weights: store.Source = "denoise",
-    decoder: store.Source | None = None,
+    weights: RestorerSource = RESTORING_WEIGHTS,
+    decoder: store.Source = DEFAULT_WEIGHTS,
     device: str = "auto",
     max_pixels: int | None = MAX_PIXELS,
     frame: int | None = None,
 ) -> Image:
-    """Return a picture without its noise and JPEG artefacts, as ``decode`` returns one, with its alpha and metadata.
+    """Return a picture without its noise and JPEG artefacts, with its alpha and metadata, 8 bits a sample.
 
-    ``sigma`` is the standard deviation of Gaussian noise, in levels of 0..255, where it is known. ``decoder`` names the
-    weights that ``weights`` were trained for; None uses the installed ones. Raises the errors of ``encode``.
+    ``sigma`` is the standard deviation of Gaussian noise, in levels of 0..255, where it is known. ``weights`` are a network
+    that restores, and ``decoder`` a codec's: the picture is what ``decode`` gives of its file. Raises the errors of
+    ``encode``, and NoRestoringWeightsError where ``weights`` are missing.
     """
     from aecodec.restore import pictures
 
@@ -219,13 +233,50 @@ def denoise(
     )
 
 
+def deblur(
+    image: formats.Source,
+    *,
+    weights: RestorerSource = RESTORING_WEIGHTS,
+    decoder: store.Source = DEFAULT_WEIGHTS,
+    device: str = "auto",
+    max_pixels: int | None = MAX_PIXELS,
+    frame: int | None = None,
+) -> Image:
+    """Return a picture that was out of focus or in motion, sharper; all else is as for ``denoise``."""
+    from aecodec.restore import pictures
+
+    return pictures.deblur(image, weights=weights, decoder=decoder, device=device, max_pixels=max_pixels, frame=frame)
+
+
+def upscale(
+    image: formats.Source,
+    factor: float = 2.0,
+    *,
+    weights: RestorerSource = RESTORING_WEIGHTS,
+    decoder: store.Source = DEFAULT_WEIGHTS,
+    device: str = "auto",
+    max_pixels: int | None = MAX_PIXELS,
+    frame: int | None = None,
+) -> Image:
+    """Return a picture enlarged by a ``factor`` above 1 and up to 6, with its alpha; all else is as for ``denoise``.
+
+    ``max_pixels`` holds for the large picture, too. Its dots per inch and the size in its EXIF are those of the large
+    picture. Raises ValueError for another factor.
+    """
+    from aecodec.restore import pictures
+
+    return pictures.upscale(
+        image, factor, weights=weights, decoder=decoder, device=device, max_pixels=max_pixels, frame=frame
+    )
+
+
 def inpaint(
     image: formats.Source,
     mask: formats.Source,
     *,
     method: Literal["learned", "classical"] = "learned",
-    weights: store.Source = "inpaint",
-    decoder: store.Source | None = None,
+    weights: RestorerSource = RESTORING_WEIGHTS,
+    decoder: store.Source = DEFAULT_WEIGHTS,
     device: str = "auto",
     max_pixels: int | None = MAX_PIXELS,
     frame: int | None = None,

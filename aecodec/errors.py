@@ -8,7 +8,7 @@
     |   `-- FramesError                       the picture has several frames, and none is chosen
     |-- WeightsError (LookupError)            the weights asked for are missing, damaged or other than the file needs
     |   |-- NoRestoringWeightsError           no weights of this name are installed for restoration
-    |   `-- NotAModelError                    the weights are an encoder for restoration and no whole model
+    |   `-- NotAModelError                    the weights are of a network that restores, not of a codec
     |-- TargetError (ValueError)              no quality meets the target that was asked for
     |-- MissingPackageError (ImportError)     a package that this needs is not installed
     |-- DeviceError (RuntimeError)            the device asked for is not there
@@ -57,18 +57,18 @@ class WeightsError(AecodecError, LookupError):
 
 
 class NoRestoringWeightsError(WeightsError):
-    """No restoring encoder has this name. ``task`` is its purpose, "denoise" or "inpaint"."""
+    """No network that restores has this name."""
 
-    def __init__(self, name: str, task: str) -> None:
-        super().__init__(name, task)
-        self.name, self.task = name, task
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
 
     def __str__(self) -> str:
         return f"no weights named {self.name!r} are installed for restoration"
 
 
 class NotAModelError(WeightsError):
-    """An encoder for restoration, where a whole model is needed."""
+    """A network that restores, where a codec's model is needed."""
 
 
 class TargetError(AecodecError, ValueError):

@@ -7,7 +7,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import hypothesis
 import numpy as np
@@ -118,32 +117,21 @@ def tiny(tmp_path_factory) -> tuple:
 
 
 @pytest.fixture(scope="session")
-def restorers(tiny, tmp_path_factory) -> dict[str, str]:
-    """Folders of restoring encoders by task, for the decoder of ``tiny``.
-
-    Each is that decoder's own encoder, except for a hint that it heeds and a gate that shuts a little.
-    """
+def restorer(tmp_path_factory) -> str:
+    """A folder of a small network that restores: it changes every picture a little, and heeds its hints."""
     import torch
 
-    from aecodec.entropy.architecture import Architecture
-    from aecodec.networks.export import save_encoder
-    from aecodec.networks.model import Model
-    from aecodec.training.growth import with_more_blocks
-    from aecodec.weights.store import load
+    from aecodec.networks.export import save_unet
+    from aecodec.networks.unet import UNet
+    from aecodec.weights.restorer import UNetArchitecture
 
-    whole, folder = tiny
-    model = Model(Architecture(**{**whole.arch.to_dict(), "inputs": 4}))
-    model.load_state_dict(with_more_blocks(whole.state_dict(), model))
+    torch.manual_seed(5)
+    network = UNet(UNetArchitecture((8, 12, 16), (1, 1, 1)))
     with torch.no_grad():
-        generator = torch.Generator().manual_seed(1)
-        model.analysis.stem.weight[:, 192:].normal_(0, 0.1, generator=generator)
-        model.analysis.gate.weight.normal_(0, 0.1, generator=generator)
-    folders = {}
-    for task in ("denoise", "inpaint"):
-        folders[task] = str(tmp_path_factory.mktemp("restorers") / task)
-        card = {"task": task, "decoder": load(str(folder)).card["sha256"]}
-        save_encoder(model, Path(folders[task]), task, card)
-    return folders
+        network.head.weight.normal_(0, 0.02)
+    folder = tmp_path_factory.mktemp("restorer") / "restore"
+    save_unet(network, folder, "restore", {})
+    return str(folder)
 
 
 @pytest.fixture

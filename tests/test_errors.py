@@ -35,7 +35,7 @@ def test_a_large_picture_is_no_damaged_file():
 @pytest.mark.parametrize(
     "error",
     [LimitError("2 x 2 is over the limit of 3 pixels", 3), MissingPackageError("this", "torch", "'aecodec[gpu]'"),
-     NoRestoringWeightsError("mine", "denoise")],
+     NoRestoringWeightsError("mine")],
     ids=lambda error: type(error).__name__,
 )  # fmt: skip
 def test_errors_come_whole_out_of_other_processes(error):

@@ -27,12 +27,9 @@ def _advice(error: AecodecError) -> str:
     if isinstance(error, FramesError):
         return "--frame N takes one of them, counted from 0"
     if isinstance(error, NotAModelError):
-        return "see encode --restore"
+        return "see encode --restorer"
     if isinstance(error, DeviceError):
         return "use --device cpu"
     if isinstance(error, NoRestoringWeightsError):
-        return (
-            "give a folder that holds them (denoise --weights FOLDER, encode --restore FOLDER), or train them: "
-            f"aecodec train {error.task} --data FOLDER -o runs/{error.task}"
-        )
+        return "give a folder that holds them, or train them: aecodec train restore --data FOLDER -o runs/restore"
     return ""

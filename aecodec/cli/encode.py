@@ -11,14 +11,14 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from aecodec.cli import batch, files, manifest, options
 from aecodec.cli.advice import explain
 from aecodec.codec import rate_control
-from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS
+from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS, RESTORING_WEIGHTS
 from aecodec.errors import AecodecError
 from aecodec.quality import index_of_quality, quality_of_index
 from aecodec.stores import names
@@ -44,7 +44,8 @@ class Settings(options.FileSettings):
 
     lossless: bool
     weights: str | None
-    restore: str | None
+    restore: Literal["denoise", "deblur"] | None
+    restorer: str
     strip: bool
     frame: int | None
     skip_larger: bool
@@ -91,10 +92,15 @@ class ByteSize(ParamType):
 @options.weights
 @click.option(
     "--restore",
-    metavar="NAME",
+    type=click.Choice(["denoise", "deblur"]),
+    help="Remove noise and JPEG artefacts, or blur, on the way.",
+)
+@click.option(
+    "--restorer",
+    default=RESTORING_WEIGHTS,
+    show_default=True,
     type=options.file_names,
-    shell_complete=options.installed_encoders,
-    help="Remove noise and artefacts on the way, by installed weights such as denoise or by those in a folder.",
+    help="Weights for --restore, installed or a folder.",
 )
 @click.option("--strip", is_flag=True, help="Drop EXIF, XMP and IPTC; an EXIF orientation is applied.")
 @options.frame
@@ -170,7 +176,7 @@ def encode(
         writer = manifest.Writer(manifest_file, replace=settings["force"], extend=settings["update"])
         tasks = files.Jobs((replace(job, again=writer.lacks(job)) for job in tasks), tasks.left_out)
     settings["weights"] = settings["weights"] and batch.as_seen_by_workers(settings["weights"], executor)
-    settings["restore"] = settings["restore"] and batch.as_seen_by_workers(settings["restore"], executor)
+    settings["restorer"] = batch.as_seen_by_workers(settings["restorer"], executor)
     work = functools.partial(_work, quality=quality, target=target, keeps_record=writer is not None, **settings)
     show, tell = json.dumps if as_json else None, None if writer is None else writer.add
     with contextlib.nullcontext() if writer is None else writer:
@@ -195,7 +201,8 @@ def _work(
     target: rate_control.Target | None,
     lossless: bool,
     weights: str | None,
-    restore: str | None,
+    restore: Literal["denoise", "deblur"] | None,
+    restorer: str,
     strip: bool,
     frame: int | None,
     skip_larger: bool,
@@ -230,9 +237,12 @@ def _work(
     else:
         found: Source = DEFAULT_WEIGHTS if weights is None else weights
         if restore is not None:
-            from aecodec.weights.store import restoring
+            from aecodec.restore import pictures
 
-            found = restoring(restore, weights, "denoise")  # without a name, the decoder that it was trained for
+            image = pictures.before_encoding(
+                image, restore, weights=restorer, device=device, max_pixels=max_pixels, frame=frame
+            )
+            frame = None
         encoder = Encoder(
             image, weights=found, device=device, strip=strip, max_pixels=max_pixels, frame=frame, hashed=hashed
         )

@@ -73,8 +73,8 @@ JOURNAL = "measurements.jsonl"
 @options.executor
 @click.option(
     "--task",
-    type=click.Choice(["denoise", "inpaint", "dejpeg"]),
-    help="Compare a restoring encoder (--weights) with classical methods, in place of codecs.",
+    type=click.Choice(["denoise", "dejpeg", "deblur", "upscale", "inpaint"]),
+    help="Compare a network that restores (--weights) with classical methods, in place of codecs.",
 )
 @click.option(
     "--compare",

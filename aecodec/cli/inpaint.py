@@ -26,7 +26,7 @@ class Settings(options.FileSettings):
 
     method: Method
     weights: str
-    decoder: str | None
+    decoder: str
     frame: int | None
     extension: str
 
@@ -41,13 +41,7 @@ class Settings(options.FileSettings):
     help="Fill holes with the codec's decoder, or with the smoothest surface over their surroundings, which "
     "needs no weights.",
 )
-@click.option(
-    "--weights",
-    default="inpaint",
-    show_default=True,
-    type=options.file_names,
-    help="Installed weights that fill holes, or a folder with such weights.",
-)
+@options.restorer
 @options.decoder
 @options.frame
 @options.picture_format
@@ -94,7 +88,7 @@ def _work(
     mask: str,
     method: Method,
     weights: str,
-    decoder: str | None,
+    decoder: str,
     frame: int | None,
     extension: str,
     update: bool,

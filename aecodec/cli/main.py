@@ -15,7 +15,8 @@ from aecodec.cli.files import INTERRUPTED
 COMMANDS = {
     "encode": "encode", "decode": "decode", "info": "info", "verify": "verify", "view": "view",
     "inspect": "inspect",
-    "denoise": "denoise", "inpaint": "inpaint", "features": "features", "similar": "similar", "map": "map",
+    "denoise": "denoise", "deblur": "deblur", "upscale": "upscale", "inpaint": "inpaint",
+    "features": "features", "similar": "similar", "map": "map",
     "autoencoder": "autoencoder", "anomaly": "anomaly",
     "weights": "weights", "desktop": "desktop", "train": "train", "eval": "eval",
 }  # fmt: skip

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from aecodec.cli import batch, files
-from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS
+from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS, RESTORING_WEIGHTS
 from aecodec.errors import AecodecError, MissingPackageError
 from aecodec.stores import names
 
@@ -26,18 +26,18 @@ class Finite(click.FloatRange):
 
 def _installed(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return the names of installed weights, for shell completion."""
-    return _names(incomplete, encoders=False)
+    return _names(incomplete, restoring=False)
 
 
-def installed_encoders(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the names of installed restoring encoders, for shell completion."""
-    return _names(incomplete, encoders=True)
+def _installed_restorers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of installed networks that restore, for shell completion."""
+    return _names(incomplete, restoring=True)
 
 
-def _names(incomplete: str, encoders: bool) -> list[str]:
+def _names(incomplete: str, restoring: bool) -> list[str]:
     from aecodec.weights import cards
 
-    return [name for name in cards.names(encoders) if name.startswith(incomplete)]
+    return [name for name in cards.names(restoring) if name.startswith(incomplete)]
 
 
 def _extension(ctx: click.Context, param: click.Parameter, value: str) -> str:
@@ -105,9 +105,19 @@ weights = click.option(
 weights_argument = click.argument("name", default=DEFAULT_WEIGHTS, shell_complete=_installed)
 decoder = click.option(
     "--decoder",
-    metavar="FOLDER",
+    default=DEFAULT_WEIGHTS,
+    show_default=True,
     type=file_names,
-    help="The weights that --weights was trained for, if they are not installed.",
+    shell_complete=_installed,
+    help="The codec's weights whose decoder makes the picture, installed or a folder.",
+)
+restorer = click.option(
+    "--weights",
+    default=RESTORING_WEIGHTS,
+    show_default=True,
+    type=file_names,
+    shell_complete=_installed_restorers,
+    help="Installed weights that restore, or a folder with such weights.",
 )
 frame = click.option("--frame", type=click.IntRange(min=0), metavar="N", help="Take this frame or page, counted from 0.")
 device = click.option(

@@ -124,8 +124,10 @@ def _with_init(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     from aecodec.weights import cards
 
     started = checkpoint_of(content["init"]) or cards.read_card(cards.folder_of(content["init"]))
+    restores = started.get("task") == cards.RESTORE
     gentle = {"learning_rate": 1e-4, "warm_up": 50, "hyper_warm_up": 0, "name": folder.resolve().name}
-    return {**gentle, **content, "architecture": started["architecture"]}
+    architecture = {"unet" if restores else "architecture": started["architecture"]}
+    return {**gentle, **content, **({"task": cards.RESTORE} if restores else {}), **architecture}
 
 
 def _need_packages() -> None:

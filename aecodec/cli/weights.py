@@ -25,14 +25,14 @@ def weights() -> None:
 @weights.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per model.")
 def list_(as_json: bool) -> None:
-    """List installed weights: the default first, restoring encoders last.
+    """List installed weights: the default first, networks that restore last.
 
     \b
     aecodec weights list
     """
     from aecodec.weights import cards
 
-    for name in [*cards.names(), *cards.names(encoders=True)]:
+    for name in [*cards.names(), *cards.names(restoring=True)]:
         card = cards.read_card(cards.INSTALLED / name)
         entry = {"name": name, "id": card.get("sha256", "?")[:8], "purpose": card.get("purpose", "")}
         click.echo(json.dumps(entry) if as_json else "{name:12} {id}  {purpose}".format(**entry).rstrip())
@@ -49,15 +49,14 @@ def show(name: str) -> None:
     try:
         from aecodec import weights as store
 
-        opened = store.load_any(name)
+        restores = store.is_restoring(store.read_card(store.folder_of(name)))
+        opened = store.load_restorer(name) if restores else store.load(name)
         click.echo((opened.folder / store.CARD).read_text("utf-8").rstrip())
     except AecodecError as error:
         click.echo(f"aecodec: {explain(error)}", err=True)
         sys.exit(1)
     costs = opened.card.get("kmac_per_pixel")
-    if costs and store.is_restoring(opened.card):
-        click.echo(f"\nthousands of multiply-accumulates per pixel, this encoder: {sum(costs.values()):.1f}")
-    elif costs:
+    if costs and not restores:
         shared = costs["hyper_synthesis"] + costs["context"]
         click.echo("\nthousands of multiply-accumulates per pixel, all networks:")
         click.echo(f"  writing {costs['analysis'] + costs['hyper_analysis'] + shared:.1f}")
@@ -79,11 +78,12 @@ def verify(name: str) -> None:
         from aecodec import weights as store
         from aecodec.entropy.certificate import certify, known_answer
 
-        opened = store.load_any(name)
+        if store.is_restoring(store.read_card(store.folder_of(name))):
+            restorer = store.load_restorer(name)
+            click.echo(f"{restorer.name} {restorer.id}: content hash as the card states; it computes in floats")
+            return
+        opened = store.load(name)
         click.echo(f"{opened.name} {opened.id}: content hash as the card states")
-        if store.is_restoring(opened.card):
-            opened = store.restoring(name)
-            click.echo(f"an encoder for the decoder {opened.name} {opened.id}, which follows")
         bounds = certify(opened.entropy_model)
         if bounds != opened.card.get("largest_sums", bounds):
             raise AecodecError("the certificate in the card is not that of these tensors")

@@ -22,7 +22,6 @@ def encode(
     target: Target | None = None,
     lossless: bool = False,
     weights: store.Source | None = None,
-    restore: store.Source | None = None,
     device: str = "auto",
     strip: bool = False,
     max_pixels: int | None = MAX_PIXELS,
@@ -33,21 +32,17 @@ def encode(
     from aecodec.codec import rate_control
     from aecodec.codec.encoder import Encoder, Original
     from aecodec.quality import index_of_quality
-    from aecodec.weights.store import restoring
 
     if quality is not None and target is not None:
         raise ValueError("give a quality or a target, not both")
     if not (target is None or isinstance(target, rate_control.Target)):
         raise TypeError(f"target must be a Size, BitsPerPixel, Psnr or Ssimulacra2, not {target!r}")
     if lossless:
-        if quality is not None or target is not None or restore is not None:
-            raise ValueError("a picture without loss has no quality, no target and nothing to restore")
+        if quality is not None or target is not None:
+            raise ValueError("a picture without loss has no quality and no target")
         return Original.open(image, strip=strip, max_pixels=max_pixels, frame=frame).encode().data
     index = index_of_quality(DEFAULT_QUALITY if quality is None else quality)
-    if restore is None:
-        opened = DEFAULT_WEIGHTS if weights is None else weights
-    else:
-        opened = restoring(restore, weights, "denoise")
+    opened = DEFAULT_WEIGHTS if weights is None else weights
     encoder = Encoder(image, weights=opened, device=device, strip=strip, max_pixels=max_pixels, frame=frame, hashed=hashed)
     encoded = encoder.encode(index) if target is None else rate_control.meet(encoder, target)[0]
     return encoded.data

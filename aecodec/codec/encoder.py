@@ -187,8 +187,7 @@ class Encoder:
 
     The attribute ``image`` is its colour. Raises PictureError where the picture cannot be encoded as it is (an animation
     without a ``frame``) and LimitError over ``max_pixels``; warns where something will be lost. With ``strip`` EXIF and XMP
-    are dropped and the EXIF orientation is applied. ``hint`` describes the damage to a restoring encoder
-    (``restore/hint.py``), which sees 8 bits a sample. With ``hashed`` files have a hash of their decoded samples.
+    are dropped and the EXIF orientation is applied. With ``hashed`` files have a hash of their decoded samples.
     """
 
     def __init__(
@@ -196,7 +195,6 @@ class Encoder:
         image: formats.Source,
         *,
         weights: Source = DEFAULT_WEIGHTS,
-        hint: NDArray[np.uint8] | int = 0,
         device: str = "auto",
         strip: bool = False,
         max_pixels: int | None = MAX_PIXELS,
@@ -205,8 +203,6 @@ class Encoder:
     ) -> None:
         self.original = Original.open(image, strip=strip, max_pixels=max_pixels, frame=frame)
         self.weights = load(weights)
-        if self.weights.arch.restores:
-            self.original = self.original.in_8_bits()
         self.image, self._chunks = self.original.image, dict(self.original.metadata)
         if self.original.alpha is not None:
             self._chunks[ALPHA] = alpha.encode(np.asarray(self.original.alpha))
@@ -214,13 +210,9 @@ class Encoder:
         self.depth = self.original.depth
         self._hashed = hashed
         self._seen: NDArray[Any] = self.array if self.original.deep is None else self.original.deep
-        if self.weights.arch.restores:
-            self._seen = np.dstack([self.array, np.broadcast_to(np.uint8(hint), self.array.shape[:2])])
         self._device = device
         self._transforms = open_transforms(self.weights, device)
-        # a restored picture departs from the given one everywhere
-        tries_exact = not self.weights.arch.restores and self.depth == 8 and exact.is_installed()
-        self._tries_exact = tries_exact and regions.may_have_exact(self.array)
+        self._tries_exact = self.depth == 8 and exact.is_installed() and regions.may_have_exact(self.array)
 
     def encode(self, rate: int, tile: int | None = None) -> Encoded:
         """Return the file at a rate index (``quality.index_of_quality``).

@@ -211,12 +211,9 @@ def meet(encoder: Encoder, target: Target) -> tuple[Encoded, float]:
     """
     from aecodec.container import exact  # here, because the command line imports this module for its targets alone
 
-    restores = encoder.weights.arch.restores
     if isinstance(target, Fidelity):
         target.check_installed()
-        if restores:
-            raise TargetError(f"{target} cannot be a target for a restored picture, which differs from the given one")
-    may_be_lossless = not restores and encoder.depth == 8 and exact.is_installed()
+    may_be_lossless = encoder.depth == 8 and exact.is_installed()
     try:
         best = search(target, functools.partial(target.attempt, encoder), encoder.pixels)
     except TargetError:

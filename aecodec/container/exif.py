@@ -58,11 +58,15 @@ def find(exif: bytes, wanted: int, wanted_kind: int) -> tuple[str, int]:
     order = "<" if exif.startswith(b"II", base) else ">"
     try:
         start = base + struct.unpack_from(f"{order}I", exif, base + 4)[0]
-        (count,) = struct.unpack_from(f"{order}H", exif, start)
-        for position in range(start + 2, start + 2 + 12 * count, 12):
+        for position in entries(exif, start, order):
             tag, kind, _, value = struct.unpack_from(f"{order}HHII", exif, position)
             if tag == wanted:
                 return order, (position + 8 if kind == 3 else base + value) if kind == wanted_kind else 0
     except struct.error:
         pass
     return order, 0
+
+
+def entries(exif: bytes | bytearray, start: int, order: str) -> range:
+    """Return where the entries of a directory lie that begins at ``start``. Raises struct.error where nothing is there."""
+    return range(start + 2, start + 2 + 12 * struct.unpack_from(f"{order}H", exif, start)[0], 12)

@@ -10,6 +10,7 @@ import struct
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from aecodec.container.bitstream import ALPHA, EXIF, ICC, RESOLUTION, RESOURCES, SIGNAL, XMP, Header
@@ -20,6 +21,7 @@ from aecodec.container.exif import (
     X_RESOLUTION,
     Y_RESOLUTION,
     dots_per_inch,
+    entries,
     find,
     is_meant,
     numbers,
@@ -32,27 +34,12 @@ if TYPE_CHECKING:
 # TIFF tags that Pillow counts as EXIF but that say how a TIFF file is laid out, or that have chunks of their own.  330 are
 # places in the file that it was, 37724 are Photoshop's layers.
 _TIFF_LAYOUT = (
-    *range(254, 260),
-    262,
-    266,
-    273,
-    *range(277, 280),
-    284,
-    317,
-    320,
-    *range(322, 326),
-    330,
-    338,
-    339,
-    347,
-    700,
-    33723,
-    34377,
-    34675,
-    37724,
-)
+    *range(254, 260), 262, 266, 273, *range(277, 280), 284, 317, 320, *range(322, 326), 330, 338, 339, 347, 700, 33723,
+    34377, 34675, 37724,
+)  # fmt: skip
 _EXIF_DIRECTORY, _GPS_DIRECTORY, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 _THUMBNAIL, _THUMBNAIL_SIZE = 0x0201, 0x0202
+_WIDTHS, _HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)  # in pixels, in the first directory and in that of EXIF
 _NAMES = {ICC: "icc_profile", EXIF: "exif", XMP: "xmp", RESOURCES: "image_resources"}  # in Image.info; the last is ours
 _PLAIN_GAMMA = 0.45455  # what a PNG without colour management says, and what every viewer assumes
 
@@ -141,11 +128,47 @@ def without_thumbnail(exif: bytes) -> bytes:
         if second > base:
             struct.pack_into(f"{order}I", block, link, 0)
             place = size = 0
-            for position in range(second + 2, second + 2 + 12 * struct.unpack_from(f"{order}H", block, second)[0], 12):
+            for position in entries(block, second, order):
                 tag, _, _, value = struct.unpack_from(f"{order}HHII", block, position)
                 place, size = (value if tag == _THUMBNAIL else place), (value if tag == _THUMBNAIL_SIZE else size)
             size = min(size, max(len(block) - base - place, 0))
             block[base + place : base + place + size] = bytes(size)
+    return bytes(block)
+
+
+def enlarged(chunks: Mapping[bytes, bytes], size: tuple[int, int], factor: float) -> dict[bytes, bytes]:
+    """Return the chunks of a picture that was enlarged by a factor to this width and height.
+
+    It keeps its size on paper, so it has more dots per inch. Where EXIF says a size in pixels, it is the new one.
+    """
+    result = dict(chunks)
+    if len(body := chunks.get(RESOLUTION, b"")) == 8:
+        result[RESOLUTION] = struct.pack(
+            "<II", *(min(round(value * factor), 2**32 - 1) for value in struct.unpack("<II", body))
+        )
+    if EXIF in chunks:
+        result[EXIF] = _exif_enlarged(chunks[EXIF], size, factor)
+    return result
+
+
+def _exif_enlarged(exif: bytes, size: tuple[int, int], factor: float) -> bytes:
+    block = bytearray(exif)
+    base = len(PREFIX) if exif.startswith(PREFIX) else 0
+    order = "<" if exif.startswith(b"II", base) else ">"
+    sides = dict(zip(_WIDTHS, size[:1] * 2, strict=True)) | dict(zip(_HEIGHTS, size[1:] * 2, strict=True))
+    with contextlib.suppress(struct.error, ZeroDivisionError):
+        directories = [struct.unpack_from(f"{order}I", block, base + 4)[0]]
+        for start in directories:  # grows by that of EXIF's own tags
+            for position in entries(block, base + start, order):
+                tag, kind, _, value = struct.unpack_from(f"{order}HHII", block, position)
+                if tag in sides:
+                    struct.pack_into(f"{order}HHII", block, position, tag, 4, 1, sides[tag])
+                elif tag in (X_RESOLUTION, Y_RESOLUTION) and kind == 5:
+                    dots = Fraction(*struct.unpack_from(f"{order}II", block, base + value)) * Fraction(factor)
+                    dots = dots.limit_denominator(2**16)
+                    struct.pack_into(f"{order}II", block, base + value, dots.numerator, dots.denominator)
+                elif tag == _EXIF_DIRECTORY and len(directories) == 1:
+                    directories.append(value)
     return bytes(block)
 
 

@@ -12,7 +12,6 @@ Upsampler = Literal["pixelshuffle", "resize-conv", "transposed"]
 LATENT_STRIDE = 16  # pixels per latent position, each way
 HYPER_STRIDE = 4  # latent positions per hyper-latent position, each way
 PADDING = LATENT_STRIDE * HYPER_STRIDE  # pictures are padded to a multiple of this
-ENCODER_ONLY = ("width_8", "width_16", "blocks_8", "blocks_16", "inputs")  # the decoder has nothing to do with these
 _COUNTS = ("blocks_8", "blocks_16", "decoder_blocks_8", "decoder_blocks_16")  # these may be 0
 
 
@@ -21,8 +20,7 @@ class Architecture:
     """Widths and depths of the networks.
 
     ``width_8`` and ``width_16`` are channels at 1/8 and 1/16 resolution, ``blocks_*`` residual blocks there;
-    ``decoder_*`` the same in the synthesis.  ``inputs`` are the channels that the analysis sees: colour, and the hint of a
-    restoring encoder (``restore/hint.py``).
+    ``decoder_*`` the same in the synthesis.
     """
 
     latents: int = 512
@@ -38,7 +36,6 @@ class Architecture:
     hyper_latents: int = 96
     context_width: int = 160
     upsampler: Upsampler = "pixelshuffle"
-    inputs: int = 3
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -49,17 +46,10 @@ class Architecture:
                 raise ValueError(f"{name} must be an integer in {0 if name in _COUNTS else 1}..4096, not {value!r}")
         if self.latents > 3 * LATENT_STRIDE**2:
             raise ValueError(f"latents must be at most {3 * LATENT_STRIDE**2}, the samples of a block, not {self.latents}")
-        if self.inputs not in (3, 4):
-            raise ValueError(f"inputs must be 3 or 4, not {self.inputs}")
         if min(self.hyper_width, self.hyper_latents) < 2:
             raise ValueError("hyper_width and hyper_latents must be 2 or more")  # one input channel is a depthwise layer's
         if self.latents % CONTEXT_STEPS:
             raise ValueError(f"latents must be a multiple of {CONTEXT_STEPS}, not {self.latents}")
-
-    @property
-    def restores(self) -> bool:
-        """Return whether the analysis restores: a hint is its last input, and a gate is on its linear path."""
-        return self.inputs > 3
 
     @property
     def analysis_halo(self) -> int:

@@ -55,10 +55,9 @@ def fraction_bits(model: FloatModel) -> Tensor:
     hooks = [layer.register_forward_pre_hook(note(name)) for name, layer in layers]
     try:
         picture = pictures().to(next(model.parameters()).device)
-        hint = picture.new_zeros(len(picture), model.arch.inputs - 3, SIDE, SIDE)
         for knot in range(KNOTS):
             position = picture.new_full((len(picture),), float(knot))
-            y = (model.analysis(torch.cat([picture, hint], 1), position) * model.gain(position)).round()
+            y = (model.analysis(picture, position) * model.gain(position)).round()
             synthesis.unfiltered(y * model.inverse_gain(position), position)
     finally:
         for hook in hooks:

@@ -12,6 +12,8 @@ from aecodec.networks.integer import IntegerConv2d
 from aecodec.networks.model import Model
 from aecodec.networks.quantiser import DependentQuantiser
 from aecodec.networks.transforms import Lapping
+from aecodec.networks.unet import UNet
+from aecodec.weights.restorer import INPUTS, SHUFFLE
 
 
 class _Unquantised(DependentQuantiser):
@@ -76,5 +78,19 @@ def kmac_per_pixel(arch: Architecture) -> dict[str, float]:
                 module.convolve = counted  # type: ignore[method-assign]  # a method, which has no hooks
     model.eval()
     with torch.device("meta"):
-        model(torch.zeros(1, arch.inputs, side, side), torch.zeros(1))
+        model(torch.zeros(1, 3, side, side), torch.zeros(1))
     return {part: macs / side**2 / 1000 for part, macs in counts.items()}
+
+
+def unet_kmac_per_pixel(network: UNet) -> float:
+    """Return thousands of multiply-accumulates per pixel of a restoring network."""
+    arch = network.arch
+    cost, area = 0.0, float(SHUFFLE**2)  # pixels that are one position of the level
+    for level, (width, blocks) in enumerate(zip(arch.widths, arch.blocks, strict=True)):
+        last = level == len(arch.widths) - 1
+        cost += (2 - last) * blocks * 2 * 9 * width**2 / area
+        if not last:  # each weight of the layers between two levels once for a position of the coarser one
+            cost += 2 * 4 * width * arch.widths[level + 1] / (4 * area)
+        area *= 4
+    cost += 9 * arch.widths[0] * (INPUTS + 3)  # the first and the last layer
+    return cost / 1000

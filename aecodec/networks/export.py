@@ -22,12 +22,14 @@ from aecodec.entropy.integer import BIAS_LIMIT, GAIN_FRAC, GAIN_ROWS
 from aecodec.entropy.tables import counts_of
 from aecodec.errors import WeightsError
 from aecodec.networks.activations import fraction_bits
-from aecodec.networks.complexity import kmac_per_pixel
+from aecodec.networks.complexity import kmac_per_pixel, unet_kmac_per_pixel
 from aecodec.networks.integer import IntegerConv2d, weight_exponents
 from aecodec.networks.model import FloatModel, Model
+from aecodec.networks.unet import UNet
 from aecodec.quality import INTERVALS
-from aecodec.weights.cards import CARD, TENSORS, content_hash
-from aecodec.weights.store import FRACTION_BITS, SCALE, Weights, is_of_encoder
+from aecodec.weights.cards import CARD, RESTORE, TENSORS, content_hash
+from aecodec.weights.restorer import Restorer
+from aecodec.weights.store import FRACTION_BITS, SCALE, Weights
 
 LINEAR = ("analysis.klt.weight", "analysis.lap.weight", "synthesis.klt.weight", "synthesis.lap.weight", "synthesis.spread")
 COUNTED_BEFORE = 1e5  # symbols that each coding table of a weights file stands for where training goes on from it
@@ -136,27 +138,30 @@ def save_weights(model: Model, folder: Path, name: str, card: dict[str, Any]) ->
     return digest[:8]
 
 
-def save_encoder(
-    model: FloatModel, folder: Path, name: str, card: dict[str, Any], own: dict[str, Tensor] | None = None
-) -> str:
-    """Write ``folder`` with a restoring encoder, the two analyses of a model, and return its id.
+def load_unet(restorer: Restorer) -> UNet:
+    """Return a restoring network, in evaluation mode, on the CPU.
 
-    ``card`` has what only the caller knows, such as the ``task`` and the hash of the ``decoder``. ``own`` are tensors of
-    the decoder's weights; tensors that are equal to them are left out.
+    Raises WeightsError where the tensors do not fit the architecture.
     """
+    with torch.device("meta"):
+        network = UNet(restorer.arch)
+    try:
+        network.load_state_dict({name: torch.from_numpy(array) for name, array in restorer.tensors.items()}, assign=True)
+    except RuntimeError as error:
+        raise WeightsError(f"the weights in {restorer.folder} do not fit their architecture: {error}") from None
+    return network.eval()
+
+
+def save_unet(network: UNet, folder: Path, name: str, card: dict[str, Any]) -> str:
+    """Write ``folder`` with a restoring network and its card, and return its id; ``card`` as for ``save_weights``."""
     from safetensors.numpy import save
 
-    state = {name: value for name, value in model.state_dict().items() if is_of_encoder(name)}
-    known = own or {}
-    new = {name: value for name, value in state.items() if name not in known or not torch.equal(value, known[name])}
-    tensors = _float_tensors(new)
-    data = save({name: value.contiguous().numpy() for name, value in tensors.items()})
+    tensors = _float_tensors(network.state_dict())
+    data = save({key: value.contiguous().numpy() for key, value in tensors.items()})
     digest = content_hash(data)
-    costs = kmac_per_pixel(model.arch)
     content = {
-        "name": name, "sha256": digest, **card,
-        "kmac_per_pixel": {part: round(costs[part], 2) for part in ("analysis", "hyper_analysis")},
-        "architecture": model.arch.to_dict(),
+        "name": name, "sha256": digest, "task": RESTORE, **card,
+        "kmac_per_pixel": {"unet": round(unet_kmac_per_pixel(network), 2)}, "architecture": network.arch.to_dict(),
     }  # fmt: skip
     write_folder(folder, data, content)
     return digest[:8]

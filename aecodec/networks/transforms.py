@@ -88,17 +88,13 @@ class Lapping(nn.Module):
 
 
 class Analysis(nn.Module):
-    """Map a picture (B, 3, H, W) in 0..1, H and W multiples of 16, to latents (B, M, H/16, W/16) at gain 1.
-
-    A restoring encoder's input has the hint (``restore/hint.py``) as a fourth channel. It also has a gate on the linear
-    path, which would pass noise on: to shrink a coefficient is easier to learn than to predict its noise.
-    """
+    """Map a picture (B, 3, H, W) in 0..1, H and W multiples of 16, to latents (B, M, H/16, W/16) at gain 1."""
 
     def __init__(self, arch: Architecture) -> None:
         super().__init__()
         self.lap = Lapping()
         self.klt = nn.Conv2d(3, arch.latents, LATENT_STRIDE, LATENT_STRIDE, bias=False)
-        self.stem = nn.Conv2d(64 * arch.inputs, arch.width_8, 3, padding=1)
+        self.stem = nn.Conv2d(64 * 3, arch.width_8, 3, padding=1)
         self.gain_8 = Gain(arch.width_8)
         self.blocks_8 = nn.Sequential(*(ResidualBlock(arch.width_8) for _ in range(arch.blocks_8)))
         self.down_16 = nn.Conv2d(arch.width_8, arch.width_16, 3, 2, 1)
@@ -107,23 +103,15 @@ class Analysis(nn.Module):
         self.head = nn.Conv2d(arch.width_16, arch.latents, 3, padding=1)
         with torch.no_grad():
             self.head.weight.mul_(0.05)
-        self.gate: nn.Conv2d | None = None
-        if arch.restores:
-            self.gate = nn.Conv2d(arch.width_16, arch.latents, 3, padding=1)
-            nn.init.zeros_(self.gate.weight)  # open at first
-            nn.init.zeros_(self.gate.get_parameter("bias"))
 
     def forward(self, x: Tensor, position: Tensor) -> Tensor:
-        colour = x[:, :3] - 0.5
+        x = x - 0.5
         with float32(x):
-            y: Tensor = self.klt(self.lap(colour.float()))
-        x = colour if self.gate is None else torch.cat([colour, x[:, 3:]], 1)
+            y: Tensor = self.klt(self.lap(x.float()))
         x = F.leaky_relu(self.stem(F.pixel_unshuffle(x, 8)), 0.1)
         x = self.blocks_8(x * self.gain_8(position).to(x.dtype))
         x = self.down_16(x)
         x = self.blocks_16(x * self.gain_16(position).to(x.dtype))
-        if self.gate is not None:
-            y = y * (2 * torch.sigmoid(self.gate(x).float()))
         correction: Tensor = self.head(x)
         return y + correction.float()
 

@@ -1,5 +1,6 @@
-"""Repair pictures with the codec's own decoder, and damage pictures so that restoring encoders can be trained.
+"""Repair pictures before they are encoded, and damage pictures so that a network can learn to repair them.
 
-``damage`` makes noises and masks, ``fill`` closes holes classically, ``hint`` is the fourth channel that tells an encoder
-what is known of the damage, and ``pictures`` repairs a picture. This room does not know how encoders are trained.
+``damage`` makes noises, blurs and masks, ``fill`` closes holes classically, ``hint`` has the planes that tell the network
+what is known of the damage, ``network`` runs it over a large picture, and ``pictures`` repairs one, with its metadata. This
+room does not know how the network is trained.
 """

@@ -2,18 +2,22 @@
 
     rng = np.random.default_rng(7)
     noisy = Chain((Gaussian(25), Jpeg(40)))(picture, rng)       # (H, W, C) uint8, clipped and rounded
+    soft = Chain((Blur("motion", 9, 30), Gaussian(2)))(picture, rng)
     missing = Union((Scratches(8), Text(4)))(512, 768, rng)     # (H, W) bool, True where nothing is known
 
-A noise or a mask is a small object that holds its strength; all randomness comes from the generator in its call.
-``draw_noise`` and ``draw_mask`` are the mixes that restoration is trained on.
+A noise, a blur or a mask is a small object that holds its strength; all randomness comes from the generator in its call.
+``draw_noise``, ``draw_jpeg``, ``draw_blur``, ``draw_downscale`` and ``draw_mask`` are the mixes that restoration is trained
+on.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import string
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +26,13 @@ from PIL import Image, ImageDraw, ImageFont
 HEAVIEST_SIGMA = 50.0  # of the Gaussian noise in ``draw_noise``, in levels of 0..255
 MAX_HOLE = 64  # pixels, the side of the largest hole in ``draw_mask``
 JPEG_QUALITIES = (10, 60)
+BLURS = {"gaussian": (0.5, 4.0), "disc": (1.0, 6.0), "motion": (3.0, 15.0)}  # pixels, the sizes that ``draw_blur`` draws
+FACTORS = (1.5, 4.0)  # that ``draw_downscale`` draws
+FILTERS = {
+    "bicubic": Image.Resampling.BICUBIC, "area": Image.Resampling.BOX, "nearest": Image.Resampling.NEAREST,
+    "lanczos": Image.Resampling.LANCZOS,
+}  # fmt: skip
+_SUPER = 8  # samples a pixel, each way, of a kernel that is drawn
 
 
 class Noise(Protocol):
@@ -95,8 +106,98 @@ class Jpeg:
 
     def __call__(self, picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         file = io.BytesIO()
-        Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(file, "JPEG", quality=self.quality)
+        _image(picture).save(file, "JPEG", quality=self.quality)
         return np.asarray(Image.open(file)).reshape(picture.shape)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Noise as a camera leaves it in its JPEG: of photons, in linear light, spread by demosaicing, then compressed.
+
+    White is ``peak`` photons on average, reading adds normal errors of ``sigma`` levels of linear light, the sensor has one
+    colour a pixel (RGGB), the others are interpolated, and the picture is written at Pillow's ``quality``. Only the noise
+    goes through the mosaic, the picture itself stays as sharp as it is. (The model is that of Foi et al., "Practical
+    Poissonian-Gaussian noise modeling and fitting for single-image raw-data", IEEE TIP 2008, before a plain pipeline.)
+    """
+
+    peak: float
+    sigma: float
+    quality: int
+
+    def __call__(self, picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        linear = _TO_LINEAR[np.broadcast_to(picture, (*picture.shape[:2], 3))]
+        counted = rng.poisson(linear * self.peak) / self.peak + self.sigma / 255 * rng.standard_normal(linear.shape)
+        noisy = (linear + _demosaic(counted - linear)).clip(0, 1)
+        levels = _to_levels(
+            np.float64(255) * np.where(noisy > 0.0031308, 1.055 * noisy ** (1 / 2.4) - 0.055, 12.92 * noisy)
+        )
+        return Jpeg(self.quality)(levels if picture.shape[2] == 3 else levels[..., 1:2], rng)
+
+
+@dataclass(frozen=True)
+class Blur:
+    """A picture out of focus or in motion, rounded to 8 bits. Beyond its edges it is mirrored.
+
+    ``size`` in pixels: "gaussian", the standard deviation; "disc", the radius of a lens out of focus; "motion", the length
+    of an even movement in the direction ``angle``, in degrees against the horizontal.
+    """
+
+    kind: Literal["gaussian", "disc", "motion"]
+    size: float
+    angle: float = 0.0
+
+    @cached_property
+    def kernel(self) -> NDArray[np.float64]:
+        """Return the point spread function, (k, k), k odd, of sum 1."""
+        reach = math.ceil({"gaussian": 4, "disc": 1, "motion": 0.5}[self.kind] * self.size)
+        if self.kind == "gaussian":
+            along = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * self.size**2))
+            spread: NDArray[np.float64] = np.outer(along, along) / along.sum() ** 2
+            return spread
+        fine = (np.arange((2 * reach + 1) * _SUPER) + 0.5) / _SUPER - reach - 0.5
+        y, x = fine[:, None], fine[None, :]
+        if self.kind == "disc":
+            inside = x**2 + y**2 <= self.size**2
+        else:
+            cos, sin = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
+            inside = (np.abs(x * cos + y * sin) <= self.size / 2) & (np.abs(x * sin - y * cos) <= 0.5)
+        weights: NDArray[np.float64] = (
+            inside.reshape(2 * reach + 1, _SUPER, 2 * reach + 1, _SUPER).sum((1, 3)).astype(float)
+        )
+        weights /= weights.sum()
+        return weights
+
+    def __call__(self, picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        reach = len(self.kernel) // 2
+        padded = np.pad(picture, ((reach, reach), (reach, reach), (0, 0)), "symmetric")
+        shape = padded.shape[:2]
+        spectrum = np.fft.rfft2(padded, axes=(0, 1)) * np.fft.rfft2(self.kernel, shape)[..., None]
+        blurred = np.fft.irfft2(spectrum, shape, axes=(0, 1))[2 * reach :, 2 * reach :]
+        return _to_levels(blurred)
+
+
+@dataclass(frozen=True)
+class Downscale:
+    """A picture made smaller by ``factor``, damaged there by ``then``, and enlarged to its size again, bicubic.
+
+    ``method`` is one of FILTERS. This is how a small picture looks to ``upscale`` when it has the size that is asked for.
+    """
+
+    factor: float
+    method: str = "bicubic"
+    then: Noise = Chain()
+
+    def __call__(self, picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        height, width = picture.shape[:2]
+        small = self.small(picture, rng)
+        return np.asarray(_image(small).resize((width, height), Image.Resampling.BICUBIC)).reshape(picture.shape)
+
+    def small(self, picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Return the picture in its small size, damaged."""
+        height, width, channels = picture.shape
+        size = max(1, round(width / self.factor)), max(1, round(height / self.factor))
+        small = np.asarray(_image(picture).resize(size, FILTERS[self.method])).reshape(*size[::-1], channels)
+        return self.then(small, rng)
 
 
 @dataclass(frozen=True)
@@ -179,20 +280,59 @@ class Hole:
 def draw_noise(rng: np.random.Generator, strength: float = 1.0) -> Noise:
     """Return one of the noises that ``denoise`` is trained on; ``strength`` in 0..1 scales the heaviest.
 
-    15 % nothing, or clean pictures would suffer; 45 % Gaussian, sigma to HEAVIEST_SIGMA; 10 % Poisson-Gaussian, of 1000 to
-    20 photons; 10 % salt and pepper on up to a fifth; 20 % JPEG, the quality uniform in JPEG_QUALITIES.
+    54 % Gaussian, sigma to HEAVIEST_SIGMA; 9 % Poisson-Gaussian, of 1000 to 20 photons; 26 % a camera's, of 3000 to 30
+    photons; 11 % salt and pepper on up to a fifth.
     """
-    kind = rng.choice(5, p=(0.15, 0.45, 0.1, 0.1, 0.2))
+    kind = rng.choice(4, p=(0.54, 0.09, 0.26, 0.11))
     if kind == 0:
-        return Chain()
-    if kind == 1:
         return Gaussian(rng.uniform(0, HEAVIEST_SIGMA * strength))
-    if kind == 2:
+    if kind == 1:
         return PoissonGaussian(1000 * 50 ** -rng.uniform(0, strength), rng.uniform(0, 15 * strength))
-    if kind == 3:
-        return SaltPepper(rng.uniform(0, 0.2 * strength))
+    if kind == 2:
+        return Camera(3000 * 100 ** -rng.uniform(0, strength), rng.uniform(0, 4 * strength), int(rng.integers(75, 99)))
+    return SaltPepper(rng.uniform(0, 0.2 * strength))
+
+
+def draw_jpeg(rng: np.random.Generator, strength: float = 1.0) -> Noise:
+    """Return a JPEG that ``denoise`` is trained on, its quality uniform in JPEG_QUALITIES, or nothing, for 15 %.
+
+    ``strength`` is as in ``draw_noise``. Without clean pictures, clean pictures would suffer.
+    """
+    if rng.random() < 0.15:
+        return Chain()
     low, high = JPEG_QUALITIES
     return Jpeg(round(rng.uniform(high - (high - low) * strength, high)))
+
+
+def draw_blur(rng: np.random.Generator, strength: float = 1.0) -> Noise:
+    """Return one of the blurs that ``deblur`` is trained on; ``strength`` is as in ``draw_noise``.
+
+    Half are Gaussian, the others discs and motions in equal parts, with sizes from BLURS. A third has slight noise or JPEG
+    of a high quality on it.
+    """
+    kind = rng.choice(np.array(list(BLURS)), p=(0.5, 0.25, 0.25))
+    low, high = BLURS[kind]
+    blur = Blur(kind, rng.uniform(low, low + (high - low) * strength), rng.uniform(0, 180))
+    return Chain((blur, _slight(rng, strength)))
+
+
+def draw_downscale(rng: np.random.Generator, strength: float = 1.0) -> Downscale:
+    """Return one of the shrinkages that ``upscale`` is trained on; ``strength`` is as in ``draw_noise``.
+
+    The factor is 2, 3 or 4, or for a third any in FACTORS; 60 % are bicubic, 20 % by areas, 10 % nearest, 10 % Lanczos. A
+    third has slight noise or JPEG of a high quality on it.
+    """
+    factor = float(rng.integers(2, 5)) if rng.random() < 2 / 3 else rng.uniform(*FACTORS)
+    method = str(rng.choice(np.array(list(FILTERS)), p=(0.6, 0.2, 0.1, 0.1)))
+    return Downscale(factor, method, _slight(rng, strength))
+
+
+def _slight(rng: np.random.Generator, strength: float) -> Noise:
+    """Return what a third of blurred or small pictures has on top: noise of up to 8 levels, or JPEG from quality 60 on."""
+    kind = rng.choice(3, p=(2 / 3, 1 / 6, 1 / 6))
+    if kind == 0:
+        return Chain()
+    return Gaussian(rng.uniform(0, 8 * strength)) if kind == 1 else Jpeg(round(rng.uniform(95 - 35 * strength, 95)))
 
 
 def draw_mask(rng: np.random.Generator, height: int, width: int, strength: float = 1.0) -> Mask:
@@ -215,6 +355,31 @@ def draw_mask(rng: np.random.Generator, height: int, width: int, strength: float
         sides = rng.integers(8, 9 + int((MAX_HOLE - 8) * strength), (1 + int(areas * rng.uniform(0, 2)), 2))
         return Union(tuple(Hole(int(rows), int(columns), bool(rng.integers(2))) for rows, columns in sides))
     return Union((scratches, text))
+
+
+def _image(picture: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
+
+
+def _demosaic(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (H, W, 3), of which only one colour a pixel was kept (RGGB), with the others interpolated linearly."""
+    height, width = values.shape[:2]
+    kept = np.zeros((height, width, 3))
+    for row, column, colour in ((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 2)):
+        kept[row::2, column::2, colour] = 1
+    padded = np.pad(np.concatenate([values * kept, kept], 2), ((1, 1), (1, 1), (0, 0)))
+    rows = padded[:-2] + 2 * padded[1:-1] + padded[2:]
+    sums = rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]
+    return np.where(kept > 0, values, sums[..., :3] / sums[..., 3:].clip(1e-9))
+
+
+def _linear_light() -> NDArray[np.float64]:
+    """Return the linear light, 0..1, of each level of sRGB (IEC 61966-2-1)."""
+    level = np.arange(256) / 255
+    return np.where(level > 0.04045, ((level + 0.055) / 1.055) ** 2.4, level / 12.92)
+
+
+_TO_LINEAR = _linear_light()
 
 
 def _to_levels(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:

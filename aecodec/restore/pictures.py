@@ -1,25 +1,33 @@
-"""Repair a damaged picture: through a restoring encoder and the codec's own decoder, at its top quality."""
+"""Repair damaged pictures: a network restores the pixels, and the codec's encoder and decoder carry the result.
+
+So a picture that ``denoise`` writes is the one that ``encode --restore denoise`` keeps in a file at the top quality, and
+every decoder can show it.
+"""
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from aecodec.codec.encoder import Encoder
+from aecodec.codec.encoder import Encoder, Original
 from aecodec.container import metadata
 from aecodec.container.bitstream import EXIF
-from aecodec.defaults import MAX_PIXELS
+from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS, RESTORING_WEIGHTS
 from aecodec.errors import PictureError
 from aecodec.images import embedded, formats, samples
 from aecodec.quality import MAX_INDEX
 from aecodec.restore import fill, hint
-from aecodec.weights.store import Source, restoring
+from aecodec.restore.network import restored
+from aecodec.weights.restorer import RestorerSource, load_restorer
+from aecodec.weights.store import Source
 
 Method = Literal["learned", "classical"]
+Task = Literal["denoise", "deblur"]  # that ``encode`` can do on the way
 THRESHOLD = 128  # a mask is white, and the pixel missing, from here on
 _TURN_BACK = {  # from how a picture is shown to how it is stored, by its EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -28,19 +36,97 @@ _TURN_BACK = {  # from how a picture is shown to how it is stored, by its EXIF o
 }  # fmt: skip
 
 
+def before_encoding(
+    image: formats.Source,
+    task: Task = "denoise",
+    *,
+    sigma: float | None = None,
+    weights: RestorerSource = RESTORING_WEIGHTS,
+    device: str = "auto",
+    max_pixels: int | None = MAX_PIXELS,
+    frame: int | None = None,
+) -> Image.Image:
+    """Return a picture as the network restores it, 8 bits a sample, with its alpha and metadata.
+
+    ``sigma`` is as in ``aecodec.denoise``. Raises the errors of ``aecodec.denoise``.
+    """
+    if task not in get_args(Task):
+        raise ValueError(f"a restoration before encoding must be one of {', '.join(get_args(Task))}, not {task!r}")
+    original = Original.open(image, max_pixels=max_pixels, frame=frame).in_8_bits()
+    array = samples.to_array(original.image)
+    sharpness = hint.UNSHARP if task == "deblur" else 0
+    seen = hint.beside(array, noise=hint.of_sigma(sigma), sharpness=sharpness)
+    return _picture(original, restored(seen, load_restorer(weights), device))
+
+
 def denoise(
     image: formats.Source,
     sigma: float | None = None,
     *,
-    weights: Source = "denoise",
-    decoder: Source | None = None,
+    weights: RestorerSource = RESTORING_WEIGHTS,
+    decoder: Source = DEFAULT_WEIGHTS,
     device: str = "auto",
     max_pixels: int | None = MAX_PIXELS,
     frame: int | None = None,
 ) -> Image.Image:
     """Return a picture without noise; see ``aecodec.denoise``."""
-    opened = restoring(weights, decoder, "denoise")
-    encoder = Encoder(image, weights=opened, hint=hint.of_sigma(sigma), device=device, max_pixels=max_pixels, frame=frame)
+    clean = before_encoding(image, sigma=sigma, weights=weights, device=device, max_pixels=max_pixels, frame=frame)
+    return _decoded(clean, decoder, device)
+
+
+def deblur(
+    image: formats.Source,
+    *,
+    weights: RestorerSource = RESTORING_WEIGHTS,
+    decoder: Source = DEFAULT_WEIGHTS,
+    device: str = "auto",
+    max_pixels: int | None = MAX_PIXELS,
+    frame: int | None = None,
+) -> Image.Image:
+    """Return a sharper picture; see ``aecodec.deblur``."""
+    sharp = before_encoding(image, "deblur", weights=weights, device=device, max_pixels=max_pixels, frame=frame)
+    return _decoded(sharp, decoder, device)
+
+
+def upscale(
+    image: formats.Source,
+    factor: float = 2.0,
+    *,
+    weights: RestorerSource = RESTORING_WEIGHTS,
+    decoder: Source = DEFAULT_WEIGHTS,
+    device: str = "auto",
+    max_pixels: int | None = MAX_PIXELS,
+    frame: int | None = None,
+) -> Image.Image:
+    """Return a larger picture; see ``aecodec.upscale``."""
+    if not 1 < factor <= hint.MAX_FACTOR:
+        raise ValueError(f"a picture can be enlarged by more than 1 and at most {hint.MAX_FACTOR}, not by {factor:g}")
+    small = Original.open(image, max_pixels=max_pixels, frame=frame).in_8_bits()
+    width, height = (max(1, round(side * factor)) for side in small.image.size)
+    samples.check_size(width, height, max_pixels)
+    size, bicubic = (width, height), Image.Resampling.BICUBIC
+    original = replace(
+        small,
+        image=small.image.resize(size, bicubic),
+        alpha=None if small.alpha is None else small.alpha.resize(size, bicubic),
+        metadata=metadata.enlarged(small.metadata, size, factor),
+    )
+    seen = hint.beside(samples.to_array(original.image), sharpness=hint.of_factor(factor))
+    return _decoded(_picture(original, restored(seen, load_restorer(weights), device)), decoder, device)
+
+
+def _picture(original: Original, array: NDArray[np.uint8]) -> Image.Image:
+    """Return a picture with other colour (H, W, 3) than the original's."""
+    image = samples.from_array(array, original.image.mode)
+    if original.alpha is not None:
+        image.putalpha(original.alpha)
+    image.info.update(embedded.info_of(original.metadata, original.image.mode == "L"))
+    return image
+
+
+def _decoded(image: Image.Image, weights: Source, device: str) -> Image.Image:
+    """Return the picture that ``decode`` gives of it at the top quality."""
+    encoder = Encoder(image, weights=weights, device=device, max_pixels=None)
     return encoder.show(encoder.quantise(MAX_INDEX))
 
 
@@ -49,8 +135,8 @@ def inpaint(
     mask: formats.Source,
     *,
     method: Method = "learned",
-    weights: Source = "inpaint",
-    decoder: Source | None = None,
+    weights: RestorerSource = RESTORING_WEIGHTS,
+    decoder: Source = DEFAULT_WEIGHTS,
     device: str = "auto",
     max_pixels: int | None = MAX_PIXELS,
     frame: int | None = None,
@@ -58,7 +144,7 @@ def inpaint(
     """Return a picture without holes, see ``aecodec.inpaint``, and the number of pixels that were missing."""
     if method not in get_args(Method):
         raise ValueError(f"method must be one of {', '.join(get_args(Method))}, not {method!r}")
-    opened = restoring(weights, decoder, "inpaint") if method == "learned" else None
+    restorer = load_restorer(weights) if method == "learned" else None
     missing = read_mask(mask, max_pixels)
     image = formats.as_picture(image, max_pixels)
     bits = formats.load(image, frame, max_pixels)
@@ -70,11 +156,10 @@ def inpaint(
         warnings.warn("the mask marks nothing: no pixel of it is white (128 or more) and opaque", stacklevel=2)
     else:
         array = fill.smooth(array, missing)
-        if opened is not None:
-            filled = samples.from_array(array, colour.mode)
-            encoder = Encoder(filled, weights=opened, hint=hint.of_mask(missing), device=device, max_pixels=None)
-            restored = encoder.reconstruct(encoder.quantise(MAX_INDEX))
-            array = np.where(missing[..., None], restored, array)  # what is known stays as it was, bit for bit
+        if restorer is not None:
+            whole = restored(hint.beside(array, missing=hint.of_mask(missing)), restorer, device)
+            decoded = samples.to_array(_decoded(samples.from_array(whole, colour.mode), decoder, device))
+            array = np.where(missing[..., None], decoded, array)  # what is known stays as it was, bit for bit
     result = samples.from_array(array, colour.mode)
     if alpha is not None:
         result.putalpha(alpha)

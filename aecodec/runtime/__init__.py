@@ -22,6 +22,7 @@ from aecodec import cuda
 from aecodec.errors import MissingPackageError, WeightsError
 from aecodec.runtime import libaec
 from aecodec.threads import thread_count
+from aecodec.weights.restorer import Restorer
 from aecodec.weights.store import Source, Weights
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -53,8 +54,7 @@ class Transforms(Synthesis, Protocol):
     def analyse(self, picture: NDArray[np.uint8] | NDArray[np.float32], rate: int) -> NDArray[np.float32]:
         """Return float32 latents at their gain (h, w, M) of a picture (H, W, 3) in levels 0..255, sides multiples of 16.
 
-        It is uint8, or float32 where a sample has more than 8 bits. Where the architecture has a hint, the picture has 4
-        channels.
+        It is uint8, or float32 where a sample has more than 8 bits.
         """
 
     def hyper_analyse(self, y: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
@@ -65,6 +65,13 @@ class Transforms(Synthesis, Protocol):
 
     def prepare_synthesis(self) -> None:
         """Build what ``synthesise`` needs, so that its first call takes no longer than others."""
+
+
+class RestoringNetwork(Protocol):
+    """A network that restores pictures. Any thread may call it."""
+
+    def restore(self, seen: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return colour (H, W, 3) of a damaged picture and its hints (H, W, 6), sides multiples of the network's stride."""
 
 
 def open_synthesis(weights: Weights, device: str = "auto") -> Synthesis:
@@ -101,7 +108,14 @@ def open_transforms(weights: Weights, device: str = "auto") -> Transforms:
     """
     _check(device)
     device = _resolved(device)
-    return _kept(_opened, (weights.id, weights.encoder_id, device), lambda: _open(weights, device))
+    return _kept(_opened, (weights.id, device), lambda: _open(weights, device))
+
+
+def open_restorer(restorer: Restorer, device: str = "auto") -> RestoringNetwork:
+    """Return a restoring network for a device; it is opened once and kept. Raises as ``open_transforms`` does."""
+    _check(device)
+    device = _resolved(device)
+    return _kept(_restoring, (restorer.id, device), lambda: _open_unet(restorer, device))
 
 
 def _resolved(device: str) -> str:
@@ -126,7 +140,8 @@ def _check(device: str) -> None:
         raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
 
 
-_opened: dict[tuple[str, str, str], Transforms] = {}
+_opened: dict[tuple[str, str], Transforms] = {}
+_restoring: dict[tuple[str, str], RestoringNetwork] = {}
 _integers: dict[tuple[str, str], Synthesis] = {}
 _opening = threading.Lock()
 
@@ -146,6 +161,17 @@ def _open(weights: Weights, device: str) -> Transforms:
     from aecodec.runtime.torch_runtime import TorchTransforms
 
     return TorchTransforms(weights, device)
+
+
+def _open_unet(restorer: Restorer, device: str) -> RestoringNetwork:
+    if device == "cpu" and _installed("openvino"):
+        from aecodec.runtime.openvino_unet import OpenVinoUNet
+
+        return OpenVinoUNet(restorer, thread_count())
+    _check_torch(device)
+    from aecodec.runtime.torch_unet import TorchUNet
+
+    return TorchUNet(restorer, device)
 
 
 def _open_integers(weights: Weights) -> Synthesis:

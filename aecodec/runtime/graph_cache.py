@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import openvino
+from aecodec.runtime.graphs import openvino
 
 MAX_FILES = 20  # all that the installed weights need, some 5 MB each; those used longest ago go first
 _SUFFIX = ".graph"

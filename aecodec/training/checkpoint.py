@@ -48,7 +48,7 @@ def check_same_run(state: dict[str, Any], settings: Settings, folder: Path) -> N
     """Raise TrainingError where a checkpoint is not of the run that the settings describe."""
     if state.get("task", "compress") != settings.task:
         raise TrainingError(f"{folder} holds a run of the task {state.get('task')}; choose another folder")
-    if Architecture(**state["architecture"]) != settings.architecture:
+    if type(settings.trained)(**state["architecture"]) != settings.trained:
         raise TrainingError(f"{folder} holds a run of another architecture; choose another folder")
     if state["kind"] != settings.optimiser:
         raise TrainingError(f"{folder} holds a run with the optimiser {state['kind']}; choose another folder")

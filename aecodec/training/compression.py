@@ -22,7 +22,11 @@ from aecodec.training.distortion import Mix
 from aecodec.training.growth import fit_scales, with_more_blocks, with_more_latents
 from aecodec.training.klt import block_covariance, principal_components
 from aecodec.training.loss import lagrangian, rate_and_distortion
+from aecodec.training.optimiser import parameter_groups
 from aecodec.training.settings import Settings
+from aecodec.training.soap import Group
+from aecodec.training.validation import CROP_SEED, CROPS, validate
+from aecodec.training.workers import Workers
 
 GROWTH_CROPS = 16  # that new latents' scales are fitted to
 RECOUNT_CROPS, RECOUNTS = 32, 2
@@ -41,6 +45,11 @@ class Compression:
             raise TrainingError(f"this distortion needs crops of {self.distortion.side} pixels or more each way")
 
     def model(self, pictures: data.Pictures, rng: np.random.Generator) -> Model:
+        model = self._start(pictures, rng)
+        model.quantise(self.settings.quantise)
+        return model
+
+    def _start(self, pictures: data.Pictures, rng: np.random.Generator) -> Model:
         init, architecture = self.settings.init, self.settings.architecture
         model = new_model(self.settings, pictures, rng) if init is None else Model(architecture)
         if self.settings.optimiser != "soap" or not self.settings.linear_rate:
@@ -61,18 +70,32 @@ class Compression:
     def batch(self, crops: NDArray[np.uint8], share: float, rng: np.random.Generator) -> NDArray[np.uint8]:
         return crops
 
-    def phase(self, share: float) -> int:
-        return 0
+    def groups(self, model: Model) -> list[Group]:
+        return parameter_groups(model, self.settings)
 
-    def loss(self, model: Model, x: Tensor, position: Tensor, step: int, phase: int) -> tuple[Tensor, Tensor]:
+    def couple(self, model: Model, average: Model) -> None:
+        average.quantiser = model.quantiser  # one count of symbols
+
+    def renew(self, model: Model) -> None:
+        model.quantiser.refresh()
+
+    def agree(self, model: Model, workers: Workers) -> None:
+        workers.average([model.quantiser.counts])
+
+    def loss(self, model: Model, x: Tensor, position: Tensor, step: int) -> tuple[Tensor, Tensor]:
         warm_up = self.settings.hyper_warm_up
         # at first the hyper-latents cost little, or the model learns to do without them before it has learnt to use them
         hyper_weight = min(1, 0.05 + step / warm_up) if warm_up else 1
         rate, distortion = rate_and_distortion(model, x, position, hyper_weight, self.distortion)
         return lagrangian(rate, distortion, position), rate
 
-    def measure(self, model: Model, x: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-        return rate_and_distortion(model, x, position, distortion=self.distortion)
+    def held_out(self, pictures: data.Pictures, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+        return data.sample(pictures, CROPS, size, CROP_SEED)
+
+    def validate(self, average: Model, crops: Tensor) -> tuple[float, list[float]]:
+        """Return the score and, for each knot, bits per pixel and decibels; see ``validation.validate``."""
+        score, curve = validate(average, crops, self.distortion)
+        return score, [value for point in curve for value in point]
 
     def finish(self, model: Model, pictures: data.Pictures, rng: np.random.Generator) -> None:
         crops = data.batch(pictures, RECOUNT_CROPS, self.settings.crop, rng)

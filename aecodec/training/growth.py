@@ -1,12 +1,9 @@
-"""Add latents, input channels or residual blocks to a trained model.
+"""Add latents or residual blocks to a trained model.
 
 **Latents of a model.** A linear path of few components has a ceiling: the part of a picture's blocks outside of them is
 lost at any rate, except for what the networks guess. The new latents are the principal components of just that part. Each
 group of the context model (``entropy/partition.py``) gets its share of them behind its own, so every old latent is decoded
 in the same step as before. The networks begin with zeros for the new latents and treat the old ones unchanged.
-
-**A restoring encoder** starts from its decoder's own, with one input channel more and perhaps more blocks, or from an
-earlier restoring encoder, perhaps of a decoder with fewer latents.
 """
 
 from __future__ import annotations
@@ -18,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from aecodec.entropy.architecture import LATENT_STRIDE, Architecture
 from aecodec.entropy.gaussian import SCALE_MIN
@@ -30,10 +26,6 @@ from aecodec.quality import KNOTS
 from aecodec.training.klt import further_components
 
 SCALE_FLOOR = 0.01  # of new latents; nothing below SCALE_MIN is coded
-ENCODER_LATENTS = {  # tensors of a restoring encoder with a dimension for the latents
-    "analysis.klt.weight": 0, "analysis.head.weight": 0, "analysis.head.bias": 0, "analysis.gate.weight": 0,
-    "analysis.gate.bias": 0, "hyper_analysis.conv1.weight": 1,
-}  # fmt: skip
 LARGE, SMALL = 1 / 2, 1 / 8  # shares of the old latents, of most and of least variance, that new ones copy
 
 
@@ -122,53 +114,16 @@ def fit_scales(model: Model, added: int, x: Tensor) -> None:
     model.quantiser.counting = counting
 
 
-def encoder_with_more_latents(state: dict[str, Tensor], own: dict[str, Tensor], latents: int) -> dict[str, Tensor]:
-    """Return a restoring encoder's state with as many latents as a decoder that ``with_more_latents`` has made since.
-
-    The new latents are those of the decoder's ``own`` encoder, each group's behind its old ones; their gates are open.
-    """
-    result = dict(state)
-    for name, dimension in ENCODER_LATENTS.items():
-        if name in state and (had := state[name].shape[dimension]) < latents:
-            shape = list(state[name].shape)
-            shape[dimension] = latents
-            groups = own.get(name, torch.zeros(shape)).chunk(CONTEXT_STEPS, dimension)
-            added = [group.narrow(dimension, had // CONTEXT_STEPS, (latents - had) // CONTEXT_STEPS) for group in groups]
-            result[name] = beside(state[name], torch.cat(added, dimension), dimension)
-    return result
-
-
-def encoder_before_new_decoder(
-    state: dict[str, Tensor], old: dict[str, Tensor], own: dict[str, Tensor]
-) -> dict[str, Tensor]:
-    """Return a restoring encoder's state for a new decoder with as many latents.
-
-    It is the new decoder's ``own`` encoder plus all that the restoring encoder has learnt beyond the one of the ``old``
-    decoder.
-    """
-    state, old = (encoder_with_more_latents(each, own, len(own["analysis.klt.weight"])) for each in (state, old))
-    result = dict(state)
-    for name in state.keys() & old.keys() & own.keys():
-        moved = own[name] - old[name]
-        if name == "analysis.stem.weight":
-            moved = F.pad(moved, (0, 0, 0, 0, 0, state[name].shape[1] - moved.shape[1]))
-        result[name] = state[name] + moved
-    return result
-
-
 def with_more_blocks(state: dict[str, Tensor], model: Model) -> dict[str, Tensor]:
-    """Return a whole model's ``state`` for a ``model`` with more residual blocks, or more input channels in its analysis.
+    """Return a whole model's ``state`` for a ``model`` with more residual blocks.
 
-    The new parts change nothing yet: channels start at zero, blocks as the identity. Raises TrainingError where the model
-    differs in anything else.
+    The new ones change nothing yet. Raises TrainingError where the model differs in anything else.
     """
     result = {}
     for name, own in model.state_dict().items():
         value = state.get(name)
         if value is None:
             value = torch.zeros_like(own) if ".conv2." in name else own
-        elif name == "analysis.stem.weight":
-            value = F.pad(value, (0, 0, 0, 0, 0, own.shape[1] - value.shape[1]))
         if value.shape != own.shape:
             raise TrainingError(f"architecture: {name} has another width than in the weights to start from")
         result[name] = value

@@ -47,10 +47,7 @@ def parameter_groups(model: Model, settings: Settings) -> list[Group]:
 
 
 def linear_paths(model: Model) -> list[Group]:
-    """Return one group each for the linear analysis and synthesis and the lapping of each, where both are trained.
-
-    A restoring encoder has only one of the two, which gets no group of its own.
-    """
+    """Return one group each for the linear analysis and synthesis and the lapping of each, where both are trained."""
     analysis, synthesis = model.analysis.klt.weight, model.synthesis.klt.weight
     if not (analysis.requires_grad and synthesis.requires_grad):
         return []

@@ -1,8 +1,9 @@
-"""Train an encoder for damaged pictures, before a decoder and an entropy model that stay fixed.
+"""Train a network that restores: damage is made on the fly, and the network gives the clean picture back.
 
-The encoder starts as the codec's own, with a fourth input channel, the hint, whose weights start at zero. For the first
-part of a run (``distil``) its loss is the L1 distance to the latents of the clean picture, which needs no decoder. After
-that it is the rate, and the distortion of the decoded picture against the clean one.
+The loss of a crop is the logarithm of its mean squared error, which PSNR is, with SOFTENING added to the error. Without it
+crops that are nearly clean rule the loss, and the network learns to leave JPEG artefacts alone. The mean squared error
+itself would be ruled by the heaviest damage, which no network undoes. Noise has by far the largest gradients, so only a
+quarter of the crops has any.
 """
 
 from __future__ import annotations
@@ -14,152 +15,125 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
-from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.metrics import LUMA_PER_MILLE, PEAK
-from aecodec.networks.export import import_tensors, save_encoder
-from aecodec.networks.model import LAMBDA_UNIT, Model
+from aecodec.networks.export import load_unet, save_unet
 from aecodec.networks.precision import autocast
-from aecodec.networks.transforms import Analysis
-from aecodec.networks.typed import channels_last
+from aecodec.networks.unet import UNet
 from aecodec.restore import fill, hint
-from aecodec.restore.damage import Gaussian, draw_mask, draw_noise
+from aecodec.restore.damage import Downscale, Gaussian, draw_blur, draw_downscale, draw_jpeg, draw_mask, draw_noise
 from aecodec.training import data
 from aecodec.training.checkpoint import checkpoint_of
-from aecodec.training.distortion import mse
-from aecodec.training.growth import encoder_before_new_decoder, encoder_with_more_latents, with_more_blocks
-from aecodec.training.loss import lambda_at
 from aecodec.training.settings import Settings
-from aecodec.weights.store import is_of_encoder, load, load_any
+from aecodec.training.soap import Group
+from aecodec.training.validation import CROPS
+from aecodec.training.workers import Workers
+from aecodec.weights.restorer import INPUTS, load_restorer
 
-INPUTS = 4  # colour and the hint
-FIRST_STRENGTH = 0.1  # of the damage, when a run begins
+FIRST_STRENGTH = 0.2  # of the damage, when a run begins
 HINTED_SHARE = 0.5  # of the crops with Gaussian noise, whose hint says how strong it is
 GRAY_SHARE = 0.1
 KNOWN_WEIGHT = 0.1  # of what is known, in the loss of inpainting: it is put back afterwards
-PURPOSES = {"denoise": "noise and JPEG artefacts", "inpaint": "scratches, text and holes"}
+SHARES = {"noise": 0.25, "jpeg": 0.28, "blur": 0.11, "downscale": 0.18, "mask": 0.18}  # of the crops
+SOFTENING = 100.0  # added to mean squared errors on the 255 scale
+PURPOSE = "noise, JPEG artefacts, blur, small pictures and holes"
 
 
 class Restoration:
-    """Train an encoder for damaged pictures; see ``tasks.Task``.
+    """Train a network that restores; see ``tasks.Task``.
 
-    A batch has seven channels: the damaged picture, its hint, and the clean picture.
+    A batch has nine channels: the damaged picture, the three planes of its hint, and the clean picture.
     """
 
     of_crops = False
 
-    def __init__(self, settings: Settings, device: torch.device) -> None:
-        """Open the decoder. Raises WeightsError where it cannot be opened."""
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.decoder = load(settings.decoder)
-        self.state = import_tensors(self.decoder)
-        self.own = Analysis(self.decoder.arch).eval().requires_grad_(False)
-        self.own.load_state_dict({key[9:]: value for key, value in self.state.items() if key.startswith("analysis.")})
-        channels_last(self.own.to(device))
 
-    def model(self, pictures: data.Pictures, rng: np.random.Generator) -> Model:
-        """Return the decoder's model with the encoder's architecture; only the two analyses are trained."""
-        model = Model(self.settings.architecture)
-        own = model.state_dict().keys()
-        start = {name: value for name, value in self.state.items() if name in own}  # it may have fewer blocks
+    def model(self, pictures: data.Pictures, rng: np.random.Generator) -> UNet:
+        network = UNet(self.settings.unet)
         if self.settings.init is not None:
-            encoder = _encoder_state(self.settings.init)
-            if self.settings.init_decoder is None:
-                encoder = encoder_with_more_latents(encoder, self.state, model.arch.latents)
-            else:
-                encoder = encoder_before_new_decoder(encoder, import_tensors(load(self.settings.init_decoder)), self.state)
-            start = {**start, **encoder}
-        model.load_state_dict(with_more_blocks(start, model))
-        model.requires_grad_(False)
-        model.quantiser.counting = False
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(is_of_encoder(name))
-        return model
+            checkpoint = checkpoint_of(self.settings.init)
+            network.load_state_dict(
+                load_unet(load_restorer(self.settings.init)).state_dict() if checkpoint is None else checkpoint["average"]
+            )
+        return network
+
+    def groups(self, model: UNet) -> list[Group]:
+        rate = self.settings.learning_rate
+        return [{"params": list(model.parameters()), "lr": rate, "peak": rate}]
+
+    def couple(self, model: UNet, average: UNet) -> None:
+        """Do nothing: the two share no more than their weights."""
+
+    def renew(self, model: UNet) -> None:
+        """Do nothing: there are no tables."""
+
+    def agree(self, model: UNet, workers: Workers) -> None:
+        """Do nothing: there is nothing to count."""
 
     def batch(self, crops: NDArray[np.uint8], share: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Return damaged crops (B, H, W, 7) of clean ones (B, H, W, 3), heavier as the ``share`` of the run grows."""
+        """Return damaged crops (B, H, W, 9) of clean ones (B, H, W, 3), heavier as the ``share`` of the run grows."""
         growth = min(1.0, share / self.settings.curriculum) if self.settings.curriculum else 1.0
         strength = FIRST_STRENGTH + (1 - FIRST_STRENGTH) * growth
-        make = noisy if self.settings.task == "denoise" else holed
-        return np.stack([make(crop, strength, rng) for crop in crops])
+        return np.stack([damaged(crop, strength, rng) for crop in crops])
 
-    def phase(self, share: float) -> int:
-        return int(share >= self.settings.distil)
-
-    def loss(self, model: Model, x: Tensor, position: Tensor, step: int, phase: int) -> tuple[Tensor, Tensor]:
-        if phase:
-            rate, distortion = self.measure(model, x, position)
-            # in the logarithm: heavy damage leaves an error that no encoder undoes, and would hide all else in a mean
-            return (rate + lambda_at(position) * distortion).log().mean(), rate
-        damaged, clean = x[:, :INPUTS], x[:, INPUTS:]
+    def loss(self, model: UNet, x: Tensor, position: Tensor, step: int) -> tuple[Tensor, Tensor]:
         with autocast(x):
-            error = model.analysis(damaged, position) - self.own(clean, position)
-        # in steps of the quantiser, but for what all steps shrink by as the quality grows
-        scale = model.gain(position) / (lambda_at(position) / LAMBDA_UNIT).sqrt()[:, None, None, None]
-        matters = F.max_pool2d(self._weight(damaged), LATENT_STRIDE)
-        return (error * scale * matters).abs().mean(), torch.zeros((), device=x.device)
+            restored = model(x[:, :INPUTS]).float()
+        return (squared_error(restored, x) + SOFTENING).log().mean(), torch.zeros((), device=x.device)
 
-    def measure(self, model: Model, x: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (B,) bits per pixel, 0 for inpainting, and (B,) squared error against the clean picture on the 255 scale.
+    def validate(self, average: UNet, crops: Tensor) -> tuple[float, list[float]]:
+        """Return the mean logarithm of the squared errors, and the mean PSNR in dB of each of SHARES."""
+        average.eval()
+        errors = torch.cat([squared_error(average(part[:, :INPUTS]).clamp(0, 1), part) for part in crops.split(8)])
+        decibels = (10 * torch.log10(PEAK**2 / (errors + 1e-2))).unflatten(0, (len(SHARES), -1)).mean(1)
+        return (errors + SOFTENING).log().mean().item(), decibels.tolist()
 
-        The error is the mean, or that over missing pixels plus KNOWN_WEIGHT times that over the others.
-        """
-        damaged, clean = x[:, :INPUTS], x[:, INPUTS:]
-        with autocast(x):
-            if self.settings.task == "denoise":
-                out = model(damaged, position)
-                rate = (out.latent_bits + out.hyper_bits) / (x.shape[2] * x.shape[3])
-                return rate, mse(out.picture, clean)
-            # what is inpainted is never kept as a file, so there is neither a rate to pay nor a step that would show
-            latents = model.analysis(damaged, position) * model.gain(position) * model.inverse_gain(position)
-            error = (PEAK * (model.synthesis(latents, position) - clean)).square().mean(1, keepdim=True)
-        missing = damaged[:, 3:]
-        parts = [(error * part).sum((1, 2, 3)) / part.sum((1, 2, 3)).clamp_min(1) for part in (missing, 1 - missing)]
-        return torch.zeros(len(x), device=x.device), parts[0] + KNOWN_WEIGHT * parts[1]
+    def held_out(self, pictures: data.Pictures, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Return crops of every kind of damage at its full range of strengths, kind by kind."""
+        crops = [data.sample(pictures, CROPS // len(SHARES), size, seed) for seed in range(len(SHARES))]
+        return np.stack([damaged(crop, 1.0, rng, kind) for kind, part in zip(SHARES, crops, strict=True) for crop in part])
 
-    def finish(self, model: Model, pictures: data.Pictures, rng: np.random.Generator) -> None:
-        """Do nothing: the coding tables are the decoder's."""
+    def finish(self, model: UNet, pictures: data.Pictures, rng: np.random.Generator) -> None:
+        """Do nothing."""
 
-    def _weight(self, damaged: Tensor) -> Tensor:
-        """Return the weight of each pixel, (B, 1, H, W)."""
-        if self.settings.task == "denoise":
-            return torch.ones_like(damaged[:, :1])
-        return KNOWN_WEIGHT + (1 - KNOWN_WEIGHT) * damaged[:, 3:]
-
-    def save(self, model: Model, folder: Path, card: dict[str, Any]) -> str:
-        task = self.settings.task
-        facts = {"purpose": PURPOSES[task], "task": task, "decoder": self.decoder.card["sha256"]}
-        return save_encoder(model, folder, self.settings.name, {**facts, **card}, self.state)
+    def save(self, model: UNet, folder: Path, card: dict[str, Any]) -> str:
+        return save_unet(model, folder, self.settings.name, {"purpose": PURPOSE, **card})
 
 
-def noisy(crop: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return (H, W, 7) of a clean crop (H, W, 3), damaged by ``damage.draw_noise``; some of it gray."""
-    gray = rng.random() < GRAY_SHARE
-    weights = np.array(LUMA_PER_MILLE, np.float32)[:, None]
-    clean = np.rint(crop @ weights / 1000).astype(np.uint8) if gray else crop
-    noise = draw_noise(rng, strength)
-    known = noise.sigma if isinstance(noise, Gaussian) and rng.random() < HINTED_SHARE else None
-    level = np.full((*crop.shape[:2], 1), hint.of_sigma(known), np.uint8)
-    colours = [np.broadcast_to(part, crop.shape) for part in (noise(clean, rng), clean)]
-    return np.concatenate([colours[0], level, colours[1]], -1)
+def squared_error(restored: Tensor, x: Tensor) -> Tensor:
+    """Return the mean squared error (B,) on the 255 scale, of (B, 3, H, W) against the clean pictures of a batch.
 
-
-def holed(crop: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return (H, W, 7) of a clean crop (H, W, 3), damaged by ``damage.draw_mask``, filled as ``inpaint`` fills it first."""
-    height, width = crop.shape[:2]
-    missing = draw_mask(rng, height, width, strength)(height, width, rng)
-    return np.concatenate([fill.smooth(crop, missing), hint.of_mask(missing)[..., None], crop], -1)
-
-
-def _encoder_state(source: str) -> dict[str, Tensor]:
-    """Return the tensors of an earlier encoder, in weights, or in a run's folder or checkpoint.
-
-    In weights, tensors that are the decoder's own may be left out.
+    Where pixels are missing it is that over them, and KNOWN_WEIGHT times that over the others.
     """
-    checkpoint = checkpoint_of(source)
-    if checkpoint is not None:
-        state = checkpoint["average"]
+    error = (PEAK * (restored - x[:, INPUTS:])).square().mean(1)
+    missing = x[:, INPUTS - 1]
+    weight = torch.where(missing.amax((1, 2), keepdim=True) > 0, missing + KNOWN_WEIGHT * (1 - missing), 1.0)
+    return (error * weight).sum((1, 2)) / weight.sum((1, 2))
+
+
+def damaged(
+    crop: NDArray[np.uint8], strength: float, rng: np.random.Generator, kind: str | None = None
+) -> NDArray[np.uint8]:
+    """Return (H, W, 9) of a clean crop (H, W, 3) with a kind of damage, one of SHARES or drawn by them; some of it gray."""
+    kind = kind or str(rng.choice(np.array(list(SHARES)), p=list(SHARES.values())))
+    clean = crop
+    if is_gray := rng.random() < GRAY_SHARE:
+        luma = np.rint(crop @ np.array(LUMA_PER_MILLE, np.float32) / 1000).astype(np.uint8)
+        clean = np.repeat(luma[..., None], 3, -1)
+    given = clean[..., :1] if is_gray else clean  # so that a gray picture's noise is gray
+    if kind == "mask":
+        height, width = crop.shape[:2]
+        missing = draw_mask(rng, height, width, strength)(height, width, rng)
+        seen = hint.beside(fill.smooth(clean, missing), missing=hint.of_mask(missing))
     else:
-        state = {name: torch.from_numpy(array).float() for name, array in load_any(source).tensors.items()}
-    return {name: value for name, value in state.items() if is_of_encoder(name)}
+        draw = {"noise": draw_noise, "jpeg": draw_jpeg, "blur": draw_blur, "downscale": draw_downscale}[kind]
+        damage = draw(rng, strength)
+        level, sharpness = 0, hint.UNSHARP if kind == "blur" else 0
+        if isinstance(damage, Gaussian) and rng.random() < HINTED_SHARE:
+            level = hint.of_sigma(damage.sigma)
+        if isinstance(damage, Downscale):
+            sharpness = hint.of_factor(damage.factor)
+        seen = hint.beside(np.broadcast_to(damage(given, rng), crop.shape), noise=level, sharpness=sharpness)
+    return np.concatenate([seen, clean], -1)

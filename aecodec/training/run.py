@@ -25,11 +25,10 @@ from aecodec.training import data
 from aecodec.training.captured import CapturedStep
 from aecodec.training.checkpoint import check_same_run, checkpoint_of, with_neutral, write_checkpoint
 from aecodec.training.guard import DivergenceGuard
-from aecodec.training.optimiser import open_optimiser, parameter_groups
+from aecodec.training.optimiser import open_optimiser
 from aecodec.training.settings import Settings
 from aecodec.training.soap import Soap
 from aecodec.training.tasks import open_task
-from aecodec.training.validation import held_out_batch, validate
 from aecodec.training.workers import Workers
 
 LOG, VALIDATION = "log.csv", "validation.csv"
@@ -64,29 +63,26 @@ class Run:
         torch.backends.cudnn.allow_tf32 = False  # everything outside autocast needs the bits of float32
         torch.manual_seed(settings.seed)
         self.rng = np.random.default_rng(settings.seed)
-        self.task = open_task(settings, self.device)
+        self.task = open_task(settings)
         files = data.find(settings.data)
         held = {path for path in files if data.is_held_out(path.name, settings.held_out)}
         if len(held) == len(files):
             raise TrainingError("all pictures are held out for validation; add some, or set held_out = 0")
         self.pictures = data.load([path for path in files if path not in held], complain)
-        batch = held_out_batch([path for path in files if path in held], self.task, settings.crop, settings.seed, complain)
-        self.validation = None if batch is None else data.to_tensor(batch, self.device)
+        self.validation = self._held_out([path for path in files if path in held], complain)
         model = self.task.model(self.pictures, self.rng)
-        model.quantise(settings.quantise)
         self.model = channels_last(model.to(self.device))
         self.average = copy.deepcopy(self.model).eval()
-        self.average.quantiser = self.model.quantiser  # one count of symbols
-        groups = parameter_groups(self.model, settings)
+        self.task.couple(self.model, self.average)
+        groups = self.task.groups(self.model)
         # without the linear paths, whose gradients are of another unit and would rule the norm
         self.clipped = [p for group in groups if "unit" not in group for p in group["params"]]
         self.optimiser = open_optimiser(groups, settings, self.device)
         self.guard = DivergenceGuard((self.model, self.average))
-        self.step, self.seconds, self.phase_start = 0, 0.0, 0
+        self.step, self.seconds, self.warm_from = 0, 0.0, 0
         self.stopped = self._stop_asked = False
         self._resume()
         self._synchronise_workers()
-        self.phase = self.task.phase(self.share)
         self._captured: CapturedStep | None = None
         self._captured_results: list[Tensor] = []  # of captured steps that the guard has not seen yet
         self._crops: data.DeviceCrops | None = None
@@ -140,20 +136,15 @@ class Run:
     def validate_and_save(self) -> None:
         """Write one line of validation.csv and a checkpoint."""
         self.workers.follow([*self.model.parameters(), *self.average.parameters()])
-        self.workers.average([self.model.quantiser.counts])
+        self.task.agree(self.model, self.workers)
         if self.validation is not None and self.workers.first:
-            score, curve = validate(self.average, self.validation, self.task.measure)
-            points = [f"{value:.4f}" for point in curve for value in point]
-            self._log(VALIDATION, [self.step, f"{self.seconds:.0f}", f"{score:.5f}", *points])
+            with torch.no_grad():
+                score, values = self.task.validate(self.average, self.validation)
+            self._log(VALIDATION, [self.step, f"{self.seconds:.0f}", f"{score:.5f}", *(f"{value:.4f}" for value in values)])
         self.save()
 
     def _train_step(self) -> Tensor:
         """Take a step and return (3,): loss, mean rate in bits per pixel, norm of the gradient."""
-        if (phase := self.task.phase(self.share)) != self.phase:
-            self._review_captured_steps()
-            self.phase, self.phase_start = phase, self.step
-            self.guard.norms.clear()
-            self._clear_optimiser_state()
         factor, decay = self._rate_factor(), min(self.settings.ema, (self.step + 1) / (self.step + 20))
         if not (self._can_capture and isinstance(self.optimiser, Soap)):
             return self._plain_step(factor, decay)
@@ -168,7 +159,7 @@ class Run:
     def _rate_factor(self) -> float:
         """Return the factor of the learning rates at this step: rising, held, and falling at the end."""
         settings = self.settings
-        rising = min(1, (self.step - self.phase_start + 1) / settings.warm_up) if settings.warm_up else 1
+        rising = min(1, (self.step - self.warm_from + 1) / settings.warm_up) if settings.warm_up else 1
         falling = max(0, 1 - (1 - self.share) / settings.decay)
         return rising * (self.guard.damping * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * falling))))
 
@@ -178,7 +169,7 @@ class Run:
             group["lr"] = group["peak"] * factor
         drawn, self._next = self._next.result(), self._reader.submit(self._draw_batch, self.share)
         x = data.to_tensor(drawn, self.device)
-        loss, rate = self.task.loss(self.model, x, self._positions("cpu").to(self.device), self.step, self.phase)
+        loss, rate = self.task.loss(self.model, x, self._positions("cpu").to(self.device), self.step)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.workers.average([parameter.grad for parameter in self.model.parameters() if parameter.grad is not None])
@@ -205,7 +196,7 @@ class Run:
             went_back = True
         if went_back:
             self._clear_optimiser_state()
-        self.model.quantiser.refresh()
+        self.task.renew(self.model)
 
     def _positions(self, device: str | torch.device) -> Tensor:
         """Return knot positions (B,) of a batch, drawn evenly over the image of 0..1 under ``low_quality_bias``."""
@@ -217,7 +208,7 @@ class Run:
     def _can_capture(self) -> bool:
         """Return whether steps from now on can be one CUDA graph: on one GPU, once the loss no longer changes."""
         settings = self.settings
-        alone = is_fused(self.model.gain.log) and self.workers.size == 1 and settings.optimiser == "soap"
+        alone = is_fused(next(self.model.parameters())) and self.workers.size == 1 and settings.optimiser == "soap"
         return alone and self.step >= settings.hyper_warm_up
 
     def _place_batch_on_device(self) -> None:
@@ -238,7 +229,7 @@ class Run:
         else:
             raise RuntimeError("no batch has been placed on the device")
         x = drawn.permute(0, 3, 1, 2).float().div_(255)
-        return self.task.loss(self.model, x, self._positions(self.device), self.step, self.phase)
+        return self.task.loss(self.model, x, self._positions(self.device), self.step)
 
     def _clear_optimiser_state(self) -> None:
         self.optimiser.state.clear()
@@ -248,6 +239,18 @@ class Run:
         """Return a batch. It is made while the step before it is computed; nothing else draws from ``rng`` meanwhile."""
         crops = data.batch(self.pictures, self.settings.batch, self.settings.crop, self.rng)
         return self.task.batch(crops, share, self.rng)
+
+    def _held_out(self, files: list[Path], complain: Callable[[str], None]) -> Tensor | None:
+        """Return the batch that the run is validated on, or None where no file can be read."""
+        if not files:
+            return None
+        try:
+            pictures = data.load(files, complain)
+        except TrainingError:
+            complain("no held-out picture can be read, so nothing is validated")
+            return None
+        batch = self.task.held_out(pictures, self.settings.crop, np.random.default_rng(self.settings.seed))
+        return data.to_tensor(batch, self.device)
 
     def _synchronise_workers(self) -> None:
         """Give all workers the first one's weights, and each crops of its own; a resumed run sees new ones."""
@@ -267,9 +270,9 @@ class Run:
         if not self.workers.first:
             return
         write_checkpoint(self.folder, {
-            "step": self.step, "seconds": self.seconds, "damping": self.guard.damping, "phase_start": self.phase_start,
+            "step": self.step, "seconds": self.seconds, "damping": self.guard.damping, "warm_from": self.warm_from,
             "model": self.model.state_dict(), "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(), "architecture": self.settings.architecture.to_dict(),
+            "optimiser": self.optimiser.state_dict(), "architecture": self.settings.trained.to_dict(),
             "kind": self.settings.optimiser, "task": self.settings.task, "device": self.device.type,
         })  # fmt: skip
 
@@ -280,8 +283,8 @@ class Run:
         if state is None:
             return
         check_same_run(state, self.settings, self.folder)
-        self.model.load_state_dict(with_neutral(state["model"], state["architecture"]))
-        self.average.load_state_dict(with_neutral(state["average"], state["architecture"]))
+        for model, kept in ((self.model, state["model"]), (self.average, state["average"])):
+            model.load_state_dict(with_neutral(kept, state["architecture"]) if self.settings.task == "compress" else kept)
         # the settings may ask for another rate now, and a unit that comes from a checkpoint lies on the CPU
         asked = [{key: value for key, value in group.items() if key != "params"} for group in self.optimiser.param_groups]
         if moved := state["kind"] == "soap" and state.get("device", "cpu") != self.device.type:
@@ -297,7 +300,7 @@ class Run:
             self.guard.damping = state["damping"]
         for group, own in zip(self.optimiser.param_groups, asked, strict=True):
             group.update(own)
-        self.phase_start = self.step if moved else state.get("phase_start", 0)
+        self.warm_from = self.step if moved else state.get("warm_from", 0)
 
 
 def _ignore_message(message: str) -> None:

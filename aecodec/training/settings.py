@@ -9,9 +9,10 @@ from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from aecodec.defaults import DEFAULT_WEIGHTS
-from aecodec.entropy.architecture import ENCODER_ONLY, Architecture
-from aecodec.errors import SettingsError, WeightsError
-from aecodec.weights.cards import folder_of, read_card, read_toml
+from aecodec.entropy.architecture import Architecture
+from aecodec.errors import SettingsError
+from aecodec.weights.cards import read_toml
+from aecodec.weights.restorer import UNetArchitecture
 
 CONFIGS = Path(__file__).parent / "configs"  # of the installed weights; NAME.toml makes the weights NAME
 DISTORTION_TERMS = ("mse", "ms-ssim", "ssimulacra2", "cvvdp")  # ``distortion.py`` has them; this module imports no torch
@@ -32,11 +33,8 @@ class Settings:
     (off: the float twin); distortion: the weight of each term of the codec's distortion (``distortion.py``);
     validate_every, device, seed, threads.
 
-    task: what is trained, the codec or, for restoration, an encoder alone, before the networks of ``decoder`` (weights, a
-    name or a folder), which stay fixed; distil: the share of a run, at its start, with the distance of latents as loss;
-    curriculum: the share after which the damage has its full strength. ``architecture`` then has only what differs from the
-    decoder's own encoder, ``init`` is an earlier encoder, and init_decoder the weights that it was trained for, where these
-    are others: then the run starts from the decoder's own encoder plus what ``init`` has learnt beyond that of those.
+    task: what is trained, the codec or a network that restores; curriculum: the share of a run after which the damage has
+    its full strength; unet: the architecture of the network.
     """
 
     data: tuple[str, ...]
@@ -64,12 +62,15 @@ class Settings:
     device: str = "auto"
     seed: int = 0
     threads: int | None = None
-    task: Literal["compress", "denoise", "inpaint"] = "compress"
-    decoder: str = DEFAULT_WEIGHTS
-    distil: float = 0.4
-    curriculum: float = 0.3
-    init_decoder: str | None = None
+    task: Literal["compress", "restore"] = "compress"
+    curriculum: float = 0.15
     architecture: Architecture = field(default_factory=Architecture)
+    unet: UNetArchitecture = field(default_factory=UNetArchitecture)
+
+    @property
+    def trained(self) -> Architecture | UNetArchitecture:
+        """Return the architecture of what the task trains."""
+        return self.architecture if self.task == "compress" else self.unet
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as TOML can hold them: without the keys that are not set."""
@@ -123,11 +124,11 @@ def make(content: dict[str, Any]) -> Settings:
         content["data"] = [content["data"]]
     if isinstance(content["data"], list):
         content["data"] = tuple(content["data"])
-    if content.get("task", "compress") != "compress":
-        content["architecture"] = _of_encoder(content.get("architecture", {}), content.get("decoder", Settings.decoder))
     try:
         if isinstance(content.get("architecture"), dict):
             content["architecture"] = Architecture(**content["architecture"])
+        if isinstance(content.get("unet"), dict):
+            content["unet"] = UNetArchitecture(**content["unet"])
         settings = Settings(**content)
     except (TypeError, ValueError) as error:
         raise SettingsError(f"architecture: {error}") from None
@@ -135,22 +136,9 @@ def make(content: dict[str, Any]) -> Settings:
     return settings
 
 
-def _of_encoder(changes: dict[str, Any], decoder: str) -> dict[str, Any]:
-    """Return the architecture of a restoring encoder: that of its decoder's weights, the hint, and ``changes``."""
-    if not isinstance(changes, dict):
-        raise SettingsError(f"architecture must be a table, not {changes!r}")
-    if fixed := sorted(set(changes) - set(ENCODER_ONLY)):
-        free = ", ".join(ENCODER_ONLY)
-        raise SettingsError(f"architecture: {fixed[0]} belongs to the decoder; an encoder may change {free} only")
-    try:
-        return {**read_card(folder_of(decoder))["architecture"], "inputs": 4, **changes}
-    except (WeightsError, KeyError) as error:
-        raise SettingsError(f"decoder: {error}") from None
-
-
 _NAMES = {
     int: "a whole number", float: "a number", str: "a text", bool: "true or false", tuple[str, ...]: "a list of texts",
-    dict[str, float]: "a table of numbers", Architecture: "a table",
+    dict[str, float]: "a table of numbers", Architecture: "a table", UNetArchitecture: "a table",
 }  # fmt: skip
 
 
@@ -191,11 +179,8 @@ def _check(settings: Settings) -> None:
         raise SettingsError("one of 'steps' and 'minutes' must be set")
     if settings.crop % 64:
         raise SettingsError(f"crop must be a multiple of 64, not {settings.crop}")
-    if settings.init_decoder is not None and (settings.init is None or settings.task == "compress"):
-        raise SettingsError("init_decoder needs the init of a restoring encoder")
-    for key in ("distil", "curriculum"):
-        if not 0 <= getattr(settings, key) <= 1:
-            raise SettingsError(f"{key} must be a share of the run, 0..1, not {getattr(settings, key)}")
+    if not 0 <= settings.curriculum <= 1:
+        raise SettingsError(f"curriculum must be a share of the run, 0..1, not {settings.curriculum}")
     for key in ("linear_rate", "warm_up", "hyper_warm_up", "seed"):
         if not getattr(settings, key) >= 0:
             raise SettingsError(f"{key} must be a number of 0 or more, not {getattr(settings, key)!r}")

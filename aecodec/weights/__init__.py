@@ -1,7 +1,7 @@
 """Find and open models: ``cards`` reads what is written about them, ``store`` opens their tensors.
 
-This room does not know how the networks are computed. The functions of ``store``, which imports numpy, are loaded when they
-are first used, so that the command line can list models quickly.
+This room does not know how the networks are computed. The functions of ``store`` and ``restorer``, which import numpy, are
+loaded when they are first used, so that the command line can list models quickly.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from aecodec.weights.cards import (
 )
 
 if TYPE_CHECKING:
-    from aecodec.weights.store import Weights, find, load, load_any, restoring
+    from aecodec.weights.restorer import Restorer, load_restorer
+    from aecodec.weights.store import Weights, find, load
 
 __all__ = [
     "CARD",
     "TENSORS",
+    "Restorer",
     "Weights",
     "content_hash",
     "describe",
@@ -34,15 +36,15 @@ __all__ = [
     "folder_of",
     "is_restoring",
     "load",
-    "load_any",
+    "load_restorer",
     "locate",
     "names",
     "read_card",
-    "restoring",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module("aecodec.weights.store"), name)
+    module = "restorer" if "estorer" in name else "store"
+    return getattr(importlib.import_module(f"aecodec.weights.{module}"), name)

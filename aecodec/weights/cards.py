@@ -28,18 +28,19 @@ else:
 INSTALLED = Path(__file__).parent
 CARD = "card.toml"
 TENSORS = "model.safetensors"
+RESTORE = "restore"  # the task in the card of a network that restores; that of a codec names none
 
 
-def names(encoders: bool = False) -> list[str]:
-    """Return the names of installed models, the default first; with ``encoders`` those of restoring encoders instead."""
+def names(restoring: bool = False) -> list[str]:
+    """Return the names of installed models, the default first; with ``restoring`` of networks that restore instead."""
     found = sorted(path.parent.name for path in INSTALLED.glob(f"*/{CARD}"))
-    found = [name for name in found if is_restoring(read_card(INSTALLED / name)) == encoders]
+    found = [name for name in found if is_restoring(read_card(INSTALLED / name)) == restoring]
     return sorted(found, key=lambda name: name != DEFAULT_WEIGHTS)
 
 
 def is_restoring(card: dict[str, Any]) -> bool:
-    """Return whether a card describes a restoring encoder."""
-    return "decoder" in card
+    """Return whether a card describes a network that restores."""
+    return card.get("task") == RESTORE
 
 
 def folder_of(name: str | os.PathLike[str]) -> Path:

@@ -1,17 +1,15 @@
-"""Open weights without pickle, checked by content, and put a restoring encoder in front of a decoder.
+"""Open the weights of a codec without pickle, checked by content.
 
     model.safetensors    float16 or int8 transforms, int8 and int32 entropy model
 
-The folder of a restoring encoder holds the encoder alone, or only those tensors that differ from the decoder's own weights.
-The encoder maps damaged pictures to the latents of clean ones for that decoder. Its card names the hash of those weights as
-``decoder``, and its ``task``.
+``restorer.py`` opens those of a network that restores.
 """
 
 from __future__ import annotations
 
 import functools
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecodec.defaults import DEFAULT_WEIGHTS
-from aecodec.entropy.architecture import ENCODER_ONLY, LATENT_STRIDE, Architecture
+from aecodec.entropy.architecture import LATENT_STRIDE, Architecture
 from aecodec.entropy.certificate import exact
 from aecodec.entropy.entropy_model import EntropyModel
-from aecodec.errors import NoRestoringWeightsError, NotAModelError, WeightsError
+from aecodec.errors import NotAModelError, WeightsError
 from aecodec.images import edge_filter
 from aecodec.quality import INDICES_PER_INTERVAL, INTERVALS, KNOTS
-from aecodec.weights.cards import (
-    CARD,
-    TENSORS,
-    content_hash,
-    describe,
-    folder_of,
-    is_restoring,
-    locate,
-    names,
-    read_card,
-)
+from aecodec.weights.cards import CARD, TENSORS, content_hash, folder_of, is_restoring, locate, read_card
 
 LAPPING = ("analysis.lap.weight", "synthesis.lap.weight")
 FRACTION_BITS = "synthesis.fraction_bits"  # an optional tensor (5,) int8: the fixed point of the synthesis
@@ -44,11 +32,7 @@ SCALE = ".scale"  # after the name of a float layer's int8 weights: the value of
 
 @dataclass(frozen=True)
 class Weights:
-    """One model, opened: its card, its identity and its tensors by name.
-
-    ``encoder`` is the folder of the restoring encoder that replaces the model's own, and ``encoder_id`` identifies it.
-    Everything else is the model's, also the ``id`` in the files that it writes.
-    """
+    """One model, opened: its card, its identity and its tensors by name."""
 
     name: str
     folder: Path
@@ -56,8 +40,6 @@ class Weights:
     card: dict[str, Any]
     arch: Architecture
     tensors: dict[str, NDArray[Any]]
-    encoder: Path | None = None
-    encoder_id: str = ""
 
     @property
     def filters_edges(self) -> bool:
@@ -100,19 +82,28 @@ def stamp(name: str | os.PathLike[str]) -> Stamp:
 
 @functools.lru_cache(maxsize=4)
 def _load(name: str, stamp: Stamp) -> Weights:
-    opened = load_any(name)
-    _check_whole(name, opened.card)
-    return opened
+    found = read_folder(name)
+    stored = _stored(found)
+    try:
+        tensors = neutral(stored.arch) | tensors_of(found)
+        return Weights(found.card["name"], found.folder, found.id, found.card, stored.arch, tensors)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise WeightsError(f"cannot open the weights in {found.folder}: {error}") from None
 
 
-def _check_whole(name: str, card: dict[str, Any]) -> None:
-    if is_restoring(card):
-        raise NotAModelError(f"{name} is a restoring encoder, not a whole model")
+@dataclass(frozen=True)
+class Folder:
+    """A folder of weights of any kind, checked against its card; ``data`` are the bytes of its TENSORS."""
+
+    folder: Path
+    id: str
+    card: dict[str, Any]
+    data: bytes
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A whole model as it is stored, checked against its card; ``data`` are the bytes of its TENSORS."""
+    """A codec's model as it is stored, checked against its card; ``data`` are the bytes of its TENSORS."""
 
     folder: Path
     id: str
@@ -121,39 +112,42 @@ class Stored:
 
 
 def read(name: str | os.PathLike[str]) -> Stored:
-    """Read a whole model, and make no tensors of it. Raises WeightsError as ``load`` does."""
-    stored, card = _read(name)
-    _check_whole(os.fspath(name), card)
-    return stored
+    """Read a codec's model, and make no tensors of it. Raises WeightsError as ``load`` does."""
+    return _stored(read_folder(name))
 
 
-def _read(name: str | os.PathLike[str]) -> tuple[Stored, dict[str, Any]]:
-    """Return what is in a folder of weights, and its card. Raises WeightsError where these do not fit each other."""
+def _stored(found: Folder) -> Stored:
+    if is_restoring(found.card):
+        raise NotAModelError(f"{found.card.get('name', found.folder)} is a network that restores, not a codec's model")
+    try:
+        return Stored(found.folder, found.id, Architecture(**found.card["architecture"]), found.data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"cannot open the weights in {found.folder}: {error}") from None
+
+
+def read_folder(name: str | os.PathLike[str]) -> Folder:
+    """Read a folder of weights of any kind. Raises WeightsError where it is missing or not as its card says."""
     folder = folder_of(name)
     card = read_card(folder)
     try:
         data = (folder / TENSORS).read_bytes()
-        digest = content_hash(data)
-        if card["sha256"] != digest:
-            raise WeightsError(f"{folder / TENSORS} is not the file that its card describes")
-        return Stored(folder, digest[:8], Architecture(**card["architecture"]), data), card
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except OSError as error:
         raise WeightsError(f"cannot open the weights in {folder}: {error}") from None
+    digest = content_hash(data)
+    if card.get("sha256") != digest:
+        raise WeightsError(f"{folder / TENSORS} is not the file that its card describes")
+    return Folder(folder, digest[:8], card, data)
 
 
-def load_any(name: str | os.PathLike[str]) -> Weights:
-    """Open weights as ``load`` does, also a restoring encoder, and read them again each time."""
+def tensors_of(found: Folder) -> dict[str, NDArray[Any]]:
+    """Return the tensors of a folder by name, as ``expand`` gives them. Raises ValueError for damaged ones."""
     from safetensors import SafetensorError
     from safetensors.numpy import load as load_tensors
 
-    stored, card = _read(name)
     try:
-        tensors = expand(load_tensors(stored.data))
-        if not is_restoring(card):
-            tensors = neutral(stored.arch) | tensors
-        return Weights(card["name"], stored.folder, stored.id, card, stored.arch, tensors)
-    except (KeyError, IndexError, TypeError, ValueError, SafetensorError) as error:
-        raise WeightsError(f"cannot open the weights in {stored.folder}: {error}") from None
+        return expand(load_tensors(found.data))
+    except SafetensorError as error:
+        raise ValueError(str(error)) from None
 
 
 def neutral(arch: Architecture) -> dict[str, NDArray[np.float32]]:
@@ -189,50 +183,6 @@ def stored_tensors(weights: Weights) -> dict[str, NDArray[Any]]:
     from safetensors.numpy import load_file
 
     return {name: value for name, value in load_file(weights.folder / TENSORS).items() if not is_of_encoder(name)}
-
-
-def restoring(source: Source, decoder: Source | None = None, task: str | None = None) -> Weights:
-    """Return the weights of a decoder with a restoring encoder, ``source``, in front of it.
-
-    ``decoder`` is None for the installed weights that the encoder was trained for; ``task`` is the task that it has to be
-    for. Weights that this function returned are returned unchanged. Raises WeightsError where the encoder is missing,
-    damaged, for another task or for another decoder.
-    """
-    if isinstance(source, Weights):
-        if source.encoder is None:
-            raise WeightsError(f"{source.name} is a whole model, not a restoring encoder")
-        return source
-    name = os.fspath(source)
-    if decoder is not None:
-        decoder = str(decoder.folder) if isinstance(decoder, Weights) else os.fspath(decoder)
-    try:
-        folder_of(name)
-    except WeightsError:
-        raise NoRestoringWeightsError(name, task or "denoise") from None
-    return _restoring(name, decoder, task, (stamp(name), decoder and stamp(decoder)))
-
-
-@functools.lru_cache(maxsize=4)
-def _restoring(name: str, decoder: str | None, task: str | None, stamp: Stamp) -> Weights:
-    encoder = load_any(name)
-    wanted = encoder.card.get("decoder")
-    if wanted is None:
-        raise WeightsError(f"{name} is a whole model, not a restoring encoder")
-    if task not in (None, encoder.card.get("task")):
-        raise WeightsError(f"{name} is for the task {encoder.card.get('task')}, not for {task}")
-    for candidate in names() if decoder is None else [decoder]:
-        if read_card(folder_of(candidate)).get("sha256") == wanted:
-            whole = load(candidate)
-            break
-    else:
-        where = f", which is not installed (installed: {describe()})" if decoder is None else f"; {decoder} is another"
-        raise WeightsError(f"{name} was trained for the decoder {wanted[:8]}{where}")
-    same = {key: getattr(whole.arch, key) for key in ENCODER_ONLY}
-    if replace(encoder.arch, **same) != whole.arch or not all(map(is_of_encoder, encoder.tensors)):
-        raise WeightsError(f"the encoder in {encoder.folder} does not fit its decoder")
-    return replace(
-        whole, arch=encoder.arch, tensors=whole.tensors | encoder.tensors, encoder=encoder.folder, encoder_id=encoder.id
-    )
 
 
 def is_of_encoder(tensor: str) -> bool:

@@ -1,4 +1,4 @@
-"""``aecodec denoise``, ``aecodec inpaint`` and ``encode --restore``: what they write, and what they leave alone."""
+"""The commands that restore, and ``encode --restore``: what they write, and what they leave alone."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from aecodec.restore.damage import Gaussian, Scratches
 
 
 @pytest.fixture
-def given(tiny, restorers):
-    """given(task) are the options that name weights for it."""
-    return lambda task: ("--weights", restorers[task], "--decoder", str(tiny[1]))
+def given(tiny, restorer):
+    """The options that name the network and the decoder."""
+    return "--weights", restorer, "--decoder", str(tiny[1])
 
 
 @pytest.fixture
@@ -42,20 +42,60 @@ def pixels(path) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_denoise_is_the_same_as_encode_and_decode(cli, pictures, given, tiny, restorers):
+@pytest.mark.parametrize("task", ["denoise", "deblur"])
+def test_restoring_is_the_same_as_encode_and_decode(cli, pictures, given, tiny, restorer, task):
     """One picture must not have two results, by the one way and by the other; and the file is an ordinary one."""
-    assert cli("denoise", *given("denoise"), "noisy.png", "clean.png").exit_code == 0
-    options = ("--weights", tiny[1], "--restore", restorers["denoise"], "-q", "100")
+    assert cli(task, *given, "noisy.png", "clean.png").exit_code == 0
+    options = ("--weights", tiny[1], "--restore", task, "--restorer", restorer, "-q", "100")
     assert cli("encode", *options, "noisy.png", "clean.aec").exit_code == 0
     assert aecodec.info((pictures / "clean.aec").read_bytes()).weights == weights.load(str(tiny[1])).id
     assert cli("decode", "--weights", tiny[1], "clean.aec", "decoded.png").exit_code == 0
     assert np.array_equal(pixels("clean.png"), pixels("decoded.png"))
 
 
+def test_each_command_asks_the_network_for_another_thing(cli, pictures, given):
+    """A soft background that denoise sharpens is as wrong as noise that deblur takes for the subject."""
+    assert cli("denoise", *given, "noisy.png", "clean.png").exit_code == 0
+    assert cli("deblur", *given, "noisy.png", "sharp.png").exit_code == 0
+    assert not np.array_equal(pixels("clean.png"), pixels("sharp.png"))
+
+
+@pytest.mark.parametrize(("scale", "size"), [("2", (74, 42)), ("1.5", (56, 32))])
+def test_upscale_enlarges_all_that_has_a_size(cli, pictures, given, photo, scale, size):
+    """A print that comes out twice as large, or a viewer that trusts EXIF and cuts the picture."""
+    image = photo(37, 21)
+    image.putalpha(Image.linear_gradient("L").resize((37, 21)))
+    exif = image.getexif()
+    exif[0x011A] = exif[0x011B] = 150.0
+    exif[0x0128] = 2
+    exif.get_ifd(0x8769).update({0xA002: 37, 0xA003: 21})
+    image.save("small.png", exif=exif)
+    assert cli("upscale", "-s", scale, *given, "small.png", "large.png").exit_code == 0
+    with Image.open("large.png") as large:
+        assert (large.size, large.mode) == (size, "RGBA")
+        found = large.getexif()
+        assert float(found[0x011A]) == float(found[0x011B]) == 150 * float(scale)
+        assert (found.get_ifd(0x8769)[0xA002], found.get_ifd(0x8769)[0xA003]) == size
+        alpha = np.asarray(large.getchannel("A")).astype(float)
+    assert np.abs(alpha - np.asarray(image.getchannel("A").resize(size, Image.Resampling.BICUBIC))).max() == 0
+
+
+def test_upscaled_pictures_say_so_in_their_names(cli, pictures, given, tmp_path):
+    """Large and small ones in one folder, or two scales, would replace each other."""
+    for scale in ("2", "1.5"):
+        result = cli("upscale", "-s", scale, "--update", *given, "--output-dir", "out", "noisy.png")
+        assert result.exit_code == 0, result.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["noisy-1.5x.png", "noisy-2x.png"]
+    before = (tmp_path / "out" / "noisy-2x.png").stat().st_mtime_ns
+    assert cli("upscale", "--update", *given, "--output-dir", "out", "noisy.png").exit_code == 0
+    assert (tmp_path / "out" / "noisy-2x.png").stat().st_mtime_ns == before
+    assert "limit" in cli("upscale", *given, "--max-pixels", "10000", "noisy.png", "out.png").stderr
+
+
 def test_a_known_sigma_is_told_to_the_encoder(cli, pictures, given):
     """An option that changes nothing is a promise broken."""
     for sigma in ((), ("--sigma", "25")):
-        assert cli("denoise", *given("denoise"), *sigma, "-f", "noisy.png", f"{len(sigma)}.png").exit_code == 0
+        assert cli("denoise", *given, *sigma, "-f", "noisy.png", f"{len(sigma)}.png").exit_code == 0
     assert not np.array_equal(pixels("0.png"), pixels("2.png"))
 
 
@@ -72,7 +112,7 @@ def test_any_mode_and_its_metadata_come_through(cli, pictures, given, photo, mod
     with Image.open("mask.png") as mask:
         mask.paste(255, (5, 5, 9, 9))
         mask.save("mask.png")
-    for args in (["denoise", *given("denoise"), "in.png"], ["inpaint", *given("inpaint"), "in.png", "mask.png"]):
+    for args in (["denoise", *given, "in.png"], ["inpaint", *given, "in.png", "mask.png"]):
         assert cli(*args, "-f", "out.png").exit_code == 0
         with Image.open("out.png") as out:
             assert (out.size, out.mode) == ((37, 21), {"P": "RGB", "1": "L"}.get(mode, mode))
@@ -91,7 +131,7 @@ def test_what_is_known_stays_bit_for_bit(cli, pictures, given, photo):
         missing = Scratches(3)(*size[::-1], np.random.default_rng(1))
         Image.fromarray(missing).save("mask.png")
         for method in ("learned", "classical"):
-            result = cli("inpaint", *given("inpaint"), "--method", method, "--json", "-f", "in.png", "mask.png", "out.png")
+            result = cli("inpaint", *given, "--method", method, "--json", "-f", "in.png", "mask.png", "out.png")
             assert json.loads(result.stdout)["missing"] == missing.sum()
             before, after = pixels("in.png"), pixels("out.png")
             assert np.array_equal(before[~missing], after[~missing])
@@ -129,9 +169,9 @@ def test_an_empty_mask_gives_the_picture_back(cli, pictures, given, photo):
     Image.new("L", (75, 50)).save("mask.png")
     for name in ("in.jpg", "hurt.png"):
         out = name.replace(".", "-out.")
-        assert cli("inpaint", *given("inpaint"), name, "mask.png", out).exit_code == 0
+        assert cli("inpaint", *given, name, "mask.png", out).exit_code == 0
         assert (pictures / out).read_bytes() == (pictures / name).read_bytes()
-    assert cli("inpaint", *given("inpaint"), "in.jpg", "mask.png", "out.png").exit_code == 0
+    assert cli("inpaint", *given, "in.jpg", "mask.png", "out.png").exit_code == 0
     assert np.array_equal(pixels("out.png"), pixels("in.jpg"))
 
 
@@ -153,12 +193,15 @@ def test_weights_that_are_not_there_are_told_with_the_way_to_them(fails, picture
     few = tmp_path / "installed"
     shutil.copytree(weights.cards.INSTALLED / DEFAULT_WEIGHTS, few / DEFAULT_WEIGHTS)
     monkeypatch.setattr(weights.cards, "INSTALLED", few)
-    for command in ("denoise noisy.png", "inpaint hurt.png mask.png", "encode --restore denoise noisy.png"):
+    for command in (
+        "denoise noisy.png",
+        "upscale noisy.png",
+        "inpaint hurt.png mask.png",
+        "encode --restore deblur noisy.png",
+    ):
         args = command.split()
-        name = "inpaint" if args[0] == "inpaint" else "denoise"
         line = fails(1, *args, "out.aec" if args[0] == "encode" else "out.png")
-        assert "--weights FOLDER" in line
-        assert f"aecodec train {name} " in line
+        assert "aecodec train restore " in line
 
 
 @pytest.mark.slow
@@ -169,35 +212,31 @@ def test_the_installed_weights_take_noise_away(cli, photo):
     Image.fromarray(noisy).save("given.png")
     assert cli("denoise", "given.png", "out.png").exit_code == 0
     assert psnr(clean, pixels("out.png")) > psnr(clean, noisy) + 6
-    for args, name in ((("--weights", "photo-psnr"), "plain.aec"), (("--restore", "denoise"), "restored.aec")):
+    for args, name in (((), "plain.aec"), (("--restore", "denoise"), "restored.aec")):
         assert cli("encode", *args, "given.png", name).exit_code == 0
     assert Path("restored.aec").stat().st_size < 0.5 * Path("plain.aec").stat().st_size
 
 
-def test_another_decoder_is_refused(fails, pictures, given, restorers, tiny, tmp_path):
-    """Latents for another decoder are a picture of nothing, in a file that looks right."""
-    denoise = restorers["denoise"]
-    assert "which is not installed (installed: photo" in fails(1, "denoise", "--weights", denoise, "noisy.png", "out.png")
-    line = fails(1, "encode", "--restore", denoise, "noisy.png", "out.aec")
-    assert f"trained for the decoder {weights.load(str(tiny[1])).id}" in line
-    line = fails(1, "denoise", "--weights", restorers["inpaint"], "--decoder", tiny[1], "noisy.png", "out.png")
-    assert "is for the task inpaint, not for denoise" in line
-    assert "not a restoring encoder" in fails(1, "denoise", "--weights", "photo", "noisy.png", "out.png")
-    assert "not a whole model" in fails(1, "encode", "--weights", denoise, "noisy.png", "out.aec")
-    copy = shutil.copytree(denoise, tmp_path / "copy")
+def test_weights_of_another_kind_are_refused(fails, pictures, restorer, tmp_path):
+    """One line must say which of the two was taken for the other; damaged ones must not restore anything."""
+    assert "a codec's model, not a network that restores" in fails(
+        1, "denoise", "--weights", "photo", "noisy.png", "out.png"
+    )
+    line = fails(1, "encode", "--weights", restorer, "noisy.png", "out.aec")
+    assert "a network that restores, not a codec's model" in line
+    copy = shutil.copytree(restorer, tmp_path / "copy")
     data = bytearray((copy / weights.TENSORS).read_bytes())
     data[-1] ^= 1
     (copy / weights.TENSORS).write_bytes(data)
-    assert "not the file that its card describes" in fails(
-        1, "denoise", "--weights", copy, "--decoder", tiny[1], "noisy.png", "out.png"
-    )
+    assert "not the file that its card describes" in fails(1, "denoise", "--weights", copy, "noisy.png", "out.png")
 
 
-def test_restoring_weights_are_shown(cli, restorers):
-    """What an encoder costs and whose it is, stands in its card; its own certificate is that of its decoder."""
-    output = cli("weights", "show", restorers["denoise"]).stdout
-    assert 'task = "denoise"' in output
-    assert "this encoder: " in output
+def test_restoring_weights_are_shown_and_verified(cli, restorer):
+    """What a network costs stands in its card."""
+    output = cli("weights", "show", restorer).stdout
+    assert 'task = "restore"' in output
+    assert "unet = " in output
+    assert "content hash as the card states" in cli("weights", "verify", restorer).stdout
 
 
 @pytest.mark.parametrize(
@@ -206,6 +245,8 @@ def test_restoring_weights_are_shown(cli, restorers):
         "denoise --sigma 0 noisy.png out.png",
         "denoise --sigma nan noisy.png out.png",
         "denoise noisy.png",
+        "upscale -s 1 noisy.png out.png",
+        "upscale -s 7 noisy.png out.png",
         "inpaint hurt.png mask.png",
         "inpaint - - out.png",
         "inpaint --method guess hurt.png mask.png out.png",

@@ -120,12 +120,12 @@ def test_weights_that_are_trained_anew_are_opened_anew(tiny, copied, photo):
     assert aecodec.decode(data, weights=str(copied)).size == photo().size
 
 
-def test_an_encoder_without_its_tensors_is_told_as_such(restorers, tmp_path):
+def test_a_restoring_network_without_its_tensors_is_named_as_such(restorer, tmp_path):
     """And not as one that is not there."""
-    folder = shutil.copytree(restorers["denoise"], tmp_path / "half")
+    folder = shutil.copytree(restorer, tmp_path / "half")
     (folder / weights.TENSORS).unlink()
     with pytest.raises(WeightsError, match="cannot open the weights in"):
-        weights.restoring(str(folder))
+        weights.load_restorer(str(folder))
 
 
 def test_a_relative_name_is_that_of_the_folder_one_is_in(tiny, copied, monkeypatch):

@@ -207,14 +207,3 @@ def test_a_missing_package_is_told_before_the_work(encoder, monkeypatch):
     monkeypatch.setattr(encoder, "quantise", None)
     with pytest.raises(AecodecError, match=r"ssimulacra2: pip install 'aecodec\[eval\]'"):
         meet(encoder, Ssimulacra2(80))
-
-
-@pytest.mark.slow
-def test_fidelity_to_a_damaged_picture_is_no_target(photo, restorers, tiny):
-    """A restored picture that is near to the noisy one is the worst of all."""
-    from aecodec.weights.store import restoring
-
-    encoder = Encoder(photo(), weights=restoring(restorers["denoise"], str(tiny[1]), "denoise"))
-    with pytest.raises(TargetError, match="restored"):
-        meet(encoder, Psnr(30))
-    assert meet(encoder, Size(10**6))[0].rate == MAX_INDEX

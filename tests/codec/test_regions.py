@@ -242,7 +242,7 @@ def test_without_loss(photo):
         assert np.array_equal(np.asarray(aecodec.decode(data)), np.asarray(picture))
         assert np.array_equal(np.asarray(aecodec.decode(data, crop=(5, 6, 20, 30))), np.asarray(picture)[6:36, 5:25])
         assert bitstream.read(data).payloads == []
-    for other in ({"quality": 50}, {"target": aecodec.Size(1000)}, {"restore": "denoise"}):
+    for other in ({"quality": 50}, {"target": aecodec.Size(1000)}):
         with pytest.raises(ValueError, match="without loss"):
             aecodec.encode(picture, lossless=True, **other)
 
@@ -286,14 +286,6 @@ def test_targets_of_a_page_are_met(photo):
     assert 0.9 * smallest < len(data) <= 1.5 * smallest
     shown = np.asarray(decode(aecodec.encode(picture, target=aecodec.Psnr(38))))
     assert psnr(np.asarray(picture), shown) >= 38
-
-
-def test_exact_pixels_do_not_come_into_a_restored_picture(photo, tiny, restorers):
-    """Exact noise is what somebody wanted to be rid of."""
-    from aecodec.weights.store import restoring
-
-    encoder = Encoder(page(photo), weights=restoring(restorers["denoise"], str(tiny[1]), "denoise"))
-    assert EXACT not in bitstream.read(encoder.encode(1000).data).chunks
 
 
 def test_a_pillow_without_webp_still_encodes(photo, monkeypatch):

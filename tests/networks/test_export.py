@@ -32,15 +32,6 @@ def test_weights_of_before_there_was_lapping_do_not_lap(tiny, tmp_path):
         assert np.array_equal(part.lap.weight[:, :, 0, 0].detach().numpy(), np.eye(16))
 
 
-def test_a_restoring_encoder_without_lapping_laps_as_its_decoders_own(tiny, restorers, tmp_path):
-    """What it does not have is the decoder's, and not the identity."""
-    encoder = without(Path(restorers["denoise"]), weights.store.LAPPING, tmp_path / "encoder")
-    whole = weights.restoring(encoder, str(tiny[1]))
-    own = weights.load(str(tiny[1])).tensors["analysis.lap.weight"]
-    assert np.array_equal(whole.tensors["analysis.lap.weight"], own)
-    assert not np.array_equal(own[:, :, 0, 0], np.eye(16))
-
-
 def test_weights_are_replaced_whole_or_not_at_all(tiny, tmp_path, monkeypatch):
     """A run that is killed while it saves must leave the earlier ones."""
     folder = tmp_path / "weights"

@@ -15,8 +15,6 @@ from aecodec.networks.transforms import KLT_STEP, set_klt
 from aecodec.quality import KNOTS
 from aecodec.training.data import Pictures, to_tensor
 from aecodec.training.growth import (
-    encoder_before_new_decoder,
-    encoder_with_more_latents,
     fit_scales,
     with_more_blocks,
     with_more_latents,
@@ -24,7 +22,6 @@ from aecodec.training.growth import (
 from aecodec.training.klt import block_covariance, further_components, principal_components
 from aecodec.training.run import Run
 from aecodec.training.settings import make
-from aecodec.weights.store import is_of_encoder
 
 OLD = Architecture(
     latents=32,
@@ -155,55 +152,16 @@ def test_a_run_starts_from_weights_of_fewer_latents(tmp_path, photo):
     assert all(parameter.isfinite().all() for parameter in run.average.parameters())
 
 
-def test_an_encoder_starts_as_the_codecs_own(tiny):
+def test_a_deeper_model_starts_as_the_shallow_one(tiny):
     """A start from anything else costs more than a thousand steps make good."""
     whole, _ = tiny
-    bigger = Model(Architecture(**{**whole.arch.to_dict(), "inputs": 4, "blocks_8": 3, "blocks_16": 2})).eval()
+    bigger = Model(Architecture(**{**whole.arch.to_dict(), "blocks_8": 3, "blocks_16": 2})).eval()
     bigger.load_state_dict(with_more_blocks(whole.state_dict(), bigger))
     x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     position = torch.tensor([5.5])
     with torch.no_grad():
-        own = whole.analysis(x, position)
-        assert torch.allclose(bigger.analysis(torch.cat([x, torch.ones(1, 1, 64, 64)], 1), position), own, atol=1e-5)
+        assert torch.allclose(bigger.analysis(x, position), whole.analysis(x, position), atol=1e-5)
     with pytest.raises(AecodecError, match="another width"):
         with_more_blocks(whole.state_dict(), Model(Architecture(**{**whole.arch.to_dict(), "width_8": 12})))
     with pytest.raises(AecodecError, match="as many blocks"):
         with_more_blocks(whole.state_dict(), Model(Architecture(**{**whole.arch.to_dict(), "blocks_8": 0})))
-
-
-@torch.no_grad()
-def test_a_restoring_encoder_follows_its_decoder(old, grown, x):
-    """Else every growth of the codec would throw away the hours that its restoring encoders have had."""
-    small, large = (Model(replace(arch, inputs=4)).eval() for arch in (OLD, NEW))
-    small.load_state_dict(with_more_blocks(old.state_dict(), small))
-    for name in ("klt", "head", "gate"):  # what it has learnt since
-        layer = small.analysis.get_submodule(name)
-        layer.weight.add_(0.05 * torch.randn(layer.weight.shape, generator=torch.Generator().manual_seed(1)))
-    learnt = {name: value for name, value in small.state_dict().items() if is_of_encoder(name)}
-    own = grown.state_dict()
-    large.load_state_dict(with_more_blocks({**own, **encoder_with_more_latents(learnt, own, NEW.latents)}, large))
-    position = torch.full((len(x),), 5.5)
-    hinted = torch.cat([x, torch.zeros_like(x[:, :1])], 1)
-    found = large.analysis(hinted, position).unflatten(1, (4, -1))
-    assert torch.allclose(found[:, :, :8].flatten(1, 2), small.analysis(hinted, position), atol=1e-5)
-    assert torch.allclose(found[:, :, 8:], grown.analysis(x, position).unflatten(1, (4, -1))[:, :, 8:], atol=1e-5)
-    y = torch.rand(1, NEW.latents, 8, 8, generator=torch.Generator().manual_seed(2))
-    y.unflatten(1, (4, -1))[:, :, 8:] = 0
-    before = small.hyper_analysis(y.unflatten(1, (4, -1))[:, :, :8].flatten(1, 2), position[:1])
-    assert torch.allclose(large.hyper_analysis(y, position[:1]), before, atol=1e-5)
-
-
-@torch.no_grad()
-def test_a_restoring_encoder_moves_with_its_decoder(old, grown):
-    """A decoder that was trained further has another encoder; what was learnt beyond the old one holds beyond the new."""
-    small = Model(replace(OLD, inputs=4)).eval()
-    learnt = {name: value for name, value in with_more_blocks(old.state_dict(), small).items() if is_of_encoder(name)}
-    own = {name: value + 0.1 if value.is_floating_point() else value for name, value in grown.state_dict().items()}
-    moved = encoder_before_new_decoder(learnt, old.state_dict(), own)
-    for name in filter(is_of_encoder, own):  # nothing learnt: the new decoder's own encoder, deaf to the hint
-        assert torch.allclose(moved[name][:, : own[name].shape[1]] if own[name].ndim > 1 else moved[name], own[name])
-    assert not moved["analysis.stem.weight"][:, own["analysis.stem.weight"].shape[1] :].any()
-    for name in ("analysis.stem.weight", "analysis.blocks_8.0.conv1.weight", "analysis.klt.weight", "analysis.gate.bias"):
-        more = {**learnt, name: learnt[name] + 0.5}
-        change = encoder_before_new_decoder(more, old.state_dict(), own)[name] - moved[name]
-        assert torch.allclose(change.sum(), torch.tensor(0.5 * learnt[name].numel()), rtol=1e-3)

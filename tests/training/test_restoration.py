@@ -1,8 +1,6 @@
-"""Training for restoration: the encoder learns, the decoder stays, and what is written fits it."""
+"""Training for restoration: the network learns, and what is written is opened."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import pytest
@@ -10,14 +8,16 @@ import torch
 from PIL import Image
 
 from aecodec.errors import AecodecError
-from aecodec.networks.export import load_float_model, save_weights
-from aecodec.training import data
+from aecodec.networks.export import load_unet
+from aecodec.networks.unet import UNet
+from aecodec.restore import hint
 from aecodec.training.checkpoint import CHECKPOINT
-from aecodec.training.compression import new_model
-from aecodec.training.restoration import holed, noisy
+from aecodec.training.restoration import SHARES, damaged, squared_error
 from aecodec.training.run import Run
 from aecodec.training.settings import SettingsError, make
-from aecodec.weights.store import is_of_encoder, load, load_any, restoring
+from aecodec.weights.restorer import INPUTS, UNetArchitecture, load_restorer
+
+SMALL = {"widths": [8, 12, 16], "blocks": [1, 1, 1]}
 
 
 @pytest.fixture
@@ -33,24 +33,15 @@ def pictures(tmp_path):
 
 
 @pytest.fixture
-def run(tiny, pictures, tmp_path):
-    """run(**settings) is a run that restores for the decoder of ``tiny``."""
+def run(pictures, tmp_path):
+    """run(**settings) is a run that restores."""
 
     def make_run(**more):
         content = {
-            "data": str(pictures),
-            "task": "denoise",
-            "decoder": str(tiny[1]),
-            "steps": 40,
-            "crop": 64,
-            "batch": 4,
-            "held_out": 0.2,
-            "warm_up": 3,
-            "ema": 0.8,
-            "optimiser": "adam",
-            "learning_rate": 5e-3,
-            "device": "cpu",
-        }
+            "data": str(pictures), "task": "restore", "name": "restore", "steps": 80, "crop": 64, "batch": 8,
+            "held_out": 0.2, "warm_up": 3, "ema": 0.8, "optimiser": "adam", "learning_rate": 5e-3, "device": "cpu",
+            "unet": SMALL,
+        }  # fmt: skip
         return Run(make({**content, **more}), tmp_path, fail)
 
     return make_run
@@ -60,146 +51,103 @@ def fail(message):
     raise AssertionError(message)
 
 
-@pytest.fixture
-def decoder(tiny, pictures, tmp_path) -> str:
-    """A decoder of the size of ``tiny`` whose linear paths show pictures, so that there is much to win."""
-    content = {"data": str(pictures), "steps": 1, "device": "cpu", "architecture": tiny[0].arch.to_dict()}
-    torch.manual_seed(7)
-    model = new_model(make(content), data.load(data.find([str(pictures)]), fail), np.random.default_rng(0)).eval()
-    save_weights(model, tmp_path / "decoder", "decoder", {})
-    return str(tmp_path / "decoder")
+def test_an_untrained_network_changes_nothing():
+    """Training starts at the given picture and not at noise."""
+    x = torch.rand(1, 6, 32, 48)
+    assert torch.equal(UNet(UNetArchitecture((8, 12), (1, 1)))(x), x[:, :3])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["denoise", "inpaint"])
-def test_training_restores_better_and_leaves_the_decoder_alone(all_crops, run, decoder, task):
-    """Every file ever written must still be decoded by the decoder that is installed; and all else would be in vain."""
-    trained = run(
-        task=task, decoder=decoder, distil=0, steps=60, optimiser="soap", learning_rate=6e-3, low_quality_bias=0.2, seed=3
-    )
-    state = {name: value.clone() for name, value in trained.model.state_dict().items()}
+@pytest.mark.parametrize("optimiser", ["adam", "soap"])
+def test_training_restores_better(all_crops, run, optimiser):
+    """All else would be in vain."""
+    trained = run(optimiser=optimiser, steps=150, learning_rate=2e-3, unet={"widths": [16, 24], "blocks": [1, 1]})
 
-    def loss() -> float:
-        """Of held-out pictures at the top quality, by the loss that is trained on."""
-        position = torch.full((len(trained.validation),), 8.0)
+    def error() -> float:
+        x = trained.validation
         with torch.no_grad():
-            return trained.task.loss(trained.average, trained.validation, position, 0, trained.phase)[0].item()
+            return squared_error(trained.average(x[:, :INPUTS]), x).mean().item()
 
-    before = loss()
+    before = error()
     list(trained.progress())
-    # 3 % of the cost, whose logarithm the loss is
-    assert loss() < before + math.log(0.97)
-    changed = {name for name, value in trained.model.state_dict().items() if not torch.equal(value, state[name])}
-    assert all(map(is_of_encoder, changed))
-    assert {"analysis.head.weight", "analysis.gate.weight", "analysis.klt.weight"} <= changed
+    assert error() < 0.8 * before, (error(), before)
+    with torch.no_grad():
+        assert len(trained.task.validate(trained.average, trained.validation)[1]) == len(SHARES)
 
 
 @pytest.mark.slow
-def test_distilling_asks_for_the_latents_of_the_clean_picture(run):
-    """At first that is the whole loss; it must end at nothing where nothing is damaged, and begin a phase of its own."""
-    trained = run(distil=0.5, steps=4)
-    task, x = trained.task, trained.validation
-    clean = torch.cat([x[:, 4:], torch.zeros_like(x[:, 3:4]), x[:, 4:]], 1)
-    for batch, least, most in ((clean, 0, 1e-6), (x, 1e-3, 1e3)):
-        loss, rate = task.loss(trained.model, batch, torch.full((len(batch),), 8.0), 0, 0)
-        assert least <= loss.item() <= most
-        assert rate.item() == 0
+def test_weights_that_were_trained_are_opened_and_trained_on(run, tmp_path):
+    """Hours of training must end in a folder that the command line takes, and must not be lost on the next run."""
+    trained = run(steps=3)
     list(trained.progress())
-    assert (trained.phase, trained.phase_start) == (1, 2)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("task", "left_out"), [("denoise", False), ("inpaint", True)])
-def test_weights_that_were_trained_are_opened_for_their_decoder(run, tiny, tmp_path, task, left_out):
-    """Hours of training must end in a folder that the command line takes; what they left alone need not be in it."""
-    settings = {"task": task, "distil": 0, "architecture": {"blocks_8": 2}}
-    trained = run(steps=1, **settings)
-    list(trained.progress())
-    trained.task.save(trained.average, tmp_path / "weights", {})
-    stored = load_any(str(tmp_path / "weights")).tensors
-    assert ("hyper_analysis.conv1.weight" not in stored) == left_out
-    opened = restoring(str(tmp_path / "weights"), str(tiny[1]), task)
-    assert (opened.id, opened.arch.blocks_8, opened.arch.inputs) == (load(str(tiny[1])).id, 2, 4)
-    (tmp_path / CHECKPOINT).unlink()
-    again = run(steps=2, init=str(tmp_path / "weights"), **settings)
-    for name, value in load_float_model(opened).state_dict().items():
-        if is_of_encoder(name):
-            assert torch.allclose(again.average.state_dict()[name], value, atol=1e-6), name
-
-
-@pytest.mark.slow
-def test_an_encoder_grows_out_of_an_earlier_one(run, tmp_path):
-    """What hours have taught a small one must not be lost on a larger one."""
-    trained = run(steps=20, distil=0)
-    list(trained.progress())
-    trained.task.save(trained.average, tmp_path / "weights", {})
-    (tmp_path / CHECKPOINT).rename(tmp_path / "small.pt")
-    x = trained.validation[:, :4]
-    position = torch.full((len(x),), 4.0)
-    for source in ("small.pt", "weights"):
-        grown_run = run(init=str(tmp_path / source), architecture={"blocks_8": 2, "blocks_16": 2})
+    folder = str(tmp_path / "weights")
+    identity = trained.task.save(trained.average, tmp_path / "weights", {})
+    restorer = load_restorer(folder)
+    assert (restorer.id, restorer.arch) == (identity, UNetArchitecture(**SMALL))
+    x = trained.validation[:2, :6]
+    with torch.no_grad():
+        kept, stored = trained.average(x), load_unet(restorer)(x)
+    assert (kept - stored).abs().max() < 1 / 255  # int8
+    (tmp_path / CHECKPOINT).rename(tmp_path / "kept.pt")
+    for init in (folder, str(tmp_path / "kept.pt")):
+        again = run(steps=1, init=init)
         with torch.no_grad():
-            before, after = (each.average.analysis(x, position) for each in (trained, grown_run))
-            own = grown_run.task.own(x[:, :3], position)
-        difference = (after - before).abs().mean()
-        assert difference < 1e-5 if source == "small.pt" else difference < 0.1 * (after - own).abs().mean()  # int8
+            assert (again.average(x) - kept).abs().max() < 1 / 255
 
 
 @pytest.mark.slow
-def test_a_shallower_encoder_leaves_out_the_decoders_blocks_and_none_of_its_own(run, tmp_path):
-    """The package has no room for deep ones; what was trained must not be lost without a word."""
-    shallow = run(steps=1, distil=0, architecture={"blocks_8": 0})
-    list(shallow.progress())
-    names = shallow.model.state_dict().keys()
-    assert not any(name.startswith("analysis.blocks_8") for name in names)
-    assert shallow.task.own.blocks_8
-    (tmp_path / CHECKPOINT).unlink()
-    deep = run(steps=1, distil=0, architecture={"blocks_8": 2})
-    list(deep.progress())
-    (tmp_path / CHECKPOINT).rename(tmp_path / "deep.pt")
-    with pytest.raises(AecodecError, match="as many blocks"):
-        run(steps=1, distil=0, init=str(tmp_path / "deep.pt"), architecture={"blocks_8": 1})
-
-
-@pytest.mark.slow
-def test_a_run_is_not_resumed_as_another_task(run):
-    """An encoder that was half trained for noise and half for holes would be good for neither."""
+def test_a_run_is_not_resumed_as_another_one(run):
+    """A codec that goes on as a network that restores, or one of other widths, would be neither."""
     list(run(steps=1).progress())
-    with pytest.raises(AecodecError, match="the task denoise"):
-        run(steps=2, task="inpaint")
+    with pytest.raises(AecodecError, match="the task restore"):
+        run(steps=2, task="compress")
+    with pytest.raises(AecodecError, match="another architecture"):
+        run(steps=2, unet={"widths": [8, 12], "blocks": [1, 1]})
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
         ({"task": "colourise"}, "task must be one of"),
-        ({"architecture": {"latents": 64}}, "latents belongs to the decoder"),
-        ({"decoder": "no-such"}, "no weights named 'no-such'"),
-        ({"distil": 2}, "distil must be a share"),
+        ({"unet": {"widths": [8, 16]}}, "a number for each level"),
+        ({"unet": {"depth": 3}}, "architecture: "),
+        ({"curriculum": 2}, "curriculum must be a share"),
     ],
 )
 def test_bad_settings_are_named(more, message):
     """As for the codec: before the pictures are loaded, not after."""
     with pytest.raises(SettingsError, match=message):
-        make({"data": "x", "steps": 1, "task": "denoise", **more})
+        make({"data": "x", "steps": 1, "task": "restore", **more})
 
 
-def test_batches_hold_the_damaged_picture_its_hint_and_the_clean_one(photo):
-    """A clean picture in the wrong place would train an encoder that does nothing, or one that adds noise."""
+@pytest.mark.parametrize("kind", list(SHARES))
+def test_batches_hold_the_damaged_picture_its_hint_and_the_clean_one(photo, kind):
+    """A clean picture in the wrong place would train a network that does nothing, or one that adds noise."""
     crop = np.asarray(photo(64, 64))
-    told = 0
-    for seed in range(60):
-        x = noisy(crop, 1.0, np.random.default_rng(seed))
-        damaged, level, clean = x[..., :3], x[..., 3], x[..., 4:]
-        assert (level == level[0, 0]).all()
+    hinted = set()
+    for seed in range(40):
+        x = damaged(crop, 1.0, np.random.default_rng(seed), kind)
+        seen, noise, sharpness, missing, clean = np.split(x, [3, 4, 5, 6], -1)
         gray = np.ptp(clean, -1).max() == 0
-        assert (gray and np.ptp(damaged, -1).max() == 0) or np.array_equal(clean, crop)
-        if level[0, 0] > 40:  # quarters of a level
-            told += 1
-            assert (damaged.astype(float) - clean).std() == pytest.approx(level[0, 0] / 4, rel=0.15)
-    assert told
-    x = holed(crop, 1.0, np.random.default_rng(0))
-    missing = x[..., 3] == 255
-    assert missing.any()
-    assert np.array_equal(x[..., 4:], crop)
-    assert np.array_equal(x[~missing, :3], crop[~missing])
+        assert (gray and np.ptp(seen, -1).max() == 0) or np.array_equal(clean, crop)
+        hinted |= {name for name, plane in (("noise", noise), ("sharpness", sharpness), ("mask", missing)) if plane.any()}
+        if noise[0, 0, 0] > 40:  # quarters of a level
+            assert (seen.astype(float) - clean).std() == pytest.approx(noise[0, 0, 0] / 4, rel=0.2)
+        if kind == "blur":
+            assert (sharpness == hint.UNSHARP).all()
+        if kind == "mask":
+            known = missing[..., 0] == 0
+            assert np.array_equal(seen[known], clean[known])
+    hints = {"noise": {"noise"}, "jpeg": set(), "blur": {"sharpness"}, "downscale": {"sharpness"}, "mask": {"mask"}}
+    assert hinted == hints[kind]
+
+
+def test_holes_are_what_counts_where_there_are_any():
+    """The known pixels are put back afterwards: a network that only copies them would look perfect."""
+    x = torch.zeros(2, 9, 4, 4)
+    x[0, 5, :2] = 1
+    restored = torch.full((2, 3, 4, 4), 1 / 255)
+    restored[0, :, 2:] = 0
+    whole, hole = squared_error(restored, x)[1], squared_error(restored, x)[0]
+    assert whole.item() == pytest.approx(1, rel=1e-4)
+    assert hole.item() == pytest.approx(1 / 1.1, rel=1e-4)

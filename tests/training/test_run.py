@@ -315,7 +315,7 @@ def test_a_run_that_moves_to_another_device_begins_its_moments_anew(pictures, tm
     checkpoint = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     torch.save({**checkpoint, "device": "cuda"}, tmp_path / "checkpoint.pt")
     run = Run(settings(pictures, steps=5), tmp_path, fail)
-    assert (run.step, run.phase_start, len(run.optimiser.state)) == (3, 3, 0)
+    assert (run.step, run.warm_from, len(run.optimiser.state)) == (3, 3, 0)
     assert torch.equal(run.model.analysis.head.weight, checkpoint["model"]["analysis.head.weight"])
     list(run.progress())
     assert run.step == 5

@@ -41,10 +41,8 @@ from aecodec.weights import cards
             "unknown distortion 'mae'; the terms are mse, ms-ssim, ssimulacra2, cvvdp",
         ),
         ({"data": "x", "steps": 1, "architecture": 5}, "architecture must be a table, not 5"),
-        ({"data": "x", "steps": 1, "task": "denoise", "architecture": 5}, "architecture must be a table, not 5"),
         ({"data": "x", "steps": 1, "architecture": {"latents": 1024}}, "latents must be at most 768"),
-        ({"data": "x", "steps": 1, "init": "photo", "init_decoder": "photo"}, "init_decoder"),
-        ({"data": "x", "steps": 1, "task": "denoise", "init_decoder": "photo"}, "init_decoder"),
+        ({"data": "x", "steps": 1, "task": "restore", "unet": 5}, "unet must be a table, not 5"),
         ({"data": "x", "steps": 1, "architecture": {"latents": 30}}, "multiple of 4"),
         ({"data": "x", "steps": 1, "architecture": {"width": 30}}, "width"),
     ],
@@ -74,7 +72,7 @@ def test_an_unreadable_file_is_one_clear_line(tmp_path):
 
 def test_every_installed_model_has_its_configuration():
     """A recipe that its own program refuses, or that is not there, is no record of how the weights were made."""
-    installed = {*cards.names(), *cards.names(encoders=True)}
+    installed = {*cards.names(), *cards.names(restoring=True)}
     assert configurations().keys() == installed
     for name in installed:
         assert read(locate(name)).name == cards.read_card(cards.folder_of(name))["training"]["config"] == name
@@ -86,5 +84,5 @@ def test_a_configuration_is_a_name_or_a_path(tmp_path, monkeypatch):
     (tmp_path / "photo").write_text("mine")
     assert locate("photo").is_relative_to(Path(aecodec.__file__).parent)
     assert locate("./photo").samefile(tmp_path / "photo")
-    with pytest.raises(SettingsError, match="'phto'; there is no such file, and aecodec has denoise, inpaint, photo"):
+    with pytest.raises(SettingsError, match="'phto'; there is no such file, and aecodec has photo, photo-psnr, restore"):
         locate("phto")

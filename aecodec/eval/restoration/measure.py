@@ -20,13 +20,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec.codec.encoder import Encoder
-from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.errors import AecodecError
 from aecodec.eval.measure import Failure, Picture, open_pool, read_picture
 from aecodec.eval.restoration.methods import BOUND, CASES, Case, Example, Method, example
 from aecodec.metrics import psnr, ssim
 from aecodec.quality import index_of_quality
-from aecodec.weights.store import restoring
+from aecodec.restore.pictures import before_encoding
 
 if TYPE_CHECKING:
     from aecodec.executors.dask import DaskExecutor
@@ -135,8 +134,10 @@ def _measure(work: Work, methods: Sequence[Method]) -> Measured:
 
 def file_curve(picture: NDArray[np.uint8], clean: NDArray[np.uint8], weights: str | None = None) -> Curve:
     """Encode a picture (H, W, 3) at FILE_QUALITIES, by ``encode`` or, with restoring weights, ``encode --restore``."""
-    opened = DEFAULT_WEIGHTS if weights is None else restoring(weights, None, "denoise")
-    encoder = Encoder(Image.fromarray(picture), weights=opened, device="cpu", max_pixels=None)
+    image = Image.fromarray(picture)
+    if weights is not None:
+        image = before_encoding(image, weights=weights, device="cpu")
+    encoder = Encoder(image, device="cpu", max_pixels=None)
     files = (encoder.quantise(index_of_quality(quality)) for quality in FILE_QUALITIES)
     return [(len(encoder.write(file).data), psnr(clean, encoder.reconstruct(file))) for file in files]
 

@@ -1,8 +1,9 @@
 """Define the methods, and the damage of each case, which is made again from its seed for every method.
 
 A case is a kind of damage at one strength. The methods are ours and those that pip can install under a free licence. These
-get the true standard deviation of the damage, ours does not. "codec" is the undamaged picture through the codec at its top
-quality, which no encoder for its decoder can be expected to surpass.
+get the true standard deviation of the noise, or the true point spread function of the blur; ours does not. "codec" is the
+undamaged picture through the codec at its top quality, which no restored picture that its decoder shows can be expected to
+surpass.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from aecodec.codec.encoder import Encoder
+from aecodec.defaults import RESTORING_WEIGHTS
 from aecodec.errors import WeightsError
 from aecodec.metrics import mse
 from aecodec.quality import MAX_INDEX
 from aecodec.restore import damage, fill, pictures
 from aecodec.restore.damage import Mask, Noise
-from aecodec.weights.store import load, restoring
+from aecodec.weights.restorer import load_restorer
+from aecodec.weights.store import load
 
 OURS, DAMAGED, BOUND = "aecodec", "damaged", "codec"
 PACKAGES = ("numpy", "opencv-python-headless", "openvino", "pillow", "PyWavelets", "scikit-image", "scipy")
@@ -44,7 +47,17 @@ CASES = {
         *(Case(f"Gaussian, sigma {sigma}", damage.Gaussian(sigma)) for sigma in (15, 25, 50)),
         Case("Poisson-Gaussian, 100 photons, sigma 5", damage.PoissonGaussian(100, 5)),
         Case("salt and pepper, 5 %", damage.SaltPepper(0.05)),
+        Case("camera, 100 photons, JPEG 90", damage.Camera(100, 2, 90)),
     ),
+    "deblur": (
+        Case("Gaussian blur, 1.6 pixels", damage.Blur("gaussian", 1.6)),
+        Case("out of focus, radius 3", damage.Blur("disc", 3)),
+        Case("motion, 9 pixels at 30 degrees", damage.Blur("motion", 9, 30)),
+        Case(
+            "Gaussian blur, 1.6 pixels, noise of sigma 2", damage.Chain((damage.Blur("gaussian", 1.6), damage.Gaussian(2)))
+        ),
+    ),
+    "upscale": tuple(Case(f"from bicubic, {factor} times", damage.Downscale(factor)) for factor in (2, 3, 4)),
     "inpaint": (
         Case("scratches and text", mask=damage.Union((damage.Scratches(8), damage.Text(4, 20)))),
         Case("random pixels, 25 %", mask=damage.RandomPixels(0.25)),
@@ -56,11 +69,18 @@ CASES = {
 
 @dataclass(frozen=True)
 class Example:
-    """A damaged picture, (H, W, 3) uint8, and the truth about it; only the bound looks at ``clean``."""
+    """A damaged picture, (H, W, 3) uint8, and the truth about it; only the bound looks at ``clean``.
+
+    Where the damage is a blur, ``kernel`` (k, k) is its point spread function; where it is a small size, ``small`` is the
+    picture in that size and ``factor`` how much larger ``clean`` is.
+    """
 
     clean: NDArray[np.uint8]
     damaged: NDArray[np.uint8]
     missing: NDArray[np.bool_] | None = None
+    kernel: NDArray[np.float64] | None = None
+    small: NDArray[np.uint8] | None = None
+    factor: float = 1.0
 
     @property
     def sigma(self) -> float:
@@ -91,8 +111,10 @@ def example(clean: NDArray[np.uint8], case: Case, name: str) -> Example:
     Raises ValueError where the damage changes nothing.
     """
     rng = np.random.default_rng([zlib.crc32(os.fsencode(text)) for text in (name, case.name)])
+    if isinstance(case.noise, damage.Downscale):
+        return _small_example(clean, case.noise, rng)
     if case.noise is not None:
-        return Example(clean, case.noise(clean, rng))
+        return Example(clean, case.noise(clean, rng), kernel=_kernel_of(case.noise))
     if case.mask is None:
         raise ValueError(f"the case {case.name} has neither a noise nor a mask")
     height, width = clean.shape[:2]
@@ -102,24 +124,38 @@ def example(clean: NDArray[np.uint8], case: Case, name: str) -> Example:
     return Example(clean, np.where(missing[..., None], np.uint8(0), clean), missing)
 
 
+def _small_example(clean: NDArray[np.uint8], shrinkage: damage.Downscale, rng: np.random.Generator) -> Example:
+    """Return a picture, cut to a multiple of the factor, and how it looks when it was small."""
+    sides = [int(side // shrinkage.factor) for side in clean.shape[:2]]
+    if not all(sides):
+        raise ValueError("the picture is too small for this damage")
+    clean = clean[: round(sides[0] * shrinkage.factor), : round(sides[1] * shrinkage.factor)]
+    return Example(clean, shrinkage(clean, rng), small=shrinkage.small(clean, rng), factor=shrinkage.factor)
+
+
+def _kernel_of(noise: Noise) -> NDArray[np.float64] | None:
+    parts = noise.parts if isinstance(noise, damage.Chain) else (noise,)
+    return next((part.kernel for part in parts if isinstance(part, damage.Blur)), None)
+
+
 def open_methods(task: str, weights: str | None = None) -> tuple[list[Method], dict[str, str]]:
     """Return the methods of a task that work on this machine, and for each of the others the reason.
 
-    ``weights`` are a restoring encoder, by name or folder; None for the installed one.
+    ``weights`` are a network that restores, by name or folder; None for the installed one.
     """
-    name = weights or ("inpaint" if task == "inpaint" else "denoise")
+    name = weights or RESTORING_WEIGHTS
     found = [Method(DAMAGED, "as it is", _damaged)]
     absent = {}
     try:
-        opened = restoring(name, None, "inpaint" if task == "inpaint" else "denoise")
-        settings = f"weights {name}, decoder {opened.name} {opened.id}"
-        found.append(Method(OURS, settings, partial(_inpaint if task == "inpaint" else _denoise, weights=name), name))
+        restorer, model = load_restorer(name), load()
+        settings = f"weights {restorer.name} {restorer.id}, decoder {model.name} {model.id}"
+        found.append(Method(OURS, settings, partial(_OURS[task], weights=name), name))
     except WeightsError as error:
         if weights is not None:
             raise
         absent[OURS] = str(error)
     needs = {"skimage": "scikit-image", "cv2": "opencv-python-headless", "pywt": "PyWavelets"}
-    for method, modules in _INPAINTERS if task == "inpaint" else _DENOISERS:
+    for method, modules in _OTHERS[task]:
         missing = [needs[module] for module in modules if importlib.util.find_spec(module) is None]
         if missing:
             absent[method.name] = f"needs pip install {' '.join(missing)}"
@@ -139,6 +175,20 @@ def _denoise(given: Example, weights: str) -> NDArray[np.uint8]:
 def _inpaint(given: Example, weights: str) -> NDArray[np.uint8]:
     mask = Image.fromarray(given.mask)
     return np.asarray(pictures.inpaint(Image.fromarray(given.damaged), mask, weights=weights, device="cpu")[0])
+
+
+def _deblur(given: Example, weights: str) -> NDArray[np.uint8]:
+    return np.asarray(pictures.deblur(Image.fromarray(given.damaged), weights=weights, device="cpu"))
+
+
+def _upscale(given: Example, weights: str) -> NDArray[np.uint8]:
+    return np.asarray(pictures.upscale(_small(given), given.factor, weights=weights, device="cpu"))
+
+
+def _small(given: Example) -> Image.Image:
+    if given.small is None:
+        raise ValueError("this picture was never small")
+    return Image.fromarray(given.small)
 
 
 def _bound(given: Example) -> NDArray[np.uint8]:
@@ -184,6 +234,50 @@ def _median(given: Example) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(given.damaged).filter(ImageFilter.MedianFilter(3)))
 
 
+def _lanczos(given: Example) -> NDArray[np.uint8]:
+    height, width = given.clean.shape[:2]
+    return np.asarray(_small(given).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def _opencv_lanczos(given: Example) -> NDArray[np.uint8]:
+    import cv2
+
+    return np.asarray(cv2.resize(np.asarray(_small(given)), given.clean.shape[1::-1], interpolation=cv2.INTER_LANCZOS4))
+
+
+def _unsharp_mask(given: Example) -> NDArray[np.uint8]:
+    from skimage.filters import unsharp_mask
+
+    # channel by channel: with channel_axis, scikit-image 0.26 returns memory that nothing was written to
+    planes = [unsharp_mask(given.damaged[..., channel] / 255, radius=2, amount=1) for channel in range(3)]
+    return _to_levels(np.stack(planes, -1))
+
+
+def _richardson_lucy(given: Example) -> NDArray[np.uint8]:
+    from skimage.restoration import richardson_lucy
+
+    return _by_channels(given, lambda plane, kernel: richardson_lucy(plane, kernel, num_iter=20))
+
+
+def _wiener(given: Example) -> NDArray[np.uint8]:
+    from skimage.restoration import wiener
+
+    return _by_channels(given, lambda plane, kernel: wiener(plane, kernel, balance=0.003))
+
+
+def _by_channels(
+    given: Example, restore: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+) -> NDArray[np.uint8]:
+    """Return the damaged picture with each channel, in 0..1, deconvolved; beyond its edges it is mirrored."""
+    if given.kernel is None:
+        raise ValueError("this picture is not blurred")
+    reach = 2 * len(given.kernel)
+    inside = slice(reach, -reach)
+    padded = np.pad(given.damaged / 255, ((reach, reach), (reach, reach), (0, 0)), "symmetric")
+    planes = [restore(padded[..., channel], given.kernel)[inside, inside] for channel in range(3)]
+    return _to_levels(np.stack(planes, -1))
+
+
 def _smooth(given: Example) -> NDArray[np.uint8]:
     return fill.smooth(given.damaged, given.mask)
 
@@ -213,9 +307,22 @@ _DENOISERS = (
     (Method("opencv-nlm", "OpenCV, non-local means, 5 x 5 within 13 x 13, h = 0.5 sigma", _opencv_nlm), ("cv2",)),
     (Method("median", "Pillow, median of 3 x 3", _median), ()),
 )
+_DEBLURRERS = (
+    (Method("unsharp-mask", "scikit-image, radius 2, amount 1", _unsharp_mask), ("skimage",)),
+    (Method("richardson-lucy", "scikit-image, 20 iterations, the true kernel", _richardson_lucy), ("skimage",)),
+    (Method("wiener", "scikit-image, balance 0.003, the true kernel", _wiener), ("skimage",)),
+)
+_UPSCALERS = (
+    (Method("lanczos", "Pillow", _lanczos), ()),
+    (Method("opencv-lanczos", "OpenCV, INTER_LANCZOS4", _opencv_lanczos), ("cv2",)),
+)
 _INPAINTERS = (
     (Method("smooth", "aecodec's classical fill", _smooth), ()),
     (Method("navier-stokes", "OpenCV, radius 3", partial(_opencv_inpaint, flag="INPAINT_NS")), ("cv2",)),
     (Method("telea", "OpenCV, radius 3", partial(_opencv_inpaint, flag="INPAINT_TELEA")), ("cv2",)),
     (Method("biharmonic", "scikit-image, region by region", _biharmonic), ("skimage",)),
 )
+_OURS = {"denoise": _denoise, "dejpeg": _denoise, "deblur": _deblur, "upscale": _upscale, "inpaint": _inpaint}
+_OTHERS = {
+    "denoise": _DENOISERS, "dejpeg": _DENOISERS, "deblur": _DEBLURRERS, "upscale": _UPSCALERS, "inpaint": _INPAINTERS,
+}  # fmt: skip
