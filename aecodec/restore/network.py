@@ -11,7 +11,7 @@ from aecodec.runtime import open_restorer
 from aecodec.weights.restorer import Restorer
 
 BLOCK = 1024  # pixels, the largest side of a block without its halo
-HALO = 96  # pixels around a block that the network sees: those beyond change one sample in 60 000, by a level
+HALO = 96  # pixels around a block that the network sees: those beyond change one sample in 1500 at most, by a level
 
 
 def restored(seen: NDArray[np.uint8], restorer: Restorer, device: str = "auto") -> NDArray[np.uint8]:
