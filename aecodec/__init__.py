@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import importlib
 
-from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS, RESTORING_WEIGHTS
+from aecodec.defaults import DEFAULT_WEIGHTS, DENOISER, INPAINTER, MAX_PIXELS, SHARPENER
 from aecodec.errors import (
     AecodecError,
     BitstreamError,
@@ -104,7 +104,7 @@ def encode(
     lossless: bool = False,
     weights: store.Source | None = None,
     restore: Literal["denoise", "deblur"] | None = None,
-    restorer: RestorerSource = RESTORING_WEIGHTS,
+    restorer: RestorerSource | None = None,
     device: str = "auto",
     strip: bool = False,
     max_pixels: int | None = MAX_PIXELS,
@@ -117,12 +117,14 @@ def encode(
     most, ``Psnr(34)`` dB or ``Ssimulacra2(80)`` at least. ``lossless`` keeps every pixel as it is and needs no weights;
     colour under an alpha of 0 is not kept.
 
-    ``restore`` removes noise or blur on the way, by the network ``restorer``; such a picture has no ``target`` of fidelity
-    and is not ``lossless``. ``device`` is "auto", "cpu" or "cuda"; ``frame`` selects one frame of an animation, from 0. ICC
-    profile, EXIF, XMP, IPTC and resolution are kept, and alpha is kept without loss, at 8 bits. Colours of 9 to 16 bits
-    keep their depth, but not with ``restore``; ``lossless`` refuses them. With ``hashed`` the file has a hash of its
-    decoded samples, which ``decode`` checks; one without loss always has it. A UserWarning names all that is lost. With
-    ``strip`` EXIF, XMP and IPTC are dropped, and the picture is turned as its EXIF says.
+    ``restore`` removes noise or blur on the way, by the network ``restorer`` or the one that is installed for it; such a
+    picture has no ``target`` of fidelity and is not ``lossless``.
+
+    ``device`` is "auto", "cpu" or "cuda"; ``frame`` selects one frame of an animation, from 0. ICC profile, EXIF, XMP, IPTC
+    and resolution are kept, and alpha is kept without loss, at 8 bits. Colours of 9 to 16 bits keep their depth, but not
+    with ``restore``; ``lossless`` refuses them. With ``hashed`` the file has a hash of its decoded samples, which
+    ``decode`` checks; one without loss always has it. A UserWarning names all that is lost. With ``strip`` EXIF, XMP and
+    IPTC are dropped, and the picture is turned as its EXIF says.
 
     Raises PictureError for input that is no picture, or that ``lossless`` cannot keep, LimitError over ``max_pixels``
     (None: no limit), WeightsError, DeviceError, TargetError where no quality meets the target, MissingPackageError where
@@ -214,7 +216,7 @@ def denoise(
     image: formats.Source,
     sigma: float | None = None,
     *,
-    weights: RestorerSource = RESTORING_WEIGHTS,
+    weights: RestorerSource = DENOISER,
     decoder: store.Source = DEFAULT_WEIGHTS,
     device: str = "auto",
     max_pixels: int | None = MAX_PIXELS,
@@ -236,7 +238,7 @@ def denoise(
 def deblur(
     image: formats.Source,
     *,
-    weights: RestorerSource = RESTORING_WEIGHTS,
+    weights: RestorerSource = SHARPENER,
     decoder: store.Source = DEFAULT_WEIGHTS,
     device: str = "auto",
     max_pixels: int | None = MAX_PIXELS,
@@ -252,7 +254,7 @@ def upscale(
     image: formats.Source,
     factor: float = 2.0,
     *,
-    weights: RestorerSource = RESTORING_WEIGHTS,
+    weights: RestorerSource = SHARPENER,
     decoder: store.Source = DEFAULT_WEIGHTS,
     device: str = "auto",
     max_pixels: int | None = MAX_PIXELS,
@@ -275,7 +277,7 @@ def inpaint(
     mask: formats.Source,
     *,
     method: Literal["learned", "classical"] = "learned",
-    weights: RestorerSource = RESTORING_WEIGHTS,
+    weights: RestorerSource = INPAINTER,
     decoder: store.Source = DEFAULT_WEIGHTS,
     device: str = "auto",
     max_pixels: int | None = MAX_PIXELS,

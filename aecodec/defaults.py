@@ -5,5 +5,7 @@ Nothing is imported here, because the command line shows these values in its hel
 
 DEFAULT_QUALITY = 60.0
 DEFAULT_WEIGHTS = "photo"
-RESTORING_WEIGHTS = "restore"
+DENOISER = "denoise"
+SHARPENER = "sharpen"  # of ``deblur`` and ``upscale``
+INPAINTER = "inpaint"
 MAX_PIXELS = 2**28  # 268 million

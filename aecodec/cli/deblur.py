@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aecodec.cli import options, restoring
+from aecodec.defaults import SHARPENER
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("paths", metavar="IN... OUT", nargs=-1, required=True, type=options.file_names)
-@options.restorer
+@options.restorer(SHARPENER)
 @options.decoder
 @options.frame
 @options.picture_format

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aecodec.cli import options, restoring
+from aecodec.defaults import DENOISER
 from aecodec.restore.hint import MAX_SIGMA
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     metavar="S",
     help="The standard deviation of Gaussian noise, in levels of 0..255, where it is known.  [default: blind]",
 )
-@options.restorer
+@options.restorer(DENOISER)
 @options.decoder
 @options.frame
 @options.picture_format

@@ -18,7 +18,7 @@ import click
 from aecodec.cli import batch, files, manifest, options
 from aecodec.cli.advice import explain
 from aecodec.codec import rate_control
-from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS, RESTORING_WEIGHTS
+from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS, DENOISER, SHARPENER
 from aecodec.errors import AecodecError
 from aecodec.quality import index_of_quality, quality_of_index
 from aecodec.stores import names
@@ -45,7 +45,7 @@ class Settings(options.FileSettings):
     lossless: bool
     weights: str | None
     restore: Literal["denoise", "deblur"] | None
-    restorer: str
+    restorer: str | None
     strip: bool
     frame: int | None
     skip_larger: bool
@@ -97,10 +97,8 @@ class ByteSize(ParamType):
 )
 @click.option(
     "--restorer",
-    default=RESTORING_WEIGHTS,
-    show_default=True,
     type=options.file_names,
-    help="Weights for --restore, installed or a folder.",
+    help=f"Weights for --restore, installed or a folder.  [default: {DENOISER} or {SHARPENER}]",
 )
 @click.option("--strip", is_flag=True, help="Drop EXIF, XMP and IPTC; an EXIF orientation is applied.")
 @options.frame
@@ -176,7 +174,8 @@ def encode(
         writer = manifest.Writer(manifest_file, replace=settings["force"], extend=settings["update"])
         tasks = files.Jobs((replace(job, again=writer.lacks(job)) for job in tasks), tasks.left_out)
     settings["weights"] = settings["weights"] and batch.as_seen_by_workers(settings["weights"], executor)
-    settings["restorer"] = batch.as_seen_by_workers(settings["restorer"], executor)
+    if settings["restorer"] is not None:
+        settings["restorer"] = batch.as_seen_by_workers(settings["restorer"], executor)
     work = functools.partial(_work, quality=quality, target=target, keeps_record=writer is not None, **settings)
     show, tell = json.dumps if as_json else None, None if writer is None else writer.add
     with contextlib.nullcontext() if writer is None else writer:
@@ -202,7 +201,7 @@ def _work(
     lossless: bool,
     weights: str | None,
     restore: Literal["denoise", "deblur"] | None,
-    restorer: str,
+    restorer: str | None,
     strip: bool,
     frame: int | None,
     skip_larger: bool,

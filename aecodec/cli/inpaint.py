@@ -11,6 +11,7 @@ import click
 
 from aecodec.cli import batch, files, options
 from aecodec.cli.advice import explain
+from aecodec.defaults import INPAINTER
 from aecodec.errors import AecodecError, LimitError
 from aecodec.stores import names
 
@@ -41,7 +42,7 @@ class Settings(options.FileSettings):
     help="Fill holes with the codec's decoder, or with the smoothest surface over their surroundings, which "
     "needs no weights.",
 )
-@options.restorer
+@options.restorer(INPAINTER)
 @options.decoder
 @options.frame
 @options.picture_format

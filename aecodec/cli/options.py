@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from aecodec.cli import batch, files
-from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS, RESTORING_WEIGHTS
+from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS
 from aecodec.errors import AecodecError, MissingPackageError
 from aecodec.stores import names
 
@@ -111,14 +111,6 @@ decoder = click.option(
     shell_complete=_installed,
     help="The codec's weights whose decoder makes the picture, installed or a folder.",
 )
-restorer = click.option(
-    "--weights",
-    default=RESTORING_WEIGHTS,
-    show_default=True,
-    type=file_names,
-    shell_complete=_installed_restorers,
-    help="Installed weights that restore, or a folder with such weights.",
-)
 frame = click.option("--frame", type=click.IntRange(min=0), metavar="N", help="Take this frame or page, counted from 0.")
 device = click.option(
     "--device",
@@ -196,6 +188,18 @@ class FileSettings(TypedDict):
     device: str
     max_pixels: int
     force: bool
+
+
+def restorer(default: str) -> Callable[[Command], Command]:
+    """Add ``--weights``, of a network that restores."""
+    return click.option(
+        "--weights",
+        default=default,
+        show_default=True,
+        type=file_names,
+        shell_complete=_installed_restorers,
+        help="Installed weights that restore, or a folder with such weights.",
+    )
 
 
 def files_to_files(command: Command) -> Command:

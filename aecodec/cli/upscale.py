@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aecodec.cli import options, restoring
+from aecodec.defaults import SHARPENER
 from aecodec.restore.hint import MAX_FACTOR
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     metavar="S",
     help=f"How many times as wide and high the picture gets, up to {MAX_FACTOR}.",
 )
-@options.restorer
+@options.restorer(SHARPENER)
 @options.decoder
 @options.frame
 @options.picture_format

@@ -17,7 +17,7 @@ from PIL import Image
 from aecodec.codec.encoder import Encoder, Original
 from aecodec.container import metadata
 from aecodec.container.bitstream import EXIF
-from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS, RESTORING_WEIGHTS
+from aecodec.defaults import DEFAULT_WEIGHTS, DENOISER, INPAINTER, MAX_PIXELS, SHARPENER
 from aecodec.errors import PictureError
 from aecodec.images import embedded, formats, samples
 from aecodec.quality import MAX_INDEX
@@ -28,6 +28,7 @@ from aecodec.weights.store import Source
 
 Method = Literal["learned", "classical"]
 Task = Literal["denoise", "deblur"]  # that ``encode`` can do on the way
+RESTORERS: dict[Task, str] = {"denoise": DENOISER, "deblur": SHARPENER}
 THRESHOLD = 128  # a mask is white, and the pixel missing, from here on
 _TURN_BACK = {  # from how a picture is shown to how it is stored, by its EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -41,14 +42,15 @@ def before_encoding(
     task: Task = "denoise",
     *,
     sigma: float | None = None,
-    weights: RestorerSource = RESTORING_WEIGHTS,
+    weights: RestorerSource | None = None,
     device: str = "auto",
     max_pixels: int | None = MAX_PIXELS,
     frame: int | None = None,
 ) -> Image.Image:
     """Return a picture as the network restores it, 8 bits a sample, with its alpha and metadata.
 
-    ``sigma`` is as in ``aecodec.denoise``. Raises the errors of ``aecodec.denoise``.
+    ``sigma`` is as in ``aecodec.denoise``; without ``weights`` the task's own of RESTORERS restore. Raises the errors of
+    ``aecodec.denoise``.
     """
     if task not in get_args(Task):
         raise ValueError(f"a restoration before encoding must be one of {', '.join(get_args(Task))}, not {task!r}")
@@ -56,14 +58,15 @@ def before_encoding(
     array = samples.to_array(original.image)
     sharpness = hint.UNSHARP if task == "deblur" else 0
     seen = hint.beside(array, noise=hint.of_sigma(sigma), sharpness=sharpness)
-    return _picture(original, restored(seen, load_restorer(weights), device))
+    restorer = load_restorer(RESTORERS[task] if weights is None else weights)
+    return _picture(original, restored(seen, restorer, device))
 
 
 def denoise(
     image: formats.Source,
     sigma: float | None = None,
     *,
-    weights: RestorerSource = RESTORING_WEIGHTS,
+    weights: RestorerSource = DENOISER,
     decoder: Source = DEFAULT_WEIGHTS,
     device: str = "auto",
     max_pixels: int | None = MAX_PIXELS,
@@ -77,7 +80,7 @@ def denoise(
 def deblur(
     image: formats.Source,
     *,
-    weights: RestorerSource = RESTORING_WEIGHTS,
+    weights: RestorerSource = SHARPENER,
     decoder: Source = DEFAULT_WEIGHTS,
     device: str = "auto",
     max_pixels: int | None = MAX_PIXELS,
@@ -92,7 +95,7 @@ def upscale(
     image: formats.Source,
     factor: float = 2.0,
     *,
-    weights: RestorerSource = RESTORING_WEIGHTS,
+    weights: RestorerSource = SHARPENER,
     decoder: Source = DEFAULT_WEIGHTS,
     device: str = "auto",
     max_pixels: int | None = MAX_PIXELS,
@@ -135,7 +138,7 @@ def inpaint(
     mask: formats.Source,
     *,
     method: Method = "learned",
-    weights: RestorerSource = RESTORING_WEIGHTS,
+    weights: RestorerSource = INPAINTER,
     decoder: Source = DEFAULT_WEIGHTS,
     device: str = "auto",
     max_pixels: int | None = MAX_PIXELS,

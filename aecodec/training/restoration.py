@@ -1,9 +1,8 @@
 """Train a network that restores: damage is made on the fly, and the network gives the clean picture back.
 
-The loss of a crop is the logarithm of its mean squared error, which PSNR is, with SOFTENING added to the error. Without it
-crops that are nearly clean rule the loss, and the network learns to leave JPEG artefacts alone. The mean squared error
-itself would be ruled by the heaviest damage, which no network undoes. Noise has by far the largest gradients, so only a
-quarter of the crops has any.
+The loss of a crop is the logarithm of its mean squared error, which PSNR is, with a softening added to the error. Without
+it crops that are nearly clean rule the loss, and the network learns to leave JPEG artefacts alone. The mean squared error
+itself would be ruled by the heaviest damage, which no network undoes.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from aecodec.restore import fill, hint
 from aecodec.restore.damage import Downscale, Gaussian, draw_blur, draw_downscale, draw_jpeg, draw_mask, draw_noise
 from aecodec.training import data
 from aecodec.training.checkpoint import checkpoint_of
-from aecodec.training.settings import Settings
+from aecodec.training.settings import DAMAGES, Settings
 from aecodec.training.soap import Group
 from aecodec.training.validation import CROPS
 from aecodec.training.workers import Workers
@@ -34,9 +33,7 @@ FIRST_STRENGTH = 0.2  # of the damage, when a run begins
 HINTED_SHARE = 0.5  # of the crops with Gaussian noise, whose hint says how strong it is
 GRAY_SHARE = 0.1
 KNOWN_WEIGHT = 0.1  # of what is known, in the loss of inpainting: it is put back afterwards
-SHARES = {"noise": 0.25, "jpeg": 0.28, "blur": 0.11, "downscale": 0.18, "mask": 0.18}  # of the crops
-SOFTENING = 100.0  # added to mean squared errors on the 255 scale
-PURPOSE = "noise, JPEG artefacts, blur, small pictures and holes"
+PURPOSES = {"noise": "noise", "jpeg": "JPEG artefacts", "blur": "blur", "downscale": "small pictures", "mask": "holes"}
 
 
 class Restoration:
@@ -49,6 +46,7 @@ class Restoration:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.shares = settings.damage or dict.fromkeys(DAMAGES, 1.0)
 
     def model(self, pictures: data.Pictures, rng: np.random.Generator) -> UNet:
         network = UNet(self.settings.unet)
@@ -76,30 +74,35 @@ class Restoration:
         """Return damaged crops (B, H, W, 9) of clean ones (B, H, W, 3), heavier as the ``share`` of the run grows."""
         growth = min(1.0, share / self.settings.curriculum) if self.settings.curriculum else 1.0
         strength = FIRST_STRENGTH + (1 - FIRST_STRENGTH) * growth
-        return np.stack([damaged(crop, strength, rng) for crop in crops])
+        kinds, weights = list(self.shares), np.array(list(self.shares.values()))
+        drawn = rng.choice(np.array(kinds), len(crops), p=weights / weights.sum())
+        return np.stack([damaged(crop, str(kind), strength, rng) for crop, kind in zip(crops, drawn, strict=True)])
 
     def loss(self, model: UNet, x: Tensor, position: Tensor, step: int) -> tuple[Tensor, Tensor]:
         with autocast(x):
             restored = model(x[:, :INPUTS]).float()
-        return (squared_error(restored, x) + SOFTENING).log().mean(), torch.zeros((), device=x.device)
+        return (squared_error(restored, x) + self.settings.softening).log().mean(), torch.zeros((), device=x.device)
 
     def validate(self, average: UNet, crops: Tensor) -> tuple[float, list[float]]:
-        """Return the mean logarithm of the squared errors, and the mean PSNR in dB of each of SHARES."""
+        """Return the mean logarithm of the squared errors, and the mean PSNR in dB of each kind of damage."""
         average.eval()
         errors = torch.cat([squared_error(average(part[:, :INPUTS]).clamp(0, 1), part) for part in crops.split(8)])
-        decibels = (10 * torch.log10(PEAK**2 / (errors + 1e-2))).unflatten(0, (len(SHARES), -1)).mean(1)
-        return (errors + SOFTENING).log().mean().item(), decibels.tolist()
+        decibels = (10 * torch.log10(PEAK**2 / (errors + 1e-2))).unflatten(0, (len(self.shares), -1)).mean(1)
+        return (errors + self.settings.softening).log().mean().item(), decibels.tolist()
 
     def held_out(self, pictures: data.Pictures, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
         """Return crops of every kind of damage at its full range of strengths, kind by kind."""
-        crops = [data.sample(pictures, CROPS // len(SHARES), size, seed) for seed in range(len(SHARES))]
-        return np.stack([damaged(crop, 1.0, rng, kind) for kind, part in zip(SHARES, crops, strict=True) for crop in part])
+        count = CROPS // len(self.shares)
+        crops = [(kind, data.sample(pictures, count, size, seed)) for seed, kind in enumerate(self.shares)]
+        return np.stack([damaged(crop, kind, 1.0, rng) for kind, part in crops for crop in part])
 
     def finish(self, model: UNet, pictures: data.Pictures, rng: np.random.Generator) -> None:
         """Do nothing."""
 
     def save(self, model: UNet, folder: Path, card: dict[str, Any]) -> str:
-        return save_unet(model, folder, self.settings.name, {"purpose": PURPOSE, **card})
+        *most, last = (PURPOSES[kind] for kind in self.shares)
+        purpose = f"{', '.join(most)} and {last}" if most else last
+        return save_unet(model, folder, self.settings.name, {"purpose": purpose, **card})
 
 
 def squared_error(restored: Tensor, x: Tensor) -> Tensor:
@@ -113,11 +116,8 @@ def squared_error(restored: Tensor, x: Tensor) -> Tensor:
     return (error * weight).sum((1, 2)) / weight.sum((1, 2))
 
 
-def damaged(
-    crop: NDArray[np.uint8], strength: float, rng: np.random.Generator, kind: str | None = None
-) -> NDArray[np.uint8]:
-    """Return (H, W, 9) of a clean crop (H, W, 3) with a kind of damage, one of SHARES or drawn by them; some of it gray."""
-    kind = kind or str(rng.choice(np.array(list(SHARES)), p=list(SHARES.values())))
+def damaged(crop: NDArray[np.uint8], kind: str, strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return (H, W, 9) of a clean crop (H, W, 3) with a kind of damage, one of DAMAGES; some of it gray."""
     clean = crop
     if is_gray := rng.random() < GRAY_SHARE:
         luma = np.rint(crop @ np.array(LUMA_PER_MILLE, np.float32) / 1000).astype(np.uint8)

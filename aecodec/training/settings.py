@@ -16,6 +16,7 @@ from aecodec.weights.restorer import UNetArchitecture
 
 CONFIGS = Path(__file__).parent / "configs"  # of the installed weights; NAME.toml makes the weights NAME
 DISTORTION_TERMS = ("mse", "ms-ssim", "ssimulacra2", "cvvdp")  # ``distortion.py`` has them; this module imports no torch
+DAMAGES = ("noise", "jpeg", "blur", "downscale", "mask")  # ``restoration.py`` makes them
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class Settings:
     validate_every, device, seed, threads.
 
     task: what is trained, the codec or a network that restores; curriculum: the share of a run after which the damage has
-    its full strength; unet: the architecture of the network.
+    its full strength; damage: the share of the crops that each kind in DAMAGES has, in any unit, all in equal shares if it
+    is empty; softening: the squared error, in squared levels, below which a crop counts less and less; unet: the
+    architecture of the network.
     """
 
     data: tuple[str, ...]
@@ -64,6 +67,8 @@ class Settings:
     threads: int | None = None
     task: Literal["compress", "restore"] = "compress"
     curriculum: float = 0.15
+    damage: dict[str, float] = field(default_factory=dict)
+    softening: float = 100.0
     architecture: Architecture = field(default_factory=Architecture)
     unet: UNetArchitecture = field(default_factory=UNetArchitecture)
 
@@ -164,7 +169,17 @@ def _name(hint: Any) -> str:
     return _NAMES.get(hint) or f"one of {', '.join(get_args(hint))}"
 
 
-_POSITIVE = ("steps", "minutes", "crop", "batch", "learning_rate", "clip", "validate_every", "low_quality_bias")
+_POSITIVE = (
+    "steps",
+    "minutes",
+    "crop",
+    "batch",
+    "learning_rate",
+    "clip",
+    "validate_every",
+    "low_quality_bias",
+    "softening",
+)
 
 
 def _check(settings: Settings) -> None:
@@ -188,6 +203,10 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"distortion must give each of its terms a weight above 0, not {settings.distortion!r}")
     if unknown := sorted(set(settings.distortion) - set(DISTORTION_TERMS)):
         raise SettingsError(f"unknown distortion {unknown[0]!r}; the terms are {', '.join(DISTORTION_TERMS)}")
+    if any(not share > 0 for share in settings.damage.values()):
+        raise SettingsError(f"damage must give each of its kinds a share above 0, not {settings.damage!r}")
+    if unknown := sorted(set(settings.damage) - set(DAMAGES)):
+        raise SettingsError(f"unknown damage {unknown[0]!r}; the kinds are {', '.join(DAMAGES)}")
     if settings.threads is not None and settings.threads < 1:
         raise SettingsError(f"threads must be 1 or more, not {settings.threads}")
     if settings.device not in ("auto", "cpu", "cuda") and not settings.device.startswith("cuda:"):

@@ -1,4 +1,4 @@
-"""Open the weights of a restoring network: one U-Net for noise, JPEG artefacts, blur, small pictures and holes.
+"""Open the weights of a network that restores: a U-Net for one or more of noise, JPEG, blur, small pictures and holes.
 
 Its folder has the same two files as that of a model. The card names the task, ``cards.RESTORE``, and the network's widths.
 """
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec.defaults import RESTORING_WEIGHTS
 from aecodec.errors import NoRestoringWeightsError, WeightsError
 from aecodec.weights.cards import folder_of, is_restoring
 from aecodec.weights.store import Stamp, read_folder, stamp, tensors_of
@@ -67,7 +66,7 @@ class Restorer:
 RestorerSource = str | os.PathLike[str] | Restorer  # an installed name, the path of a folder, or one that is open
 
 
-def load_restorer(source: RestorerSource = RESTORING_WEIGHTS) -> Restorer:
+def load_restorer(source: RestorerSource) -> Restorer:
     """Open a restoring network and check it against its card; once, until the content of its folder changes.
 
     Raises NoRestoringWeightsError where it is missing, WeightsError where it is damaged or a codec's model.

@@ -84,5 +84,5 @@ def test_a_configuration_is_a_name_or_a_path(tmp_path, monkeypatch):
     (tmp_path / "photo").write_text("mine")
     assert locate("photo").is_relative_to(Path(aecodec.__file__).parent)
     assert locate("./photo").samefile(tmp_path / "photo")
-    with pytest.raises(SettingsError, match="'phto'; there is no such file, and aecodec has photo, photo-psnr, restore"):
+    with pytest.raises(SettingsError, match="'phto'; there is no such file, and aecodec has denoise, inpaint, photo,"):
         locate("phto")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from aecodec.codec.encoder import Encoder
-from aecodec.defaults import RESTORING_WEIGHTS
+from aecodec.defaults import DENOISER, INPAINTER, SHARPENER
 from aecodec.errors import WeightsError
 from aecodec.metrics import mse
 from aecodec.quality import MAX_INDEX
@@ -143,13 +143,14 @@ def open_methods(task: str, weights: str | None = None) -> tuple[list[Method], d
 
     ``weights`` are a network that restores, by name or folder; None for the installed one.
     """
-    name = weights or RESTORING_WEIGHTS
+    restore, own = _OURS[task]
+    name = own if weights is None else weights
     found = [Method(DAMAGED, "as it is", _damaged)]
     absent = {}
     try:
         restorer, model = load_restorer(name), load()
         settings = f"weights {restorer.name} {restorer.id}, decoder {model.name} {model.id}"
-        found.append(Method(OURS, settings, partial(_OURS[task], weights=name), name))
+        found.append(Method(OURS, settings, partial(restore, weights=name), name))
     except WeightsError as error:
         if weights is not None:
             raise
@@ -322,7 +323,10 @@ _INPAINTERS = (
     (Method("telea", "OpenCV, radius 3", partial(_opencv_inpaint, flag="INPAINT_TELEA")), ("cv2",)),
     (Method("biharmonic", "scikit-image, region by region", _biharmonic), ("skimage",)),
 )
-_OURS = {"denoise": _denoise, "dejpeg": _denoise, "deblur": _deblur, "upscale": _upscale, "inpaint": _inpaint}
+_OURS = {
+    "denoise": (_denoise, DENOISER), "dejpeg": (_denoise, DENOISER), "deblur": (_deblur, SHARPENER),
+    "upscale": (_upscale, SHARPENER), "inpaint": (_inpaint, INPAINTER),
+}  # fmt: skip
 _OTHERS = {
     "denoise": _DENOISERS, "dejpeg": _DENOISERS, "deblur": _DEBLURRERS, "upscale": _UPSCALERS, "inpaint": _INPAINTERS,
 }  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from aecodec import weights
-from aecodec.defaults import DEFAULT_WEIGHTS, RESTORING_WEIGHTS
+from aecodec.defaults import DEFAULT_WEIGHTS, DENOISER, INPAINTER, SHARPENER
 from aecodec.eval.restoration.measure import FILE_QUALITIES, values_of
 from aecodec.eval.restoration.methods import CASES, example, open_methods
 from aecodec.eval.restoration.results import bytes_at_equal_psnr
@@ -21,10 +21,11 @@ from aecodec.metrics import psnr
 
 @pytest.fixture
 def installed(tiny, restorer, tmp_path, monkeypatch):
-    """An installation with the weights of ``tiny`` as its default and a small network that restores."""
+    """An installation with the weights of ``tiny`` as its default and a small network for every kind of damage."""
     folder = tmp_path / "installed"
     shutil.copytree(tiny[1], folder / DEFAULT_WEIGHTS)
-    shutil.copytree(restorer, folder / RESTORING_WEIGHTS)
+    for name in (DENOISER, SHARPENER, INPAINTER):
+        shutil.copytree(restorer, folder / name)
     monkeypatch.setattr(weights.cards, "INSTALLED", folder)
     return folder
 
