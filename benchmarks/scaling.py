@@ -139,7 +139,7 @@ def give_out(executor: object, batches: int, pictures: int) -> None:
     jobs = [files.Job(f"s3://photos/2024/{k:08}.jpg", f"s3://small/2024/{k:08}.aec", "s3://small") for k in range(pictures)]
     lines = io.StringIO()
     for _, results in spread.spread(
-        [jobs] * batches, _nothing, executor, lambda each, again: [batch._prepare(j, again) for j in each]
+        [jobs] * batches, _nothing, executor, lambda each, again: [batch.for_worker(j, again) for j in each]
     ):
         for outcome in results:
             lines.write(

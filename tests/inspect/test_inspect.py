@@ -99,8 +99,7 @@ def test_the_map_is_bright_where_the_picture_is_busy():
     """A map of other places would send whoever looks for the costly part of a picture to the wrong one."""
     array = np.full((64, 192, 3), 90, np.uint8)
     array[:, 128:] = np.random.default_rng(1).integers(0, 255, (64, 64, 3))
-    encoder = Encoder(array)
-    encoder._tries_exact = False
+    encoder = Encoder(array, all_learned=True)
     file = Opened.open(encoder.encode(1000).data)
     rows = np.array(report.of_file(file, {}).numbers["map"]["bits"])
     assert rows.shape == (4, 12)

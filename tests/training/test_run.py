@@ -75,7 +75,7 @@ def take_cheap_steps(run, count):
     """Take steps that change nothing but the gains, for what depends on the number of steps alone."""
     loss, run.task.loss = run.task.loss, lambda model, x, position, *_: (model.gain.log.square().sum(), position)
     for _ in range(count):
-        run._train_step()
+        run.train_step()
         run.step += 1
     run.task.loss = loss
 
@@ -197,7 +197,7 @@ def test_a_gradient_that_is_no_number_is_not_applied(pictures, tmp_path, monkeyp
     take_cheap_steps(run, first)
     before = {name: value.clone() for name, value in run.model.named_parameters()}
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(bad))
-    run._train_step()
+    run.train_step()
     assert all(torch.equal(value, before[name]) for name, value in run.model.named_parameters())
 
 
