@@ -95,7 +95,7 @@ def statistics_of_file(picture: Image.Image, weights: store.Weights, rate: int) 
     transforms = open_transforms(weights, "cpu")
     y = transforms.analyse(vectors.padded(picture), rate)
     coded = latents.encode(weights.entropy_model, y, transforms.hyper_analyse(y, rate), rate).latents
-    at_one = pooling.at_gain_one(coded, weights.tensors["inverse_gain.log"], rate)
+    at_one = store.at_gain_one(coded, weights, rate)
     return pooling.statistics(at_one, picture.height, picture.width)
 
 

@@ -222,9 +222,7 @@ def score(
     show: Callable[[batch.Report], str] = json.dumps if as_json else _row if as_csv else _line
     if as_csv:
         click.echo(csv_text([COLUMNS]), nl=False)
-    batch.run(
-        tasks, work, show=show, verb="judged", threads=threads, device=device, executor=executor, replaces=force
-    )  # fmt: skip
+    batch.run(tasks, work, show=show, verb="judged", threads=threads, device=device, executor=executor, replaces=force)
 
 
 def _work(job: files.Job, model_file: str, device: str, max_pixels: int, force: bool) -> batch.Done:

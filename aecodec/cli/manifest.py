@@ -168,9 +168,9 @@ def read(path: str) -> list[Line]:
                 size = int(fields["bytes"])
                 lines[output] = Line(source, str(fields["source_sha256"]), output, str(fields["output_sha256"]), size)
             except (ValueError, KeyError, TypeError):
-                raise click.UsageError(files.printable(f"{path}: line {number} is none of a manifest")) from None
+                raise click.UsageError(files.printable(f"{path}: line {number} is not a line of a manifest")) from None
     except (OSError, UnicodeError) as error:
-        reason = files.reason(error) if isinstance(error, OSError) else "it is no text"
+        reason = files.reason(error) if isinstance(error, OSError) else "it is not text"
         raise click.UsageError(files.printable(f"cannot read {path}: {reason}")) from None
     return list(lines.values())
 

@@ -78,7 +78,7 @@ class Tiff:
         """Find the first directory.  Raises PictureError where this is no TIFF file."""
         kinds = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
         if data[:4] not in kinds:
-            raise PictureError("this is no TIFF file")
+            raise PictureError("this is not a TIFF file")
         self.data = data
         self.order, self.big = kinds[data[:4]]
         self._start = self._number("Q", 8) if self.big else self._number("I", 4)

@@ -23,7 +23,7 @@ from aecodec.quality import index_of_quality
 from aecodec.retrieval import pooling, thumbnails, whitening
 from aecodec.runtime import open_transforms
 from aecodec.weights.cards import locate
-from aecodec.weights.store import Weights, load
+from aecodec.weights.store import Weights, at_gain_one, inverse_gain, load
 
 Floats = NDArray[np.float32]
 Source = formats.Source | bytes | bytearray | memoryview
@@ -107,11 +107,11 @@ def has_usable_latents(stream: Stream) -> bool:
 def _of_latents(stream: Stream, thumbnail: int) -> Description:
     """Return the description of a file whose latents are usable."""
     head, weights = stream.header, fitted_weights()
-    log_inverse_gain, klt = weights.tensors["inverse_gain.log"], weights.tensors["synthesis.klt.weight"]
+    klt = weights.tensors["synthesis.klt.weight"]
     pool = pooling.Pool(head.height, head.width, weights.arch.latents)
     small = thumbnails.Small(head.height, head.width)
     for box, latents in decoder.tiles_of_latents(stream, weights):
-        at_one = pooling.at_gain_one(latents, log_inverse_gain, head.rate)
+        at_one = at_gain_one(latents, weights, head.rate)
         pool.add(box, at_one)
         if thumbnail:
             small.add(box, at_one, klt)
@@ -147,7 +147,7 @@ def statistics_of_picture(image: Image.Image, weights: Weights, device: str = "a
     """Return the pooled statistics of the latents, not quantised, of an "L" or "RGB" picture."""
     rate = index_of_quality(DEFAULT_QUALITY)
     latents = open_transforms(weights, device).analyse(padded(image), rate)
-    at_one = latents * pooling.inverse_gain(weights.tensors["inverse_gain.log"], rate)
+    at_one = latents * inverse_gain(weights, rate)
     return pooling.statistics(at_one, image.height, image.width)
 
 

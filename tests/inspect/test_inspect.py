@@ -16,6 +16,7 @@ from aecodec.entropy.trellis import STEP_SIZE
 from aecodec.errors import AecodecError, WeightsError
 from aecodec.inspect import bits, channels, growth, page, paths, report, scales
 from aecodec.inspect.opened import Opened, middle
+from aecodec.weights.store import at_gain_one
 
 EXIF = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
 
@@ -159,10 +160,10 @@ def test_gains_are_undone_and_applied(opened):
     """Latents of two qualities could not be mixed."""
     file = opened["plain"]
     values = file.latents[0]
-    there = paths.at_gain_one(values, file.learned, file.header.rate)
+    there = at_gain_one(values, file.learned, file.header.rate)
     assert np.array_equal(paths.at_gain_of(there, file.learned, file.header.rate), values)
     other = Opened.open(aecodec.encode(Image.fromarray(file.decode(file.area)), 90))
-    again = paths.at_gain_one(other.latents[0], other.learned, other.header.rate)
+    again = at_gain_one(other.latents[0], other.learned, other.header.rate)
     assert np.corrcoef(there.ravel(), again.ravel())[0, 1] > 0.97
 
 
