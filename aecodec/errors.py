@@ -107,4 +107,5 @@ class SettingsError(TrainingError, ValueError):
 
 def reason(error: OSError) -> str:
     """Return the system's message, as the end of a line."""
-    return (error.strerror or str(error)).lower()
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:]

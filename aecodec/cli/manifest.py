@@ -48,11 +48,16 @@ class Writer:
     appended to, the whole manifest is written again from time to time and at the end.
     """
 
-    def __init__(self, path: str, *, replace: bool, extend: bool) -> None:
-        """Open the file; an old one is refused unless it is to be replaced or extended."""
+    def __init__(self, path: str, *, replace: bool, extend: bool, output_dir: str | None = None) -> None:
+        """Open the file; an old one is refused unless it is to be replaced or extended.
+
+        Its folder is made only if it is ``output_dir``, which may not be there yet.
+        """
         self._path, self._folder = path, names.parent(names.identity(path))
         kind = _StoreFile if names.is_url(path) else _LocalFile
         with self._refusing():
+            if output_dir is not None and not names.is_url(path) and names.identity(output_dir) == self._folder:
+                Path(output_dir).mkdir(exist_ok=True)
             if kind.exists(path) and not (replace or extend):
                 raise click.UsageError(files.printable(f"{path} exists; --force replaces it, and --update adds to it"))
             self._file: _LocalFile | _StoreFile = kind(path, extend and not replace)
@@ -98,7 +103,6 @@ class _LocalFile:
     """A file that lines are appended to."""
 
     def __init__(self, path: str, extend: bool) -> None:
-        Path(path).parent.mkdir(exist_ok=True)  # such as the output folder, which comes with the first file
         self._file = open(path, "a" if extend else "w", encoding="utf-8")  # noqa: SIM115
 
     @staticmethod
