@@ -319,7 +319,7 @@ def test_directions_of_an_index_are_those_of_its_pictures(cli, fails, tmp_path, 
     result = cli("inspect", "-f", "--directions", "two/photos.index", "-o", "page.html", "in.aec")
     assert result.exit_code == 1  # the page has the directions of the others
     assert "own.aec: no such file" in result.stderr
-    assert "no index of aecodec similar" in fails(1, "inspect", "-f", "--directions", "in.aec", "-o", "page.html", "in.aec")
+    assert "not an index of aecodec" in fails(1, "inspect", "-f", "--directions", "in.aec", "-o", "page.html", "in.aec")
 
 
 def test_faults_are_one_line(cli, fails, tmp_path, file, made):

@@ -269,7 +269,7 @@ def test_what_is_held_out_may_be_unreadable(pictures, tmp_path):
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
     """Somebody else's .pt file is not a fault of ours to be reported."""
     torch.save({"state_dict": {}}, tmp_path / "other.pt")
-    with pytest.raises(AecodecError, match="no checkpoint of aecodec"):
+    with pytest.raises(AecodecError, match="not a checkpoint of aecodec"):
         initial_state(str(tmp_path / "other.pt"))
 
 
