@@ -34,7 +34,7 @@ MODULES: dict[str, list[str]] = {
     "runtime/_libaec": [*LIBRARY, "libaec/tools/png_filter.c"],
 }
 
-# One build for CPython 3.11 and all later ones.  The buffer protocol is not in the limited API of 3.10, and a Python
+# One build for CPython 3.11 and all later ones. The buffer protocol is not in the limited API of 3.10, and a Python
 # without the global lock has no limited API: these get a build of their own.
 STABLE = (
     sys.version_info >= (3, 11)
@@ -91,7 +91,7 @@ def readme(text: str, source: str | None) -> str:
     """Return a Markdown page of which no link is dead on another site than the repository's.
 
     ``source`` is the address of the repository, as a forge such as GitHub or GitLab lays it out: links to files become
-    absolute.  Without one their text stays.
+    absolute. Without one their text stays.
     """
 
     def link(match: re.Match[str]) -> str:

@@ -15,7 +15,7 @@
     `-- TrainingError (RuntimeError)          a training that cannot begin or go on
         `-- SettingsError (ValueError)        a configuration that cannot be used
 
-Messages state facts.  The command line adds which of its options help.
+Messages state facts. The command line adds which of its options help.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class LatentFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         return self
 
     def transform(self, X: Iterable[Any]) -> NDArray[np.float32]:  # noqa: N803
-        """Return the vectors (n, 256) of n pictures.  Raises PictureError with the row of one that cannot be described."""
+        """Return the vectors (n, 256) of n pictures. Raises PictureError with the row of one that cannot be described."""
         from aecodec.retrieval.vectors import describe
 
         if isinstance(X, (str, bytes, bytearray)) or not isinstance(X, Iterable):

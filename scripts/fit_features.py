@@ -3,8 +3,8 @@
     python scripts/fit_features.py FOLDER...
 
 Takes the pictures in the folders but every fifth one, which are left for measuring (benchmarks/features.py --held-out).
-There should be 400 or more; 500 take about two minutes of a CPU core.  Writes aecodec/retrieval/whitening.npz, with the
-hash of the weights in it.  Every vector changes, so indexes must be made again.
+There should be 400 or more; 500 take about two minutes of a CPU core. Writes aecodec/retrieval/whitening.npz, with the
+hash of the weights in it. Every vector changes, so indexes must be made again.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def _measured(
 def labelled_scores(
     model: Model, folder: str | Path, extensions: Collection[str], device: str = "auto", max_pixels: int | None = MAX_PIXELS
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the scores of the test pictures of a set, and which are bad.  Raises PictureError as ``evaluate`` does."""
+    """Return the scores of the test pictures of a set, and which are bad. Raises PictureError as ``evaluate`` does."""
     samples = sets.testing(folder, extensions)
     if len({sample.bad for sample in samples}) < 2:
         raise PictureError(f"{folder} needs both good and bad pictures in its folder test")

@@ -5,9 +5,9 @@
                                                                    both together: heat
 
 Each classifier learns from two thirds of the pictures and judges the third that it has not seen, which gives scores of good
-pictures for the threshold; afterwards the mean of all three judges.  Places of good pictures that a classifier takes for
-damaged ones are given to it again, as good ones.  Both parts are measured in the spread of their good scores and added, as
-independent evidence is: a scratch hardly changes a layout, and a wrong digit has no damaged place.  A layout counts as far
+pictures for the threshold; afterwards the mean of all three judges. Places of good pictures that a classifier takes for
+damaged ones are given to it again, as good ones. Both parts are measured in the spread of their good scores and added, as
+independent evidence is: a scratch hardly changes a layout, and a wrong digit has no damaged place. A layout counts as far
 as it tells good pictures from themselves turned and shifted (the idea of Golan and El-Yaniv, NeurIPS 2018): where it does
 not, good pictures have no layout in common.
 """

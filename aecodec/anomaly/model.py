@@ -154,7 +154,7 @@ class Model:
         return cls(method, fitted.method, side, threshold, facts)
 
     def judge(self, source: Source, *, device: str = "auto", max_pixels: int | None = MAX_PIXELS) -> Verdict:
-        """Judge a picture.  Raises as ``pictures.opened`` does."""
+        """Judge a picture. Raises as ``pictures.opened`` does."""
         pixels = opened(source, device=device, max_pixels=max_pixels)
         found = self.method.judge(_levels(scaled(pixels, self.side)))
         height, width = pixels.shape[:2]
@@ -186,7 +186,7 @@ class Model:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Model:
-        """Read the file of a model.  Raises WeightsError where it is missing, damaged or something else."""
+        """Read the file of a model. Raises WeightsError where it is missing, damaged or something else."""
         try:
             with safe_open(os.fspath(path), "np") as file:
                 card = json.loads((file.metadata() or {})[CARD])

@@ -35,7 +35,7 @@ def save(estimator: Autoencoder, folder: str | os.PathLike[str], facts: dict[str
 
 
 def load(folder: str | os.PathLike[str], device: str = "auto") -> Autoencoder:
-    """Return the estimator that ``save`` wrote into a folder.  Raises WeightsError where it is missing or damaged."""
+    """Return the estimator that ``save`` wrote into a folder. Raises WeightsError where it is missing or damaged."""
     path = Path(folder)
     if not (path / CARD).is_file():
         raise WeightsError(f"{folder} is not an autoencoder: it has no {CARD}")

@@ -380,7 +380,7 @@ def for_worker(job: Job, again: bool) -> Job:
 
 
 def _attempt_all(version: str, work: Work, jobs: list[Job]) -> list[Outcome]:
-    """Do jobs one after another on a worker of a cluster.  Raises AecodecError where that has another version."""
+    """Do jobs one after another on a worker of a cluster. Raises AecodecError where that has another version."""
     from aecodec import __version__
 
     if version != __version__:

@@ -161,7 +161,7 @@ class _StoreFile:
 
 
 def read(path: str) -> list[Line]:
-    """Return the lines of a manifest, the last one of each output.  Raises click.UsageError where it is none."""
+    """Return the lines of a manifest, the last one of each output. Raises click.UsageError where it is none."""
     folder = names.parent(path)
     lines: dict[str, Line] = {}
     try:

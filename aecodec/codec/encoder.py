@@ -245,7 +245,7 @@ class Encoder:
         return Encoded(bitstream.write(stream), stream.header.rate, *exact.shares(stream))
 
     def _hash(self, quantised: Quantised) -> bytes:
-        """Return the hash of the samples that every exact decoder gives.  Raises WeightsError where libaec has none."""
+        """Return the hash of the samples that every exact decoder gives. Raises WeightsError where libaec has none."""
         synthesis = open_synthesis(self.weights, "cpu")
         if not synthesis.is_exact:
             raise WeightsError("a hash needs libaec, which is not compiled or cannot decode with these weights")

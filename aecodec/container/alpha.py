@@ -1,8 +1,8 @@
-"""Code alpha without loss: each sample minus its neighbour, and zlib.  This is the body of chunk 'A'.
+"""Code alpha without loss: each sample minus its neighbour, and zlib. This is the body of chunk 'A'.
 
     form (1) | zlib stream of the differences, row by row
 
-A plane of nothing but 0 and 255 is coded as bits.  One choice of neighbours for the whole plane was smaller than PNG's for
+A plane of nothing but 0 and 255 is coded as bits. One choice of neighbours for the whole plane was smaller than PNG's for
 each row on ten of eleven synthetic masks (docs/format.md), and needs no loop over samples: cumulative sums undo it.
 """
 

@@ -51,7 +51,7 @@ Source = bytes | bytearray | memoryview | str | os.PathLike[str]  # the bytes of
 
 
 def bytes_of(source: Source) -> bytes:
-    """Return the bytes of a file.  Raises OSError where there is none at a path, TypeError for anything else."""
+    """Return the bytes of a file. Raises OSError where there is none at a path, TypeError for anything else."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source)
     if isinstance(source, (str, os.PathLike)):
@@ -176,7 +176,7 @@ def pack(chunks: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
 
 
 def unpack(body: bytes) -> dict[bytes, bytes]:
-    """Return the chunks in a PACKED one; no more is inflated than it declares.  Raises BitstreamError for anything else."""
+    """Return the chunks in a PACKED one; no more is inflated than it declares. Raises BitstreamError for anything else."""
     reader = Reader(body)
     size = reader.varint()
     if size > MAX_PACKED:

@@ -1,6 +1,6 @@
 """Samples of more than 8 bits: Pillow has no picture of such colours, so they go beside one, as arrays.
 
-A deep picture is (H, W, C) uint16: gray or RGB, the last of two or four channels is alpha.  It belongs to one of the depths
+A deep picture is (H, W, C) uint16: gray or RGB, the last of two or four channels is alpha. It belongs to one of the depths
 that a file can have (``bitstream.DEPTHS``), and its largest value is white.
 """
 

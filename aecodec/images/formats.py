@@ -126,7 +126,7 @@ def open_picture(data: bytes, max_pixels: int | None) -> Image.Image:
 
 
 def _open_unknown(data: bytes, max_pixels: int | None) -> Image.Image:
-    """Return a picture that Pillow does not take, decoded.  Raises PictureError where nothing takes it, LimitError."""
+    """Return a picture that Pillow does not take, decoded. Raises PictureError where nothing takes it, LimitError."""
     if data.startswith(tiff.MARKS):
         pages = tiff.Tiff(data)
         index, full = pages.main_page()

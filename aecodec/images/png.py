@@ -166,7 +166,7 @@ def _text(chunk: Chunk, limit: int) -> tuple[str, bytes]:
 
 
 def _inflate(data: bytes, limit: int) -> bytes:
-    """Return what a zlib stream holds, nothing where it is damaged.  Raises LimitError for more than ``limit`` bytes."""
+    """Return what a zlib stream holds, nothing where it is damaged. Raises LimitError for more than ``limit`` bytes."""
     inflate = zlib.decompressobj()
     try:
         value = inflate.decompress(data, limit + 1)

@@ -75,7 +75,7 @@ class Tiff:
     """A TIFF file of which only the directories are read; nothing is believed that lies outside of the file."""
 
     def __init__(self, data: bytes) -> None:
-        """Find the first directory.  Raises PictureError where this is no TIFF file."""
+        """Find the first directory. Raises PictureError where this is no TIFF file."""
         kinds = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
         if data[:4] not in kinds:
             raise PictureError("this is not a TIFF file")
@@ -175,7 +175,7 @@ class Tiff:
 def exif_of(tiff: Tiff, page: int) -> bytes:
     """Return what a page says that is not its layout as an EXIF block, b"" where that is nothing.
 
-    Every tag keeps its kind and its bytes.  The orientation is left out, since Pillow turns what it reads from a TIFF.
+    Every tag keeps its kind and its bytes. The orientation is left out, since Pillow turns what it reads from a TIFF.
     """
     directory = next((found for index, found in enumerate(tiff.pages()) if index == page), {})
     kept = [entry for tag, entry in directory.items() if tag not in LAYOUT and tag != ORIENTATION]

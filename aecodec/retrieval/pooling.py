@@ -4,7 +4,7 @@
       |-- means over a grid of GRID x GRID cells ........ what is where: light, colour, slopes
       `-- log of the mean magnitude, whole picture ...... how much texture of which kind
 
-All are over positions inside the picture; the padding is left out.  Dividing by the gain makes them comparable between
+All are over positions inside the picture; the padding is left out. Dividing by the gain makes them comparable between
 qualities, and the mean between sizes.
 """
 

@@ -67,8 +67,8 @@ def describe(
     """Return the description of a picture: an .aec file or any other one (bytes or path), an image or an array.
 
     The vector comes from the latents of an .aec file where they are those of the weights that the vectors are fitted to and
-    stand for the whole picture, upright.  Otherwise (other weights, exact pixels in the file, an EXIF orientation) the file
-    is decoded and its picture analysed.  ``thumbnail`` is the longer side of the thumbnail, 0 for none.  Raises as
+    stand for the whole picture, upright. Otherwise (other weights, exact pixels in the file, an EXIF orientation) the file
+    is decoded and its picture analysed. ``thumbnail`` is the longer side of the thumbnail, 0 for none. Raises as
     ``aecodec.encode`` and ``aecodec.decode`` do.
     """
     if isinstance(source, (str, os.PathLike)):
@@ -89,7 +89,7 @@ def describe(
 
 
 def fitted_weights() -> Weights:
-    """Return the weights that the vectors are fitted to.  Raises WeightsError where they are not installed."""
+    """Return the weights that the vectors are fitted to. Raises WeightsError where they are not installed."""
     wanted = whitening.installed().weights
     try:
         return load(locate(wanted[:8]))
@@ -121,7 +121,7 @@ def _of_latents(stream: Stream, thumbnail: int) -> Description:
 
 
 def _of_picture(image: Image.Image, device: str, max_pixels: int | None, thumbnail: int) -> Description:
-    """Return the description of a Pillow image.  Of an animation it is the first frame's."""
+    """Return the description of a Pillow image. Of an animation it is the first frame's."""
     weights = fitted_weights()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nothing is written, so nothing is lost

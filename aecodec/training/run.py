@@ -51,7 +51,7 @@ class Run:
     """One training run in a folder; it resumes from the folder's checkpoint where there is one."""
 
     def __init__(self, settings: Settings, folder: Path, complain: Callable[[str], None]) -> None:
-        """Load the pictures and build or resume the model.  Raises TrainingError where that cannot work."""
+        """Load the pictures and build or resume the model. Raises TrainingError where that cannot work."""
         self.settings, self.folder = settings, folder
         if settings.threads:
             torch.set_num_threads(settings.threads)
