@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from aecodec.defaults import MAX_PIXELS
 from aecodec.errors import MissingPackageError, PictureError
+from aecodec.retrieval.whitening import LENGTH
 
 try:
     from sklearn.base import BaseEstimator, TransformerMixin
@@ -24,8 +25,6 @@ except ModuleNotFoundError as error:
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-LENGTH = 256
 
 
 class LatentFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types

@@ -43,7 +43,7 @@ PACKED = b"m"  # a zlib stream with several of these
 METADATA = (ICC, EXIF, XMP, RESOURCES, RESOLUTION)
 HASH_BYTES = 8
 MAX_PACKED = 2**26  # bytes of metadata that such a stream may hold
-_EXPANSION = 1032  # bytes that one byte of a zlib stream can become at most (zlib's "technical details")
+EXPANSION = 1032  # bytes that one byte of a zlib stream can become at most (zlib's "technical details")
 _CHECKSUM = 4  # bytes
 
 
@@ -196,7 +196,7 @@ def inflate(stream: bytes, size: int, what: str) -> bytes:
 
     Raises BitstreamError, which names ``what``, where it is damaged or holds another number of bytes.
     """
-    if size > len(stream) * _EXPANSION:
+    if size > len(stream) * EXPANSION:
         raise BitstreamError(f"the file is damaged ({what} of another size)")
     inflater = zlib.decompressobj()
     try:

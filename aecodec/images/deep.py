@@ -16,9 +16,9 @@ from PIL import Image
 
 from aecodec.container import metadata
 from aecodec.container.bitstream import DEPTHS
+from aecodec.container.exif import ORIENTATION
 
 Samples = NDArray[np.uint16]
-_ORIENTATION = 0x0112
 _ATTRIBUTE = "deep_samples"  # of a Pillow image whose pixels are these, rounded
 
 
@@ -101,7 +101,7 @@ def upright(image: Image.Image) -> Image.Image:
     result = metadata.upright(image)
     if found is not None:
         with contextlib.suppress(Exception):  # as there, of damaged EXIF
-            found = Deep(turned(found.samples, int(image.getexif().get(_ORIENTATION, 1))), found.depth)
+            found = Deep(turned(found.samples, int(image.getexif().get(ORIENTATION, 1))), found.depth)
         attach(result, found)
     return result
 

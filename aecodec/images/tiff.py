@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from aecodec.container.exif import PREFIX
 from aecodec.errors import PictureError
 from aecodec.images import deep
 
@@ -183,7 +184,7 @@ def exif_of(tiff: Tiff, page: int) -> bytes:
     if not entries:
         return b""
     head = (b"II*\0" if tiff.order == "<" else b"MM\0*") + struct.pack(f"{tiff.order}I", 8)
-    return b"Exif\0\0" + head + serialise(entries, tiff.order, 8)
+    return PREFIX + head + serialise(entries, tiff.order, 8)
 
 
 def with_children(tiff: Tiff, entry: Entry) -> Entry:
@@ -365,7 +366,7 @@ def write(
     ``exif`` has its prefix; ``resources`` are Photoshop's, ``iptc`` what is IPTC in them.
     """
     height, width, channels = samples.shape
-    block = exif.removeprefix(b"Exif\0\0") or b"II*\0\x08\0\0\0\0\0\0\0\0\0"
+    block = exif.removeprefix(PREFIX) or b"II*\0\x08\0\0\0\0\0\0\0\0\0"
     old = Tiff(block)
     order = old.order
     body = bytearray(block + bytes(-len(block) % 16))
