@@ -1,8 +1,8 @@
 """Start ``aecodec``, and decode a plain file to PNG without all that this does not need.
 
 Importing click, numpy and Pillow takes longer than decoding a small picture. So ``aecodec decode IN.aec OUT.png`` goes
-without them where nothing is unusual: local files, no options but --force and --threads, a picture of 8 bits a sample with
-loss, without CICP. Everything else, and whatever fails, is the command's: it begins again, and says what is wrong.
+without them where nothing is unusual: local files, no options but --force and --threads, and no profile to be made.
+Everything else, and whatever fails, is the command's: it begins again, and says what is wrong.
 """
 
 from __future__ import annotations
@@ -55,18 +55,26 @@ def decode(arguments: list[str]) -> bool:
     library = open_library()
     if metadata is None or library is None:
         return False
-    width, height, channels, depth, identity = library.info(data)
-    path = weights_file(identity)
-    if path is None or depth != 8 or width * height > MAX_PIXELS:
+    width, height, channels, depth, is_lossless, identity = library.info(data)
+    path = "" if is_lossless else weights_file(identity)  # it needs no weights
+    if path is None or width * height > MAX_PIXELS:
         return False
     if channels < 3 and metadata.get(plain.ICC, b"")[16:20] == b"RGB ":  # gray that the command writes as colour
         return False
-    model = open_model(library, path)
-    samples = bytearray(width * height * channels)
-    model.decode(data, samples, threads or thread_count(), library.BEST, depth, 1)
+    signal = metadata.get(plain.SIGNAL)
+    if signal and plain.ICC not in metadata and signal[1] not in plain_png.HDR:  # the command makes a profile of it
+        return False
+    pixel = channels if depth == 8 else 2 * channels  # bytes
+    samples = bytearray(width * height * pixel)
+    if is_lossless:
+        library.decode_exact(data, samples)
+    else:
+        open_model(library, path).decode(data, samples, threads or thread_count(), library.BEST, depth, 1)
+    if depth > 8:
+        library.widen(samples, depth)
     tops = range(0, height, BAND)
-    rows = (library.png_rows(samples, width * channels, channels, top, min(top + BAND, height)) for top in tops)
-    write(target, plain_png.write(width, height, channels, rows, metadata))
+    rows = (library.png_rows(samples, width * pixel, pixel, top, min(top + BAND, height)) for top in tops)
+    write(target, plain_png.write(width, height, channels, depth, rows, metadata))
     return True
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from aecodec.images.plain_png import HDR
+
 Point = tuple[float, float]
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 _D65: Point = (0.3127, 0.3290)
@@ -26,7 +28,6 @@ _PRIMARIES: dict[int, tuple[Point, Point, Point, Point]] = {  # white, red, gree
 }
 _SRGB_CURVE = 13
 _CURVES = {1: _SRGB_CURVE, 4: 2.2, 5: 2.8, 6: _SRGB_CURVE, 8: 1.0, 13: _SRGB_CURVE, 14: _SRGB_CURVE, 15: _SRGB_CURVE}
-_HDR = {16: "PQ", 18: "HLG"}
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _D50 = np.array([0.9642, 1.0, 0.8249])  # the white of the profile connection space
 
@@ -48,8 +49,8 @@ def of_chromaticities(values: tuple[float, ...], gamma: float | None, is_gray: b
 
 def of_cicp(primaries: int, transfer: int, is_gray: bool) -> tuple[bytes, str]:
     """Return the profile of colours by CICP, and what of them none can say. Both are empty for sRGB and "unspecified"."""
-    if transfer in _HDR:
-        return b"", f"{_HDR[transfer]} colours (CICP {primaries}/{transfer})"
+    if transfer in HDR:
+        return b"", f"{HDR[transfer]} colours (CICP {primaries}/{transfer})"
     if primaries in (1, 2) and transfer in (1, 2, 6, 13, 14, 15):
         return b"", ""
     curve = _CURVES.get(_SRGB_CURVE if transfer == 2 else transfer)

@@ -270,6 +270,52 @@ static PyObject *png_rows(PyObject *self, PyObject *args)
     return result;
 }
 
+/* Samples of a depth as those of 16 bits, as aecodec/images/deep.py has them. */
+static PyObject *widen(PyObject *self, PyObject *args)
+{
+    Py_buffer samples;
+    unsigned depth;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "w*I:widen", &samples, &depth))
+        return NULL;
+    int fits = depth > 8 && depth <= 16 && samples.len % 2 == 0;
+    if (fits) {
+        uint8_t *bytes = samples.buf;
+        Py_BEGIN_ALLOW_THREADS
+        for (Py_ssize_t i = 0; i < samples.len; i += 2) {
+            uint16_t sample;
+            memcpy(&sample, bytes + i, 2);
+            uint64_t peak = (1u << depth) - 1, wide = (2 * sample * (uint64_t)65535 + peak) / (2 * peak);
+            bytes[i] = (uint8_t)(wide >> 8);
+            bytes[i + 1] = (uint8_t)wide;
+        }
+        Py_END_ALLOW_THREADS
+    } else
+        PyErr_SetString(PyExc_TypeError, "samples of more than 8 bits have two bytes");
+    PyBuffer_Release(&samples);
+    if (!fits)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* A whole file without loss, which needs no weights. */
+static PyObject *decode_exact(PyObject *self, PyObject *args)
+{
+    Py_buffer data, samples;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*w*:decode_exact", &data, &samples))
+        return NULL;
+    aec_result result;
+    Py_BEGIN_ALLOW_THREADS
+    result = aec_decode(NULL, data.buf, (size_t)data.len, NULL, samples.buf, (size_t)samples.len);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&samples);
+    if (result.status != AEC_OK)
+        return fail(result);
+    Py_RETURN_NONE;
+}
+
 /* What a file says of its picture. */
 static PyObject *info(PyObject *self, PyObject *args)
 {
@@ -282,7 +328,8 @@ static PyObject *info(PyObject *self, PyObject *args)
     PyBuffer_Release(&data);
     if (result.status != AEC_OK)
         return fail(result);
-    return Py_BuildValue("IIIIy#", found.width, found.height, found.channels, found.depth, found.weights, (Py_ssize_t)4);
+    return Py_BuildValue("IIIIiy#", found.width, found.height, found.channels, found.depth, (int)found.lossless,
+                         found.weights, (Py_ssize_t)4);
 }
 
 static PyMethodDef functions[] = {
@@ -290,7 +337,11 @@ static PyMethodDef functions[] = {
      "preview(model, data, samples, threads, depth, scale, (left, top, width, height)); fills samples (h, w, channels)"},
     {"preview_info", preview_info, METH_VARARGS,
      "preview_info(data) -> channels, lossless; of a file that may end early"},
-    {"info", info, METH_VARARGS, "info(data); returns width, height, channels, depth and the weights' id, four bytes"},
+    {"info", info, METH_VARARGS, "info(data); returns width, height, channels, depth, lossless and the weights' id, four bytes"},
+    {"decode_exact", decode_exact, METH_VARARGS,
+     "decode_exact(data, samples); fills samples (H, W, channels) from a file without loss"},
+    {"widen", widen, METH_VARARGS,
+     "widen(samples, depth); makes samples of so many bits, uint16, those of 16 bits as a PNG has them, big-endian"},
     {"png_rows", png_rows, METH_VARARGS,
      "png_rows(samples, size, pixel, first, last); returns rows of `size` bytes as a PNG has them, filtered, each behind\n"
      "its filter's number; pixel: bytes from a sample to the next of its kind"},
