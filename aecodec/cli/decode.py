@@ -60,7 +60,7 @@ class Crop(ParamType):
 @click.option(
     "--scale",
     type=click.Choice(["1/2", "1/4", "1/8", "1/16"]),
-    help="Make the picture so much smaller each way, in a fraction of the time.",
+    help="Make the picture, or the part of --crop, so much smaller each way, in a fraction of the time.",
 )
 @click.option(
     "--bits",
@@ -100,8 +100,6 @@ def decode(
     the format. An IN with --output-dir may be a folder, which stands for the .aec files in it.
     """
     options.check_format(paths, output_dir)
-    if settings["scale"] and settings["crop"]:
-        raise click.UsageError("--scale and --crop exclude each other")
     if settings["scale"] and settings["bits"] == "16":
         raise click.UsageError("a smaller picture has 8 bits a sample")
     tasks = files.jobs(paths, output_dir, settings["extension"], {files.EXTENSION}, recursive)
@@ -146,7 +144,9 @@ def _work(
     wide, is_verified = None, False
     if scale:  # always of 8 bits
         smaller = int(scale.removeprefix("1/"))
-        image = decoder.decode(data, weights=weights, scale=smaller, max_pixels=max_pixels, preview=preview)
+        image = decoder.decode(
+            data, weights=weights, crop=crop, scale=smaller, max_pixels=max_pixels, preview=preview
+        )  # fmt: skip
     else:
         found = decoder.decode_samples(
             data, bits=16 if bits == "16" else None, weights=weights, device=device, crop=crop, max_pixels=max_pixels,
