@@ -91,6 +91,7 @@ int main(int argc, char **argv)
     if (argc < 3)
         return 2;
     int count = atoi(argv[1]);
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a sanitizer ends the program at once */
     dice = g_rand_new_with_seed(g_getenv("SEED") ? (guint32)atoi(g_getenv("SEED")) : 1);
     g_log_set_always_fatal(G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING | G_LOG_FATAL_MASK);
     for (int i = 2; i < argc; i++) {

@@ -151,9 +151,12 @@ typedef struct {
     size_t count;
 } aec_tensor;
 
+#define TENSOR_NAMES 256 /* more than a model has */
+
 typedef struct {
-    const char *json; /* of the header, without its braces' surroundings */
-    size_t json_size;
+    const char *names[TENSOR_NAMES]; /* where the first ones stand in the header, behind their quotes */
+    size_t name_sizes[TENSOR_NAMES], count;
+    const char *rest, *end; /* the header behind these; rest is NULL where it is done */
     const uint8_t *data;
     size_t size;
 } aec_tensors;
