@@ -21,19 +21,29 @@ namespace {
 const char magic[] = "\x8f" "aec\r\n\n";
 const int magicSize = sizeof magic - 1;
 
+struct Opened {
+    QMutex mutex;
+    QHash<quint64, aec_weights *> weights; /* by id and kind */
+
+    ~Opened()
+    {
+        for (aec_weights *each : qAsConst(weights))
+            aec_weights_free(each);
+    }
+};
+
 /* The weights of an id, opened once and kept; NULL where there are none. Those for scales alone are opened much faster. */
 const aec_weights *openWeights(const quint8 id[4], bool isSmall)
 {
-    static QMutex mutex;
-    static QHash<quint64, const aec_weights *> opened; /* by id and kind */
+    static Opened opened;
     quint32 number;
     memcpy(&number, id, 4);
     quint64 whole = quint64(number) << 1;
-    QMutexLocker lock(&mutex);
-    if (opened.contains(whole))
-        return opened.value(whole);
-    if (isSmall && opened.contains(whole | 1))
-        return opened.value(whole | 1);
+    QMutexLocker lock(&opened.mutex);
+    if (opened.weights.contains(whole))
+        return opened.weights.value(whole);
+    if (isSmall && opened.weights.contains(whole | 1))
+        return opened.weights.value(whole | 1);
     char path[AEC_PATH_SIZE];
     if (!aec_find_weights(id, path))
         return nullptr;
@@ -43,7 +53,7 @@ const aec_weights *openWeights(const quint8 id[4], bool isSmall)
     if (data)
         (isSmall ? aec_weights_open_for_scales : aec_weights_open_as)(data, size_t(file.size()), id, &weights);
     if (weights)
-        opened.insert(whole | (isSmall ? 1 : 0), weights);
+        opened.weights.insert(whole | (isSmall ? 1 : 0), weights);
     return weights;
 }
 
