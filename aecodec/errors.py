@@ -30,7 +30,14 @@ class BitstreamError(AecodecError, ValueError):
 
 
 class TruncatedError(BitstreamError):
-    """A file that ends early; ``aecodec.decode`` can show what there is of it."""
+    """A file that ends early. If it ``has_header``, ``aecodec.decode`` can show what there is of it."""
+
+    def __init__(self, message: str, has_header: bool = True) -> None:
+        super().__init__(message, has_header)
+        self.has_header = has_header
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class LimitError(AecodecError, ValueError):
@@ -96,3 +103,8 @@ class TrainingError(AecodecError, RuntimeError):
 
 class SettingsError(TrainingError, ValueError):
     """A configuration that cannot be used; the message names the key."""
+
+
+def reason(error: OSError) -> str:
+    """Return the system's message, as the end of a line."""
+    return (error.strerror or str(error)).lower()

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from typing import NoReturn
+
+import click
+
+from aecodec.cli import files
 from aecodec.errors import (
     AecodecError,
     DeviceError,
@@ -19,10 +25,16 @@ def explain(error: AecodecError) -> str:
     return f"{error}; {advice}" if advice else str(error)
 
 
+def fail(error: AecodecError) -> NoReturn:
+    """Print an error with the options that help on standard error, and end the process."""
+    click.echo(f"aecodec: {files.printable(explain(error))}", err=True)
+    sys.exit(files.FAILED)
+
+
 def _advice(error: AecodecError) -> str:
     if isinstance(error, LimitError):
         return "--max-pixels raises the limit"
-    if isinstance(error, TruncatedError):
+    if isinstance(error, TruncatedError) and error.has_header:
         return "decode --preview shows what there is of it"
     if isinstance(error, FramesError):
         return "--frame N takes one of them, counted from 0"

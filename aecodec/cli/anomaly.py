@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import functools
-import io
 import json
 import os
-import shlex
-import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from aecodec import __version__
 from aecodec.cli import batch, files, options, vectors
-from aecodec.cli.advice import explain
+from aecodec.cli.advice import explain, fail
+from aecodec.cli.output import csv_text, pictures, provenance
 from aecodec.errors import AecodecError
 from aecodec.stores import names
 
@@ -157,10 +152,10 @@ def fit(
             model = model.with_threshold(*evaluation.labelled_scores(model, labelled, WANTED, device, max_pixels))
         files.write_output(files.Job("", output), model.to_bytes())
     except AecodecError as problem:
-        vectors.fail(output, explain(problem))
+        fail(problem)
     click.echo(
         files.printable(
-            f"aecodec: {output}: {method}, {len(found)} pictures at {model.side} pixels, "
+            f"aecodec: {output}: {method}, {pictures(len(found))} at {model.side} pixels, "
             f"bad from {model.threshold.score:.4g} on ({model.threshold.source})"
         ),
         err=True,
@@ -215,7 +210,7 @@ def score(
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
-    _open(model_file)  # an error of the model is told once
+    _open(model_file)  # so that an error of the model is reported once
     model_file = batch.as_seen_by_workers(model_file, executor)
     if heat_folder is None:
         tasks = files.Jobs(
@@ -226,7 +221,7 @@ def score(
     work = functools.partial(_work, model_file=model_file, device=device, max_pixels=max_pixels, force=force)
     show: Callable[[batch.Report], str] = json.dumps if as_json else _row if as_csv else _line
     if as_csv:
-        click.echo(_csv([COLUMNS]))
+        click.echo(csv_text([COLUMNS]), nl=False)
     batch.run(
         tasks, work, show=show, verb="judged", threads=threads, device=device, executor=executor, replaces=force
     )  # fmt: skip
@@ -263,7 +258,7 @@ def _line(report: batch.Report) -> str:
 
 
 def _row(report: batch.Report) -> str:
-    return _csv([[*(report[name] for name in COLUMNS[:-1]), len(report["regions"])]])
+    return csv_text([[*(report[name] for name in COLUMNS[:-1]), len(report["regions"])]]).removesuffix("\n")
 
 
 @anomaly.command()
@@ -307,13 +302,12 @@ def evaluate(
                 model, dataset, WANTED, device=device, max_pixels=max_pixels, progress=step, with_pictures=bool(output)
             )
         if output:
-            command = shlex.join(["aecodec", *map(names.masked, sys.argv[1:])])
-            made = {"Set": Path(dataset).name, "Command": command, "Date": str(date.today()), "aecodec": __version__}
+            made = {"Set": Path(dataset).name, **provenance()}
             files.write_output(files.Job("", output), evaluation.render(found, made).encode("utf-8", "replace"))
         if table:
             rows = [("path", "kind", "bad", "score", "normalised", "found")]
-            text = _csv([*rows, *([getattr(row, name) for name in rows[0]] for row in found.rows)])
-            files.write_output(files.Job("", table), (text + "\n").encode("utf-8", "replace"))
+            text = csv_text([*rows, *([getattr(row, name) for name in rows[0]] for row in found.rows)])
+            files.write_output(files.Job("", table), text.encode("utf-8", "replace"))
     except AecodecError as error:
         vectors.fail(dataset, explain(error))
     click.echo(json.dumps(found.numbers) if as_json else "\n".join(_summary(found.numbers)))
@@ -328,13 +322,6 @@ def _summary(numbers: batch.Report) -> Iterable[str]:
     yield f"{numbers['missed']} of {numbers['bad']} bad missed, {numbers['false_alarms']} of {numbers['good']} good alarmed"
     for kind, own in numbers["kinds"].items():
         yield files.printable(f"  {kind}: AUROC {own['auroc']:.3f}, {own['found']} of {own['pictures']} found")
-
-
-def _csv(rows: Iterable[Sequence[object]]) -> str:
-    """Return rows as CSV with line feeds, without the last one."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode("utf-8", "surrogateescape").decode("utf-8", "replace").removesuffix("\n")
 
 
 def _open(path: str) -> Model:

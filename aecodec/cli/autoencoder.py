@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shlex
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from aecodec import __version__
 from aecodec.cli import files, options, vectors
-from aecodec.cli.advice import explain
+from aecodec.cli.advice import fail
+from aecodec.cli.output import pictures as counted, provenance
 from aecodec.errors import AecodecError, SettingsError
 from aecodec.stores import names
 
@@ -166,7 +163,7 @@ def fit(
         identity = save(model, place, {"pictures": len(kept)})
         (place / CHECKPOINT).unlink(missing_ok=True)
     except AecodecError as error:
-        _fail(error)
+        fail(error)
     except OSError as error:
         vectors.fail(error.filename or folder, files.reason(error))
     last = model.history_[-1]
@@ -180,7 +177,7 @@ def fit(
         validation = "" if last.validation is None else f", held-out score {last.validation:.4g}"
         codes = f"{kind}, codes of {model.model_.length} numbers"
         click.echo(
-            files.printable(f"{folder}: {codes}, {len(kept)} pictures, loss {last.loss:.4g}{validation}; {identity}")
+            files.printable(f"{folder}: {codes}, {counted(len(kept))}, loss {last.loss:.4g}{validation}; {identity}")
         )
 
 
@@ -265,12 +262,10 @@ def compare(
                 pictures, labels, chosen, latents, settings, folder=Path(models) if models else None, tell=tell
             )
     except AecodecError as error:
-        _fail(error)
+        fail(error)
     if output:
         title = "Autoencoders on " + ", ".join(names.base(names.identity(path)) for path in paths)
-        command = shlex.join(["aecodec", *map(names.masked, sys.argv[1:])])
-        made = {"Command": command, "Date": str(date.today()), "aecodec": __version__}
-        text = page.render(found, files.printable(title), made)
+        text = page.render(found, files.printable(title), provenance())
         vectors.replace(output, lambda path: path.write_text(text, "utf-8"))
     if as_json:
         click.echo(json.dumps(page.numbers(found)))
@@ -371,22 +366,19 @@ def _write_sheet(folder: str, output: str, device: str, force: bool, work: Calla
 
         files.write_output(job, formats.save(work(load(folder, device)), kind))
     except AecodecError as error:
-        _fail(error)
+        fail(error)
 
 
 def _load(paths: Sequence[str], recursive: bool, size: int, max_pixels: int) -> tuple[NDArray[np.uint8], list[str]]:
     """Return the pictures in folders and their paths; one that cannot be read is named and left out."""
     from aecodec.autoencoders import pictures
 
-    left_out: Counter[str] = Counter()
     found = []
-    for each in files.expand(paths, vectors.WANTED, recursive, left_out):
+    for each in files.expand(paths, vectors.WANTED, recursive):
         if each.problem:
             files.complain(each.path, each.problem)
         else:
             found.append(each.path)
-    if left_out["folder"] and not found:
-        raise click.UsageError("the pictures are in subfolders; add -r")
     return pictures.load(found, size, lambda path, error: files.complain(path, f"left out: {error}"), max_pixels)
 
 
@@ -423,11 +415,6 @@ def _table(rows: Sequence[Row]) -> str:
         )
         for line in lines
     )
-
-
-def _fail(error: AecodecError) -> NoReturn:
-    click.echo(f"aecodec: {files.printable(explain(error))}", err=True)
-    sys.exit(files.FAILED)
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -14,7 +14,10 @@ from aecodec.cli import batch, files, options
 from aecodec.errors import AecodecError
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from typing_extensions import Unpack
+
+    from aecodec.images.deep import Deep
 
     ParamType = click.ParamType[tuple[int, int, int, int], Any]
 else:
@@ -111,52 +114,23 @@ def decode(
     )  # fmt: skip
 
 
-def _work(
-    job: files.Job,
-    weights: str | None,
-    crop: tuple[int, int, int, int] | None,
-    scale: str | None,
-    bits: str,
-    verify: bool,
-    preview: bool,
-    extension: str,
-    update: bool,
-    preserve: bool,
-    device: str,
-    max_pixels: int,
-    force: bool,
-) -> batch.Done:
+def _work(job: files.Job, **settings: Unpack[Settings]) -> batch.Done:
+    force, update, limit = settings["force"], settings["update"], settings["max_pixels"]
     if update and files.up_to_date(job):
         return batch.SKIPPED
-    kind = files.format_of(job.output, extension)
+    kind = files.format_of(job.output, settings["extension"])
     files.check_output(job, force or update)
     from aecodec.container.bitstream import read_header
 
-    like = files.status(job) if preserve else None
-    data = files.read_input(job.input, max_pixels, lambda start: read_header(start, max_pixels))
-    from aecodec.codec import decoder
+    like = files.status(job) if settings["preserve"] else None
+    data = files.read_input(job.input, limit, lambda start: read_header(start, limit))
     from aecodec.container import metadata
-    from aecodec.images import deep, formats
+    from aecodec.images import formats
 
-    if bits == "16" and kind not in formats.DEEP:
+    if settings["bits"] == "16" and kind not in formats.DEEP:
         raise AecodecError(f"{kind} is written with 8 bits a sample; PNG, TIFF and PPM can have 16")
     start = time.perf_counter()
-    wide, is_verified = None, False
-    if scale:  # always of 8 bits
-        smaller = int(scale.removeprefix("1/"))
-        image = decoder.decode(
-            data, weights=weights, crop=crop, scale=smaller, max_pixels=max_pixels, preview=preview
-        )  # fmt: skip
-    else:
-        found = decoder.decode_samples(
-            data, bits=16 if bits == "16" else None, weights=weights, device=device, crop=crop, max_pixels=max_pixels,
-            verify=verify, preview=preview,
-        )  # fmt: skip
-        image, is_verified = found.image(), found.is_verified
-        if found.depth > 8 and bits != "8" and kind in formats.DEEP:
-            wide = deep.Deep(found.array(found.depth), found.depth)
-        elif found.depth > 8 and bits != "8":
-            warnings.warn(f"{found.depth}-bit samples are rounded to 8 bits, which {kind} is written with", stacklevel=2)
+    image, wide, is_verified = _decode(data, kind, settings)
     seconds = time.perf_counter() - start
     written = formats.save(image, kind, wide)
     files.write_output(job, written, like=like)
@@ -166,3 +140,26 @@ def _work(
         "decode_seconds": round(seconds, 4),
     }  # fmt: skip
     return batch.Done(report, len(data), len(written))
+
+
+def _decode(data: bytes, kind: str, settings: Settings) -> tuple[Image, Deep | None, bool]:
+    """Return the picture for a format, its samples where they are to have more than 8 bits, and whether it has its hash."""
+    from aecodec.codec import decoder
+    from aecodec.images import deep, formats
+
+    weights, crop, limit, preview = settings["weights"], settings["crop"], settings["max_pixels"], settings["preview"]
+    if settings["scale"]:  # always of 8 bits
+        scale = int(settings["scale"].removeprefix("1/"))
+        image = decoder.decode(data, weights=weights, crop=crop, scale=scale, max_pixels=limit, preview=preview)
+        return image, None, False
+    bits = settings["bits"]
+    found = decoder.decode_samples(
+        data, bits=16 if bits == "16" else None, weights=weights, device=settings["device"], crop=crop,
+        max_pixels=limit, verify=settings["verify"], preview=preview,
+    )  # fmt: skip
+    wide = None
+    if found.depth > 8 and bits != "8" and kind in formats.DEEP:
+        wide = deep.Deep(found.array(found.depth), found.depth)
+    elif found.depth > 8 and bits != "8":
+        warnings.warn(f"{found.depth}-bit samples are rounded to 8 bits, which {kind} is written with", stacklevel=2)
+    return found.image(), wide, found.is_verified

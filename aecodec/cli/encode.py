@@ -6,17 +6,16 @@ import contextlib
 import functools
 import json
 import math
-import sys
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from aecodec.cli import batch, files, manifest, options
-from aecodec.cli.advice import explain
+from aecodec.cli.advice import fail
 from aecodec.codec import rate_control
 from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS, RESTORING_WEIGHTS
 from aecodec.errors import AecodecError
@@ -24,10 +23,10 @@ from aecodec.quality import index_of_quality, quality_of_index
 from aecodec.stores import names
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from typing_extensions import Unpack
 
     from aecodec.codec.encoder import Encoded, Encoder, Original
-    from aecodec.weights.store import Source
 
     ParamType = click.ParamType[int, Any]
 else:
@@ -191,94 +190,97 @@ def _need_package(target: rate_control.Fidelity) -> None:
     try:
         target.check_installed()
     except AecodecError as error:
-        click.echo(f"aecodec: {explain(error)}", err=True)
-        sys.exit(files.FAILED)
+        fail(error)
+
+
+@dataclass(frozen=True)
+class _Result:
+    """A picture and its file; no ``encoder`` where it is without loss; ``reached`` is the value of a target."""
+
+    original: Original
+    encoder: Encoder | None
+    encoded: Encoded
+    reached: float | None = None
 
 
 def _work(
     job: files.Job,
     quality: float | None,
     target: rate_control.Target | None,
-    lossless: bool,
-    weights: str | None,
-    restore: Literal["denoise", "deblur"] | None,
-    restorer: str,
-    strip: bool,
-    frame: int | None,
-    skip_larger: bool,
-    hashed: bool,
-    check: bool,
     keeps_record: bool,
-    update: bool,
-    preserve: bool,
-    device: str,
-    max_pixels: int,
-    force: bool,
+    **settings: Unpack[Settings],
 ) -> batch.Done:
+    force, update, device = settings["force"], settings["update"], settings["device"]
     if names.suffix(job.output) in files.PICTURE_EXTENSIONS and not force:
         raise AecodecError(f"the output {job.output} has a picture's extension; --force writes it anyway")
     if update and files.up_to_date(job):
         return batch.SKIPPED
     files.check_output(job, force or update)
-    like = files.status(job) if preserve else None
-    data = files.read_input(job.input, max_pixels)
-    from aecodec.codec.encoder import Encoder, Original
-    from aecodec.container import bitstream
+    like = files.status(job) if settings["preserve"] else None
+    data = files.read_input(job.input, settings["max_pixels"])
     from aecodec.images import formats
 
-    image = formats.open_picture(data, max_pixels)
-
+    image = formats.open_picture(data, settings["max_pixels"])
     start = time.perf_counter()
-    reached: float | None = None
-    encoder: Encoder | None = None
-    if lossless:
-        original = Original.open(image, strip=strip, max_pixels=max_pixels, frame=frame)
-        encoded = original.encode()
-    else:
-        found: Source = DEFAULT_WEIGHTS if weights is None else weights
-        if restore is not None:
-            from aecodec.restore import pictures
-
-            image = pictures.before_encoding(
-                image, restore, weights=restorer, device=device, max_pixels=max_pixels, frame=frame
-            )
-            frame = None
-        encoder = Encoder(
-            image, weights=found, device=device, strip=strip, max_pixels=max_pixels, frame=frame, hashed=hashed
-        )
-        original = encoder.original
-        if target is None:
-            encoded = encoder.encode(index_of_quality(DEFAULT_QUALITY if quality is None else quality))
-        else:
-            encoded, reached = rate_control.meet(encoder, target)
+    result = _encode(image, quality, target, settings)
     seconds = time.perf_counter() - start
-    if len(encoded.data) >= len(data):
-        if skip_larger:
+    encoded = result.encoded.data
+    if len(encoded) >= len(data):
+        if settings["skip_larger"]:
             return batch.LARGER
-        warnings.warn(f"the result is not smaller: {len(data)} bytes become {len(encoded.data)}", stacklevel=2)
-    width, height = original.shown_size
+        warnings.warn(f"the result is not smaller: {len(data)} bytes become {len(encoded)}", stacklevel=2)
+    report = _report(result, target, seconds)
+    check = (lambda written: report.update(_verify(result, written, device))) if settings["check"] else None
+    files.write_output(job, encoded, like=like, check=check)
+    record = manifest.record(data, encoded, report) if keeps_record else None
+    return batch.Done(report, len(data), len(encoded), record)
+
+
+def _encode(image: Image, quality: float | None, target: rate_control.Target | None, settings: Settings) -> _Result:
+    """Return a picture's file at a quality, at a target or without loss."""
+    from aecodec.codec.encoder import Encoder, Original
+
+    strip, frame, device, limit = settings["strip"], settings["frame"], settings["device"], settings["max_pixels"]
+    if settings["lossless"]:
+        original = Original.open(image, strip=strip, max_pixels=limit, frame=frame)
+        return _Result(original, None, original.encode())
+    if settings["restore"] is not None:
+        from aecodec.restore import pictures
+
+        image = pictures.before_encoding(
+            image, settings["restore"], weights=settings["restorer"], device=device, max_pixels=limit, frame=frame
+        )
+        frame = None
+    weights = DEFAULT_WEIGHTS if settings["weights"] is None else settings["weights"]
+    encoder = Encoder(
+        image, weights=weights, device=device, strip=strip, max_pixels=limit, frame=frame, hashed=settings["hashed"]
+    )
+    if target is not None:
+        return _Result(encoder.original, encoder, *rate_control.meet(encoder, target))
+    encoded = encoder.encode(index_of_quality(DEFAULT_QUALITY if quality is None else quality))
+    return _Result(encoder.original, encoder, encoded)
+
+
+def _report(result: _Result, target: rate_control.Target | None, seconds: float) -> batch.Report:
+    """Return what --json prints of a file."""
+    from aecodec.container import bitstream
+
+    encoded, (width, height) = result.encoded, result.original.shown_size
     report: batch.Report = {
         "bytes": len(encoded.data), "width": width, "height": height,
-        "bpp": round(len(encoded.data) * 8 / (width * height), 6), "depth": original.depth,
+        "bpp": round(len(encoded.data) * 8 / (width * height), 6), "depth": result.original.depth,
         "quality": quality_of_index(encoded.rate),
         "exact": files.share(encoded.exact), "near": files.share(encoded.near),
         "weights": bitstream.read_header(encoded.data, None).weights,
         "encode_seconds": round(seconds, 4),
     }  # fmt: skip
-    if isinstance(target, rate_control.Fidelity) and reached is not None:
+    if isinstance(target, rate_control.Fidelity) and result.reached is not None:
         name = next(name for name, kind in TARGETS.items() if type(target) is kind)
-        report[name] = round(reached, 4) if math.isfinite(reached) else None  # JSON has no infinity
-    more: dict[str, Any] = {} if like is None else {"like": like}
-    if check:
-        more["check"] = lambda written: report.update(_verify(original, encoder, encoded, written, device))
-    files.write_output(job, encoded.data, **more)
-    record = manifest.record(data, encoded.data, report) if keeps_record else None
-    return batch.Done(report, len(data), len(encoded.data), record)
+        report[name] = round(result.reached, 4) if math.isfinite(result.reached) else None  # JSON has no infinity
+    return report
 
 
-def _verify(
-    original: Original, encoder: Encoder | None, encoded: Encoded, written: bytes, device: str
-) -> dict[str, float | None]:
+def _verify(result: _Result, written: bytes, device: str) -> dict[str, float | None]:
     """Return the PSNR of a file's picture, over what is seen of it; None where that is infinite.
 
     Raises AecodecError where the file does not decode to the picture that was meant, but for a level of rounding in pixels
@@ -290,6 +292,7 @@ def _verify(
     from aecodec.images import embedded, samples
     from aecodec.metrics import deep_psnr, psnr
 
+    original, encoder, encoded = result.original, result.encoder, result.encoded
     weights = None if encoder is None else encoder.weights
     found = decoder.decode_samples(written, weights=weights, device=device, max_pixels=None)
     decoded = found.image()

@@ -6,7 +6,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aecodec.cli import batch, files, options
-from aecodec.cli.advice import explain
+from aecodec.cli.advice import fail
 from aecodec.cli.batch import progress, terminated_as_exit
+from aecodec.cli.output import command_line
 from aecodec.errors import AecodecError, MissingPackageError
 from aecodec.threads import use_threads
 
@@ -132,8 +132,7 @@ def eval(
                     references, processes, cluster,
                 )  # fmt: skip
     except AecodecError as error:
-        click.echo(f"aecodec: {explain(error)}", err=True)
-        sys.exit(files.FAILED)
+        fail(error)
     except KeyboardInterrupt:
         kept = "nothing was written" if task else "all measurements are kept, and the same command continues from there"
         click.echo(f"aecodec: interrupted; {kept}", err=True)
@@ -232,7 +231,7 @@ def _report(
         raise AecodecError("nothing could be measured")
     summary = results.summarise(pictures, found, metrics, journal, anchor, failures, published)
     summary["absent"] = absent
-    summary["environment"] = results.environment(shlex.join(["aecodec", *sys.argv[1:]]), processes)
+    summary["environment"] = results.environment(command_line(), processes)
     shown = [picture for name in sidebyside.choose(summary) for picture in pictures if picture.name == name]
     embedded = []
     with progress("pictures side by side", len(shown)) as step:
@@ -281,8 +280,7 @@ def _restoration(
     if not any(each.values for each in measured):
         raise AecodecError("nothing could be measured")
     summary = summarise(task, methods, measured, absent, unread)
-    command = shlex.join(["aecodec", *sys.argv[1:]])
-    summary["environment"] = results.environment(command, processes, PACKAGES)
+    summary["environment"] = results.environment(command_line(), processes, PACKAGES)
     _write(folder, summary, {"results.csv": as_csv(summary)}, render(summary, measured))
     click.echo("\n".join([*headlines(summary), str(folder / "report.html")]))
     return bool(failures)
@@ -292,7 +290,7 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise AecodecError(f"cannot make {folder}: {(error.strerror or str(error)).lower()}") from None
+        raise AecodecError(f"cannot make {folder}: {files.reason(error)}") from None
 
 
 def _reasons(absent: dict[str, str]) -> str:

@@ -21,7 +21,7 @@ from typing import TextIO
 
 import click
 
-from aecodec.errors import AecodecError, LimitError
+from aecodec.errors import AecodecError, LimitError, reason as reason
 from aecodec.stores import names
 
 STANDARD = "-"
@@ -311,7 +311,7 @@ def read_input(path: str, max_pixels: int, check: Callable[[bytes], object] | No
     for more bytes than a picture of ``max_pixels`` can need (an endless pipe), AecodecError where it cannot be read.
     """
     if path == STANDARD and sys.stdin is None:
-        raise AecodecError("standard input is closed")
+        raise AecodecError("is closed")
     limit = 8 * max_pixels + 2**26  # RGBA of 16 bits, and room for metadata
     blocks: list[bytes] = []
     size = 0
@@ -523,11 +523,6 @@ def _mode_for(target: Path) -> int:
     if target.exists():
         return target.stat().st_mode & 0o777
     return 0o666 & ~UMASK
-
-
-def reason(error: OSError) -> str:
-    """Return the system's message, as the end of a line."""
-    return (error.strerror or str(error)).lower()
 
 
 def share(value: float) -> float:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import functools
 import json
 import os
-import shlex
 import sys
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from aecodec import __version__
 from aecodec.cli import batch, files, info, options, vectors
 from aecodec.cli.advice import explain
+from aecodec.cli.output import provenance
 from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS
 from aecodec.errors import AecodecError
 from aecodec.quality import index_of_quality
@@ -157,8 +155,7 @@ def _work(
         along = _directions(file, collection, recursive, reader, problems) if collection else ()
         found = report.of_file(file, facts, along)
     if output:
-        command = shlex.join(["aecodec", *map(names.masked, sys.argv[1:])])
-        made = {"Command": command, "Date": str(date.today()), "aecodec": __version__}
+        made = provenance()
         if file.weights is not None:
             made["Weights"] = f"{file.weights.name}, {file.weights.id}"
         files.write_output(job, page.render(found, made).encode("utf-8", "replace"))

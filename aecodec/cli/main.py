@@ -10,7 +10,7 @@ import sys
 import click
 
 from aecodec import __version__
-from aecodec.cli.files import INTERRUPTED
+from aecodec.cli.files import INTERRUPTED, reason
 
 COMMANDS = {
     "encode": "encode", "decode": "decode", "info": "info", "verify": "verify", "view": "view",
@@ -82,6 +82,9 @@ def run() -> None:
         main()
     except SystemExit as end:
         code = end.code
+    except OSError as error:  # what works on files has reported theirs: standard output is left, on a full disk
+        with contextlib.suppress(OSError):
+            click.echo(f"aecodec: cannot write to standard output: {reason(error)}", err=True)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # or it was closed before we began
             with contextlib.suppress(OSError, ValueError):  # its reader has gone

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypedDict, TypeVar
 
@@ -11,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from aecodec.cli import batch, files
+from aecodec.cli.advice import fail
 from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS, RESTORING_WEIGHTS
 from aecodec.errors import AecodecError, MissingPackageError
 from aecodec.stores import names
@@ -60,8 +60,7 @@ def _executor(ctx: click.Context, param: click.Parameter, value: str) -> str:
     try:
         executors.check_name(value)
     except MissingPackageError as error:
-        click.echo(f"aecodec: {files.printable(error)}", err=True)
-        sys.exit(files.FAILED)
+        fail(error)
     except AecodecError as error:
         raise click.BadParameter(str(error)) from None
     return value
@@ -82,6 +81,8 @@ class _Name(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         name = names.local_path(str(value))
+        if not name:
+            self.fail("a name is empty", param, ctx)
         if not names.is_url(name):
             return super().convert(name, param, ctx)
         from aecodec.stores import remote
@@ -89,8 +90,7 @@ class _Name(click.Path):
         try:
             remote.check_installed(name)
         except AecodecError as error:
-            click.echo(f"aecodec: {files.printable(error)}", err=True)
-            sys.exit(files.FAILED)
+            fail(error)
         return name
 
 

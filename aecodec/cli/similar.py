@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import functools
-import io
 import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from aecodec.cli import batch, files, options, vectors
+from aecodec.cli.output import csv_text, pictures
 from aecodec.stores import names
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def index(
         vectors.replace(output, lambda path: path.write_bytes(made.to_bytes()))
         journal.remove()
     if not as_json:
-        click.echo(f"aecodec: {len(made.paths)} pictures in {files.printable(output)}", err=True)
+        click.echo(f"aecodec: {pictures(len(made.paths))} in {files.printable(output)}", err=True)
     sys.exit(code)
 
 
@@ -147,7 +146,7 @@ def query(
     work = functools.partial(_query, index=opened, count=count, device=device, max_pixels=max_pixels)
     show: Callable[[batch.Report], str] = json.dumps if as_json else _query_rows if as_csv else _query_lines
     if show is _query_rows:
-        click.echo(_csv([("query", "path", "similarity")]), nl=False)
+        click.echo(csv_text([("query", "path", "similarity")]), nl=False)
     batch.run(tasks, work, show=show)
 
 
@@ -168,7 +167,7 @@ def _query_lines(report: batch.Report) -> str:
 
 def _query_rows(report: batch.Report) -> str:
     rows = [(report["input"], each["path"], each["similarity"]) for each in report["matches"]]
-    return _csv(rows).removesuffix("\n")
+    return csv_text(rows).removesuffix("\n")
 
 
 @similar.command()
@@ -198,17 +197,10 @@ def duplicates(index_file: str, threshold: float, as_json: bool, as_csv: bool) -
         rows = [
             (number, match.path, round(match.similarity, 4)) for number, group in enumerate(groups, 1) for match in group
         ]
-        click.echo(_csv([("group", "path", "similarity"), *rows]), nl=False)
+        click.echo(csv_text([("group", "path", "similarity"), *rows]), nl=False)
     elif as_json:
         for group in groups:
             click.echo(json.dumps([_fields(match) for match in group]))
     else:
         lines = ("\n".join(f"{each.similarity:.4f}  {files.printable(each.path)}" for each in group) for group in groups)
         click.echo("\n\n".join(lines), nl=bool(groups))
-
-
-def _csv(rows: Iterable[Sequence[object]]) -> str:
-    """Return rows as CSV with line feeds, for a pipe."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode("utf-8", "surrogateescape").decode("utf-8", "replace")

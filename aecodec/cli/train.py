@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aecodec.cli.advice import explain
+from aecodec.cli import files
+from aecodec.cli.advice import fail
 from aecodec.errors import AecodecError, MissingPackageError
 
 if TYPE_CHECKING:
@@ -106,11 +107,10 @@ def train(
         settings = keys.read(keys.locate(config), **overrides) if config else keys.make(_with_init(overrides, Path(folder)))
         _train(settings, Path(folder))
     except AecodecError as error:
-        click.echo(f"aecodec: {explain(error)}", err=True)
-        sys.exit(1)
+        fail(error)
     except OSError as error:
-        click.echo(f"aecodec: {error.filename or folder}: {(error.strerror or str(error)).lower()}", err=True)
-        sys.exit(1)
+        files.complain(error.filename or folder, files.reason(error))
+        sys.exit(files.FAILED)
 
 
 def _with_init(content: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import click
 
 from aecodec.cli import options
-from aecodec.cli.advice import explain
+from aecodec.cli.advice import fail
 from aecodec.errors import AecodecError
 
 
@@ -53,8 +52,7 @@ def show(name: str) -> None:
         opened = store.load_restorer(name) if restores else store.load(name)
         click.echo((opened.folder / store.CARD).read_text("utf-8").rstrip())
     except AecodecError as error:
-        click.echo(f"aecodec: {explain(error)}", err=True)
-        sys.exit(1)
+        fail(error)
     costs = opened.card.get("kmac_per_pixel")
     if costs and not restores:
         shared = costs["hyper_synthesis"] + costs["context"]
@@ -93,5 +91,4 @@ def verify(name: str) -> None:
         stated = "as the card states" if "known_answer" in opened.card else "the card states none"
         click.echo(f"known answer {known_answer(opened.entropy_model)}: {stated}")
     except AecodecError as error:
-        click.echo(f"aecodec: {explain(error)}", err=True)
-        sys.exit(1)
+        fail(error)

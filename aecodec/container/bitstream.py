@@ -113,15 +113,17 @@ def varint(value: int) -> bytes:
 class Reader:
     """A cursor over bytes that raises an error instead of running over the end."""
 
-    ends: type[BitstreamError] = BitstreamError
-
     def __init__(self, data: bytes) -> None:
         self.data = memoryview(data)
         self.position = 0
 
+    def _end(self) -> BitstreamError:
+        """Return what is raised at the end."""
+        return BitstreamError("the file is truncated")
+
     def take(self, size: int) -> bytes:
         if size > len(self.data) - self.position:
-            raise self.ends("the file is truncated")
+            raise self._end()
         self.position += size
         return bytes(self.data[self.position - size : self.position])
 
@@ -140,7 +142,10 @@ class Reader:
 class _FileReader(Reader):
     """A reader of a whole file, not of a chunk in it."""
 
-    ends = TruncatedError
+    has_header = False
+
+    def _end(self) -> BitstreamError:
+        return TruncatedError("the file is truncated", self.has_header)
 
 
 def write(stream: Stream) -> bytes:
@@ -220,7 +225,7 @@ def read_header(data: bytes, max_pixels: int | None = MAX_PIXELS) -> Header:
     return _read_header(_FileReader(data), max_pixels)
 
 
-def _read_header(reader: Reader, max_pixels: int | None) -> Header:
+def _read_header(reader: _FileReader, max_pixels: int | None) -> Header:
     magic = bytes(reader.data[: len(MAGIC)])
     if len(reader.data) == 0:
         raise BitstreamError("the file is empty")
@@ -238,6 +243,7 @@ def _read_header(reader: Reader, max_pixels: int | None) -> Header:
     fixed = bytes(reader.data[: reader.position])
     if struct.unpack("<I", reader.take(4))[0] != zlib.crc32(fixed):
         raise BitstreamError("the file's header is damaged (checksum)")
+    reader.has_header = True
     mode, depth, tile_code = layout & 3, layout >> 2 & 3, layout >> 4
     if mode >= len(MODES) or (depth and version == 1) or tile_code not in (0, *TILE_CODES):
         raise BitstreamError(f"the file uses layout {layout}, which this aecodec does not know")

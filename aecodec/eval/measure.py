@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from aecodec.errors import AecodecError, PictureError
+from aecodec.errors import AecodecError, PictureError, reason
 from aecodec.eval.codecs import Codec
 from aecodec.images import formats
 from aecodec.metrics import METRICS
@@ -93,7 +93,7 @@ def find_pictures(inputs: Sequence[str], recursive: bool = False) -> list[Path]:
                 inside = path.rglob("*") if recursive else path.iterdir()
                 paths = sorted(each for each in inside if each.suffix.lower() in SUFFIXES and each.is_file())
             except OSError as error:
-                raise AecodecError(f"cannot read {error.filename}: {(error.strerror or str(error)).lower()}") from None
+                raise AecodecError(f"cannot read {error.filename}: {reason(error)}") from None
             if not paths:
                 raise AecodecError(f"{path} has no pictures ({', '.join(sorted(SUFFIXES))})")
         elif os.path.exists(path):
@@ -221,7 +221,7 @@ class Journal:
         try:
             return work()
         except OSError as error:
-            raise AecodecError(f"cannot use {self._path}: {(error.strerror or str(error)).lower()}") from None
+            raise AecodecError(f"cannot use {self._path}: {reason(error)}") from None
 
 
 def _key(picture: Picture, codec: Codec) -> tuple[str, ...]:

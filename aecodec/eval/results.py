@@ -18,7 +18,7 @@ from statistics import fmean, median
 from typing import Any, get_args
 
 from aecodec import __version__
-from aecodec.errors import AecodecError
+from aecodec.errors import AecodecError, reason
 from aecodec.eval.bdrate import Curve, Method, bd_rate
 from aecodec.eval.codecs import Codec, is_aecodec
 from aecodec.eval.measure import Failure, Journal, Picture, Point
@@ -244,7 +244,7 @@ def read_reference(path: Path) -> tuple[str, Results]:
             "source": path.name, "description": str(content.get("description", "")), "points": points,
         }  # fmt: skip
     except OSError as error:
-        raise AecodecError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
+        raise AecodecError(f"cannot read {path}: {reason(error)}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise AecodecError(f"{path} is no curve in CompressAI's form: {error}") from None
 
@@ -311,7 +311,7 @@ def read_results(path: Path) -> Results:
             raise ValueError
         return results
     except OSError as error:
-        raise AecodecError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
+        raise AecodecError(f"cannot read {path}: {reason(error)}") from None
     except (ValueError, KeyError, TypeError):
         raise AecodecError(f"{path} is no results.json of aecodec eval") from None
 

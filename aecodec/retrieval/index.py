@@ -33,6 +33,11 @@ class Match(NamedTuple):
     path: str
     similarity: float
 
+    @classmethod
+    def of(cls, path: str, product: float) -> Match:
+        """Return a match from a scalar product, which exceeds 1 by the rounding of vectors to float16."""
+        return cls(path, min(product, 1.0))
+
 
 @dataclass(frozen=True)
 class Index:
@@ -88,12 +93,12 @@ class Index:
     def query(self, vector: NDArray[np.floating], count: int) -> list[Match]:  # type: ignore[type-arg]
         """Return the pictures whose vectors are nearest to one of unit length, nearest first."""
         rows, similarities = hamming.search(self.vectors, self.codes, vector.astype(np.float32), count)
-        return [Match(self.place(row), float(value)) for row, value in zip(rows.tolist(), similarities, strict=True)]
+        return [Match.of(self.place(row), float(value)) for row, value in zip(rows.tolist(), similarities, strict=True)]
 
     def duplicates(self, threshold: float) -> list[list[Match]]:
         """Return groups of pictures that are copies of each other, see ``duplicates.groups``."""
         found = duplicates.groups(self.vectors, threshold)
-        return [[Match(self.place(row), similarity) for row, similarity in group] for group in found]
+        return [[Match.of(self.place(row), similarity) for row, similarity in group] for group in found]
 
     def to_bytes(self) -> bytes:
         """Return the file that ``read`` reads."""
@@ -123,9 +128,9 @@ def parse(data: bytes, folder: str) -> Index:
             arrays = [file[name] for name in ("vectors", "codes", "stamps", "sizes", "qualities")]
         shapes = [(whitening.LENGTH,), (whitening.LENGTH // 64,), (2,), (2,), ()]
         if any(array.shape != (len(paths), *shape) for array, shape in zip(arrays, shapes, strict=True)):
-            raise ValueError("its arrays do not fit together")
-    except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise AecodecError(f"this is no index of aecodec similar, or it is damaged ({error})") from None
+            raise ValueError("arrays that do not fit together")
+    except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile):
+        raise AecodecError("this is not an index of aecodec similar, or it is damaged") from None
     if version != VERSION or identity != whitening.installed().id:
         raise AecodecError("the index was made with other weights or another version of aecodec; make it again")
     vectors, codes, stamps, sizes, qualities = arrays

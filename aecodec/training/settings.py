@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.entropy.architecture import Architecture
-from aecodec.errors import SettingsError
+from aecodec.errors import SettingsError, reason
 from aecodec.weights.cards import read_toml
 from aecodec.weights.restorer import UNetArchitecture
 
@@ -106,7 +106,7 @@ def read(path: Path, **overrides: Any) -> Settings:
     try:
         content = read_toml(path)
     except OSError as error:
-        raise SettingsError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
+        raise SettingsError(f"cannot read {path}: {reason(error)}") from None
     except ValueError as error:
         raise SettingsError(f"{path} is not TOML: {error}") from None
     return make({**content, **{key: value for key, value in overrides.items() if value not in (None, ())}})

@@ -14,38 +14,62 @@
 #define REACH 2          /* rows and columns between the pixels of a pair, at most */
 #define ROWS (REACH + 1) /* that a change is kept for */
 #define LAST 480         /* differences beyond this one count as this one */
+#define AMOUNTS (2 * LAST + 1) /* of the differences -LAST .. LAST */
+#define PIECE 512 /* pairs at a time */
 #define TO_AMOUNT 256    /* a unit of the picture, in units of amount times strength */
 #define UNIT_BITS 11     /* log2 of a level in those units */
 #define STRENGTH_MAX 32
 
 typedef struct {
     ptrdiff_t width;
-    int32_t *luma[ROWS], *change[ROWS];
+    int16_t *luma[ROWS];
+    int32_t *change[ROWS];
 } Lines;
 
-static inline void read_luma(const int16_t *pixels, int32_t *luma, ptrdiff_t width)
+/* memory: 2 * ROWS * width zeros. */
+static inline Lines begin_lines(ptrdiff_t width, int32_t *memory)
 {
-    for (ptrdiff_t x = 0; x < width; x++)
-        luma[x] = (77 * pixels[3 * x] + 150 * pixels[3 * x + 1] + 29 * pixels[3 * x + 2] + 128) >> 8;
+    Lines lines = {.width = width};
+    for (int i = 0; i < ROWS; i++) {
+        lines.luma[i] = (int16_t *)(memory + i * width);
+        lines.change[i] = memory + (ROWS + i) * width;
+    }
+    return lines;
 }
 
-/* Pairs of the pixels first[0 .. count - 1] and second[0 .. count - 1]. */
-static inline void exchange(const int16_t *restrict amounts, const int32_t *first, const int32_t *second, int32_t *change,
+static inline void read_luma(const int16_t *pixels, int16_t *luma, ptrdiff_t width)
+{
+    for (ptrdiff_t x = 0; x < width; x++)
+        luma[x] = (int16_t)((77 * pixels[3 * x] + 150 * pixels[3 * x + 1] + 29 * pixels[3 * x + 2] + 128) >> 8);
+}
+
+/* Pairs of the pixels first[0 .. count - 1] and second[0 .. count - 1].  Loops that do one thing each are vectorised, but for
+   the second. */
+static inline void exchange(const int16_t *amounts, const int16_t *first, const int16_t *second, int32_t *change,
                             int32_t *other, ptrdiff_t count)
 {
-    for (ptrdiff_t x = 0; x < count; x++) {
-        int32_t difference = second[x] - first[x], size = abs(difference);
-        int32_t amount = amounts[size < LAST ? size : LAST];
-        amount = difference < 0 ? -amount : amount;
-        change[x] += amount;
-        other[x] -= amount;
+    int16_t amount[PIECE];
+    for (ptrdiff_t start = 0; start < count; start += PIECE) {
+        ptrdiff_t pairs = count - start < PIECE ? count - start : PIECE;
+        for (ptrdiff_t x = 0; x < pairs; x++) {
+            int16_t difference = (int16_t)(second[start + x] - first[start + x]);
+            difference = difference < -LAST ? -LAST : difference;
+            amount[x] = difference > LAST ? LAST : difference;
+        }
+        for (ptrdiff_t x = 0; x < pairs; x++)
+            amount[x] = amounts[LAST + amount[x]];
+        for (ptrdiff_t x = 0; x < pairs; x++)
+            change[start + x] += amount[x];
+        for (ptrdiff_t x = 0; x < pairs; x++)
+            other[start + x] -= amount[x];
     }
 }
 
-static inline void filter_row(const Lines *lines, ptrdiff_t row, ptrdiff_t rows_below, const int16_t (*amounts)[LAST + 1])
+static inline void filter_row(const Lines *lines, ptrdiff_t row, ptrdiff_t rows_below, const int16_t (*amounts)[AMOUNTS])
 {
     ptrdiff_t w = lines->width;
-    int32_t *luma[ROWS], *change[ROWS];
+    int16_t *luma[ROWS];
+    int32_t *change[ROWS];
     for (int i = 0; i < ROWS; i++) {
         luma[i] = lines->luma[(row + i) % ROWS];
         change[i] = lines->change[(row + i) % ROWS];
@@ -73,22 +97,25 @@ static inline void write_row(const int16_t *pixels, const int32_t *change, const
     }
 }
 
-/* Filters a picture (height, width, 3) with the strengths of its blocks. memory: 2 * ROWS * width zeros. */
-static inline void filter_edges(const int16_t *picture, const uint8_t *strength, const int16_t (*amounts)[LAST + 1],
+/* Filters a picture (height, width, 3) with the strengths of its blocks, and the amounts of differences from 0 on. memory: as
+   for begin_lines. */
+static inline void filter_edges(const int16_t *picture, const uint8_t *strength, const int16_t (*half)[LAST + 1],
                                 uint8_t *out, ptrdiff_t height, ptrdiff_t w, int32_t *memory)
 {
-    Lines lines = {.width = w};
-    for (int i = 0; i < ROWS; i++) {
-        lines.luma[i] = memory + i * w;
-        lines.change[i] = memory + (ROWS + i) * w;
-    }
+    Lines lines = begin_lines(w, memory);
+    int16_t amounts[3][AMOUNTS];
+    for (int ring = 0; ring < 3; ring++)
+        for (int a = LAST; a >= 0; a--) {
+            amounts[ring][LAST - a] = (int16_t)-half[ring][a];
+            amounts[ring][LAST + a] = half[ring][a];
+        }
     for (ptrdiff_t row = 0; row < height && row < REACH; row++)
         read_luma(picture + 3 * w * row, lines.luma[row], w);
     for (ptrdiff_t row = 0; row < height; row++) {
         ptrdiff_t below = height - 1 - row;
         if (below >= REACH)
             read_luma(picture + 3 * w * (row + REACH), lines.luma[(row + REACH) % ROWS], w);
-        filter_row(&lines, row, below, amounts);
+        filter_row(&lines, row, below, (const int16_t(*)[AMOUNTS])amounts);
         int32_t *change = lines.change[row % ROWS];
         write_row(picture + 3 * w * row, change, strength + w / BLOCK * (row / BLOCK), out + 3 * w * row, w);
         memset(change, 0, (size_t)w * sizeof *change);

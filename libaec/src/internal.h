@@ -287,19 +287,6 @@ static inline int64_t rounded(int64_t x, aec_factor factor, int64_t limit)
 /* The factors of its inputs; gains has room for a number for each latent, which are their gains afterwards. */
 aec_result aec_linear_inputs(const aec_weights *weights, uint32_t rate, double *gains, aec_factor *factors);
 
-/* An input in two halves, and the sum of what becomes of them, in 1/32 of a level. */
-static inline void aec_halve_linear(int32_t v, aec_factor factor, int16_t *low, int16_t *high)
-{
-    int32_t y = (int32_t)rounded(v, factor, LINEAR_MAX);
-    *high = (int16_t)aec_drop(y, HALF_BITS);
-    *low = (int16_t)(y - *high * (1 << HALF_BITS));
-}
-
-static inline int64_t aec_join_linear(int32_t low, int32_t high, int matrix_bits)
-{
-    return aec_drop((int64_t)high * (1 << HALF_BITS) + low, matrix_bits + LINEAR_FRAC - LEVEL_FRAC);
-}
-
 /* Kernels: one set for each instruction set, with the same results. */
 
 typedef struct {
@@ -314,9 +301,9 @@ typedef struct {
     /* The same, to int16.  True where a limit was reached: a value may lie beyond it. */
     int (*scale_narrow)(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
                          const aec_factor *above, const aec_factor *below, int32_t limit, int16_t *out);
-    /* stream = stream + the rounded product, within -limit .. limit. */
+    /* out = stream + the rounded product, within -limit .. limit. */
     void (*scale_add)(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
-                      const aec_factor *factors, int32_t limit, int32_t *stream);
+                      const aec_factor *factors, int32_t limit, const int32_t *stream, int32_t *out);
     /* out = stream / 2**STREAM_GUARD, rounded, within -limit .. limit.  True as above. */
     int (*read)(const int32_t *stream, ptrdiff_t count, int32_t limit, int16_t *out);
     /* A 16 x 16 matrix times windows of 16 values, `step` apart; count of them side by side. */
@@ -350,16 +337,22 @@ void aec_free_selection(aec_selection *selection);
    photograph, half and fewer have anything to say. */
 typedef struct {
     aec_selection low, high;
+    int32_t *zeros; /* as many, for a bias */
 } aec_linear_selection;
 
 /* Finds them for latents v; false where memory ran out. */
 int aec_select_linear(aec_linear_selection *selection, const aec_matrix *linear, const aec_factor *factors, const int32_t *v,
                       ptrdiff_t positions);
 
-/* The two sums of some positions, of m latents each; low and high have room for all inputs. */
+void aec_free_linear(aec_linear_selection *selection);
+
+/* The two sums of some positions, of m latents each; inputs, low and high have room for all inputs. */
 void aec_linear_sums(const aec_kernel_set *kernels, const aec_linear_selection *selection, const aec_factor *factors,
-                     const int32_t *v, ptrdiff_t positions, int m, int16_t *low, int16_t *high, int32_t *low_sums,
-                     int32_t *high_sums);
+                     const int32_t *v, ptrdiff_t positions, int m, int32_t *inputs, int16_t *low, int16_t *high,
+                     int32_t *low_sums, int32_t *high_sums);
+
+/* What becomes of `count` pairs of sums, in 1/32 of a level, within int16. */
+void aec_join_linear(const int32_t *low, const int32_t *high, ptrdiff_t count, int matrix_bits, int16_t *out);
 
 #define STREAM_GUARD 8
 #define STREAM_MAX ((1 << 30) - 1)

@@ -13,6 +13,7 @@
 #include "squares.h"
 
 #define FAST __attribute__((target("avx2")))
+#define FACTORS 64 /* channels at a time whose factors are at hand */
 #define TILE 6 /* positions at a time: 12 sums, two weights and an input are 15 of 16 registers */
 
 FAST static inline __m256i load(const void *p)
@@ -72,23 +73,41 @@ FAST static void convolve(const aec_matrix *matrix, const int16_t *const *rows, 
 }
 
 
-/* Values of the factors of four channels. */
-FAST static inline __m256d values_of(const aec_factor *factors)
+/* Factors of some channels, above 0 and below it, as float64. */
+typedef struct {
+    double above[FACTORS], below[FACTORS];
+} Values;
+
+FAST static inline void values_of(const aec_factor *factors, int count, double *values)
 {
-    __m256i both = load(factors); /* mantissa, shift, .. */
-    __m128i low = _mm256_castsi256_si128(both), high = _mm256_extracti128_si256(both, 1);
-    __m128 a = _mm_castsi128_ps(low), b = _mm_castsi128_ps(high);
-    __m128i mantissa = _mm_castps_si128(_mm_shuffle_ps(a, b, 0x88)), shift = _mm_castps_si128(_mm_shuffle_ps(a, b, 0xDD));
-    __m256i exponent = _mm256_slli_epi64(_mm256_sub_epi64(_mm256_set1_epi64x(1023), _mm256_cvtepi32_epi64(shift)), 52);
-    return _mm256_mul_pd(_mm256_cvtepi32_pd(mantissa), _mm256_castsi256_pd(exponent));
+    int c = 0;
+    for (; c + 4 <= count; c += 4) {
+        __m256i both = load(factors + c); /* mantissa, shift, .. */
+        __m128i low = _mm256_castsi256_si128(both), high = _mm256_extracti128_si256(both, 1);
+        __m128 a = _mm_castsi128_ps(low), b = _mm_castsi128_ps(high);
+        __m128i mantissa = _mm_castps_si128(_mm_shuffle_ps(a, b, 0x88)), shift = _mm_castps_si128(_mm_shuffle_ps(a, b, 0xDD));
+        __m256i exponent = _mm256_slli_epi64(_mm256_sub_epi64(_mm256_set1_epi64x(1023), _mm256_cvtepi32_epi64(shift)), 52);
+        _mm256_storeu_pd(values + c, _mm256_mul_pd(_mm256_cvtepi32_pd(mantissa), _mm256_castsi256_pd(exponent)));
+    }
+    for (; c < count; c++)
+        values[c] = aec_factor_value(factors[c]);
 }
 
-/* Rounded products of four sums, as float64. */
-FAST static inline __m256d times(__m128i sum, const aec_factor *above, const aec_factor *below)
+/* Reads the factors of the channels from `first` on; returns of how many. */
+FAST static inline int read_factors(const aec_factor *above, const aec_factor *below, int first, int channels, Values *values)
 {
-    __m256d x = _mm256_cvtepi32_pd(sum), factor = values_of(above);
-    if (below)
-        factor = _mm256_blendv_pd(factor, values_of(below), x);
+    int count = channels - first < FACTORS ? channels - first : FACTORS;
+    values_of(above + first, count, values->above);
+    values_of((below ? below : above) + first, count, values->below);
+    return count;
+}
+
+/* Rounded products of the sums of four channels from c on, as float64. */
+FAST static inline __m256d times(const int32_t *sums, const int32_t *bias, const Values *values, int c)
+{
+    __m128i sum = _mm_add_epi32(_mm_loadu_si128((const __m128i *)(sums + c)), _mm_loadu_si128((const __m128i *)(bias + c)));
+    __m256d x = _mm256_cvtepi32_pd(sum);
+    __m256d factor = _mm256_blendv_pd(_mm256_loadu_pd(values->above + c), _mm256_loadu_pd(values->below + c), x);
     return _mm256_floor_pd(_mm256_add_pd(_mm256_mul_pd(x, factor), _mm256_set1_pd(0.5)));
 }
 
@@ -98,16 +117,12 @@ FAST static inline __m128i limited(__m256d x, __m256d limit)
     return _mm256_cvttpd_epi32(_mm256_max_pd(least, _mm256_min_pd(limit, x)));
 }
 
-FAST static inline __m128i four(const int32_t *sums, const int32_t *bias)
-{
-    return _mm_add_epi32(_mm_loadu_si128((const __m128i *)sums), _mm_loadu_si128((const __m128i *)bias));
-}
-
 /* One channel, for those that are left over four. */
-FAST static inline int32_t single(int32_t sum, const aec_factor *above, const aec_factor *below, double start, double limit)
+FAST static inline int32_t single(const int32_t *sums, const int32_t *bias, const Values *values, int c, double start,
+                                  double limit)
 {
-    const aec_factor *factor = below && sum < 0 ? below : above;
-    double x = start + floor((double)sum * aec_factor_value(*factor) + 0.5);
+    int32_t sum = sums[c] + bias[c];
+    double x = start + floor(sum * (sum < 0 ? values->below : values->above)[c] + 0.5);
     return (int32_t)(x < -limit ? -limit : x > limit ? limit : x);
 }
 
@@ -115,14 +130,18 @@ FAST static void scale(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions
                        const aec_factor *above, const aec_factor *below, int32_t limit, int32_t *out)
 {
     __m256d most = _mm256_set1_pd(limit);
-    for (ptrdiff_t p = 0; p < positions; p++, sums += width, out += channels) {
-        int c = 0;
-        for (; c + 4 <= channels; c += 4) {
-            __m256d x = times(four(sums + c, bias + c), above + c, below ? below + c : NULL);
-            _mm_storeu_si128((__m128i *)(out + c), limited(x, most));
+    Values values;
+    for (int first = 0, count; first < channels; first += count, sums += count, bias += count) {
+        count = read_factors(above, below, first, channels, &values);
+        for (ptrdiff_t p = 0; p < positions; p++) {
+            const int32_t *from = sums + p * width;
+            int32_t *to = out + p * channels + first;
+            int c = 0;
+            for (; c + 4 <= count; c += 4)
+                _mm_storeu_si128((__m128i *)(to + c), limited(times(from, bias, &values, c), most));
+            for (; c < count; c++)
+                to[c] = single(from, bias, &values, c, 0, limit);
         }
-        for (; c < channels; c++)
-            out[c] = single(sums[c] + bias[c], above + c, below ? below + c : NULL, 0, limit);
     }
 }
 
@@ -131,37 +150,48 @@ FAST static int scale_narrow(const int32_t *sums, ptrdiff_t width, ptrdiff_t pos
 {
     __m256d most = _mm256_set1_pd(limit);
     __m128i top = _mm_set1_epi16((int16_t)limit), bottom = _mm_set1_epi16((int16_t)-limit), at_end = _mm_setzero_si128();
+    Values values;
     int reached = 0;
-    for (ptrdiff_t p = 0; p < positions; p++, sums += width, out += channels) {
-        int c = 0;
-        for (; c + 8 <= channels; c += 8) {
-            __m256d x = times(four(sums + c, bias + c), above + c, below ? below + c : NULL);
-            __m256d y = times(four(sums + c + 4, bias + c + 4), above + c + 4, below ? below + c + 4 : NULL);
-            __m128i both = _mm_packs_epi32(limited(x, most), limited(y, most));
-            at_end = _mm_or_si128(at_end, _mm_or_si128(_mm_cmpeq_epi16(both, top), _mm_cmpeq_epi16(both, bottom)));
-            _mm_storeu_si128((__m128i *)(out + c), both);
-        }
-        for (; c < channels; c++) {
-            out[c] = (int16_t)single(sums[c] + bias[c], above + c, below ? below + c : NULL, 0, limit);
-            reached |= abs(out[c]) == limit;
+    for (int first = 0, count; first < channels; first += count, sums += count, bias += count) {
+        count = read_factors(above, below, first, channels, &values);
+        for (ptrdiff_t p = 0; p < positions; p++) {
+            const int32_t *from = sums + p * width;
+            int16_t *to = out + p * channels + first;
+            int c = 0;
+            for (; c + 8 <= count; c += 8) {
+                __m128i both = _mm_packs_epi32(limited(times(from, bias, &values, c), most),
+                                               limited(times(from, bias, &values, c + 4), most));
+                at_end = _mm_or_si128(at_end, _mm_or_si128(_mm_cmpeq_epi16(both, top), _mm_cmpeq_epi16(both, bottom)));
+                _mm_storeu_si128((__m128i *)(to + c), both);
+            }
+            for (; c < count; c++) {
+                to[c] = (int16_t)single(from, bias, &values, c, 0, limit);
+                reached |= abs(to[c]) == limit;
+            }
         }
     }
     return reached | !_mm_testz_si128(at_end, at_end);
 }
 
 FAST static void scale_add(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
-                           const aec_factor *factors, int32_t limit, int32_t *stream)
+                           const aec_factor *factors, int32_t limit, const int32_t *stream, int32_t *out)
 {
     __m256d most = _mm256_set1_pd(limit);
-    for (ptrdiff_t p = 0; p < positions; p++, sums += width, stream += channels) {
-        int c = 0;
-        for (; c + 4 <= channels; c += 4) {
-            __m256d x = _mm256_cvtepi32_pd(_mm_loadu_si128((const __m128i *)(stream + c)));
-            x = _mm256_add_pd(x, times(four(sums + c, bias + c), factors + c, NULL));
-            _mm_storeu_si128((__m128i *)(stream + c), limited(x, most));
+    Values values;
+    for (int first = 0, count; first < channels; first += count, sums += count, bias += count) {
+        count = read_factors(factors, NULL, first, channels, &values);
+        for (ptrdiff_t p = 0; p < positions; p++) {
+            const int32_t *from = sums + p * width, *start = stream + p * channels + first;
+            int32_t *to = out + p * channels + first;
+            int c = 0;
+            for (; c + 4 <= count; c += 4) {
+                __m256d x = _mm256_cvtepi32_pd(_mm_loadu_si128((const __m128i *)(start + c)));
+                x = _mm256_add_pd(x, times(from, bias, &values, c));
+                _mm_storeu_si128((__m128i *)(to + c), limited(x, most));
+            }
+            for (; c < count; c++)
+                to[c] = single(from, bias, &values, c, start[c], limit);
         }
-        for (; c < channels; c++)
-            stream[c] = single(sums[c] + bias[c], factors + c, NULL, stream[c], limit);
     }
 }
 

@@ -63,11 +63,11 @@ static int scale_narrow(const int32_t *sums, ptrdiff_t width, ptrdiff_t position
 }
 
 static void scale_add(const int32_t *sums, ptrdiff_t width, ptrdiff_t positions, int channels, const int32_t *bias,
-                      const aec_factor *factors, int32_t limit, int32_t *stream)
+                      const aec_factor *factors, int32_t limit, const int32_t *stream, int32_t *out)
 {
     for (ptrdiff_t p = 0; p < positions; p++, sums += width)
-        for (int c = 0; c < channels; c++, stream++)
-            *stream = clamp(*stream + times((int64_t)sums[c] + bias[c], factors[c]), limit);
+        for (int c = 0; c < channels; c++)
+            *out++ = clamp(*stream++ + times((int64_t)sums[c] + bias[c], factors[c]), limit);
 }
 
 static int read(const int32_t *stream, ptrdiff_t count, int32_t limit, int16_t *out)

@@ -18,6 +18,7 @@ typedef struct {
     int lapping_bits, side; /* side of a block */
     aec_factor *input;
     aec_linear_selection inputs;
+    int32_t *wide; /* inputs, and their halves */
     int16_t *low, *high;
     int32_t *sums, *more_sums;
     int16_t *strip; /* of all positions, as their outputs are */
@@ -136,30 +137,15 @@ static void lap(const Reduced *r, int16_t *values, ptrdiff_t step, ptrdiff_t cou
     }
 }
 
-/* aec_join_linear() in int32, which holds all: sums are below 2**31 - 2**26, as rows of the matrix have limits. */
-static void join(const Reduced *r, const int32_t *low, const int32_t *high, int16_t *out)
-{
-    int drop = r->linear_bits + LINEAR_FRAC - LEVEL_FRAC - HALF_BITS, half = 1 << (drop + HALF_BITS) >> 1;
-    if (drop < 0 || drop > 16) {
-        for (int o = 0; o < r->linear.outputs; o++)
-            out[o] = narrow(aec_join_linear(low[o], high[o], r->linear_bits));
-        return;
-    }
-    for (int o = 0; o < r->linear.outputs; o++) {
-        int32_t sum = (high[o] + ((low[o] + half) >> HALF_BITS)) >> drop;
-        sum = sum < NARROW_MAX ? sum : NARROW_MAX;
-        out[o] = (int16_t)(sum > -NARROW_MAX ? sum : -NARROW_MAX);
-    }
-}
-
 /* A row of latents becomes `side` rows, lapped along them. */
 static void make_strip(const Reduced *r, const int32_t *v, ptrdiff_t columns, int16_t *rows)
 {
     ptrdiff_t outputs = r->linear.outputs, padded = (outputs + OUTPUTS - 1) / OUTPUTS * OUTPUTS;
     ptrdiff_t side = r->side, width = 3 * side * columns;
-    aec_linear_sums(r->k, &r->inputs, r->input, v, columns, r->linear.inputs, r->low, r->high, r->sums, r->more_sums);
+    aec_linear_sums(r->k, &r->inputs, r->input, v, columns, r->linear.inputs, r->wide, r->low, r->high, r->sums,
+                    r->more_sums);
     for (ptrdiff_t x = 0; x < columns; x++)
-        join(r, r->sums + x * padded, r->more_sums + x * padded, r->strip + x * outputs);
+        aec_join_linear(r->sums + x * padded, r->more_sums + x * padded, outputs, r->linear_bits, r->strip + x * outputs);
     for (ptrdiff_t x = 1; x < columns; x++)
         lap(r, r->strip + x * outputs - outputs / 2, 3 * side, 3 * side);
     for (ptrdiff_t y = 0; y < side; y++)
@@ -219,6 +205,7 @@ aec_result aec_synthesise_scaled_rows(const aec_weights *w, const aec_kernel_set
     size_t outputs = (size_t)(3 * r.side * r.side + OUTPUTS - 1) / OUTPUTS * OUTPUTS;
     double *gain = malloc(m * sizeof *gain);
     r.input = malloc(m * sizeof *r.input);
+    r.wide = malloc(count * m * sizeof *r.wide);
     r.low = calloc(count * m + 2, sizeof *r.low);
     r.high = calloc(count * m + 2, sizeof *r.high);
     r.sums = malloc(count * outputs * sizeof *r.sums);
@@ -226,7 +213,7 @@ aec_result aec_synthesise_scaled_rows(const aec_weights *w, const aec_kernel_set
     r.strip = malloc(count * outputs * sizeof *r.strip);
     r.rows = malloc(2 * count * outputs * sizeof *r.rows);
     aec_result result = NO_MEMORY;
-    if (gain && r.input && r.low && r.high && r.sums && r.more_sums && r.strip && r.rows && reduce_linear(w, scale / 2, &r))
+    if (gain && r.input && r.wide && r.low && r.high && r.sums && r.more_sums && r.strip && r.rows && reduce_linear(w, scale / 2, &r))
         result = aec_linear_inputs(w, rate, gain, r.input);
     ptrdiff_t start = first ? first - 1 : 0, end = last < rows ? last + 1 : rows; /* of the latents that are read */
     const int32_t *v = latents + start * columns * w->latents;
@@ -236,6 +223,7 @@ aec_result aec_synthesise_scaled_rows(const aec_weights *w, const aec_kernel_set
         run(&r, latents, rows, columns, first, last, sink);
     free(gain);
     free(r.input);
+    free(r.wide);
     free(r.low);
     free(r.high);
     free(r.sums);
@@ -243,7 +231,6 @@ aec_result aec_synthesise_scaled_rows(const aec_weights *w, const aec_kernel_set
     free(r.strip);
     free(r.rows);
     free(r.linear.packed);
-    aec_free_selection(&r.inputs.low);
-    aec_free_selection(&r.inputs.high);
+    aec_free_linear(&r.inputs);
     return result;
 }

@@ -19,6 +19,9 @@
 
 #define SQUARE_MAX 8191
 #define PLACES (SQUARES * SQUARES)
+#define SQUARES_MAX 96 /* at a time */
+#define PITCH_EXTRA (2 * OUTPUTS) /* or all places would fall into the same lines of the cache */
+#define PRODUCTS_PITCH (SQUARES_MAX * OUTPUTS + PITCH_EXTRA)
 
 /* Transforms the weights of 32 pairs of an output and an input: taps (9, 32) to (PLACES, 32). */
 static inline void transform_weights(const int16_t taps[9][32], int16_t out[PLACES][32])
@@ -72,27 +75,25 @@ static inline __attribute__((always_inline)) void spread_inputs(const int16_t *c
     }
 }
 
-/* The sums of OUTPUTS outputs at squares side by side, from those of products (PLACES, squares, OUTPUTS): into two rows,
-   `width` int32 for each column. */
-static inline __attribute__((always_inline)) void gather_sums(const int32_t *products, ptrdiff_t squares, ptrdiff_t width,
-                                                              int32_t *const rows[2])
+/* The sums of OUTPUTS outputs at squares side by side, from those of products (PLACES, PRODUCTS_PITCH), each place (squares,
+   OUTPUTS): into two rows, `width` int32 for each column. */
+static inline __attribute__((always_inline)) void gather_sums(const int32_t *restrict products, ptrdiff_t squares,
+                                                              ptrdiff_t width, int32_t *const rows[2])
 {
-    ptrdiff_t pitch = squares * OUTPUTS;
     for (ptrdiff_t s = 0; s < squares; s++, products += OUTPUTS) {
-        uint32_t half[2][SQUARES][OUTPUTS]; /* A times the products */
-        for (int c = 0; c < SQUARES; c++)
-            for (int o = 0; o < OUTPUTS; o++) {
-                const int32_t *x = products + c * pitch + o;
-                uint32_t middle = (uint32_t)x[4 * pitch], other = (uint32_t)x[8 * pitch];
-                half[0][c][o] = (uint32_t)x[0] + middle + other;
-                half[1][c][o] = middle - other - (uint32_t)x[12 * pitch];
+        int32_t *restrict above = rows[0] + 2 * s * width, *restrict below = rows[1] + 2 * s * width;
+        for (int o = 0; o < OUTPUTS; o++) {
+            uint32_t upper[SQUARES], lower[SQUARES]; /* A times the products */
+            for (int c = 0; c < SQUARES; c++) {
+                const int32_t *x = products + c * PRODUCTS_PITCH + o;
+                uint32_t middle = (uint32_t)x[4 * PRODUCTS_PITCH], other = (uint32_t)x[8 * PRODUCTS_PITCH];
+                upper[c] = (uint32_t)x[0] + middle + other;
+                lower[c] = middle - other - (uint32_t)x[12 * PRODUCTS_PITCH];
             }
-        for (int r = 0; r < 2; r++) {
-            int32_t *restrict left = rows[r] + 2 * s * width, *restrict right = left + width;
-            for (int o = 0; o < OUTPUTS; o++) {
-                left[o] = (int32_t)(half[r][0][o] + half[r][1][o] + half[r][2][o]) >> 2;
-                right[o] = (int32_t)(half[r][1][o] - half[r][2][o] - half[r][3][o]) >> 2;
-            }
+            above[o] = (int32_t)(upper[0] + upper[1] + upper[2]) >> 2;
+            above[width + o] = (int32_t)(upper[1] - upper[2] - upper[3]) >> 2;
+            below[o] = (int32_t)(lower[0] + lower[1] + lower[2]) >> 2;
+            below[width + o] = (int32_t)(lower[1] - lower[2] - lower[3]) >> 2;
         }
     }
 }

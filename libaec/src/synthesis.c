@@ -21,8 +21,6 @@
 #define SLOPE_BITS 16
 #define KEPT 32 /* rows of samples that are at hand: two strips */
 #define OUTER 6 /* rows that are kept: the four of a kernel for two rows, and up to two that came with the last of them */
-#define SQUARES_MAX 96
-#define PITCH_EXTRA (2 * OUTPUTS) /* or all places would fall into the same lines of the cache */
 #define SPREAD_MAX 12288 /* inputs of squares that are spread at a time: 16 times as many int16 fit the cache */
 
 typedef struct {
@@ -52,9 +50,10 @@ typedef struct {
     ptrdiff_t rows, columns; /* of latents */
     aec_factor *input, *linear_input;
     Scaling stem, up, head, strength;
-    int16_t amounts[3][LAST + 1];
+    int16_t amounts[3][AMOUNTS];
 
     int16_t *zeros; /* a row of any layer */
+    int32_t *no_bias; /* of latents */
     int32_t *sums[2], *more_sums[2]; /* of two rows */
     int16_t *spread;
     int32_t *products;
@@ -78,7 +77,6 @@ typedef struct {
     int16_t *samples;       /* KEPT rows by column and colour; the first is row `base` */
     ptrdiff_t base;
     Lines lines;
-    int32_t *edge_memory;
     uint8_t *out;           /* a row of samples */
     uint16_t *deep_out;     /* the same, of more than 8 bits; NULL where they have 8 */
     int16_t *eighths;       /* a row for the edge filter, beside those that are finer */
@@ -161,7 +159,8 @@ static void make_amounts(Part *part, uint32_t rate)
             i += i < 7 && a >= ends[i + 1];
             int width = ends[i + 1] - ends[i];
             int64_t sum = values[i] * (ends[i + 1] - a) + values[i + 1] * (a - ends[i]) + width / 2;
-            part->amounts[ring][a] = (int16_t)(sum / width - (sum % width < 0));
+            part->amounts[ring][LAST + a] = (int16_t)(sum / width - (sum % width < 0));
+            part->amounts[ring][LAST - a] = (int16_t)-part->amounts[ring][LAST + a];
         }
     }
 }
@@ -224,13 +223,14 @@ static aec_result make_rows(Part *part)
     if (columns > SIZE_MAX / 64 / (widest + sums))
         return NO_MEMORY;
     part->zeros = room(part, (columns + 3) * widest, sizeof *part->zeros);
+    part->no_bias = room(part, m, sizeof *part->no_bias);
     for (int r = 0; r < 2; r++) {
         part->sums[r] = room(part, (columns + 1) * sums, sizeof **part->sums);
         part->more_sums[r] = room(part, (columns + 1) * sums, sizeof **part->more_sums);
     }
     size_t spread = 6 * widest > SPREAD_MAX ? 6 * widest : SPREAD_MAX; /* of any layer */
     part->spread = room(part, PLACES * (spread + PITCH_EXTRA), sizeof *part->spread);
-    part->products = room(part, PLACES * SQUARES_MAX * OUTPUTS, sizeof *part->products);
+    part->products = room(part, PLACES * PRODUCTS_PITCH, sizeof *part->products);
     part->wide_row = room(part, columns * widest, sizeof *part->wide_row);
     for (int r = 0; r < OUTER; r++) {
         make_row(part, part->stem_in + r, (columns + 3) * m);
@@ -257,14 +257,10 @@ static aec_result make_rows(Part *part)
     part->high = room(part, columns * m + 2, sizeof *part->high);
     part->strip = room(part, columns * 768, sizeof *part->strip);
     part->samples = room(part, KEPT * columns * 48, sizeof *part->samples);
-    part->edge_memory = room(part, 2 * ROWS * columns * STRIDE, sizeof *part->edge_memory);
+    int32_t *edge_memory = room(part, 2 * ROWS * columns * STRIDE, sizeof *edge_memory);
     if (part->failed)
         return NO_MEMORY;
-    part->lines.width = (ptrdiff_t)columns * STRIDE;
-    for (int i = 0; i < ROWS; i++) {
-        part->lines.luma[i] = part->edge_memory + i * part->lines.width;
-        part->lines.change[i] = part->edge_memory + (ROWS + i) * part->lines.width;
-    }
+    part->lines = begin_lines((ptrdiff_t)columns * STRIDE, edge_memory);
     return OK;
 }
 
@@ -361,7 +357,7 @@ static void convolve_squares(const Part *part, const aec_matrix *matrix, const i
             for (int place = 0; place < PLACES; place++, weights += step) {
                 const aec_matrix one = {OUTPUTS, (int)inputs, 1, (int16_t *)weights}; /* only read */
                 const int16_t *x = part->spread + place * pitch;
-                part->k->convolve(&one, &x, inputs, 0, count, part->products + place * count * OUTPUTS);
+                part->k->convolve(&one, &x, inputs, 0, count, part->products + place * PRODUCTS_PITCH);
             }
             int32_t *const to[2] = {sums[0] + o, sums[1] + o};
             part->k->gather(part->products, count, width, to);
@@ -434,19 +430,19 @@ static void scale_middle(const Part *part, int row, int wide, const aec_block *b
 
 /* The sums of the second layer of a block, scaled and added to the stream. */
 static void scale_add(const Part *part, int row, int wide, const aec_convolution *layer, const Scaling *scaling,
-                      ptrdiff_t columns, int32_t *stream)
+                      ptrdiff_t columns, const int32_t *stream, int32_t *out)
 {
     int width = layer->matrix.outputs;
     if (!wide) {
         part->k->scale_add(part->sums[row], sum_width(layer), columns, width, layer->bias, scaling->above, STREAM_MAX,
-                           stream);
+                           stream, out);
         return;
     }
     for (ptrdiff_t p = 0, at = 0; p < columns; p++, at += sum_width(layer))
-        for (int c = 0; c < width; c++, stream++) {
+        for (int c = 0; c < width; c++) {
             int64_t sum = (int64_t)part->more_sums[row][at + c] * (1 << WIDE_BITS) + part->sums[row][at + c] + layer->bias[c];
-            int64_t x = *stream + rounded(sum, scaling->above[c], INT64_MAX / 2);
-            *stream = (int32_t)(x < -STREAM_MAX ? -STREAM_MAX : x > STREAM_MAX ? STREAM_MAX : x);
+            int64_t x = *stream++ + rounded(sum, scaling->above[c], INT64_MAX / 2);
+            *out++ = (int32_t)(x < -STREAM_MAX ? -STREAM_MAX : x > STREAM_MAX ? STREAM_MAX : x);
         }
 }
 
@@ -459,19 +455,14 @@ static int next_stem(Part *part, int32_t *const *out)
     int count = next_count(y, part->end_stem);
     part->next_stem += count;
     while (part->next_stem_in < part->rows && part->next_stem_in <= y + count) {
-        ptrdiff_t row = part->next_stem_in++, at = 0;
+        ptrdiff_t row = part->next_stem_in++;
         Row *in = part->stem_in + row % OUTER;
         const int32_t *v = part->latents + row * columns * m;
         in->wide = 0;
-        for (ptrdiff_t i = 0; i < columns; i++)
-            for (ptrdiff_t c = 0; c < m; c++, at++) {
-                int32_t x = (int32_t)rounded(v[at], part->input[c], stem->limit);
-                in->wide |= abs(x) > stem->narrow;
-                part->wide_row[at] = x;
-                in->low[m + at] = (int16_t)x;
-            }
-        if (in->wide)
-            split(part->wide_row, columns * m, in, m);
+        if (!part->k->scale_narrow(v, m, columns, (int)m, part->no_bias, part->input, NULL, stem->narrow, in->low + m))
+            continue;
+        part->k->scale(v, m, columns, (int)m, part->no_bias, part->input, NULL, stem->limit, part->wide_row);
+        split(part->wide_row, columns * m, in, m);
     }
     int wide = convolve_3(part, stem, part->stem_in, y, count, part->rows, columns);
     for (int r = 0; r < count; r++)
@@ -506,10 +497,8 @@ static int next_rows(Part *part, int at_8, int blocks, int32_t *const *out)
             scale_middle(part, r, wide, stage->block, &stage->first, columns, stage->middle + (middle + r) % OUTER);
     }
     int wide = convolve_3(part, second, stage->middle, y, count, rows, columns);
-    for (int r = 0; r < count; r++) {
-        memcpy(out[r], stage->stream[(y + r) % OUTER], (size_t)(columns * width) * sizeof **out);
-        scale_add(part, r, wide, second, &stage->second, columns, out[r]);
-    }
+    for (int r = 0; r < count; r++)
+        scale_add(part, r, wide, second, &stage->second, columns, stage->stream[(y + r) % OUTER], out[r]);
     return count;
 }
 
@@ -589,25 +578,27 @@ static void linear_strip(Part *part, ptrdiff_t row)
     const aec_weights *w = part->w;
     ptrdiff_t m = w->latents, columns = part->columns, width = 48 * columns;
     const int32_t *v = part->latents + row * columns * m;
-    aec_linear_sums(part->k, &part->linear_inputs, part->linear_input, v, columns, (int)m, part->low, part->high,
-                    part->sums[0], part->more_sums[0]);
+    aec_linear_sums(part->k, &part->linear_inputs, part->linear_input, v, columns, (int)m, part->wide_row, part->low,
+                    part->high, part->sums[0], part->more_sums[0]);
     for (ptrdiff_t i = 0; i < columns; i++)
         for (int colour = 0; colour < 3; colour++) {
-            int16_t *to = part->strip + (colour * columns + i) * 256;
             ptrdiff_t from = i * 768 + colour * 256;
-            for (int o = 0; o < 256; o++) {
-                int64_t sum = aec_join_linear(part->sums[0][from + o], part->more_sums[0][from + o], w->linear_bits);
-                to[o] = (int16_t)(sum < -NARROW_MAX ? -NARROW_MAX : sum > NARROW_MAX ? NARROW_MAX : sum);
-            }
+            aec_join_linear(part->sums[0] + from, part->more_sums[0] + from, 256, w->linear_bits,
+                            part->strip + (colour * columns + i) * 256);
         }
-    int16_t *to = part->samples + (STRIDE * row - part->base) * width;
-    for (int colour = 0; colour < 3; colour++) {
-        int16_t *plane = part->strip + colour * columns * 256;
+    const ptrdiff_t plane = columns * 256;
+    for (int colour = 0; colour < 3; colour++)
         for (ptrdiff_t i = 1; i < columns; i++)
-            part->k->lap((const int16_t(*)[16])w->lapping, w->lapping_bits, plane + (STRIDE * i - 8) * 16, 16, 16);
-        for (ptrdiff_t x = 0; x < STRIDE * columns; x++)
-            for (int r = 0; r < 16; r++)
-                to[r * width + 3 * x + colour] = plane[16 * x + r];
+            part->k->lap((const int16_t(*)[16])w->lapping, w->lapping_bits,
+                         part->strip + colour * plane + (STRIDE * i - 8) * 16, 16, 16);
+    for (int r = 0; r < 16; r++) {
+        int16_t *to = part->samples + (STRIDE * row + r - part->base) * width;
+        const int16_t *from = part->strip + r;
+        for (ptrdiff_t x = 0; x < STRIDE * columns; x++, to += 3, from += 16) {
+            to[0] = from[0];
+            to[1] = from[plane];
+            to[2] = from[2 * plane];
+        }
     }
 }
 
@@ -629,6 +620,10 @@ static void emit(const Part *part, ptrdiff_t y)
     }
     uint8_t *to = (uint8_t *)sink->samples + ((size_t)y - sink->top) * sink->width * sink->channels;
     const uint8_t *from = part->out + 3 * sink->left;
+    if (sink->channels == 3) {
+        memcpy(to, from, 3 * sink->width);
+        return;
+    }
     for (size_t x = 0; x < sink->width; x++, from += 3, to += sink->channels)
         if (sink->channels < 3)
             *to = (uint8_t)((from[0] + from[1] + from[2] + 1) / 3);
@@ -691,7 +686,7 @@ static void filter_one(Part *part, ptrdiff_t y)
 {
     Lines *lines = &part->lines;
     int32_t *change = lines->change[y % ROWS];
-    filter_row(lines, y, STRIDE * part->rows - 1 - y, (const int16_t(*)[LAST + 1])part->amounts);
+    filter_row(lines, y, STRIDE * part->rows - 1 - y, (const int16_t(*)[AMOUNTS])part->amounts);
     const int16_t *row = part->samples + (y - part->base) * 48 * part->columns;
     const uint8_t *strength = part->strengths[y / 8 % OUTER];
     if (part->deep_out)
@@ -767,8 +762,7 @@ aec_result aec_synthesise_rows(const aec_weights *weights, const aec_kernel_set 
         result = NO_MEMORY;
     if (result.status == AEC_OK)
         run(part, first, last);
-    aec_free_selection(&part->linear_inputs.low);
-    aec_free_selection(&part->linear_inputs.high);
+    aec_free_linear(&part->linear_inputs);
     for (size_t i = 0; i < part->allocations; i++)
         free(part->memory[i]);
     free(part);

@@ -115,11 +115,19 @@ def test_whatever_pillow_raises_is_one_line(fails, pictures, monkeypatch, error)
 def test_a_full_standard_output_is_told(fails, pictures, monkeypatch):
     """A pipe into a full disk must not look like a success."""
 
-    def full(path, data):
+    def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("aecodec.cli.files.write_output", full)
     assert "no space left" in fails(1, "encode", "a.png", "-")
+
+
+@pytest.mark.parametrize("args", [("", "b.aec"), ("a.png", ""), ("--output-dir", "", "a.png")])
+def test_an_empty_name_is_refused(cli, pictures, args):
+    """A shell's variable was not set; the current folder is not what it stands for."""
+    result = cli("encode", *args)
+    assert result.exit_code == 2
+    assert "a name is empty" in result.stderr
 
 
 def test_outputs_that_cannot_be(fails, pictures):

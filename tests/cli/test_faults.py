@@ -109,6 +109,16 @@ def test_a_full_standard_output(folder):
     assert result.stderr == "aecodec: a.png: no space left on device\n"
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+@pytest.mark.parametrize("args", [("info", "a.aec"), ("--help",), ("encode", "--json", "a.png", "b.aec")])
+def test_a_report_to_a_full_disk(folder, args):
+    """A script would take a traceback, or a success, for the facts of its files."""
+    with open("/dev/full", "wb") as full:
+        result = run(*args, cwd=folder, stdout=full)
+    assert result.returncode == 1
+    assert result.stderr == "aecodec: cannot write to standard output: no space left on device\n"
+
+
 @pytest.mark.parametrize("where", ["mode", "mount"])
 def test_a_read_only_folder(folder, small_disk, where):
     """Told in one line; nothing is left behind."""

@@ -101,6 +101,6 @@ def test_a_damaged_picture_leaves_the_index_and_is_named(cli, folder):
 
 def test_what_is_no_index_is_left_alone(fails, folder, tmp_path):
     """A mistyped -o would cost a photograph."""
-    assert "no index of aecodec similar" in fails(1, "similar", "index", "-o", "in/0.png", "in")
-    assert "no index of aecodec similar" in fails(1, "similar", "query", "in/0.png", "in/1.png")
+    assert "not an index of aecodec similar" in fails(1, "similar", "index", "-o", "in/0.png", "in")
+    assert "not an index of aecodec similar" in fails(1, "similar", "query", "in/0.png", "in/1.png")
     assert "no such file" in fails(1, "similar", "duplicates", "missing")

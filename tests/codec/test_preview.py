@@ -207,6 +207,13 @@ def test_damage_in_front_of_the_end_is_refused():
     assert not decode_samples(data, preview=True).is_verified
 
 
+def test_a_file_without_a_whole_header_is_not_previewed(fails, tmp_path, file):
+    """The advice to use --preview, given in answer to --preview, leads nowhere."""
+    (tmp_path / "part.aec").write_bytes(file[:12])
+    for command in (["info", "part.aec"], ["decode", "--preview", "part.aec", "out.png"]):
+        assert fails(3, *command) == "aecodec: part.aec: the file is truncated"
+
+
 def test_the_command_shows_it_only_when_asked(cli, fails, tmp_path, photo):
     """A broken download would pass for a whole picture."""
     (tmp_path / "part.aec").write_bytes(aecodec.encode(photo(96, 64), 60)[:-300])

@@ -37,15 +37,25 @@ def test_an_index_comes_back_from_its_file_and_moves_with_its_pictures(tmp_path)
     assert len(others) == 2
 
 
+def test_no_picture_is_more_alike_than_equal_ones(tmp_path):
+    """Vectors are kept in float16, whose rounding makes some longer than 1: a script that takes an angle would fail."""
+    found = made(tmp_path, 50)
+    longest = int(np.linalg.norm(found.vectors.astype(np.float32), axis=1).argmax())
+    assert np.linalg.norm(found.vectors[longest].astype(np.float32)) > 1
+    assert found.query(found.vectors[longest], 1)[0].similarity == 1
+    rows = [found.row(longest), replace(found.row(longest), path="copy.jpg")]
+    assert [match.similarity for match in index.Index.build(tmp_path, rows).duplicates(0.9)[0]] == [1, 1]
+
+
 def test_what_is_no_index_or_damaged_is_refused_in_one_line(tmp_path):
     """A user would see a traceback of numpy, or the neighbours of noise."""
     data = made(tmp_path).to_bytes()
     for wrong in (b"", b"hello", data[:-50], data[: len(data) // 2]):
         (tmp_path / "x").write_bytes(wrong)
-        with pytest.raises(AecodecError, match=r"no index of aecodec similar, or it is damaged"):
+        with pytest.raises(AecodecError, match=r"not an index of aecodec similar, or it is damaged"):
             index.read(tmp_path / "x")
     np.savez(tmp_path / "y.npz", head=np.frombuffer(b'{"index": 1, "whitening": "x", "paths": ["a"]}', np.uint8))
-    with pytest.raises(AecodecError, match="no index"):
+    with pytest.raises(AecodecError, match="not an index"):
         index.read(tmp_path / "y.npz")
 
 
