@@ -1,6 +1,6 @@
 """Measure where a whole ``aecodec decode`` spends its CPU time: ``python benchmarks/decode_parts.py FILE.aec``.
 
-FILE is one that ``aecodec/cli/start.py`` decodes: 8 bits a sample, with loss, and of one tile. Each round is a
+FILE is one of 8 bits a sample, with loss, and of one tile. Each round is a
 process of its own with one thread. The table has the least of each part, since other work on the machine only adds to it.
 """
 
@@ -22,23 +22,23 @@ done("starting Python")
 from aecodec.cli import start
 from aecodec.container import plain
 from aecodec.images import plain_png
-library = start._library()
+library = start.open_library()
 import mmap, signal
 done("importing what decodes")
 with open(sys.argv[1], "rb") as file:
     data = file.read()
 metadata = plain.metadata_of(data)
-width, height, channels, depth, identity = library.info(data)
-model = start._open_model(library, start._weights_file(identity))
+width, height, channels, depth, _, identity = library.info(data)
+model = start.open_model(library, start.weights_file(identity))
 done("reading and hashing weights, and laying them out for the kernels")
 samples = bytearray(width * height * channels)
 model.decode(data, samples, 1, library.BEST, depth, 1)
 done("decoding")
 tops = range(0, height, start.BAND)
 rows = (library.png_rows(samples, width * channels, channels, top, min(top + start.BAND, height)) for top in tops)
-packed = plain_png.write(width, height, channels, rows, metadata)
+packed = plain_png.write(width, height, channels, depth, rows, metadata)
 done("making a PNG")
-start._write(sys.argv[2], packed)
+start.write(sys.argv[2], packed)
 done("writing it")
 """
 # Of decoding, in a process that knows how a file is laid out

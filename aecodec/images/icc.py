@@ -1,6 +1,6 @@
 """ICC profiles for pictures that say their colours in another way: by primaries and a curve (PNG's cHRM and gAMA, CICP).
 
-ICC.1:2001-04 (version 2): matrix and gray profiles.  ITU-T H.273 for the numbers of CICP.
+ICC.1:2001-04 (version 2): matrix and gray profiles. ITU-T H.273 for the numbers of CICP.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import struct
 from typing import Any
 
 import numpy as np
+
+from aecodec.images.plain_png import HDR
 
 Point = tuple[float, float]
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -26,7 +28,6 @@ _PRIMARIES: dict[int, tuple[Point, Point, Point, Point]] = {  # white, red, gree
 }
 _SRGB_CURVE = 13
 _CURVES = {1: _SRGB_CURVE, 4: 2.2, 5: 2.8, 6: _SRGB_CURVE, 8: 1.0, 13: _SRGB_CURVE, 14: _SRGB_CURVE, 15: _SRGB_CURVE}
-_HDR = {16: "PQ", 18: "HLG"}
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _D50 = np.array([0.9642, 1.0, 0.8249])  # the white of the profile connection space
 
@@ -47,9 +48,9 @@ def of_chromaticities(values: tuple[float, ...], gamma: float | None, is_gray: b
 
 
 def of_cicp(primaries: int, transfer: int, is_gray: bool) -> tuple[bytes, str]:
-    """Return the profile of colours by CICP, and what of them none can say.  Both are empty for sRGB and "unspecified"."""
-    if transfer in _HDR:
-        return b"", f"{_HDR[transfer]} colours (CICP {primaries}/{transfer})"
+    """Return the profile of colours by CICP, and what of them none can say. Both are empty for sRGB and "unspecified"."""
+    if transfer in HDR:
+        return b"", f"{HDR[transfer]} colours (CICP {primaries}/{transfer})"
     if primaries in (1, 2) and transfer in (1, 2, 6, 13, 14, 15):
         return b"", ""
     curve = _CURVES.get(_SRGB_CURVE if transfer == 2 else transfer)
@@ -60,7 +61,7 @@ def of_cicp(primaries: int, transfer: int, is_gray: bool) -> tuple[bytes, str]:
 
 
 def _profile(white: Point, red: Point, green: Point, blue: Point, curve: float, is_gray: bool) -> bytes:
-    """Return the profile, b"" where the primaries are no triangle.  A ``curve`` of _SRGB_CURVE is that of sRGB."""
+    """Return the profile, b"" where the primaries are no triangle. A ``curve`` of _SRGB_CURVE is that of sRGB."""
     with np.errstate(all="ignore"):
         try:
             columns = np.array([_xyz(point) for point in (red, green, blue)]).T

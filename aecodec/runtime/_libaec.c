@@ -4,10 +4,8 @@
 #include <Python.h>
 
 #include "aec.h"
+#include "png_filter.h"
 #include "webp_lossless.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 typedef struct {
     PyObject_HEAD
@@ -242,37 +240,7 @@ static PyObject *preview_info(PyObject *self, PyObject *args)
     return Py_BuildValue("Ii", info.channels, (int)info.lossless);
 }
 
-/* The sum of magnitudes of a row's bytes, as if they had signs: the less, the fewer bytes zlib makes of it. */
-static unsigned long cost_of(const uint8_t *row, size_t size)
-{
-    unsigned long cost = 0;
-    for (size_t i = 0; i < size; i++)
-        cost += row[i] < 128 ? row[i] : 256u - row[i];
-    return cost;
-}
-
-/* Filters a row of a PNG (ISO/IEC 15948, section 9) by filter 1, 2 or 4: Sub, Up or Paeth. */
-static void filter_row_by(int filter, const uint8_t *row, const uint8_t *above, size_t size, size_t pixel, uint8_t *restrict out)
-{
-    size_t i = 0;
-    for (; i < pixel; i++) /* left of it there is nothing */
-        out[i] = (uint8_t)(row[i] - (filter == 1 ? 0 : above[i]));
-    if (filter == 1)
-        for (; i < size; i++)
-            out[i] = (uint8_t)(row[i] - row[i - pixel]);
-    else if (filter == 2)
-        for (; i < size; i++)
-            out[i] = (uint8_t)(row[i] - above[i]);
-    else
-        for (; i < size; i++) {
-            int left = row[i - pixel], up = above[i], corner = above[i - pixel];
-            int by_left = abs(up - corner), by_up = abs(left - corner), by_corner = abs(left + up - 2 * corner);
-            int nearest = by_up <= by_corner ? up : corner;
-            out[i] = (uint8_t)(row[i] - (by_left <= by_up && by_left <= by_corner ? left : nearest));
-        }
-}
-
-/* Rows of a PNG, each with its filter: of Sub, Up and Paeth the one with the least magnitudes. */
+/* Rows of a PNG, each behind its filter. */
 static PyObject *png_rows(PyObject *self, PyObject *args)
 {
     Py_buffer samples;
@@ -281,38 +249,71 @@ static PyObject *png_rows(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "y*nnnn:png_rows", &samples, &size, &pixel, &first, &last))
         return NULL;
     PyObject *result = NULL;
-    uint8_t *spare = NULL;
+    uint8_t *zeros = NULL;
     if (pixel < 1 || size < pixel || first < 0 || last < first || last > samples.len / size)
         PyErr_SetString(PyExc_TypeError, "the buffer has another size");
-    else if (!(spare = PyMem_Malloc(3 * (size_t)size)))
+    else if (!(zeros = PyMem_Calloc(2, (size_t)size)))
         PyErr_NoMemory();
     else
         result = PyBytes_FromStringAndSize(NULL, (last - first) * (size + 1));
     if (result) {
-        uint8_t *out = (uint8_t *)PyBytes_AsString(result), *zeros = spare + 2 * size, *filtered = spare, *best = spare + size;
+        uint8_t *out = (uint8_t *)PyBytes_AsString(result);
         Py_BEGIN_ALLOW_THREADS
-        memset(zeros, 0, (size_t)size);
         for (Py_ssize_t y = first; y < last; y++, out += size + 1) {
-            const uint8_t *row = (const uint8_t *)samples.buf + y * size, *above = y ? row - size : zeros;
-            unsigned long least = 0;
-            for (int filter = 1; filter <= 4; filter += filter) {
-                filter_row_by(filter, row, above, (size_t)size, (size_t)pixel, filtered);
-                unsigned long cost = cost_of(filtered, (size_t)size);
-                if (filter > 1 && cost >= least)
-                    continue;
-                uint8_t *kept = best;
-                best = filtered;
-                filtered = kept;
-                least = cost;
-                out[0] = (uint8_t)filter;
-            }
-            memcpy(out + 1, best, (size_t)size);
+            const uint8_t *row = (const uint8_t *)samples.buf + y * size;
+            png_filter_row(row, y ? row - size : zeros, (size_t)size, (size_t)pixel, zeros + size, out);
         }
         Py_END_ALLOW_THREADS
     }
-    PyMem_Free(spare);
+    PyMem_Free(zeros);
     PyBuffer_Release(&samples);
     return result;
+}
+
+/* Samples of a depth as those of 16 bits, as aecodec/images/deep.py has them. */
+static PyObject *widen(PyObject *self, PyObject *args)
+{
+    Py_buffer samples;
+    unsigned depth;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "w*I:widen", &samples, &depth))
+        return NULL;
+    int fits = depth > 8 && depth <= 16 && samples.len % 2 == 0;
+    if (fits) {
+        uint8_t *bytes = samples.buf;
+        Py_BEGIN_ALLOW_THREADS
+        for (Py_ssize_t i = 0; i < samples.len; i += 2) {
+            uint16_t sample;
+            memcpy(&sample, bytes + i, 2);
+            uint64_t peak = (1u << depth) - 1, wide = (2 * sample * (uint64_t)65535 + peak) / (2 * peak);
+            bytes[i] = (uint8_t)(wide >> 8);
+            bytes[i + 1] = (uint8_t)wide;
+        }
+        Py_END_ALLOW_THREADS
+    } else
+        PyErr_SetString(PyExc_TypeError, "samples of more than 8 bits have two bytes");
+    PyBuffer_Release(&samples);
+    if (!fits)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* A whole file without loss, which needs no weights. */
+static PyObject *decode_exact(PyObject *self, PyObject *args)
+{
+    Py_buffer data, samples;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*w*:decode_exact", &data, &samples))
+        return NULL;
+    aec_result result;
+    Py_BEGIN_ALLOW_THREADS
+    result = aec_decode(NULL, data.buf, (size_t)data.len, NULL, samples.buf, (size_t)samples.len);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&samples);
+    if (result.status != AEC_OK)
+        return fail(result);
+    Py_RETURN_NONE;
 }
 
 /* What a file says of its picture. */
@@ -327,7 +328,8 @@ static PyObject *info(PyObject *self, PyObject *args)
     PyBuffer_Release(&data);
     if (result.status != AEC_OK)
         return fail(result);
-    return Py_BuildValue("IIIIy#", found.width, found.height, found.channels, found.depth, found.weights, (Py_ssize_t)4);
+    return Py_BuildValue("IIIIiy#", found.width, found.height, found.channels, found.depth, (int)found.lossless,
+                         found.weights, (Py_ssize_t)4);
 }
 
 static PyMethodDef functions[] = {
@@ -335,7 +337,11 @@ static PyMethodDef functions[] = {
      "preview(model, data, samples, threads, depth, scale, (left, top, width, height)); fills samples (h, w, channels)"},
     {"preview_info", preview_info, METH_VARARGS,
      "preview_info(data) -> channels, lossless; of a file that may end early"},
-    {"info", info, METH_VARARGS, "info(data); returns width, height, channels, depth and the weights' id, four bytes"},
+    {"info", info, METH_VARARGS, "info(data); returns width, height, channels, depth, lossless and the weights' id, four bytes"},
+    {"decode_exact", decode_exact, METH_VARARGS,
+     "decode_exact(data, samples); fills samples (H, W, channels) from a file without loss"},
+    {"widen", widen, METH_VARARGS,
+     "widen(samples, depth); makes samples of so many bits, uint16, those of 16 bits as a PNG has them, big-endian"},
     {"png_rows", png_rows, METH_VARARGS,
      "png_rows(samples, size, pixel, first, last); returns rows of `size` bytes as a PNG has them, filtered, each behind\n"
      "its filter's number; pixel: bytes from a sample to the next of its kind"},
