@@ -3,6 +3,8 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <string.h>
+
 #include "aec.h"
 #include "png_filter.h"
 #include "webp_lossless.h"
