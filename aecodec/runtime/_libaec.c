@@ -9,8 +9,6 @@
 #include "png_filter.h"
 #include "webp_lossless.h"
 
-#include <string.h>
-
 typedef struct {
     PyObject_HEAD
     aec_weights *weights;
