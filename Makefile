@@ -73,7 +73,7 @@ build/libaec.so: $(LIBAEC)
 build/aecdec: libaec/tools/aecdec.c build/libaec.a
 	$(CC) -std=c11 $(CFLAGS) -Wall -Wextra -Ilibaec/include $^ -o $@ $(LDFLAGS) -lm -lpthread
 
-build/aecthumb: libaec/tools/aecthumb.c libaec/tools/png.c build/libaec.a
+build/aecthumb: libaec/tools/aecthumb.c libaec/tools/png.c libaec/tools/png_filter.c build/libaec.a
 	$(CC) -std=c11 $(CFLAGS) -Wall -Wextra -Ilibaec/include $^ -o $@ $(LDFLAGS) -lm -lpthread
 
 # A loader for GNOME's and GTK's programs (Debian: libgdk-pixbuf-2.0-dev); docs/viewers.md says where it goes.

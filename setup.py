@@ -31,10 +31,10 @@ MODULES: dict[str, list[str]] = {
     "entropy/_integer": [],
     "entropy/_trellis": [],
     "images/_edge_filter": [],
-    "runtime/_libaec": LIBRARY,
+    "runtime/_libaec": [*LIBRARY, "libaec/tools/png_filter.c"],
 }
 
-# One build for CPython 3.11 and all later ones.  The buffer protocol is not in the limited API of 3.10, and a Python
+# One build for CPython 3.11 and all later ones. The buffer protocol is not in the limited API of 3.10, and a Python
 # without the global lock has no limited API: these get a build of their own.
 STABLE = (
     sys.version_info >= (3, 11)
@@ -62,7 +62,7 @@ class BuildModules(build_ext):
 
         target = (FOLDER if self.inplace else Path(self.build_lib)) / PROGRAM
         target.unlink(missing_ok=True)
-        objects = self.compiler.object_filenames(LIBRARY, output_dir=self.build_temp)
+        objects = self.compiler.object_filenames(MODULES["runtime/_libaec"], output_dir=self.build_temp)
         if not all(map(os.path.isfile, objects)):
             return
         tools = [f"libaec/tools/{name}.c" for name in ("aecthumb", "png")]
@@ -91,7 +91,7 @@ def readme(text: str, source: str | None) -> str:
     """Return a Markdown page of which no link is dead on another site than the repository's.
 
     ``source`` is the address of the repository, as a forge such as GitHub or GitLab lays it out: links to files become
-    absolute.  Without one their text stays.
+    absolute. Without one their text stays.
     """
 
     def link(match: re.Match[str]) -> str:
@@ -116,7 +116,7 @@ if __name__ == "__main__":
             Extension(
                 f"aecodec.{path.replace('/', '.')}",
                 [f"aecodec/{path}.c", *sources],
-                include_dirs=["libaec/include", "libaec/src"],
+                include_dirs=["libaec/include", "libaec/src", "libaec/tools"],
                 depends=HEADERS,
                 extra_compile_args=FLAGS + (THREADS + PLAIN if sources else []),
                 extra_link_args=THREADS if sources else [],

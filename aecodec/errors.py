@@ -15,7 +15,7 @@
     `-- TrainingError (RuntimeError)          a training that cannot begin or go on
         `-- SettingsError (ValueError)        a configuration that cannot be used
 
-Messages state facts.  The command line adds which of its options help.
+Messages state facts. The command line adds which of its options help.
 """
 
 from __future__ import annotations
@@ -107,4 +107,5 @@ class SettingsError(TrainingError, ValueError):
 
 def reason(error: OSError) -> str:
     """Return the system's message, as the end of a line."""
-    return (error.strerror or str(error)).lower()
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:]

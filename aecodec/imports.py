@@ -1,9 +1,9 @@
 """Import compressai and cvvdp where their own import would fail or leave traces.
 
-torchvision, which both import, registers kernels for ``torchvision::nms`` and friends.  Where it was built for
+torchvision, which both import, registers kernels for ``torchvision::nms`` and friends. Where it was built for
 another torch than the installed one (say, a CPU torch with the registry's torchvision) its compiled operators do not
-load, and the registration raises ``operator torchvision::nms does not exist``.  Declaring the two operators first is
-enough: nothing here calls them.  With a matching build this changes nothing.
+load, and the registration raises ``operator torchvision::nms does not exist``. Declaring the two operators first is
+enough: nothing here calls them. With a matching build this changes nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _library: torch.library.Library | None = None  # the declarations last as long a
 
 
 def import_compressai() -> ModuleType:
-    """Return the package compressai.  Raises ImportError where it is not installed."""
+    """Return the package compressai. Raises ImportError where it is not installed."""
     _import_torchvision()
     return importlib.import_module("compressai")
 
@@ -33,9 +33,9 @@ def import_compressai() -> ModuleType:
 def import_cvvdp() -> ModuleType:
     """Return ``pycvvdp.cvvdp_metric`` of the package cvvdp, and leave ``sys.path`` and ``sys.modules`` without its traces.
 
-    Still pictures need that module, torch, torchvision, scipy and tqdm.  The package's ``__init__`` imports much more
+    Still pictures need that module, torch, torchvision, scipy and tqdm. The package's ``__init__`` imports much more
     (readers of videos with ffmpeg and imageio, networks with einops and huggingface_hub), sets HF_HUB_TOKEN and adds its
-    own folder to ``sys.path``, where ``import utils`` would find it.  So a bare package stands for it during the import.
+    own folder to ``sys.path``, where ``import utils`` would find it. So a bare package stands for it during the import.
     Raises ImportError where one of them is not installed.
     """
     found = importlib.util.find_spec("pycvvdp")

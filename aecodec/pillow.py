@@ -4,8 +4,8 @@
     image.save("photo.aec", quality=70, exif=b"", ...)       with ``quality``, ``target``, ``lossless``, ``weights``,
                                                              ``device`` and ``hashed`` of aecodec.encode
 
-``icc_profile``, ``exif`` and ``xmp`` replace what the picture brings along; empty ones drop it.  What aecodec raises comes
-out as OSError, as from Pillow's own formats.  Pillow's limit of pixels holds, and no other.  With
+``icc_profile``, ``exif`` and ``xmp`` replace what the picture brings along; empty ones drop it. What aecodec raises comes
+out as OSError, as from Pillow's own formats. Pillow's limit of pixels holds, and no other. With
 ``PIL.ImageFile.LOAD_TRUNCATED_IMAGES`` a file that ends early shows what is there.
 """
 

@@ -1,7 +1,7 @@
 """Define the quality scale: one number from 0 to 100, on a grid fine enough to hit a size.
 
 A model is trained at ``KNOTS`` qualities and interpolated between them, so a quality is stored as an integer
-*rate index* in 0..2048: eight intervals of 256 steps.  Everything the decoder derives from it (biases, prior
+*rate index* in 0..2048: eight intervals of 256 steps. Everything the decoder derives from it (biases, prior
 scales, gains of the means) is interpolated in integers and is therefore the same on every machine.
 
 lambda is the Lagrangian of ``bits per pixel + lambda * MSE`` with the MSE on the 0..255 scale.

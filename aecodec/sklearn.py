@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from aecodec.defaults import MAX_PIXELS
 from aecodec.errors import MissingPackageError, PictureError
+from aecodec.retrieval.whitening import LENGTH
 
 try:
     from sklearn.base import BaseEstimator, TransformerMixin
@@ -24,8 +25,6 @@ except ModuleNotFoundError as error:
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-LENGTH = 256
 
 
 class LatentFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -45,7 +44,7 @@ class LatentFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         return self
 
     def transform(self, X: Iterable[Any]) -> NDArray[np.float32]:  # noqa: N803
-        """Return the vectors (n, 256) of n pictures.  Raises PictureError with the row of one that cannot be described."""
+        """Return the vectors (n, 256) of n pictures. Raises PictureError with the row of one that cannot be described."""
         from aecodec.retrieval.vectors import describe
 
         if isinstance(X, (str, bytes, bytearray)) or not isinstance(X, Iterable):

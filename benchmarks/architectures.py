@@ -124,7 +124,7 @@ def settings(variant: Variant, arguments: argparse.Namespace):
 def train(run: Run) -> float:
     """Train to the end and return the median seconds of a step."""
     seconds = []
-    step = run._train_step
+    step = run.train_step
 
     def timed():
         start = time.perf_counter()
@@ -132,7 +132,7 @@ def train(run: Run) -> float:
         seconds.append(time.perf_counter() - start)
         return result
 
-    run._train_step = timed
+    run.train_step = timed
     run.validate_and_save = lambda: None
     for _ in run.progress():
         pass

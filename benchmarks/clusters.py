@@ -3,7 +3,7 @@
     python benchmarks/clusters.py dask|ray
 
 Starts two workers on this machine and measures: seconds until both have answered, the time that a call costs beside its
-work, memory of all processes, seconds until a killed worker is noticed and until there are two again.  Needs psutil and
+work, memory of all processes, seconds until a killed worker is noticed and until there are two again. Needs psutil and
 distributed or ray.
 """
 

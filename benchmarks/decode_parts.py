@@ -22,14 +22,14 @@ done("starting Python")
 from aecodec.cli import start
 from aecodec.container import plain
 from aecodec.images import plain_png
-library = start._library()
+library = start.open_library()
 import mmap, signal
 done("importing what decodes")
 with open(sys.argv[1], "rb") as file:
     data = file.read()
 metadata = plain.metadata_of(data)
 width, height, channels, depth, _, identity = library.info(data)
-model = start._open_model(library, start._weights_file(identity))
+model = start.open_model(library, start.weights_file(identity))
 done("reading and hashing weights, and laying them out for the kernels")
 samples = bytearray(width * height * channels)
 model.decode(data, samples, 1, library.BEST, depth, 1)
@@ -38,7 +38,7 @@ tops = range(0, height, start.BAND)
 rows = (library.png_rows(samples, width * channels, channels, top, min(top + start.BAND, height)) for top in tops)
 packed = plain_png.write(width, height, channels, depth, rows, metadata)
 done("making a PNG")
-start._write(sys.argv[2], packed)
+start.write(sys.argv[2], packed)
 done("writing it")
 """
 # Of decoding, in a process that knows how a file is laid out

@@ -6,8 +6,8 @@
     python benchmarks/features.py speed FOLDER            # .aec files against decoding them and analysing the pixels
     python benchmarks/features.py search                  # the time of a query among 100 000 vectors
 
-``duplicates`` needs imagehash, ``labelled`` scikit-learn and scikit-image.  A labelled FOLDER has a subfolder for each
-class.  With ``--keep FOLDER`` the vectors of ``recall``, ``duplicates`` and ``labelled`` stay there, so that the same
+``duplicates`` needs imagehash, ``labelled`` scikit-learn and scikit-image. A labelled FOLDER has a subfolder for each
+class. With ``--keep FOLDER`` the vectors of ``recall``, ``duplicates`` and ``labelled`` stay there, so that the same
 command goes on where it was interrupted.
 """
 

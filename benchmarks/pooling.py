@@ -3,7 +3,7 @@
     python benchmarks/pooling.py FIT_FOLDER TEST_FOLDER [--fit 400] [--test 60]
 
 Fits each choice to copies of the pictures in one folder and tests it on copies of those in the other, both as
-scripts/fit_features.py makes them.  Printed are how many copies are nearest to their own original, and how many are found
+scripts/fit_features.py makes them. Printed are how many copies are nearest to their own original, and how many are found
 at the similarity that one in a thousand pairs of other pictures reaches.
 """
 

@@ -5,14 +5,14 @@
     python benchmarks/scaling.py simulate measured.json [--store 1250] [--link 100]
 
 ``measure`` works on this machine: CPU seconds to encode a picture with one thread, bytes read and written, and the CPU
-milliseconds that client and scheduler of a Dask cluster need for a batch and for each picture of it.  CPU time does not
-depend on what else runs here, but for caches and a shared core.  It starts a scheduler and two workers, which do nothing.
+milliseconds that client and scheduler of a Dask cluster need for a batch and for each picture of it. CPU time does not
+depend on what else runs here, but for caches and a shared core. It starts a scheduler and two workers, which do nothing.
 
 ``workers`` encodes pictures with one worker and with two, each on a core of its own.
 
 ``simulate`` gives a million pictures to so many workers, event by event, in the batches that ``aecodec.executors.spread``
-makes.  Client and scheduler do one thing at a time.  A worker has ``--link`` MB/s to the store, and all together have
-``--store``; a worker works or transfers.  What it leaves out: listing the bucket, workers that die, and pauses.
+makes. Client and scheduler do one thing at a time. A worker has ``--link`` MB/s to the store, and all together have
+``--store``; a worker works or transfers. What it leaves out: listing the bucket, workers that die, and pauses.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def give_out(executor: object, batches: int, pictures: int) -> None:
     jobs = [files.Job(f"s3://photos/2024/{k:08}.jpg", f"s3://small/2024/{k:08}.aec", "s3://small") for k in range(pictures)]
     lines = io.StringIO()
     for _, results in spread.spread(
-        [jobs] * batches, _nothing, executor, lambda each, again: [batch._prepare(j, again) for j in each]
+        [jobs] * batches, _nothing, executor, lambda each, again: [batch.for_worker(j, again) for j in each]
     ):
         for outcome in results:
             lines.write(

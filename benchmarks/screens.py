@@ -21,7 +21,7 @@ from PIL import Image
 
 from aecodec.codec.encoder import Encoder
 from aecodec.eval.bdrate import bd_rate, mean_curve
-from aecodec.eval.codecs import AVIF_QUALITIES, _avif
+from aecodec.eval.codecs import AVIF_QUALITIES, avif
 from aecodec.eval.measure import find_pictures, read_picture
 from aecodec.metrics import ssimulacra2
 from aecodec.quality import index_of_quality
@@ -36,9 +36,8 @@ def score(original: Image.Image, shown: np.ndarray) -> float:
     return 100.0 if np.array_equal(given, shown) else ssimulacra2(given, shown)
 
 
-def aecodec_rows(image: Image.Image, with_exact: bool) -> dict[str, Row]:
-    encoder = Encoder(image, device="cpu", strip=True)
-    encoder._tries_exact &= with_exact
+def aecodec_rows(image: Image.Image, all_learned: bool = False) -> dict[str, Row]:
+    encoder = Encoder(image, device="cpu", strip=True, all_learned=all_learned)
     rows = {}
     for quality in QUALITIES:
         quantised = encoder.quantise(index_of_quality(quality))
@@ -58,7 +57,7 @@ def webp_rows(image: Image.Image) -> dict[str, Row]:
 
 
 def avif_rows(image: Image.Image, speed: int) -> dict[str, Row]:
-    codec = _avif(f"avif-iq-{speed}", "4:4:4", speed, "iq")
+    codec = avif(f"avif-iq-{speed}", "4:4:4", speed, "iq")
     if isinstance(codec, str):
         raise SystemExit(f"AVIF {codec}")
     rows = {}
@@ -105,8 +104,8 @@ def main() -> None:
         images[path.name] = image
     learned = f"all learned {Encoder(next(iter(images.values()))).weights.id}"
     makers: dict[str, Callable[[Image.Image], dict[str, Row]]] = {
-        learned.replace("all learned", "aecodec"): lambda image: aecodec_rows(image, True),
-        learned: lambda image: aecodec_rows(image, False),
+        learned.replace("all learned", "aecodec"): aecodec_rows,
+        learned: lambda image: aecodec_rows(image, all_learned=True),
         "WebP lossless": webp_rows,
         f"AVIF speed {arguments.speed}": lambda image: avif_rows(image, arguments.speed),
     }

@@ -44,12 +44,12 @@ def main() -> None:
             (torch.Tensor, "backward", "backward"), (run.optimiser, "step", "optimiser"),
         ):  # fmt: skip
             setattr(module, name, timed(getattr(module, name), parts[part], run.device))
-        run._draw_batch = timed(run._draw_batch, drawing, torch.device("cpu"))
-        whole = timed(run._train_step, parts["step"], run.device)
+        run.draw_batch = timed(run.draw_batch, drawing, torch.device("cpu"))
+        whole = timed(run.train_step, parts["step"], run.device)
         for _ in range(arguments["steps"]):
             whole()
             run.step += 1
-        captured = captured_rate(run, arguments["steps"]) if run._can_capture else None
+        captured = captured_rate(run, arguments["steps"]) if run.can_capture else None
     medians = {part: statistics.median(values[5:]) for part, values in parts.items()}
     step = medians.pop("step")
     pixels = arguments["batch"] * arguments["crop"] ** 2
@@ -69,7 +69,7 @@ def captured_rate(run: Run, steps: int) -> float:
         torch.cuda.synchronize()
         start = time.perf_counter()
         for _ in range(count):
-            run._train_step()
+            run.train_step()
             run.step += 1
         torch.cuda.synchronize()
     return steps / (time.perf_counter() - start)

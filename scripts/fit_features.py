@@ -3,8 +3,8 @@
     python scripts/fit_features.py FOLDER...
 
 Takes the pictures in the folders but every fifth one, which are left for measuring (benchmarks/features.py --held-out).
-There should be 400 or more; 500 take about two minutes of a CPU core.  Writes aecodec/retrieval/whitening.npz, with the
-hash of the weights in it.  Every vector changes, so indexes must be made again.
+There should be 400 or more; 500 take about two minutes of a CPU core. Writes aecodec/retrieval/whitening.npz, with the
+hash of the weights in it. Every vector changes, so indexes must be made again.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def statistics_of_file(picture: Image.Image, weights: store.Weights, rate: int) 
     transforms = open_transforms(weights, "cpu")
     y = transforms.analyse(vectors.padded(picture), rate)
     coded = latents.encode(weights.entropy_model, y, transforms.hyper_analyse(y, rate), rate).latents
-    at_one = pooling.at_gain_one(coded, weights.tensors["inverse_gain.log"], rate)
+    at_one = store.at_gain_one(coded, weights, rate)
     return pooling.statistics(at_one, picture.height, picture.width)
 
 

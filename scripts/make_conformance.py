@@ -51,8 +51,7 @@ def main() -> None:
     for name, (mode, left, top, width, height, quality, tile) in CASES.items():
         picture = source.crop((left, top, left + width, top + height)).convert(mode)
         picture.info.clear()  # the source's ICC profile is larger than the streams
-        encoder = Encoder(picture, device="cpu")
-        encoder._tries_exact = False  # a single pixel would be without loss
+        encoder = Encoder(picture, device="cpu", all_learned=True)  # or a single pixel would be without loss
         data = encoder.encode(index_of_quality(quality), tile).data
         (folder / f"{name}.aec").write_bytes(data)
     for name, (mode, bits, left, top, width, height, quality, signal) in DEEP.items():

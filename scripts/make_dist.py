@@ -1,6 +1,6 @@
 """``make dist``: build sdist and wheel into dist/, check what is in them, and try the wheel in a clean environment.
 
-Nothing is uploaded.  The sdist must hold every file of the repository, the wheel the package and nothing else.
+Nothing is uploaded. The sdist must hold every file of the repository, the wheel the package and nothing else.
 """
 
 from __future__ import annotations

@@ -79,11 +79,10 @@ def diagram() -> Image.Image:
 
 def main() -> None:
     for drawn, quality in ((page, 30), (terminal, 60), (diagram, 60)):
-        encoder = Encoder(drawn(), device="cpu")
+        picture = drawn()
         shown = Image.new("RGB", (2 * WIDTH + 10, HEIGHT), "gray")
-        for tries, left in ((False, 0), (True, WIDTH + 10)):
-            encoder._tries_exact = tries
-            encoded = encoder.encode(index_of_quality(quality))
+        for all_learned, left in ((True, 0), (False, WIDTH + 10)):
+            encoded = Encoder(picture, device="cpu", all_learned=all_learned).encode(index_of_quality(quality))
             ways = f"{encoded.exact:.0%} exact, {encoded.near:.0%} in fewer colours"
             print(f"{drawn.__name__} at quality {quality}: {len(encoded.data)} bytes, {ways}")
             shown.paste(decode(encoded.data), (left, 0))

@@ -1,6 +1,6 @@
 """Encode and decode with an installed aecodec, by command and by library: ``smoke.py samples/astronaut.png``.
 
-The package must come from outside this checkout, with its compiled modules.  No extra is needed.
+The package must come from outside this checkout, with its compiled modules. No extra is needed.
 """
 
 from __future__ import annotations

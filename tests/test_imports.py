@@ -68,7 +68,7 @@ def test_our_coder_is_as_short_as_compressais(compressai):
 def test_cvvdp_is_the_package_itself_and_leaves_no_traces(tmp_path, photo):
     """A JOD of ours would not be the published metric's, or ``import utils`` and a Hugging Face login would break after it.
 
-    The other value is the package's own, by its own ``import`` and ``predict``, in the same process after ours.  Ours is
+    The other value is the package's own, by its own ``import`` and ``predict``, in the same process after ours. Ours is
     computed without what docs/evaluation.md says can be left out.
     """
     code = """

@@ -1,6 +1,6 @@
 """The house: a room imports only rooms below it, and no module imports another in a circle.
 
-``docs/architecture.md`` draws the rooms.  A folder that imports upward can no longer be read, tested or replaced without
+``docs/architecture.md`` draws the rooms. A folder that imports upward can no longer be read, tested or replaced without
 the ones above it.
 """
 
@@ -14,7 +14,7 @@ import pytest
 
 import aecodec
 
-# From the ground up; a dot is the package itself.  Rooms in one line stand side by side and do not import each other, but
+# From the ground up; a dot is the package itself. Rooms in one line stand side by side and do not import each other, but
 # for the modules of the ground.
 ROOMS = (
     ("cuda", "defaults", "errors", "executors", "imports", "metrics", "pages", "quality", "stores", "threads"),

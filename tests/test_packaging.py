@@ -1,4 +1,4 @@
-"""The readme as an index of packages shows it.  ``make dist`` tries the packages themselves."""
+"""The readme as an index of packages shows it. ``make dist`` tries the packages themselves."""
 
 from __future__ import annotations
 

@@ -14,11 +14,10 @@ from aecodec.defaults import DEFAULT_QUALITY
 from aecodec.entropy import latents
 from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.quality import index_of_quality
-from aecodec.retrieval.pooling import inverse_gain
 from aecodec.retrieval.vectors import padded
 from aecodec.runtime import Transforms, open_transforms
 from aecodec.weights.cards import locate
-from aecodec.weights.store import Weights, load
+from aecodec.weights.store import Weights, inverse_gain, load
 
 Floats = NDArray[np.float32]
 ENLARGED = 2  # times, so that a place is 8 pixels and not 16
@@ -44,7 +43,7 @@ class Codec:
         image = Image.fromarray(picture)
         large = image.resize((ENLARGED * image.width, ENLARGED * image.height), Image.Resampling.BICUBIC)
         rate = index_of_quality(DEFAULT_QUALITY)
-        found = self._transforms.analyse(padded(large), rate) * inverse_gain(self.weights.tensors["inverse_gain.log"], rate)
+        found = self._transforms.analyse(padded(large), rate) * inverse_gain(self.weights, rate)
         rows, columns = (-(-side // LATENT_STRIDE) for side in (large.height, large.width))
         return blurred(found[:rows, :columns], 0.8)
 

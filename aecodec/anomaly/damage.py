@@ -1,7 +1,7 @@
 """Damage good pictures, so that a classifier can learn what damage looks like: no bad picture is needed.
 
 A defect is a shape (a blob or a line), filled from somewhere (another place, a colour, other light, blur, a shift), and
-laid over the picture with hard or soft edges.  The idea is that of CutPaste (Li et al., CVPR 2021), DRAEM (Zavrtanik et
+laid over the picture with hard or soft edges. The idea is that of CutPaste (Li et al., CVPR 2021), DRAEM (Zavrtanik et
 al., ICCV 2021) and NSA (Schlüter et al., ECCV 2022); here every filling comes from the good pictures themselves.
 """
 

@@ -88,6 +88,21 @@ def evaluate(
             maps.append(heat)
             masks.append(mask)
         progress()
+    numbers, curves = _measured(model, rows, maps, masks)
+    numbers["pictures_per_second"] = len(rows) / max(seconds, 1e-9)
+    by_path = {row.path: sample for row, sample in zip(rows, samples, strict=True)}
+    rows.sort(key=lambda row: -row.miss)
+    shown = [_shown(model, by_path[row.path], device, max_pixels) for row in rows[:SHOWN]] if with_pictures else []
+    return Evaluation(numbers, rows, curves, shown)
+
+
+def _measured(
+    model: Model, rows: list[Row], maps: list[Floats], masks: list[NDArray[np.bool_]]
+) -> tuple[dict[str, Any], dict[str, list[tuple[float, float]]]]:
+    """Return the numbers and ROC curves of judged pictures, all of them and by kind of defect.
+
+    maps, masks: heat and defect (h, w) of those pictures that have a mask.
+    """
     scores, bad = np.array([row.score for row in rows]), np.array([row.bad for row in rows])
     curves = {"all": _curve(scores, bad)}
     kinds = {}
@@ -107,21 +122,18 @@ def evaluate(
         "false_alarms": sum(row.found for row in rows if not row.bad),
         "missed": sum(not row.found for row in rows if row.bad),
         "pixel_auroc": None, "pixel_aupro": None, "masks": sum(bool(mask.any()) for mask in masks),
-        "kinds": kinds, "method": model.name, "side": model.side, "pictures_per_second": len(rows) / max(seconds, 1e-9),
+        "kinds": kinds, "method": model.name, "side": model.side,
     }  # fmt: skip
     if numbers["masks"]:
         numbers["pixel_auroc"] = metrics.auroc(*(np.concatenate([each.ravel() for each in part]) for part in (maps, masks)))
         numbers["pixel_aupro"] = metrics.aupro(maps, masks)
-    by_path = {row.path: sample for row, sample in zip(rows, samples, strict=True)}
-    rows.sort(key=lambda row: -row.miss)
-    shown = [_shown(model, by_path[row.path], device, max_pixels) for row in rows[:SHOWN]] if with_pictures else []
-    return Evaluation(numbers, rows, curves, shown)
+    return numbers, curves
 
 
 def labelled_scores(
     model: Model, folder: str | Path, extensions: Collection[str], device: str = "auto", max_pixels: int | None = MAX_PIXELS
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the scores of the test pictures of a set, and which are bad.  Raises PictureError as ``evaluate`` does."""
+    """Return the scores of the test pictures of a set, and which are bad. Raises PictureError as ``evaluate`` does."""
     samples = sets.testing(folder, extensions)
     if len({sample.bad for sample in samples}) < 2:
         raise PictureError(f"{folder} needs both good and bad pictures in its folder test")

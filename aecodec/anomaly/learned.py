@@ -5,9 +5,9 @@
                                                                    both together: heat
 
 Each classifier learns from two thirds of the pictures and judges the third that it has not seen, which gives scores of good
-pictures for the threshold; afterwards the mean of all three judges.  Places of good pictures that a classifier takes for
-damaged ones are given to it again, as good ones.  Both parts are measured in the spread of their good scores and added, as
-independent evidence is: a scratch hardly changes a layout, and a wrong digit has no damaged place.  A layout counts as far
+pictures for the threshold; afterwards the mean of all three judges. Places of good pictures that a classifier takes for
+damaged ones are given to it again, as good ones. Both parts are measured in the spread of their good scores and added, as
+independent evidence is: a scratch hardly changes a layout, and a wrong digit has no damaged place. A layout counts as far
 as it tells good pictures from themselves turned and shifted (the idea of Golan and El-Yaniv, NeurIPS 2018): where it does
 not, good pictures have no layout in common.
 """
@@ -167,7 +167,7 @@ def _heat(odds: Floats, surprises: Floats) -> Floats:
 def _fit_layout(pictures: Sequence[Floats], seed: int) -> tuple[Layout, Floats, float]:
     """Return the layout of all good pictures, what layouts of others leave of the blocks of each (n, h, w), and its weight.
 
-    The weight is 0..1: how well good pictures are told from themselves turned and shifted.
+    The weight is 0..1: how well it distinguishes good pictures from themselves turned and shifted.
     """
     described = [layout.describe(each) for each in pictures]
     blocks, moved = np.zeros((len(pictures), *described[0].shape[:2]), np.float32), []
@@ -177,8 +177,8 @@ def _fit_layout(pictures: Sequence[Floats], seed: int) -> tuple[Layout, Floats, 
             blocks[place] = own.unexplained(described[place])
             moved += [own.unexplained(layout.describe(each)).sum() for each in _moved(pictures[place])]
     scores = np.append(blocks.sum((1, 2)), moved)
-    told = metrics.auroc(scores, np.arange(len(scores)) >= len(blocks))
-    return Layout.fit(described), blocks, max(0.0, 2 * told - 1)
+    area = metrics.auroc(scores, np.arange(len(scores)) >= len(blocks))
+    return Layout.fit(described), blocks, max(0.0, 2 * area - 1)
 
 
 def _moved(picture: Floats) -> Iterator[Floats]:

@@ -1,6 +1,6 @@
 """Measure how well scores tell bad pictures from good ones, and maps of scores bad pixels from good ones.
 
-Scores are floats, higher is worse; labels are bools, True is bad.  Ties count half, as in the rank sum test.
+Scores are floats, higher is worse; labels are bools, True is bad. Ties count half, as in the rank sum test.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _counts(scores: Floats, bad: Bools) -> tuple[NDArray[np.int64], NDArray[np.i
 
 
 def roc(scores: Floats, bad: Bools) -> Curve:
-    """Return the ROC curve.  Raises ValueError where all are good or all are bad."""
+    """Return the ROC curve. Raises ValueError where all are good or all are bad."""
     scores, bad = np.ravel(scores), np.ravel(bad)
     if bad.all() or not bad.any():
         raise ValueError("a ROC curve needs both good and bad ones")
@@ -125,7 +125,7 @@ def _area_to(x: Floats, y: Floats, limit: float) -> float:
 
 
 def components(mask: Bools) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Return the rows and columns of each connected part of a mask (h, w); corners connect.  The largest comes first."""
+    """Return the rows and columns of each connected part of a mask (h, w); corners connect. The largest comes first."""
     labels = label(mask)
     order = np.argsort(labels, axis=None, kind="stable")
     ends = np.cumsum(np.bincount(labels.ravel()))

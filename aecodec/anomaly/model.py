@@ -154,7 +154,7 @@ class Model:
         return cls(method, fitted.method, side, threshold, facts)
 
     def judge(self, source: Source, *, device: str = "auto", max_pixels: int | None = MAX_PIXELS) -> Verdict:
-        """Judge a picture.  Raises as ``pictures.opened`` does."""
+        """Judge a picture. Raises as ``pictures.opened`` does."""
         pixels = opened(source, device=device, max_pixels=max_pixels)
         found = self.method.judge(_levels(scaled(pixels, self.side)))
         height, width = pixels.shape[:2]
@@ -163,9 +163,7 @@ class Model:
         if bad:  # its hottest place is shown, whatever made it bad
             level = min(level, float(found.heat.max() - HOTTEST * np.ptp(found.heat)))
         regions = _regions(found.heat, level, height, width)
-        return Verdict(
-            width, height, score, threshold.normalised(score), bad, found.heat, regions
-        )  # fmt: skip
+        return Verdict(width, height, score, threshold.normalised(score), bad, found.heat, regions)
 
     def with_threshold(self, scores: NDArray[np.floating[Any]], bad: NDArray[np.bool_]) -> Model:
         """Return the model with the threshold of the best F1 of labelled pictures: their scores (n,), and which are bad."""
@@ -188,7 +186,7 @@ class Model:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Model:
-        """Read the file of a model.  Raises WeightsError where it is missing, damaged or something else."""
+        """Read the file of a model. Raises WeightsError where it is missing, damaged or something else."""
         try:
             with safe_open(os.fspath(path), "np") as file:
                 card = json.loads((file.metadata() or {})[CARD])
@@ -200,7 +198,7 @@ class Model:
         except OSError as error:
             raise WeightsError(f"cannot open the model {path}: {error}") from None
         except (SafetensorError, KeyError, IndexError, TypeError, ValueError) as error:
-            raise WeightsError(f"{path} is no model of aecodec anomaly: {error}") from None
+            raise WeightsError(f"{path} is not a model of aecodec anomaly: {error}") from None
 
 
 def _reduced(pixels: Pixels, side: int) -> Pixels:

@@ -86,7 +86,7 @@ class Reconstruction:
 
 
 def opened(tensors: Tensors, settings: dict[str, Any]) -> Reconstruction:
-    """Return the method of its tensors and settings.  Raises MissingPackageError where torch or scikit-learn is missing."""
+    """Return the method of its tensors and settings. Raises MissingPackageError where torch or scikit-learn is missing."""
     Autoencoder = _estimator()  # noqa: N806  a class
     import torch
 

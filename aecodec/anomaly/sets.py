@@ -56,7 +56,7 @@ class Sample:
 
 
 def testing(folder: str | os.PathLike[str], extensions: Collection[str]) -> list[Sample]:
-    """Return the pictures of test, the good ones first.  Raises PictureError where there are none."""
+    """Return the pictures of test, the good ones first. Raises PictureError where there are none."""
     root = Path(folder) / "test"
     if not root.is_dir():
         raise PictureError(f"{folder} has no folder test with good and bad pictures, as sets of MVTec have")

@@ -17,7 +17,7 @@ from aecodec.retrieval.vectors import Description, Space
 
 
 def space(model: Autoencoder) -> Space:
-    """Return what codes of a model are.  Raises SettingsError for a model of tables."""
+    """Return what codes of a model are. Raises SettingsError for a model of tables."""
     check_pictures(model)
     digest = hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in model.model_.state_dict().values()))
     return Space(f"autoencoder {digest.hexdigest()[:8]}", model.model_.length, "euclidean")

@@ -76,7 +76,7 @@ class Autoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
         self.max_pixels = max_pixels
 
     def fit(self, X: Any, y: object = None) -> Self:  # noqa: N803  scikit-learn's name
-        """Learn from X, and return self.  Raises PictureError, SettingsError, TrainingError, DeviceError."""
+        """Learn from X, and return self. Raises PictureError, SettingsError, TrainingError, DeviceError."""
         for _ in self.fit_epochs(X):
             pass
         return self
@@ -154,7 +154,7 @@ class Autoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
         return {"kind": name_of(self.kind), **found, "options": options_of(self.kind)}
 
     def restore(self, form: pictures.Form, tensors: dict[str, Tensor], last: Epoch | None = None) -> None:
-        """Become fitted with the tensors of a model.  Raises RuntimeError where they do not fit the parameters."""
+        """Become fitted with the tensors of a model. Raises RuntimeError where they do not fit the parameters."""
         model = self._new_model(form)
         model.load_state_dict(tensors)
         self.form_, self.model_, self.history_ = form, model.requires_grad_(False), [last] if last else []
@@ -177,7 +177,7 @@ class Autoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
             raise SettingsError(f"learning_rate must be above 0, not {self.learning_rate}")
 
     def _gather(self, X: Any, reset: bool) -> NDArray[Any]:  # noqa: N803
-        """Return a caller's data as one array (n, H, W, C) or (n, d).  Raises PictureError where it is not of the form."""
+        """Return a caller's data as one array (n, H, W, C) or (n, d). Raises PictureError where it is not of the form."""
         if not pictures.is_pictures(X):
             if not reset and len(self.form_.shape) == 3:
                 raise PictureError("the model was fitted to pictures, and this is a table or a single name")

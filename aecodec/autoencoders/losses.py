@@ -33,7 +33,7 @@ def bce(x: Tensor, y: Tensor) -> Tensor:
 
 
 def open_loss(name: str, shape: Shape) -> Loss:
-    """Return a loss by name.  Raises SettingsError for an unknown one, or one that these shapes are too small for."""
+    """Return a loss by name. Raises SettingsError for an unknown one, or one that these shapes are too small for."""
     if name == "mse":
         return mse
     if name == "bce":

@@ -149,4 +149,4 @@ class Kind(Protocol):
     """A recipe for a model. Kinds are frozen dataclasses, whose fields are their options."""
 
     def build(self, shape: Shape, latent: int) -> Model:
-        """Return a new model.  Raises SettingsError for shapes that the kind cannot take."""
+        """Return a new model. Raises SettingsError for shapes that the kind cannot take."""

@@ -134,7 +134,7 @@ def load(
 
 
 def _read(row: int, source: formats.Source, size: int, max_pixels: int | None) -> Image.Image:
-    """Return a picture upright, as "L" or "RGB", its middle scaled to size x size.  Raises PictureError, with the row."""
+    """Return a picture upright, as "L" or "RGB", its middle scaled to size x size. Raises PictureError, with the row."""
     try:
         return squared(_open(source, max_pixels), size, max_pixels)
     except (ValueError, LookupError, OSError, TypeError, SyntaxError) as error:

@@ -35,13 +35,13 @@ def save(estimator: Autoencoder, folder: str | os.PathLike[str], facts: dict[str
 
 
 def load(folder: str | os.PathLike[str], device: str = "auto") -> Autoencoder:
-    """Return the estimator that ``save`` wrote into a folder.  Raises WeightsError where it is missing or damaged."""
+    """Return the estimator that ``save`` wrote into a folder. Raises WeightsError where it is missing or damaged."""
     path = Path(folder)
     if not (path / CARD).is_file():
-        raise WeightsError(f"{folder} is no autoencoder: it has no {CARD}")
+        raise WeightsError(f"{folder} is not an autoencoder: it has no {CARD}")
     card = read_card(path)
     if card.get("format") != FORMAT:
-        raise WeightsError(f"{folder} is no autoencoder: its card is of something else")
+        raise WeightsError(f"{folder} is not an autoencoder: its card is of something else")
     try:
         data = (path / TENSORS).read_bytes()
         if content_hash(data) != card["sha256"]:

@@ -50,8 +50,8 @@ def anomaly() -> None:
     type=click.Choice(METHODS),
     default=METHODS[0],
     show_default=True,
-    help="What tells bad from good: a classifier of damage that is done to the good pictures, the distance to good places, "
-    "bits, or what an autoencoder cannot reconstruct ('aecodec[autoencoders]').",
+    help="What distinguishes bad from good: a classifier of damage that is done to the good pictures, the distance to good "
+    "places, bits, or what an autoencoder cannot reconstruct ('aecodec[autoencoders]').",
 )
 @click.option(
     "--features",
@@ -60,9 +60,9 @@ def anomaly() -> None:
     show_default=True,
     help="What neighbours and gaussian compare: latents of the codec, or patches at four scales.",
 )
-@click.option("--kind", default="conv", show_default=True, help="Of the autoencoder of reconstruction.")
+@click.option("--kind", default="conv", show_default=True, help="Kind of the autoencoder, for reconstruction.")
 @click.option("--latent", type=click.IntRange(min=1), default=64, show_default=True, help="Numbers of its code.")
-@click.option("--epochs", type=click.IntRange(min=1), default=50, show_default=True, help="Of its training.")
+@click.option("--epochs", type=click.IntRange(min=1), default=50, show_default=True, help="Epochs of its training.")
 @click.option(
     "--error",
     type=click.Choice(["pixel", "ssim", "feature"]),
@@ -80,10 +80,10 @@ def anomaly() -> None:
 )
 @click.option(
     "--quantile",
-    type=click.FloatRange(0, 1),
+    type=options.Finite(0, 1),
     default=0.9,
     show_default=True,
-    help="The share of good pictures that shall pass; the threshold is found by cross-validation.",
+    help="Share of good pictures that pass; the threshold is found by cross-validation.",
 )
 @click.option(
     "--labelled",
@@ -91,7 +91,7 @@ def anomaly() -> None:
     type=options.folder_name,
     help="Take the threshold of the best F1 on the pictures in test/good and test/* of this folder instead.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything that is drawn.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything that is drawn.")
 @options.recursive
 @options.device
 @options.max_pixels
@@ -222,9 +222,7 @@ def score(
     show: Callable[[batch.Report], str] = json.dumps if as_json else _row if as_csv else _line
     if as_csv:
         click.echo(csv_text([COLUMNS]), nl=False)
-    batch.run(
-        tasks, work, show=show, verb="judged", threads=threads, device=device, executor=executor, replaces=force
-    )  # fmt: skip
+    batch.run(tasks, work, show=show, verb="judged", threads=threads, device=device, executor=executor, replaces=force)
 
 
 def _work(job: files.Job, model_file: str, device: str, max_pixels: int, force: bool) -> batch.Done:

@@ -47,7 +47,7 @@ loss = click.option(
     show_default=True,
     help="What is minimised; perceptual is the codec's mix.",
 )
-seed = click.option("--seed", type=int, default=0, show_default=True, help="Of everything that is drawn.")
+seed = click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything that is drawn.")
 model_argument = click.argument("model", type=click.Path(exists=True, file_okay=False))
 sheet_output = click.option(
     "-o", "--output", metavar="SHEET", required=True, type=options.file_names, help="The contact sheet, such as sheet.png."
@@ -79,7 +79,7 @@ def autoencoder() -> None:
 
 @autoencoder.command()
 @click.argument("paths", metavar="FOLDER...", nargs=-1, required=True, type=options.file_names)
-@click.option("--kind", type=click.Choice(KINDS), default="conv", show_default=True, help="Which autoencoder.")
+@click.option("--kind", type=click.Choice(KINDS), default="conv", show_default=True, help="Kind of autoencoder.")
 @click.option("--latent", type=click.IntRange(min=1), default=32, show_default=True, help="Numbers of a code.")
 @size
 @click.option(
@@ -95,7 +95,11 @@ def autoencoder() -> None:
 @_epochs(60)
 @_batch(64)
 @click.option(
-    "--learning-rate", type=options.Finite(0, min_open=True), default=2e-3, show_default=True, help="At its peak."
+    "--learning-rate",
+    type=options.Finite(0, min_open=True),
+    default=2e-3,
+    show_default=True,
+    help="Learning rate at its peak.",
 )
 @click.option(
     "--held-out",
@@ -183,7 +187,7 @@ def fit(
 
 @autoencoder.command()
 @click.argument("paths", metavar="FOLDER...", nargs=-1, required=True, type=options.file_names)
-@click.option("--kinds", default="all", show_default=True, metavar="KIND,...", help="Which ones, or all.")
+@click.option("--kinds", default="all", show_default=True, metavar="KIND,...", help="Kinds to compare, or all.")
 @click.option(
     "--latent",
     "latents",
@@ -230,8 +234,8 @@ def compare(
     aecodec autoencoder compare -r photos --kinds all -o page.html
     aecodec autoencoder compare -r photos --kinds tied,conv --latent 4 --latent 16 --latent 64 -o elbow.html
 
-    A fifth of the pictures is held out and judges. Where pictures are in several folders, these are the classes of the
-    probe. The page is one file and needs no network.
+    A fifth of the pictures is held out to judge the kinds. Where pictures are in several folders, these are the classes of
+    the probe. The page is one file and needs no network.
     """
     if not output and not as_json:
         raise click.UsageError("give -o PAGE, --json or both")
@@ -276,7 +280,9 @@ def compare(
 @autoencoder.command()
 @model_argument
 @sheet_output
-@click.option("-n", "--count", type=click.IntRange(1, 1024), default=64, show_default=True, help="Draw so many pictures.")
+@click.option(
+    "-n", "--count", type=click.IntRange(1, 1024), default=64, show_default=True, help="Number of pictures to draw."
+)
 @seed
 @options.device
 @options.force
@@ -327,10 +333,16 @@ def interpolate(model: str, first: str, second: str, output: str, steps: int, de
 @click.option(
     "--start", type=click.Path(exists=True, dir_okay=False), help="A picture to start from.  [default: the mean code]"
 )
-@click.option("--numbers", type=click.IntRange(1, 64), default=8, show_default=True, help="Rows.")
+@click.option(
+    "--numbers", type=click.IntRange(1, 64), default=8, show_default=True, help="Numbers of the code to show, a row each."
+)
 @click.option("--steps", type=click.IntRange(2, 64), default=9, show_default=True, help="Pictures in a row.")
 @click.option(
-    "--reach", type=options.Finite(0, min_open=True), default=3.0, show_default=True, help="In standard deviations."
+    "--reach",
+    type=options.Finite(0, min_open=True),
+    default=3.0,
+    show_default=True,
+    help="Ends of a row, in standard deviations.",
 )
 @options.device
 @options.force

@@ -363,7 +363,7 @@ def _on_cluster(
         sys.exit(files.FAILED)
     call = functools.partial(_attempt_all, __version__, work)
     try:
-        for job, result in spread(tasks, call, executor, _prepare):
+        for job, result in spread(tasks, call, executor, for_worker):
             yield replace(result, job=job) if isinstance(result, Outcome) else Outcome(job, error=str(result))
     except (GeneratorExit, OSError):
         raise
@@ -374,13 +374,13 @@ def _on_cluster(
         executor.shutdown(cancel_futures=True)
 
 
-def _prepare(job: Job, again: bool) -> Job:
+def for_worker(job: Job, again: bool) -> Job:
     """Return what is sent of a job to a worker, which may run in another folder."""
     return replace(files.absolute(job), again=job.again or again)
 
 
 def _attempt_all(version: str, work: Work, jobs: list[Job]) -> list[Outcome]:
-    """Do jobs one after another on a worker of a cluster.  Raises AecodecError where that has another version."""
+    """Do jobs one after another on a worker of a cluster. Raises AecodecError where that has another version."""
     from aecodec import __version__
 
     if version != __version__:

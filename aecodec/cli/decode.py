@@ -63,7 +63,7 @@ class Crop(ParamType):
 @click.option(
     "--scale",
     type=click.Choice(["1/2", "1/4", "1/8", "1/16"]),
-    help="Make the picture so much smaller each way, in a fraction of the time.",
+    help="Make the picture that much smaller each way, in a fraction of the time.",
 )
 @click.option(
     "--bits",
@@ -75,7 +75,7 @@ class Crop(ParamType):
 @click.option(
     "--verify/--no-verify",
     default=True,
-    help="Refuse a picture that has another hash than its file says, where that says one.  [default: verify]",
+    help="Refuse a picture whose hash differs from the one in its file, if there is one.  [default: verify]",
 )
 @click.option("--preview", is_flag=True, help="Show what there is of a file that ends early.")
 @options.picture_format

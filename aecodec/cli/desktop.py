@@ -19,7 +19,7 @@ LARGEST = 4096  # pixels a side of a thumbnail
 
 @click.group()
 def desktop() -> None:
-    """Make .aec known to the desktop: its media type, the program file, and thumbnails.
+    """Make .aec known to the desktop: its media type, the command "file", thumbnails.
 
     \b
     aecodec desktop install

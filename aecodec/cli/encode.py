@@ -115,7 +115,7 @@ class ByteSize(ParamType):
     "--verify",
     "check",
     is_flag=True,
-    help="Read back and decode what is written, compare it with what was meant, and measure its PSNR.",
+    help="Read back and decode what is written, compare it with the intended picture, and measure its PSNR.",
 )
 @click.option(
     "--manifest",
@@ -151,9 +151,9 @@ def encode(
     aecodec encode --lossless drawing.png drawing.aec
     aecodec encode --restore denoise noisy.png clean.aec
 
-    OUT may be "-" for standard output, IN for standard input.  An OUT with a picture's extension is refused without
-    --force, so that "aecodec encode *.png" cannot overwrite a picture.  An IN with --output-dir may be a folder, which
-    stands for the files in it that have a picture's extension.
+    OUT may be "-" for standard output, IN for standard input. An OUT with a picture's extension is refused without --force,
+    so that "aecodec encode *.png" cannot overwrite a picture. An IN with --output-dir may be a folder, which stands for the
+    files in it that have a picture's extension.
     """
     values = {"bpp": bpp, "size": size, "psnr": psnr, "ssimulacra2": ssimulacra2}
     targets = [TARGETS[name](value) for name, value in values.items() if value is not None]
@@ -172,7 +172,7 @@ def encode(
         _need_package(compared)
     writer = None
     if manifest_file:
-        writer = manifest.Writer(manifest_file, replace=settings["force"], extend=settings["update"])
+        writer = manifest.Writer(manifest_file, replace=settings["force"], extend=settings["update"], output_dir=output_dir)
         tasks = files.Jobs((replace(job, again=writer.lacks(job)) for job in tasks), tasks.left_out)
     settings["weights"] = settings["weights"] and batch.as_seen_by_workers(settings["weights"], executor)
     settings["restorer"] = batch.as_seen_by_workers(settings["restorer"], executor)

@@ -7,7 +7,7 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,9 @@ from aecodec.errors import AecodecError, MissingPackageError
 from aecodec.threads import use_threads
 
 if TYPE_CHECKING:
+    from aecodec.eval.codecs import Codec
+    from aecodec.eval.measure import Picture
+    from aecodec.eval.results import Results
     from aecodec.executors.dask import DaskExecutor
 
 JOURNAL = "measurements.jsonl"
@@ -192,23 +195,18 @@ def _report(
     """Measure what is missing and write the report. Returns True where something could not be measured."""
     use_threads(1)  # here and in the processes, so that CPU seconds are comparable
     _need_packages()
-    from aecodec.eval import codecs as known, measure, report, results, sidebyside
+    from aecodec.eval import measure, report, results
     from aecodec.metrics import METRICS, open_metrics
 
     if unknown := [name for name in metrics or () if name not in METRICS]:
         raise click.UsageError(f"there is no metric {unknown[0]!r}; the metrics are {', '.join(METRICS)}")
     published = dict(results.read_reference(Path(path)) for path in references)
-    found, absent = known.open_codecs(known.names() if codecs is None else codecs, weights)
-    found = known.with_qualities(found, qualities)
-    if not found:
-        raise AecodecError(_reasons(absent) or "no codec is chosen")
+    found, absent = _open_codecs(codecs, weights, qualities, published)
     names = [codec.name for codec in found]
     if anchor is None:
         anchor = "jpeg" if "jpeg" in names else names[0]
     if anchor not in names:
         raise click.UsageError(f"the anchor {anchor!r} is not one of the codecs {', '.join(names)}")
-    if clash := published.keys() & set(names):
-        raise AecodecError(f"a published curve and a codec are both named {clash.pop()!r}")
     paths = _absolute(measure.find_pictures(inputs, recursive), cluster)
     metrics, without = open_metrics(metrics or None)
     if not metrics:
@@ -232,16 +230,40 @@ def _report(
     summary = results.summarise(pictures, found, metrics, journal, anchor, failures, published)
     summary["absent"] = absent
     summary["environment"] = results.environment(command_line(), processes)
+    page = report.render(summary, _side_by_side(pictures, found, summary, processes))
+    _write(folder, summary, {"results.csv": results.as_csv(summary), "bdrate.csv": results.against_as_csv(summary)}, page)
+    click.echo("\n".join([*results.headlines(summary), str(folder / "report.html")]))
+    return bool(failures)
+
+
+def _open_codecs(
+    codecs: Sequence[str] | None, weights: Sequence[str] | None, qualities: Sequence[str], published: Collection[str]
+) -> tuple[list[Codec], dict[str, str]]:
+    """Return the codecs that can be measured, and why the others cannot; none has the name of a published curve."""
+    from aecodec.eval import codecs as known
+
+    found, absent = known.open_codecs(known.names() if codecs is None else codecs, weights)
+    found = known.with_qualities(found, qualities)
+    if not found:
+        raise AecodecError(_reasons(absent) or "no codec is chosen")
+    if clash := set(published) & {codec.name for codec in found}:
+        raise AecodecError(f"a published curve and a codec are both named {clash.pop()!r}")
+    return found, absent
+
+
+def _side_by_side(
+    pictures: Sequence[Picture], codecs: Sequence[Codec], summary: Results, processes: int
+) -> list[dict[str, Any]]:
+    """Return the pictures that the report shows, coded by each codec at equal bytes."""
+    from aecodec.eval import sidebyside
+
     shown = [picture for name in sidebyside.choose(summary) for picture in pictures if picture.name == name]
     embedded = []
     with progress("pictures side by side", len(shown)) as step:
-        for entry in sidebyside.embed(shown, found, summary, processes):
+        for entry in sidebyside.embed(shown, codecs, summary, processes):
             embedded.append(entry)
             step()
-    tables = {"results.csv": results.as_csv(summary), "bdrate.csv": results.against_as_csv(summary)}
-    _write(folder, summary, tables, report.render(summary, embedded))
-    click.echo("\n".join([*results.headlines(summary), str(folder / "report.html")]))
-    return bool(failures)
+    return embedded
 
 
 def _restoration(

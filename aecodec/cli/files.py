@@ -202,7 +202,7 @@ def expand(
 
 
 def _nothing_in(path: str, wanted: Collection[str], recursive: bool, alone: bool) -> Found:
-    """Return an empty folder with its problem.  Raises click.UsageError where it is ``alone``."""
+    """Return an empty folder with its problem. Raises click.UsageError where it is ``alone``."""
     hint = "" if recursive else "; -r descends into its subfolders"
     problem = f"no {'/'.join(wanted) if len(wanted) == 1 else 'pictures'} in the folder"
     if alone:

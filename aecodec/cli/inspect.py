@@ -34,7 +34,7 @@ NOTHING = os.devnull  # where a page goes that is not asked for
     "--quality",
     type=options.Finite(0, 100),
     default=DEFAULT_QUALITY,
-    help=f"Quality at which a picture that is no .aec file is encoded, in memory.  [default: {DEFAULT_QUALITY:g}]",
+    help=f"Quality at which a picture that is not an .aec file is encoded, in memory.  [default: {DEFAULT_QUALITY:g}]",
 )
 @click.option(
     "--directions",

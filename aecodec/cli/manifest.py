@@ -48,11 +48,16 @@ class Writer:
     appended to, the whole manifest is written again from time to time and at the end.
     """
 
-    def __init__(self, path: str, *, replace: bool, extend: bool) -> None:
-        """Open the file; an old one is refused unless it is to be replaced or extended."""
+    def __init__(self, path: str, *, replace: bool, extend: bool, output_dir: str | None = None) -> None:
+        """Open the file; an old one is refused unless it is to be replaced or extended.
+
+        Its folder is made only if it is ``output_dir``, which may not be there yet.
+        """
         self._path, self._folder = path, names.parent(names.identity(path))
         kind = _StoreFile if names.is_url(path) else _LocalFile
         with self._refusing():
+            if output_dir is not None and not names.is_url(path) and names.identity(output_dir) == self._folder:
+                Path(output_dir).mkdir(exist_ok=True)
             if kind.exists(path) and not (replace or extend):
                 raise click.UsageError(files.printable(f"{path} exists; --force replaces it, and --update adds to it"))
             self._file: _LocalFile | _StoreFile = kind(path, extend and not replace)
@@ -98,7 +103,6 @@ class _LocalFile:
     """A file that lines are appended to."""
 
     def __init__(self, path: str, extend: bool) -> None:
-        Path(path).parent.mkdir(exist_ok=True)  # such as the output folder, which comes with the first file
         self._file = open(path, "a" if extend else "w", encoding="utf-8")  # noqa: SIM115
 
     @staticmethod
@@ -157,7 +161,7 @@ class _StoreFile:
 
 
 def read(path: str) -> list[Line]:
-    """Return the lines of a manifest, the last one of each output.  Raises click.UsageError where it is none."""
+    """Return the lines of a manifest, the last one of each output. Raises click.UsageError where it is none."""
     folder = names.parent(path)
     lines: dict[str, Line] = {}
     try:
@@ -168,9 +172,9 @@ def read(path: str) -> list[Line]:
                 size = int(fields["bytes"])
                 lines[output] = Line(source, str(fields["source_sha256"]), output, str(fields["output_sha256"]), size)
             except (ValueError, KeyError, TypeError):
-                raise click.UsageError(files.printable(f"{path}: line {number} is none of a manifest")) from None
+                raise click.UsageError(files.printable(f"{path}: line {number} is not a line of a manifest")) from None
     except (OSError, UnicodeError) as error:
-        reason = files.reason(error) if isinstance(error, OSError) else "it is no text"
+        reason = files.reason(error) if isinstance(error, OSError) else "it is not text"
         raise click.UsageError(files.printable(f"cannot read {path}: {reason}")) from None
     return list(lines.values())
 

@@ -169,8 +169,8 @@ recursive = click.option("-r", "--recursive", is_flag=True, help="Descend into s
 update = click.option(
     "--update",
     is_flag=True,
-    help="Skip an IN whose OUT is not empty and newer than the last change of IN, be it content, name "
-    "or rights. Replace all others. Settings are not compared.",
+    help="Skip an IN whose OUT is not empty and newer than the last change of IN, of its content, name "
+    "or permissions. Replace all others. Settings are not compared.",
 )
 preserve = click.option(
     "--preserve", is_flag=True, help="Give OUT the permissions and the times of access and modification of IN."

@@ -22,7 +22,7 @@ def csv_text(rows: Iterable[Sequence[object]]) -> str:
     """Return rows as CSV with line feeds, one behind the last row, too. Names may be any bytes."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return names.as_text(text.getvalue())
 
 
 def command_line() -> str:

@@ -126,7 +126,9 @@ def _current_rows(journal: Journal, known: Index | None, paths: Mapping[str, str
 @similar.command()
 @index_argument
 @click.argument("paths", metavar="PICTURE...", nargs=-1, required=True, type=options.file_names)
-@click.option("-n", "--count", type=click.IntRange(min=1), default=10, show_default=True, help="Show so many pictures.")
+@click.option(
+    "-n", "--count", type=click.IntRange(min=1), default=10, show_default=True, help="Number of pictures to show."
+)
 @options.device
 @options.max_pixels
 @options.as_json
@@ -174,12 +176,12 @@ def _query_rows(report: batch.Report) -> str:
 @index_argument
 @click.option(
     "--threshold",
-    type=click.FloatRange(0, 1),
+    type=options.Finite(0, 1),
     default=THRESHOLD,
     show_default=True,
     help="Similarity from which two pictures are copies of each other.",
 )
-@options.as_json
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array per group.")
 @as_csv
 def duplicates(index_file: str, threshold: float, as_json: bool, as_csv: bool) -> None:
     """Show groups of pictures that are copies of each other.

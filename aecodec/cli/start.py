@@ -23,7 +23,7 @@ BAND = 64  # rows of a PNG that are compressed at a time
 def run() -> None:
     """Run the command that the process was started for, and end the process."""
     try:
-        is_done = _decode(sys.argv[1:])
+        is_done = decode(sys.argv[1:])
     except KeyboardInterrupt:
         print("aecodec: interrupted", file=sys.stderr)  # noqa: T201  click is not there yet
         os._exit(INTERRUPTED)
@@ -36,7 +36,7 @@ def run() -> None:
     main.run()
 
 
-def _decode(arguments: list[str]) -> bool:
+def decode(arguments: list[str]) -> bool:
     """Decode a file if that is all that is asked for; return whether it is done."""
     asked = _asked(arguments)
     if asked is None or os.environ.get("AECODEC_PURE_PYTHON"):
@@ -52,11 +52,11 @@ def _decode(arguments: list[str]) -> bool:
     from aecodec.threads import thread_count
 
     metadata = plain.metadata_of(data)
-    library = _library()
+    library = open_library()
     if metadata is None or library is None:
         return False
     width, height, channels, depth, is_lossless, identity = library.info(data)
-    path = "" if is_lossless else _weights_file(identity)  # it needs no weights
+    path = "" if is_lossless else weights_file(identity)  # it needs no weights
     if path is None or width * height > MAX_PIXELS:
         return False
     if channels < 3 and metadata.get(plain.ICC, b"")[16:20] == b"RGB ":  # gray that the command writes as colour
@@ -69,12 +69,12 @@ def _decode(arguments: list[str]) -> bool:
     if is_lossless:
         library.decode_exact(data, samples)
     else:
-        _open_model(library, path).decode(data, samples, threads or thread_count(), library.BEST, depth, 1)
+        open_model(library, path).decode(data, samples, threads or thread_count(), library.BEST, depth, 1)
     if depth > 8:
         library.widen(samples, depth)
     tops = range(0, height, BAND)
     rows = (library.png_rows(samples, width * pixel, pixel, top, min(top + BAND, height)) for top in tops)
-    _write(target, plain_png.write(width, height, channels, depth, rows, metadata))
+    write(target, plain_png.write(width, height, channels, depth, rows, metadata))
     return True
 
 
@@ -122,7 +122,7 @@ def _package(*parts: str) -> str:
     return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), *parts)
 
 
-def _library() -> ModuleType | None:
+def open_library() -> ModuleType | None:
     """Return the compiled module of ``aecodec.runtime``, whose own import needs numpy, or None."""
     from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
 
@@ -136,7 +136,7 @@ def _library() -> ModuleType | None:
     return None
 
 
-def _weights_file(identity: bytes) -> str | None:
+def weights_file(identity: bytes) -> str | None:
     """Return the path of the installed weights with an id, of which only the card is read."""
     folder = _package("weights")
     line = b'\nsha256 = "' + identity.hex().encode()
@@ -149,7 +149,7 @@ def _weights_file(identity: bytes) -> str | None:
     return None
 
 
-def _open_model(library: ModuleType, path: str) -> Any:
+def open_model(library: ModuleType, path: str) -> Any:
     """Return a decoder; libaec hashes the weights, and decodes no file that needs others."""
     import mmap
 
@@ -157,7 +157,7 @@ def _open_model(library: ModuleType, path: str) -> Any:
         return library.Model(data, None)
 
 
-def _write(target: str, data: bytes) -> None:
+def write(target: str, data: bytes) -> None:
     """Write a file as ``files.write_output`` does: whole, or not at all, also where the process is told to end."""
     import signal
 

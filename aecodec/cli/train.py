@@ -103,6 +103,8 @@ def train(
 
         given = {"data": list(data), "init": init, "minutes": minutes, "steps": steps, "device": device}
         overrides = {key: value for key, value in given.items() if value not in (None, [])}
+        if not config and not data:
+            raise click.UsageError("give a CONFIG, or --data FOLDER")
         _need_packages()
         settings = keys.read(keys.locate(config), **overrides) if config else keys.make(_with_init(overrides, Path(folder)))
         _train(settings, Path(folder))

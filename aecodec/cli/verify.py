@@ -55,8 +55,8 @@ def verify(
     aecodec verify --manifest archive/manifest.jsonl
 
     Each FILE is decoded, and its samples are compared with the hash that it has of them (encode --hash), if it has one. A
-    folder stands for the .aec files in it. With --manifest, each file that it names is compared
-    with its hash, and so is its source where it is still there.
+    folder stands for the .aec files in it. With --manifest, each file that it names is compared with its hash, and so is
+    its source where it is still there.
     """
     if bool(paths) == bool(manifest_file):
         raise click.UsageError("give either files or a --manifest")

@@ -69,7 +69,7 @@ def verify(name: str) -> None:
     \b
     aecodec weights verify photo
 
-    The certificate lists, for every integer layer, the largest sum that any input can cause.  Below 2**24 float32
+    The certificate lists, for every integer layer, the largest sum that any input can cause. Below 2**24 float32
     arithmetic is exact, whatever the library, the thread count or the order of summation.
     """
     try:

@@ -110,7 +110,7 @@ def decode_samples(
     """Return the picture in an .aec file, with at least ``bits`` a sample; None stands for those of the file.
 
     With ``verify`` it is compared with the hash in its file, where there is one: if it is whole, has the file's own depth,
-    and was not computed in floats.  Raises as ``aecodec.decode`` does.
+    and was not computed in floats. Raises as ``aecodec.decode`` does.
     """
     data = bitstream.bytes_of(data)
     try:
@@ -164,7 +164,7 @@ def _preview(
 
 
 def _area_of(head: Header, crop: tuple[int, int, int, int] | None) -> Box:
-    """Return the area, in pixels, that a crop (left, top, width, height) stands for.  Raises PictureError."""
+    """Return the area, in pixels, that a crop (left, top, width, height) stands for. Raises PictureError."""
     area = whole(head.height, head.width)
     if crop is None:
         return area
@@ -203,7 +203,7 @@ def _decode_area(
 
 
 def _verified(found: Decoded, stream: Stream, is_comparable: bool, depth: int) -> Decoded:
-    """Return a picture in ``depth`` bits.  Raises BitstreamError where its hash is another than its file says."""
+    """Return a picture in ``depth`` bits. Raises BitstreamError where its hash is another than its file says."""
     if is_comparable and HASH in stream.chunks:
         if digest.of_samples(found.colour, found.alpha) != stream.chunks[HASH]:
             raise BitstreamError("the picture is not the one that was encoded (its hash differs)")

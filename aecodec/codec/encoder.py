@@ -185,9 +185,11 @@ class Encoder:
         encoder = Encoder(Image.open("photo.png"))
         files = [encoder.encode(aecodec.quality.index_of_quality(quality)).data for quality in (30, 60, 90)]
 
-    The attribute ``image`` is its colour. Raises PictureError where the picture cannot be encoded as it is (an animation
-    without a ``frame``) and LimitError over ``max_pixels``; warns where something will be lost. With ``strip`` EXIF and XMP
-    are dropped and the EXIF orientation is applied. With ``hashed`` files have a hash of their decoded samples.
+    ``image`` is its colour; ``tries_exact`` says whether pixels may be kept without loss. Raises PictureError where the
+    picture cannot be encoded as it is (an animation without a ``frame``) and LimitError over ``max_pixels``; warns where
+    something will be lost. With ``strip`` EXIF and XMP are dropped and the EXIF orientation is applied. With ``hashed``
+    files have a hash of their decoded samples. With ``all_learned`` no pixel is kept without loss, not even of text and
+    drawings, to see what that brings.
     """
 
     def __init__(
@@ -200,6 +202,7 @@ class Encoder:
         max_pixels: int | None = MAX_PIXELS,
         frame: int | None = None,
         hashed: bool = False,
+        all_learned: bool = False,
     ) -> None:
         self.original = Original.open(image, strip=strip, max_pixels=max_pixels, frame=frame)
         self.weights = load(weights)
@@ -212,7 +215,8 @@ class Encoder:
         self._seen: NDArray[Any] = self.array if self.original.deep is None else self.original.deep
         self._device = device
         self._transforms = open_transforms(self.weights, device)
-        self._tries_exact = self.depth == 8 and exact.is_installed() and regions.may_have_exact(self.array)
+        may_be_exact = not all_learned and self.depth == 8 and exact.is_installed()
+        self.tries_exact = may_be_exact and regions.may_have_exact(self.array)
 
     def encode(self, rate: int, tile: int | None = None) -> Encoded:
         """Return the file at a rate index (``quality.index_of_quality``).
@@ -220,14 +224,14 @@ class Encoder:
         ``tile`` is as in ``bitstream.Header``, None to choose. The latents of a large photograph are never in memory all at
         once.
         """
-        if self._tries_exact or self._hashed:
+        if self.tries_exact or self._hashed:
             return self.write(self.quantise(rate, tile))
         header, payloads = self._code(self._seen, rate, tile, lambda coded: coded.payload)
         return Encoded(bitstream.write(Stream(header, payloads, self._chunks)), rate)
 
     def quantise(self, rate: int, tile: int | None = None) -> Quantised:
         """Return what ``encode`` would write, with its latents, so that it can be shown without decoding them."""
-        if self._tries_exact:
+        if self.tries_exact:
             return self._quantise_with_exact(rate, tile)
         header, coded = self._code(self._seen, rate, tile, lambda coded: (coded.payload, coded.latents))
         payloads, values = zip(*coded, strict=True)
@@ -241,7 +245,7 @@ class Encoder:
         return Encoded(bitstream.write(stream), stream.header.rate, *exact.shares(stream))
 
     def _hash(self, quantised: Quantised) -> bytes:
-        """Return the hash of the samples that every exact decoder gives.  Raises WeightsError where libaec has none."""
+        """Return the hash of the samples that every exact decoder gives. Raises WeightsError where libaec has none."""
         synthesis = open_synthesis(self.weights, "cpu")
         if not synthesis.is_exact:
             raise WeightsError("a hash needs libaec, which is not compiled or cannot decode with these weights")

@@ -31,10 +31,10 @@ BEND = 4  # by which the picture's own slope is taken to differ from the one tha
 
 @dataclass(frozen=True)
 class Target(ABC):
-    """A limit that a file must keep.  Raises ValueError where ``value`` is not finite, not positive or too high.
+    """A limit that a file must keep. Raises ValueError where ``value`` is not finite, not positive or too high.
 
-    The file that ``meet`` finds keeps the limit.  It also lies within ``tolerance`` of it, or the next rate index was
-    measured and does not keep it.  Real sizes and metrics have dents, so a slightly better file may exist.
+    The file that ``meet`` finds keeps the limit. It also lies within ``tolerance`` of it, or the next rate index was
+    measured and does not keep it. Real sizes and metrics have dents, so a slightly better file may exist.
     """
 
     value: float
@@ -79,7 +79,7 @@ class Target(ABC):
 
 
 class Size(Target):
-    """At most this many bytes.  The whole file counts, with its metadata."""
+    """At most this many bytes. The whole file counts, with its metadata."""
 
     at_least = False
     words = "{:.0f} bytes"
@@ -105,7 +105,7 @@ class Size(Target):
 
 
 class BitsPerPixel(Size):
-    """At most this many bits per pixel.  The whole file counts, with its metadata."""
+    """At most this many bits per pixel. The whole file counts, with its metadata."""
 
     words = "{:g} bits per pixel"
     unit = " bits per pixel"
@@ -126,7 +126,7 @@ class BitsPerPixel(Size):
 class Fidelity(Target):
     """At least this much by a metric, of the decoded picture against the given one.
 
-    Both are RGB as it is stored, at its depth for PSNR and in 8 bits for other metrics.  Alpha does not count, and colour
+    Both are RGB as it is stored, at its depth for PSNR and in 8 bits for other metrics. Alpha does not count, and colour
     that it hides is as the encoder fills it.
     """
 
@@ -205,8 +205,8 @@ class Ssimulacra2(Fidelity):
 def meet(encoder: Encoder, target: Target) -> tuple[Encoded, float]:
     """Return the file that meets a target, and its value in the target's unit.
 
-    Of the qualities that meet it, the file has the highest where bytes are limited, else the lowest.  Beyond the highest
-    there is the file without loss.  Raises TargetError where no quality meets the target, MissingPackageError where the
+    Of the qualities that meet it, the file has the highest where bytes are limited, else the lowest. Beyond the highest
+    there is the file without loss. Raises TargetError where no quality meets the target, MissingPackageError where the
     package that measures it is missing.
     """
     from aecodec.container import exact  # here, because the command line imports this module for its targets alone
@@ -233,8 +233,8 @@ def meet(encoder: Encoder, target: Target) -> tuple[Encoded, float]:
 def search(target: Target, attempt: Callable[[int], tuple[Result, float]], pixels: int) -> tuple[Result, float]:
     """Return the attempt that ``meet`` promises; ``attempt`` maps a rate index to a result and its value.
 
-    Values rise with the rate index; dents do no harm.  The search follows the slope of a typical photograph until one
-    attempt meets the target and another one misses it, and then interpolates between the two.  Raises TargetError where
+    Values rise with the rate index; dents do no harm. The search follows the slope of a typical photograph until one
+    attempt meets the target and another one misses it, and then interpolates between the two. Raises TargetError where
     the end of the scale misses the target.
     """
     low, high = map(target.straighten, target.typical(pixels))

@@ -1,8 +1,8 @@
 """Which blocks of a picture are kept without loss: those of flat colours, text and lines, where that is cheaper.
 
-The choice is by bits + lambda * squared error, with a cost for each border between exact blocks and others.  What a block
-costs the networks is known from a first pass.  What it costs without loss is estimated pixel by pixel, and the estimate is
-scaled to the bytes that the coder really needs.  The same pixels may cost much less in fewer colours: ``fewer_colours``.
+The choice is by bits + lambda * squared error, with a cost for each border between exact blocks and others. What a block
+costs the networks is known from a first pass. What it costs without loss is estimated pixel by pixel, and the estimate is
+scaled to the bytes that the coder really needs. The same pixels may cost much less in fewer colours: ``fewer_colours``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Mask = npt.NDArray[np.bool_]
 def may_have_exact(array: npt.NDArray[np.uint8]) -> bool:
     """Return whether a picture (H, W, 3) has flat places and sharp edges beside flat ones, or few colours, as drawings do.
 
-    It takes little time.  Photographs have one or the other: a white sky, say, or a frame.
+    It takes little time. Photographs have one or the other: a white sky, say, or a frame.
     """
     stride = max(1, min(STRIDE, len(array) // ROWS))
     rows = np.ascontiguousarray(array[stride // 2 :: stride])
@@ -121,7 +121,7 @@ def grown(array: npt.NDArray[np.uint8], blocks: Mask) -> Mask:
     """Return the pixels (H, W) of the set blocks and what is of one colour around them.
 
     That is what goes on beside them in the very same colour, for up to GROWTH pixels and along runs of SQUARE pixels or
-    more, and every square of SQUARE pixels of one colour.  So the exact pixels end where the page itself has an edge, such
+    more, and every square of SQUARE pixels of one colour. So the exact pixels end where the page itself has an edge, such
     as that of a photograph on it.
     """
     wide = array.astype(np.uint32)
@@ -175,7 +175,7 @@ def _all_of(values: Mask, count: int) -> Mask:
 def choose(learned: Floats, exact: Floats, border: float = BORDER) -> Mask:
     """Return the blocks that are better exact, from what each costs in bits either way, error included.
 
-    Each border between two blocks that are coded differently costs ``border`` bits.  The sum is brought down by mean-field
+    Each border between two blocks that are coded differently costs ``border`` bits. The sum is brought down by mean-field
     annealing (Peterson and Anderson 1987) over a chequerboard; all or no blocks are taken where that is better still.
     """
     gain = learned - exact
@@ -215,8 +215,8 @@ def lagrangian(rate: int) -> float:
 def exactness(rate: int, share: float) -> float:
     """Return what it is worth that a share of a picture, 0..1, is as given and not in fewer colours, in bits a pixel.
 
-    SSIMULACRA2 falls from 100 to about 94 with the first colours that go.  The networks take about this many bits for as
-    many points, at a rate index; so text and drawings, which cost less, stay as they are.  Beside learned pixels it falls
+    SSIMULACRA2 falls from 100 to about 94 with the first colours that go. The networks take about this many bits for as
+    many points, at a rate index; so text and drawings, which cost less, stay as they are. Beside learned pixels it falls
     far less.
     """
     bits: float = WORTH * 2 ** (quality_of_index(rate) / DOUBLES) * share**ALONE
@@ -251,8 +251,8 @@ def fewer_colours(array: npt.NDArray[np.uint8], bits: Floats, weight: float, wit
     """Return a picture (H, W, 3) in which rare colours have become the nearest common ones.
 
     A colour goes if the squared error that this makes, times ``weight``, is less than the bits that it saves: a share of
-    its pixels' ``bits_without_loss`` (H, W).  So backgrounds keep their colours, and the shades at the edges of letters and
-    the noise of an old JPEG go.  Only pixels ``within`` (H, W) count and change, and COLOURS colours.
+    its pixels' ``bits_without_loss`` (H, W). So backgrounds keep their colours, and the shades at the edges of letters and
+    the noise of an old JPEG go. Only pixels ``within`` (H, W) count and change, and COLOURS colours.
     """
     numbers = array[within].astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
     packed, inverse, counts = np.unique(numbers, return_inverse=True, return_counts=True)

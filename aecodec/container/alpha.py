@@ -1,8 +1,8 @@
-"""Code alpha without loss: each sample minus its neighbour, and zlib.  This is the body of chunk 'A'.
+"""Code alpha without loss: each sample minus its neighbour, and zlib. This is the body of chunk 'A'.
 
     form (1) | zlib stream of the differences, row by row
 
-A plane of nothing but 0 and 255 is coded as bits.  One choice of neighbours for the whole plane was smaller than PNG's for
+A plane of nothing but 0 and 255 is coded as bits. One choice of neighbours for the whole plane was smaller than PNG's for
 each row on ten of eleven synthetic masks (docs/format.md), and needs no loop over samples: cumulative sums undo it.
 """
 
@@ -13,12 +13,12 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
+from aecodec.container.bitstream import inflate
 from aecodec.errors import BitstreamError
 
 LEFT, ABOVE, BITS = 1, 2, 4  # the form: differences along rows, along columns (or both); samples are bits
 ELSEWHERE = bytes([8])  # a body that says: alpha stands with the pixels of chunk 'L'
 _FORMS = (0, LEFT, ABOVE, LEFT | ABOVE, BITS, BITS | ABOVE)
-_EXPANSION = 1032  # bytes that one byte of a zlib stream can become at most (zlib's "technical details")
 
 
 def encode(plane: NDArray[np.uint8]) -> bytes:
@@ -46,16 +46,7 @@ def decode(body: bytes, height: int, width: int) -> NDArray[np.uint8]:
         raise BitstreamError("the file is damaged (form of the alpha)")
     columns = -(-width // 8) if form & BITS else width
     size = height * columns
-    if size > len(body) * _EXPANSION:  # so that a short body claims no memory
-        raise BitstreamError("the file is damaged (alpha of another size)")
-    inflate = zlib.decompressobj()
-    try:
-        data = inflate.decompress(body[1:], size + 1)
-    except zlib.error:
-        raise BitstreamError("the file is damaged (alpha)") from None
-    if len(data) != size or not inflate.eof or inflate.unused_data:
-        raise BitstreamError("the file is damaged (alpha of another size)")
-    samples = np.frombuffer(data, np.uint8).reshape(height, columns)
+    samples = np.frombuffer(inflate(body[1:], size, "alpha"), np.uint8).reshape(height, columns)
     if form & LEFT:
         samples = np.cumsum(samples, 1, np.uint8)
     if form & ABOVE:

@@ -43,7 +43,7 @@ PACKED = b"m"  # a zlib stream with several of these
 METADATA = (ICC, EXIF, XMP, RESOURCES, RESOLUTION)
 HASH_BYTES = 8
 MAX_PACKED = 2**26  # bytes of metadata that such a stream may hold
-_EXPANSION = 1032  # bytes that one byte of a zlib stream can become at most (zlib's "technical details")
+EXPANSION = 1032  # bytes that one byte of a zlib stream can become at most (zlib's "technical details")
 _CHECKSUM = 4  # bytes
 
 
@@ -51,7 +51,7 @@ Source = bytes | bytearray | memoryview | str | os.PathLike[str]  # the bytes of
 
 
 def bytes_of(source: Source) -> bytes:
-    """Return the bytes of a file.  Raises OSError where there is none at a path, TypeError for anything else."""
+    """Return the bytes of a file. Raises OSError where there is none at a path, TypeError for anything else."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source)
     if isinstance(source, (str, os.PathLike)):
@@ -176,20 +176,12 @@ def pack(chunks: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
 
 
 def unpack(body: bytes) -> dict[bytes, bytes]:
-    """Return the chunks in a PACKED one; no more is inflated than it declares.  Raises BitstreamError for anything else."""
+    """Return the chunks in a PACKED one; no more is inflated than it declares. Raises BitstreamError for anything else."""
     reader = Reader(body)
     size = reader.varint()
-    stream = body[reader.position :]
-    if size > MAX_PACKED or size > len(stream) * _EXPANSION:
+    if size > MAX_PACKED:
         raise BitstreamError("the file is damaged (metadata of another size)")
-    inflate = zlib.decompressobj()
-    try:
-        data = inflate.decompress(stream, size + 1)
-    except zlib.error:
-        raise BitstreamError("the file is damaged (metadata)") from None
-    if len(data) != size or not inflate.eof or inflate.unused_data:
-        raise BitstreamError("the file is damaged (metadata of another size)")
-    reader = Reader(data)
+    reader = Reader(inflate(body[reader.position :], size, "metadata"))
     chunks: dict[bytes, bytes] = {}
     while reader.position < size:
         kind = reader.take(1)
@@ -197,6 +189,23 @@ def unpack(body: bytes) -> dict[bytes, bytes]:
             raise BitstreamError(f"the file is damaged (a chunk {kind!r} among its metadata)")
         chunks[kind] = reader.take(reader.varint())
     return chunks
+
+
+def inflate(stream: bytes, size: int, what: str) -> bytes:
+    """Return the ``size`` bytes that a zlib stream holds, and take no memory for what it cannot hold.
+
+    Raises BitstreamError, which names ``what``, where it is damaged or holds another number of bytes.
+    """
+    if size > len(stream) * EXPANSION:
+        raise BitstreamError(f"the file is damaged ({what} of another size)")
+    inflater = zlib.decompressobj()
+    try:
+        data = inflater.decompress(stream, size + 1)
+    except zlib.error:
+        raise BitstreamError(f"the file is damaged ({what})") from None
+    if len(data) != size or not inflater.eof or inflater.unused_data:
+        raise BitstreamError(f"the file is damaged ({what} of another size)")
+    return data
 
 
 def _unpacked(chunks: dict[bytes, bytes]) -> dict[bytes, bytes]:

@@ -1,4 +1,4 @@
-"""Hash decoded samples.  This is the body of chunk 'h', by which a decoder proves that it gives the encoder's picture."""
+"""Hash decoded samples. This is the body of chunk 'h', by which a decoder proves that it gives the encoder's picture."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
     X: for each part: length (varint) | if it is not 0: top, left (varint), picture
     L: for each part: length (varint), picture
 
-A part is a square of PART pixels.  Its picture is the bare stream of a lossless WebP (RFC 9649, section 3), which Pillow
-reads and writes.  In an 'X' the picture stands anywhere in its part, and its pixels with an alpha over 0 are exact.
+A part is a square of PART pixels. Its picture is the bare stream of a lossless WebP (RFC 9649, section 3), which Pillow
+reads and writes. In an 'X' the picture stands anywhere in its part, and its pixels with an alpha over 0 are exact.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Exact:
         return result
 
     def shares(self) -> tuple[float, float]:
-        """Return the shares of the picture's pixels that are as given, and in fewer colours.  Raises as ``decode`` does."""
+        """Return the shares of the picture's pixels that are as given, and in fewer colours. Raises as ``decode`` does."""
         counts = np.zeros(256, int)
         for stream in self.streams.values():
             counts += np.bincount(_read_webp(stream)[..., 3].ravel(), minlength=256)
@@ -65,7 +65,7 @@ def encode_some(array: Pixels, mask: Mask, effort: tuple[int, int] = FINAL, as_g
     """Return the body of a chunk 'X'.
 
     array: (H, W, 3); mask: (H, W), which pixels are exact, at least one; effort: method (0..6) and effort (0..100) of
-    libwebp; as_given: False where ``array`` is not quite the given picture.  Raises MissingPackageError where Pillow has no
+    libwebp; as_given: False where ``array`` is not quite the given picture. Raises MissingPackageError where Pillow has no
     WebP.
     """
     opaque = np.uint8(AS_GIVEN if as_given else AS_GIVEN - 1)
@@ -96,7 +96,7 @@ def encode_whole(array: Pixels, effort: tuple[int, int] | None = None) -> bytes:
 
 
 def read_some(body: bytes, height: int, width: int) -> Exact:
-    """Return what the body of a chunk 'X' holds, of a picture of this size.  No picture is decoded.
+    """Return what the body of a chunk 'X' holds, of a picture of this size. No picture is decoded.
 
     Raises BitstreamError where it breaks a rule of docs/format.md.
     """
@@ -116,7 +116,7 @@ def read_some(body: bytes, height: int, width: int) -> Exact:
 
 
 def read_whole(body: bytes, height: int, width: int) -> Exact:
-    """Return what the body of a chunk 'L' holds.  Raises as ``read_some`` does."""
+    """Return what the body of a chunk 'L' holds. Raises as ``read_some`` does."""
     reader, streams = Reader(body), {}
     for part in Grid(whole(height, width), PART):
         streams[part] = reader.take(reader.varint())
@@ -128,7 +128,7 @@ def read_whole(body: bytes, height: int, width: int) -> Exact:
 
 
 def shares(stream: Stream) -> tuple[float, float]:
-    """Return the shares of a file's pixels that are without loss, and in fewer colours.  Raises as ``read_some`` does."""
+    """Return the shares of a file's pixels that are without loss, and in fewer colours. Raises as ``read_some`` does."""
     head = stream.header
     if LOSSLESS in stream.chunks:
         return (1.0, 0.0) if head.rate == MAX_INDEX else (0.0, 1.0)
@@ -166,7 +166,7 @@ def _write_webp(pixels: Pixels, effort: tuple[int, int]) -> bytes:
 
 
 def _read_webp(stream: bytes) -> Pixels:
-    """Return the pixels (h, w, 4) of a bare stream.  Raises BitstreamError where it is damaged."""
+    """Return the pixels (h, w, 4) of a bare stream. Raises BitstreamError where it is damaged."""
     from PIL import Image
 
     check_installed()
@@ -179,7 +179,7 @@ def _read_webp(stream: bytes) -> Pixels:
 
 
 def _size(stream: bytes) -> tuple[int, int]:
-    """Return height and width in a stream's head.  Raises BitstreamError where it is no lossless stream."""
+    """Return height and width in a stream's head. Raises BitstreamError where it is no lossless stream."""
     if len(stream) < 5 or stream[0] != _SIGNATURE:
         raise BitstreamError("the file is damaged (exact pixels)")
     (fields,) = struct.unpack_from("<I", stream, 1)

@@ -227,7 +227,7 @@ def _raw_profile(image: Image) -> bytes:
 
 
 def _is_as_given(image: Image) -> bool:
-    """Return whether ``getexif()`` says what the bytes in ``info`` say.  What cannot be parsed has not been changed."""
+    """Return whether ``getexif()`` says what the bytes in ``info`` say. What cannot be parsed has not been changed."""
     from PIL.Image import new
 
     if getattr(image, "_exif", None) is None:

@@ -54,7 +54,7 @@ class EntropyModel:
 
     mean_gain: (GAIN_ROWS, M) int32 with GAIN_FRAC fractional bits; hyper_scale: (KNOTS, Nz) int32 scale indices with
     HYPER_SCALE_FRAC fractional bits; symbol_frequency: the coding tables, see ``tables.frequencies``; arithmetic: the
-    the module that computes its layers.
+    module that computes its layers.
     """
 
     layers: dict[str, IntegerLayer]

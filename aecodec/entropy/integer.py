@@ -1,12 +1,12 @@
 """Compute the layers that decide what the entropy decoder sees, in integer arithmetic carried by float32.
 
-The decoder must rebuild exactly the tables that the encoder used, on any machine.  So every network between the
-hyper-latents and the scale indices computes with integers: 8-bit activations, int8 weights, sums below 2**24.  A float32
+The decoder must rebuild exactly the tables that the encoder used, on any machine. So every network between the
+hyper-latents and the scale indices computes with integers: 8-bit activations, int8 weights, sums below 2**24. A float32
 matrix product of such integers is exact whatever the order of summation, the library, the number of threads or the use
 of fused multiply-add, because every partial sum is an integer that float32 holds.
 
 Fixed point: an activation ``a`` stands for ``a * 2**-frac``, a weight ``w`` for ``w * 2**-k`` with one ``k`` per output
-channel.  Requantisation is a rounding shift, ties upward: ``(sum + 2**(s - 1)) >> s`` with ``s = k + frac_in - frac_out``,
+channel. Requantisation is a rounding shift, ties upward: ``(sum + 2**(s - 1)) >> s`` with ``s = k + frac_in - frac_out``,
 which in float32 is ``floor(sum * 2**-s + 0.5)`` and exact because ``|sum| + 2**(s - 1) < 2**24``.
 
 (Balle, Johnston, Minnen, "Integer networks for data compression with latent-variable models", ICLR 2019.)

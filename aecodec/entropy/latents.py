@@ -217,13 +217,8 @@ def place(coded: CodedLatents, values: NDArray[Scalar]) -> tuple[NDArray[Scalar]
     return hyper, placed
 
 
-def estimate_bits(model: EntropyModel, coded: CodedLatents) -> float:
-    """Return the bits that the payload should take by the model's probabilities, digits after an escape included."""
-    return float(symbol_bits(model, coded).sum())
-
-
 def position_bits(model: EntropyModel, coded: CodedLatents) -> NDArray[np.float32]:
-    """Return the same bits by position (h, w), float32; those of hyper-latents are spread over their positions."""
+    """Return ``symbol_bits`` by position (h, w), float32; those of hyper-latents are spread over their positions."""
     h, w = coded.latents.shape[:2]
     bits = symbol_bits(model, coded)
     start = len(bits) - sum(int(part.sum()) for part in coded.coded)
@@ -239,7 +234,7 @@ def position_bits(model: EntropyModel, coded: CodedLatents) -> NDArray[np.float3
 
 
 def symbol_bits(model: EntropyModel, coded: CodedLatents) -> NDArray[np.float64]:
-    """Return the bits of each symbol by the model's probabilities, (n,) float64."""
+    """Return the bits of each symbol by the model's probabilities, digits after an escape included, (n,) float64."""
     tables = model.tables
     radius = tables.radius[coded.rows]
     beyond = np.abs(coded.symbols) - radius - 1

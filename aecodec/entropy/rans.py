@@ -1,30 +1,30 @@
 """Turn signed integers, each with a table of probabilities, into bytes and back: the entropy coder.
 
 An interleaved range asymmetric numeral system (rANS; Duda 2013, "Asymmetric numeral systems"; Giesen 2014, "Interleaved
-entropy coders").  What follows defines the stream; all its integers are little-endian.
+entropy coders"). What follows defines the stream; all its integers are little-endian.
 
-**Tables.**  Each symbol comes with a *level*, the number of its table.  Table l has a radius R and codes the values
--R..R and, last, an escape, 2R + 2 symbols in this order.  Its cdf has 2R + 3 strictly increasing entries from 0 to
+**Tables.** Each symbol comes with a *level*, the number of its table. Table l has a radius R and codes the values
+-R..R and, last, an escape, 2R + 2 symbols in this order. Its cdf has 2R + 3 strictly increasing entries from 0 to
 65536; symbol s has the *start* cdf[s] and the *frequency* cdf[s + 1] - cdf[s], in 1/65536.
 
-**Operations.**  A value v with |v| <= R is one operation, symbol v + R of its table.  Any other value is the operation
-of the escape followed by e = 2 (|v| - R - 1) + (v < 0) in base 8, least significant digit first.  Each digit is one
-operation of frequency 4096 and start 4096 * nibble; the nibble is the digit, plus 8 if another digit follows.  There
+**Operations.** A value v with |v| <= R is one operation, symbol v + R of its table. Any other value is the operation
+of the escape followed by e = 2 (|v| - R - 1) + (v < 0) in base 8, least significant digit first. Each digit is one
+operation of frequency 4096 and start 4096 * nibble; the nibble is the digit, plus 8 if another digit follows. There
 are at most seven digits, so |v| <= R + 2**20.  (The last digit of several may be 0, though this encoder writes none.)
 
-**States.**  There are two, of 64 bits, always in [L, L * 2**32) with L = 2**31.  They take turns: operation i, counted
-over everything coded and digits too, uses state i % 2.  Both draw on one sequence of 32-bit words.
+**States.** There are two, of 64 bits, always in [L, L * 2**32) with L = 2**31. They take turns: operation i, counted
+over everything coded and digits too, uses state i % 2. Both draw on one sequence of 32-bit words.
 
-**Stream.**  State 0 (8 bytes), state 1 (8 bytes), then the words.  If nothing is coded the stream is empty; an empty
+**Stream.** State 0 (8 bytes), state 1 (8 bytes), then the words. If nothing is coded the stream is empty; an empty
 stream stands for both states at L and no words.
 
 **Decoding** an operation from its state x: slot = x mod 65536 selects the symbol (or nibble) with start <= slot < start
-+ frequency; then x = frequency * (x div 65536) + slot - start; then, if x < L, x = x * 2**32 + the next word.  After
-the last operation both states are L and no word is left.  Anything else is an error.
++ frequency; then x = frequency * (x div 65536) + slot - start; then, if x < L, x = x * 2**32 + the next word. After
+the last operation both states are L and no word is left. Anything else is an error.
 
 **Encoding** undoes that: it begins with both states at L and goes through the operations from the last to the first.
 If x >= 2**47 * frequency it emits x mod 2**32 as a word and divides x by 2**32, rounding down; then
-x = 65536 * (x div frequency) + x mod frequency + start.  The words are stored in the reverse of this order.
+x = 65536 * (x div frequency) + x mod frequency + start. The words are stored in the reverse of this order.
 """
 
 from __future__ import annotations

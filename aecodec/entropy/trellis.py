@@ -3,16 +3,16 @@
 (Marcellin and Fischer, "Trellis coded quantization of memoryless and Gauss-Markov sources", IEEE Trans. Commun. 1990; in
 the form of Schwarz et al., "Hybrid video coding with trellis-coded quantization", DCC 2019, with more states.)
 
-**Quantisers.**  A symbol k stands for a multiple m of a step: m = 2 k in quantiser 0 (0, +-2, +-4, ..) and
-m = 2 k - sgn(k) in quantiser 1 (0, +-1, +-3, ..).  Together they have every multiple, but each symbol costs as in a
+**Quantisers.** A symbol k stands for a multiple m of a step: m = 2 k in quantiser 0 (0, +-2, +-4, ..) and
+m = 2 k - sgn(k) in quantiser 1 (0, +-1, +-3, ..). Together they have every multiple, but each symbol costs as in a
 quantiser of twice the step: at equal rate the error is up to 1.3 dB smaller than that of scalar quantisation.
 
-**States.**  A state s in 0..255, 0 at first, chooses the quantiser of the next symbol k by its lowest bit.  Then
+**States.** A state s in 0..255, 0 at first, chooses the quantiser of the next symbol k by its lowest bit. Then
 
     s = (s >> 1) ^ (232 if s & 1) ^ (120 if k & 1)
 
 These numbers make a convolutional code; they were found by search among those that keep blocks of eight states together,
-and are within 0.01 dB of Ungerboeck's best code of 256 states.  A decoder takes one step of this rule a symbol, however
+and are within 0.01 dB of Ungerboeck's best code of 256 states. A decoder takes one step of this rule a symbol, however
 many states there are; a writer's search (Viterbi's algorithm) grows with them.
 """
 

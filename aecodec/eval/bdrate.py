@@ -28,7 +28,7 @@ LEAST_POINTS: dict[Method, int] = {"pchip": 2, "cubic": 4}
 class BdRate:
     """Average difference in rate at equal quality, in percent; negative where the test needs fewer bits.
 
-    It is averaged over ``low``..``high``, the qualities that both curves reach.  ``overlap`` is the length of
+    It is averaged over ``low``..``high``, the qualities that both curves reach. ``overlap`` is the length of
     that range divided by the length of the range that either reaches: near 1, the number speaks for both curves.
     """
 

@@ -205,7 +205,7 @@ def _webp() -> Codec | str:
     return Codec("webp", _library("webp"), "method 6", qualities, _encode_webp, decode_with_pillow)
 
 
-def _avif(name: str = "avif", subsampling: str = "4:2:0", speed: int = 6, tune: str | None = None) -> Codec | str:
+def avif(name: str = "avif", subsampling: str = "4:2:0", speed: int = 6, tune: str | None = None) -> Codec | str:
     """Return AVIF; 4:2:0 at speed 6 without ``tune`` is Pillow's default.
 
     ``tune`` is what libaom optimises for. libavif up to 1.3 chose "ssim" by itself; newer ones may choose "iq". "iq" came
@@ -246,9 +246,9 @@ def _jpeg2000() -> Codec | str:
 _PILLOW: dict[str, Callable[[], Codec | str]] = {
     "jpeg": _jpeg,
     "webp": _webp,
-    "avif": _avif,
-    "avif444": partial(_avif, "avif444", "4:4:4", 4, "ssim"),
-    "avif444-iq": partial(_avif, "avif444-iq", "4:4:4", 4, "iq"),
+    "avif": avif,
+    "avif444": partial(avif, "avif444", "4:4:4", 4, "ssim"),
+    "avif444-iq": partial(avif, "avif444-iq", "4:4:4", 4, "iq"),
     "jxl": _jxl,
     "jpeg2000": _jpeg2000,
 }

@@ -72,7 +72,7 @@ def read_crop(text: str) -> Crop:
         if not path or len(box) != 4 or min(box[:2]) < 0 or min(box[2:]) < 1 or not name or Path(name).name != name:
             raise ValueError
     except ValueError:
-        raise AecodecError(f"{text!r} is no crop: write NAME=FILE:X,Y,WIDTH,HEIGHT") from None
+        raise AecodecError(f"{text!r} is not a crop: write NAME=FILE:X,Y,WIDTH,HEIGHT") from None
     return Crop(name, Path(path), box)
 
 

@@ -246,7 +246,7 @@ def read_reference(path: Path) -> tuple[str, Results]:
     except OSError as error:
         raise AecodecError(f"cannot read {path}: {reason(error)}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AecodecError(f"{path} is no curve in CompressAI's form: {error}") from None
+        raise AecodecError(f"{path} is not a curve in CompressAI's form: {error}") from None
 
 
 def environment(command: str, processes: int, packages: Sequence[str] = PACKAGES) -> Results:
@@ -313,7 +313,7 @@ def read_results(path: Path) -> Results:
     except OSError as error:
         raise AecodecError(f"cannot read {path}: {reason(error)}") from None
     except (ValueError, KeyError, TypeError):
-        raise AecodecError(f"{path} is no results.json of aecodec eval") from None
+        raise AecodecError(f"{path} is not a results.json of aecodec eval") from None
 
 
 def compare(before: Results, after: Results) -> list[str]:

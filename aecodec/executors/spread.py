@@ -39,7 +39,7 @@ def spread(
 ) -> Iterator[tuple[J, R | WorkerLostError]]:
     """Yield each job with its result, as they come; with a WorkerLostError where it could not be done.
 
-    ``call`` gets jobs and returns their results in the same order; it is sent to the workers.  ``prepare(job, again)``
+    ``call`` gets jobs and returns their results in the same order; it is sent to the workers. ``prepare(job, again)``
     makes what is sent of a job, ``again`` if an earlier attempt was lost and may have left its output.
     """
     batches = _Batches(jobs)

@@ -6,8 +6,9 @@ import struct
 
 from PIL import Image
 
+from aecodec.defaults import MAX_PIXELS
+
 _RLE8, _RLE4 = 1, 2
-_LARGEST = 2**28  # pixels; more are left to Pillow and its limits
 
 
 def run_lengths(data: bytes) -> Image.Image | None:
@@ -20,7 +21,7 @@ def run_lengths(data: bytes) -> Image.Image | None:
         header < 40
         or (coding, bits) not in ((_RLE8, 8), (_RLE4, 4))
         or width <= 0
-        or not 0 < abs(height) * width <= _LARGEST
+        or not 0 < abs(height) * width <= MAX_PIXELS  # more are left to Pillow and its limits
     ):
         return None
     colours = struct.unpack_from("<I", data, 46)[0] or 1 << bits

@@ -1,6 +1,6 @@
 """Samples of more than 8 bits: Pillow has no picture of such colours, so they go beside one, as arrays.
 
-A deep picture is (H, W, C) uint16: gray or RGB, the last of two or four channels is alpha.  It belongs to one of the depths
+A deep picture is (H, W, C) uint16: gray or RGB, the last of two or four channels is alpha. It belongs to one of the depths
 that a file can have (``bitstream.DEPTHS``), and its largest value is white.
 """
 
@@ -16,9 +16,9 @@ from PIL import Image
 
 from aecodec.container import metadata
 from aecodec.container.bitstream import DEPTHS
+from aecodec.container.exif import ORIENTATION
 
 Samples = NDArray[np.uint16]
-_ORIENTATION = 0x0112
 _ATTRIBUTE = "deep_samples"  # of a Pillow image whose pixels are these, rounded
 
 
@@ -101,7 +101,7 @@ def upright(image: Image.Image) -> Image.Image:
     result = metadata.upright(image)
     if found is not None:
         with contextlib.suppress(Exception):  # as there, of damaged EXIF
-            found = Deep(turned(found.samples, int(image.getexif().get(_ORIENTATION, 1))), found.depth)
+            found = Deep(turned(found.samples, int(image.getexif().get(ORIENTATION, 1))), found.depth)
         attach(result, found)
     return result
 

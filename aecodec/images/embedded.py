@@ -15,6 +15,7 @@ from typing import Any
 from PIL import Image
 
 from aecodec.container import metadata
+from aecodec.container.exif import PREFIX
 from aecodec.images import icc, jpeg, png, tiff, xmp
 
 _PSD_RESOLUTION, _PSD_PROFILE, _PSD_EXIF, _PSD_XMP = 1005, 1039, 1058, 1060  # numbers of image resources
@@ -171,7 +172,7 @@ def _psd(image: Image.Image, file: bytes | None) -> list[str]:
     kept = []
     for kind, name, body in getattr(image, "resources", []):
         if kind == _PSD_EXIF and body.startswith((b"II*\0", b"MM\0*")):
-            image.info["exif"] = b"Exif\0\0" + body
+            image.info["exif"] = PREFIX + body
         elif kind == _PSD_XMP:
             image.info["xmp"] = body
         elif kind != _PSD_PROFILE:

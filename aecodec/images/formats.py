@@ -50,9 +50,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {  # as little loss as the format allows
 DEEP = ("PNG", "TIFF", "PPM")  # formats that are written with more than 8 bits a sample
 _SEGMENT = {"exif": 65533, "xmp": 65504}  # bytes that fit in a JPEG's one segment; a longer XMP is cut in two
 
-
-# How raw files of cameras begin that are no TIFF: Olympus, Panasonic, Fujifilm, Sigma, Minolta
-_ICONS = (b"\0\0\1\0", b"\0\0\2\0")  # Windows icons and cursors
+_ICONS = (b"\0\0\1\0", b"\0\0\2\0")  # how Windows' icons and cursors begin
+# How raw files of cameras begin that are not TIFF: Olympus, Panasonic, Fujifilm, Sigma, Minolta
 _RAW_MARKS = (b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM")
 _RAW = (
     "a camera's raw file, of which only a preview could be read; develop it with a raw converter, such as darktable, first"
@@ -127,7 +126,7 @@ def open_picture(data: bytes, max_pixels: int | None) -> Image.Image:
 
 
 def _open_unknown(data: bytes, max_pixels: int | None) -> Image.Image:
-    """Return a picture that Pillow does not take, decoded.  Raises PictureError where nothing takes it, LimitError."""
+    """Return a picture that Pillow does not take, decoded. Raises PictureError where nothing takes it, LimitError."""
     if data.startswith(tiff.MARKS):
         pages = tiff.Tiff(data)
         index, full = pages.main_page()
@@ -363,19 +362,7 @@ def save(image: Image.Image, kind: str, wide: deep.Deep | None = None) -> bytes:
     cannot write it.
     """
     kept = _KEPT.get(kind, ())
-    if image.mode in ("LA", "RGBA") and "alpha" not in kept:
-        image, wide = _on_white(image, kind), None
-    if "exif" not in kept:
-        if wide is not None:
-            deep.attach(image, wide)
-        image = deep.upright(image)
-        wide = deep.detach(image)
-    if image.mode in ("L", "LA") and image.info.get("icc_profile", b"")[16:20] == b"RGB ":  # gray that was stored as colour
-        info = image.info
-        image = image.convert("RGB" if image.mode == "L" else "RGBA")
-        image.info = info
-        if wide is not None:
-            wide = deep.Deep(np.concatenate([wide.samples[..., :1]] * 2 + [wide.samples], -1), wide.depth)
+    image, wide = _as_storable(image, kind, wide)
     values = {name: image.info[name] for name in _METADATA if image.info.get(name)}
     if "exif" not in kept and metadata.is_empty(image):
         values.pop("exif", None)
@@ -396,31 +383,61 @@ def save(image: Image.Image, kind: str, wide: deep.Deep | None = None) -> bytes:
     if kind == "GIF" and image.getcolors() is None:
         warnings.warn("GIF holds 256 colours; the others are approximated", stacklevel=2)
     values = {name: value for name, value in values.items() if name not in lost}
-    reason, info = None, image.info
+    info = image.info
     # some of Pillow's writers look there for what they are not given
     image.info = {name: value for name, value in info.items() if name not in _METADATA}
     try:
-        for dropped in ((), *((name,) for name in values), tuple(values)):  # damaged metadata must not cost the picture
-            try:
-                data = _write(image, kind, {name: value for name, value in values.items() if name not in dropped}, wide)
-            except MemoryError:
-                raise
-            except Exception as error:  # noqa: BLE001  the writers raise whatever they meet
-                reason = reason or error
-                continue
-            if dropped:
-                text = " and ".join(names[name] for name in dropped)
-                warnings.warn(f"{text} cannot be kept in {kind}: {reason}", stacklevel=2)
-            if kind == "ICO" and (size := Image.open(io.BytesIO(data)).size) != image.size:
-                warnings.warn(f"icons have fixed sizes; this one is {size[0]} x {size[1]}", stacklevel=2)
-            return data
+        data, reason = _write_what_can_be(image, kind, values, names, wide)
     finally:
         image.info = info
+    if data is not None:
+        return data
     if image.mode in ("L", "LA"):  # a format without gray
         colour = image.convert("RGB" if image.mode == "L" else "RGBA")
         colour.info = info
         return save(colour, kind)
     raise AecodecError(f"Pillow cannot write the picture as {kind}: {reason}")
+
+
+def _as_storable(image: Image.Image, kind: str, wide: deep.Deep | None) -> tuple[Image.Image, deep.Deep | None]:
+    """Return a picture and its samples as a format can hold them: without alpha, upright, or as colour, where it must."""
+    kept = _KEPT.get(kind, ())
+    if image.mode in ("LA", "RGBA") and "alpha" not in kept:
+        image, wide = _on_white(image, kind), None
+    if "exif" not in kept:
+        if wide is not None:
+            deep.attach(image, wide)
+        image = deep.upright(image)
+        wide = deep.detach(image)
+    if image.mode in ("L", "LA") and image.info.get("icc_profile", b"")[16:20] == b"RGB ":  # gray that was stored as colour
+        info = image.info
+        image = image.convert("RGB" if image.mode == "L" else "RGBA")
+        image.info = info
+        if wide is not None:
+            wide = deep.Deep(np.concatenate([wide.samples[..., :1]] * 2 + [wide.samples], -1), wide.depth)
+    return image, wide
+
+
+def _write_what_can_be(
+    image: Image.Image, kind: str, values: dict[str, Any], names: dict[str, str], wide: deep.Deep | None
+) -> tuple[bytes | None, Exception | None]:
+    """Return the file, and why Pillow cannot write it; damaged metadata is left out with a warning by its name."""
+    reason = None
+    for dropped in ((), *((name,) for name in values), tuple(values)):  # damaged metadata must not cost the picture
+        try:
+            data = _write(image, kind, {name: value for name, value in values.items() if name not in dropped}, wide)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  the writers raise whatever they meet
+            reason = reason or error
+            continue
+        if dropped:
+            text = " and ".join(names[name] for name in dropped)
+            warnings.warn(f"{text} cannot be kept in {kind}: {reason}", stacklevel=3)
+        if kind == "ICO" and (size := Image.open(io.BytesIO(data)).size) != image.size:
+            warnings.warn(f"icons have fixed sizes; this one is {size[0]} x {size[1]}", stacklevel=3)
+        return data, None
+    return None, reason
 
 
 def _fits(name: str, value: Any) -> bool:
@@ -488,7 +505,7 @@ class _KeptExif(Image.Exif):
 def _on_white(image: Image.Image, kind: str) -> Image.Image:
     alpha = image.getchannel("A")
     if alpha.getextrema() != (255, 255):
-        warnings.warn(f"transparency is laid on white; {kind} keeps none", stacklevel=3)
+        warnings.warn(f"transparency is laid on white; {kind} keeps none", stacklevel=4)
     white = Image.new(image.mode[:-1], image.size, "white")
     white.paste(image.convert(white.mode), mask=alpha)
     white.info = image.info

@@ -1,6 +1,6 @@
 """ICC profiles for pictures that say their colours in another way: by primaries and a curve (PNG's cHRM and gAMA, CICP).
 
-ICC.1:2001-04 (version 2): matrix and gray profiles.  ITU-T H.273 for the numbers of CICP.
+ICC.1:2001-04 (version 2): matrix and gray profiles. ITU-T H.273 for the numbers of CICP.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def of_chromaticities(values: tuple[float, ...], gamma: float | None, is_gray: b
 
 
 def of_cicp(primaries: int, transfer: int, is_gray: bool) -> tuple[bytes, str]:
-    """Return the profile of colours by CICP, and what of them none can say.  Both are empty for sRGB and "unspecified"."""
+    """Return the profile of colours by CICP, and what of them none can say. Both are empty for sRGB and "unspecified"."""
     if transfer in HDR:
         return b"", f"{HDR[transfer]} colours (CICP {primaries}/{transfer})"
     if primaries in (1, 2) and transfer in (1, 2, 6, 13, 14, 15):
@@ -61,7 +61,7 @@ def of_cicp(primaries: int, transfer: int, is_gray: bool) -> tuple[bytes, str]:
 
 
 def _profile(white: Point, red: Point, green: Point, blue: Point, curve: float, is_gray: bool) -> bytes:
-    """Return the profile, b"" where the primaries are no triangle.  A ``curve`` of _SRGB_CURVE is that of sRGB."""
+    """Return the profile, b"" where the primaries are no triangle. A ``curve`` of _SRGB_CURVE is that of sRGB."""
     with np.errstate(all="ignore"):
         try:
             columns = np.array([_xyz(point) for point in (red, green, blue)]).T

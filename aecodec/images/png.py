@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from aecodec.container.bitstream import EXPANSION
 from aecodec.errors import LimitError
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -59,7 +60,7 @@ def needs_cleaning(data: bytes) -> bool:
         if chunk.kind[:1].islower() and not chunk.is_whole:
             return True
         if chunk.kind in (*_TEXTS, b"iCCP"):
-            total += len(chunk.body) if chunk.kind == b"tEXt" else 1032 * len(chunk.body)  # what zlib can make of it
+            total += len(chunk.body) if chunk.kind == b"tEXt" else EXPANSION * len(chunk.body)
     return total > _PLAIN
 
 
@@ -166,7 +167,7 @@ def _text(chunk: Chunk, limit: int) -> tuple[str, bytes]:
 
 
 def _inflate(data: bytes, limit: int) -> bytes:
-    """Return what a zlib stream holds, nothing where it is damaged.  Raises LimitError for more than ``limit`` bytes."""
+    """Return what a zlib stream holds, nothing where it is damaged. Raises LimitError for more than ``limit`` bytes."""
     inflate = zlib.decompressobj()
     try:
         value = inflate.decompress(data, limit + 1)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from aecodec.container.exif import PREFIX
 from aecodec.errors import PictureError
 from aecodec.images import deep
 
@@ -75,10 +76,10 @@ class Tiff:
     """A TIFF file of which only the directories are read; nothing is believed that lies outside of the file."""
 
     def __init__(self, data: bytes) -> None:
-        """Find the first directory.  Raises PictureError where this is no TIFF file."""
+        """Find the first directory. Raises PictureError where this is no TIFF file."""
         kinds = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
         if data[:4] not in kinds:
-            raise PictureError("this is no TIFF file")
+            raise PictureError("this is not a TIFF file")
         self.data = data
         self.order, self.big = kinds[data[:4]]
         self._start = self._number("Q", 8) if self.big else self._number("I", 4)
@@ -175,7 +176,7 @@ class Tiff:
 def exif_of(tiff: Tiff, page: int) -> bytes:
     """Return what a page says that is not its layout as an EXIF block, b"" where that is nothing.
 
-    Every tag keeps its kind and its bytes.  The orientation is left out, since Pillow turns what it reads from a TIFF.
+    Every tag keeps its kind and its bytes. The orientation is left out, since Pillow turns what it reads from a TIFF.
     """
     directory = next((found for index, found in enumerate(tiff.pages()) if index == page), {})
     kept = [entry for tag, entry in directory.items() if tag not in LAYOUT and tag != ORIENTATION]
@@ -183,7 +184,7 @@ def exif_of(tiff: Tiff, page: int) -> bytes:
     if not entries:
         return b""
     head = (b"II*\0" if tiff.order == "<" else b"MM\0*") + struct.pack(f"{tiff.order}I", 8)
-    return b"Exif\0\0" + head + serialise(entries, tiff.order, 8)
+    return PREFIX + head + serialise(entries, tiff.order, 8)
 
 
 def with_children(tiff: Tiff, entry: Entry) -> Entry:
@@ -365,7 +366,7 @@ def write(
     ``exif`` has its prefix; ``resources`` are Photoshop's, ``iptc`` what is IPTC in them.
     """
     height, width, channels = samples.shape
-    block = exif.removeprefix(b"Exif\0\0") or b"II*\0\x08\0\0\0\0\0\0\0\0\0"
+    block = exif.removeprefix(PREFIX) or b"II*\0\x08\0\0\0\0\0\0\0\0\0"
     old = Tiff(block)
     order = old.order
     body = bytearray(block + bytes(-len(block) % 16))

@@ -12,23 +12,16 @@ from aecodec.container.tiles import Box
 from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.entropy.integer import MEAN_FRAC
 from aecodec.errors import AecodecError
-from aecodec.inspect.opened import Latents, Opened, Pixels, middle
-from aecodec.weights.store import Weights, at_rate
+from aecodec.inspect.opened import Latents, Opened, Pixels
+from aecodec.weights.store import Weights, at_gain_one, inverse_gain
 
 Floats = NDArray[np.float32]
 FLOOR = 0.05  # added to a channel's deviation before the logarithm, in units at gain 1: about nothing
 
 
-def at_gain_one(values: Latents, weights: Weights, rate: int) -> Floats:
-    """Return latents (h, w, M) int32 of a rate index at gain 1, where those of all rates compare: (h, w, M) float32."""
-    gain = np.exp(at_rate(weights.tensors["inverse_gain.log"], rate))
-    scaled: Floats = values * (np.float32(2.0**-MEAN_FRAC) * gain)
-    return scaled
-
-
 def at_gain_of(values: Floats, weights: Weights, rate: int) -> Latents:
     """Return latents at gain 1 as integers for the synthesis at a rate index, (h, w, M) int32."""
-    gain = np.exp(-at_rate(weights.tensors["inverse_gain.log"], rate)) * np.float32(2.0**MEAN_FRAC)
+    gain = np.float32(2.0**MEAN_FRAC) / inverse_gain(weights, rate)
     rounded: Latents = np.rint(np.clip(values * gain, -(2.0**24), 2.0**24)).astype(np.int32)
     return rounded
 
@@ -65,7 +58,6 @@ def pair(first: Opened, second: Opened, side: int) -> Pair:
     height, width = (min(side, *lengths) for lengths in zip(first.area.shape, second.area.shape, strict=True))
     windows, latents = [], []
     for file in (first, second):
-        box = middle(file.area, side)
         top = (file.header.height - height) // 2 // LATENT_STRIDE * LATENT_STRIDE
         left = (file.header.width - width) // 2 // LATENT_STRIDE * LATENT_STRIDE
         box = Box(top, left, top + height, left + width)

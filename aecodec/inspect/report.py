@@ -21,6 +21,7 @@ from aecodec.inspect.bits import Tally
 from aecodec.inspect.opened import Opened, Pixels, middle
 from aecodec.metrics import psnr
 from aecodec.quality import index_of_quality, quality_of_index
+from aecodec.weights.store import at_gain_one
 
 PICTURE = 1024  # pixels, the longer side of the whole picture as it is shown
 WINDOW = 768  # pixels, the side of the middle that growth and blends show at full size
@@ -179,7 +180,7 @@ def _growth(file: Opened, window: Box, total: Tally, final: Pixels) -> tuple[Num
 
 
 def _walks(file: Opened, window: Box, along: Sequence[paths.Direction]) -> tuple[list[Numbers], list[list[str]]]:
-    start = paths.at_gain_one(file.latents_of(window.scaled(1, LATENT_STRIDE)), file.learned, file.header.rate)
+    start = at_gain_one(file.latents_of(window.scaled(1, LATENT_STRIDE)), file.learned, file.header.rate)
     numbers, pictures = [], []
     rows, columns = window.shape
     for direction in along:

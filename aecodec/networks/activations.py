@@ -1,7 +1,7 @@
 """How large the activations of a synthesis are, and the fixed point that holds them where files are decoded.
 
 A decoder computes with inputs of convolutions that fit 16 bits, and more slowly with larger ones, up to 23 bits
-(docs/format.md, section 8).  How many bits are behind the point depends on the weights; ``fraction_bits`` finds it on
+(docs/format.md, section 8). How many bits are behind the point depends on the weights; ``fraction_bits`` finds it on
 pictures that are made here, whose activations are about four times those of photographs.
 """
 

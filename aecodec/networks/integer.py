@@ -1,8 +1,8 @@
 """Convolve in arithmetic that is integer by construction, trained through straight-through rounding.
 
 An activation is an integer ``a`` that stands for ``a * 2**-frac``; a weight is an int8 ``w`` that stands for
-``w * 2**-k`` with one ``k`` per output channel.  All scales are powers of two, so requantisation is a rounding shift and
-is exact in float32 as long as sums stay below 2**24, which ``weight_exponents`` guarantees.  ``entropy/integer.py``
+``w * 2**-k`` with one ``k`` per output channel. All scales are powers of two, so requantisation is a rounding shift and
+is exact in float32 as long as sums stay below 2**24, which ``weight_exponents`` guarantees. ``entropy/integer.py``
 computes the same function in numpy; this module is what training sees of it.
 """
 
@@ -160,8 +160,8 @@ def weight_exponents(weight: Tensor, input_max: int) -> Tensor:
 class IntegerConv2d(nn.Module):
     """A convolution of the entropy path with one bias per quality knot.
 
-    Input and output are real-valued tensors on their integer grids.  With ``relu`` the output is clamped to 8 unsigned
-    bits; without, it is raw and signed (means and scales), and the caller rounds it.  With ``quantise`` off the same layer
+    Input and output are real-valued tensors on their integer grids. With ``relu`` the output is clamped to 8 unsigned
+    bits; without, it is raw and signed (means and scales), and the caller rounds it. With ``quantise`` off the same layer
     runs in plain float arithmetic: the float twin.
     """
 

@@ -113,7 +113,7 @@ class FloatModel(nn.Module):
 
 
 class Model(FloatModel):
-    """Every network of one set of weights.  ``position`` (B,) is the quality on the knot scale, 0..INTERVALS."""
+    """Every network of one set of weights. ``position`` (B,) is the quality on the knot scale, 0..INTERVALS."""
 
     def __init__(self, arch: Architecture) -> None:
         super().__init__(arch)

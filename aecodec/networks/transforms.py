@@ -9,9 +9,9 @@ r"""Compute analysis and synthesis: the float networks at the two ends of the co
                           |                                                    |
                       y (B, M, H/16, W/16)  --- gain, quantise, code ---  y^ --+
 
-Nothing in the synthesis runs above 1/8 resolution but the final shuffle and the lapping, a tenth of a kMAC per pixel.  The
+Nothing in the synthesis runs above 1/8 resolution but the final shuffle and the lapping, a tenth of a kMAC per pixel. The
 KLT path is a linear transform codec; the networks' last layers start at zero and the lapping as the identity, so training
-starts at a KLT of blocks and not at noise, and then moves it together with the rest.  It stays in float32 under autocast:
+starts at a KLT of blocks and not at noise, and then moves it together with the rest. It stays in float32 under autocast:
 eight bits would be a step of their own at the top qualities.
 """
 

@@ -14,6 +14,7 @@ from PIL import Image
 from aecodec import pages
 from aecodec.retrieval import layout, thumbnails
 from aecodec.retrieval.journal import Row
+from aecodec.stores.names import as_text
 
 SIDE = 96  # pixels of a thumbnail
 ACROSS = 10  # thumbnails in a row of a sheet, which has as many rows
@@ -49,19 +50,14 @@ def _shortened(folders: list[str]) -> list[str]:
     common = 0
     while len(folders) > 1 and len({part[: common + 1] for part in parts}) == 1:
         common += 1
-    return [_text(str(Path(*part[common:]))) for part in parts]
-
-
-def _text(path: str) -> str:
-    """Return a path as text that a page can hold: bytes that are no UTF-8 are replaced."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return [as_text(str(Path(*part[common:]))) for part in parts]
 
 
 def _columns(rows: Sequence[Row], points: layout.Floats, found: np.ndarray[Any, Any]) -> dict[str, list[Any]]:
     """Return what the page knows of each picture, by columns: thousands of named fields would fill it."""
     folders = {name: number for number, name in enumerate(_folders(rows))}
     return {
-        "path": [_text(row.path) for row in rows],
+        "path": [as_text(row.path) for row in rows],
         "folder": [folders[str(Path(row.path).parent)] for row in rows],
         "width": [row.width for row in rows],
         "height": [row.height for row in rows],

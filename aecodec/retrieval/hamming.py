@@ -1,6 +1,6 @@
 """Find near vectors by binary codes first (semantic hashing), then by exact similarity.
 
-A code is the signs of a vector after a fixed rotation.  The rotation spreads what a vector says evenly over all bits; the
+A code is the signs of a vector after a fixed rotation. The rotation spreads what a vector says evenly over all bits; the
 number of differing bits then estimates the angle between two vectors (Charikar 2002).
 """
 

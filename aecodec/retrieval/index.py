@@ -43,7 +43,7 @@ class Match(NamedTuple):
 class Index:
     """An index: of n pictures their paths, vectors (n, LENGTH), codes, stamps, sizes (n, 2) as shown and qualities.
 
-    ``folder`` is what the paths start from.  A quality is NaN where a picture has none.
+    ``folder`` is what the paths start from. A quality is NaN where a picture has none.
     """
 
     folder: str

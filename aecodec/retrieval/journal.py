@@ -1,7 +1,7 @@
 """Keep the descriptions of many pictures on disk as they come, so that a run that was interrupted can go on.
 
-A journal is text: a line that says which whitening its vectors are of, then a line of JSON a picture.  Lines are only
-appended.  A line that was cut off, as by a full disk or a lost power supply, is left out when the journal is read.
+A journal is text: a line that says which whitening its vectors are of, then a line of JSON a picture. Lines are only
+appended. A line that was cut off, as by a full disk or a lost power supply, is left out when the journal is read.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def place(vectors: Floats, layout: str = "tsne") -> Floats:
 def clusters(points: Floats) -> NDArray[np.int32]:
     """Return the number of each point's cluster, -1 for none, by HDBSCAN (Campello et al. 2013) on the plane.
 
-    Without scikit-learn there are none.  The largest cluster is number 0.
+    Without scikit-learn there are none. The largest cluster is number 0.
     """
     labels = np.full(len(points), -1, np.int32)
     smallest = max(CLUSTER, len(points) // SPARSE)

@@ -4,7 +4,7 @@
       |-- means over a grid of GRID x GRID cells ........ what is where: light, colour, slopes
       `-- log of the mean magnitude, whole picture ...... how much texture of which kind
 
-All are over positions inside the picture; the padding is left out.  Dividing by the gain makes them comparable between
+All are over positions inside the picture; the padding is left out. Dividing by the gain makes them comparable between
 qualities, and the mean between sizes.
 """
 
@@ -15,29 +15,11 @@ from numpy.typing import NDArray
 
 from aecodec.container.tiles import Box, whole
 from aecodec.entropy.architecture import LATENT_STRIDE
-from aecodec.entropy.integer import MEAN_FRAC
-from aecodec.weights.store import at_rate
 
 GRID = 4  # cells each way
 FLOOR = 1e-3  # below this a mean magnitude is nothing: quantisation leaves no less in most channels
 
 Floats = NDArray[np.float32]
-
-
-def at_gain_one(latents: NDArray[np.int32], log_inverse_gain: Floats, rate: int) -> Floats:
-    """Return the latents (h, w, M) of a file, in units of 2**-MEAN_FRAC, as they are before the gain of its rate index.
-
-    log_inverse_gain: (KNOTS, M), the tensor ``inverse_gain.log`` of the weights.
-    """
-    unit: Floats = inverse_gain(log_inverse_gain, rate) * np.float32(2.0**-MEAN_FRAC)
-    result: Floats = latents.astype(np.float32) * unit
-    return result
-
-
-def inverse_gain(log_inverse_gain: Floats, rate: int) -> Floats:
-    """Return what the synthesis multiplies latents with at a rate index, (M,)."""
-    gain: Floats = np.exp(at_rate(log_inverse_gain, rate))
-    return gain
 
 
 class Pool:

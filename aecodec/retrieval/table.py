@@ -16,6 +16,7 @@ import numpy as np
 from aecodec.errors import MissingPackageError
 from aecodec.retrieval.journal import Row
 from aecodec.retrieval.vectors import Space, codec_space
+from aecodec.stores.names import as_text
 
 BATCH = 1000  # rows in memory at a time
 COLUMNS = ("path", "vector", "width", "height", "bytes", "quality")
@@ -88,7 +89,7 @@ def _write_csv(path: Path, rows: Rows, count: int, space: Space) -> None:
         for row in rows():
             quality = "" if row.quality is None else f"{row.quality:g}"
             numbers = [f"{value:.4g}" for value in row.vector.astype(np.float64)]
-            writer.writerow([_text(row.path), row.width, row.height, row.size, quality, *numbers])
+            writer.writerow([as_text(row.path), row.width, row.height, row.size, quality, *numbers])
 
 
 def names(length: int) -> list[str]:
@@ -97,13 +98,8 @@ def names(length: int) -> list[str]:
 
 
 def _value(row: Row, column: str) -> Any:
-    values = {"bytes": row.size, "path": _text(row.path)}
+    values = {"bytes": row.size, "path": as_text(row.path)}
     return values[column] if column in values else getattr(row, column)
-
-
-def _text(path: str) -> str:
-    """Return a path as text that every reader takes: bytes that are no UTF-8 are replaced."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 WRITERS: dict[str, Callable[[Path, Rows, int, Space], None]] = {

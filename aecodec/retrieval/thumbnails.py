@@ -29,7 +29,7 @@ class Small:
         """Add the latents (h, w, M), at gain 1, of a box of positions.
 
         klt: the tensor ``synthesis.klt.weight``, (3 * 16 * 16, M, 1, 1), which makes a block's pixels of its latents.
-        Their means over 8x8 pixels are linear in the latents, too.  The lapping is left out: what it moves mostly cancels
+        Their means over 8x8 pixels are linear in the latents, too. The lapping is left out: what it moves mostly cancels
         in a mean.
         """
         parts = LATENT_STRIDE // REDUCTION

@@ -23,7 +23,7 @@ from aecodec.quality import index_of_quality
 from aecodec.retrieval import pooling, thumbnails, whitening
 from aecodec.runtime import open_transforms
 from aecodec.weights.cards import locate
-from aecodec.weights.store import Weights, load
+from aecodec.weights.store import Weights, at_gain_one, inverse_gain, load
 
 Floats = NDArray[np.float32]
 Source = formats.Source | bytes | bytearray | memoryview
@@ -67,8 +67,8 @@ def describe(
     """Return the description of a picture: an .aec file or any other one (bytes or path), an image or an array.
 
     The vector comes from the latents of an .aec file where they are those of the weights that the vectors are fitted to and
-    stand for the whole picture, upright.  Otherwise (other weights, exact pixels in the file, an EXIF orientation) the file
-    is decoded and its picture analysed.  ``thumbnail`` is the longer side of the thumbnail, 0 for none.  Raises as
+    stand for the whole picture, upright. Otherwise (other weights, exact pixels in the file, an EXIF orientation) the file
+    is decoded and its picture analysed. ``thumbnail`` is the longer side of the thumbnail, 0 for none. Raises as
     ``aecodec.encode`` and ``aecodec.decode`` do.
     """
     if isinstance(source, (str, os.PathLike)):
@@ -89,7 +89,7 @@ def describe(
 
 
 def fitted_weights() -> Weights:
-    """Return the weights that the vectors are fitted to.  Raises WeightsError where they are not installed."""
+    """Return the weights that the vectors are fitted to. Raises WeightsError where they are not installed."""
     wanted = whitening.installed().weights
     try:
         return load(locate(wanted[:8]))
@@ -107,11 +107,11 @@ def has_usable_latents(stream: Stream) -> bool:
 def _of_latents(stream: Stream, thumbnail: int) -> Description:
     """Return the description of a file whose latents are usable."""
     head, weights = stream.header, fitted_weights()
-    log_inverse_gain, klt = weights.tensors["inverse_gain.log"], weights.tensors["synthesis.klt.weight"]
+    klt = weights.tensors["synthesis.klt.weight"]
     pool = pooling.Pool(head.height, head.width, weights.arch.latents)
     small = thumbnails.Small(head.height, head.width)
     for box, latents in decoder.tiles_of_latents(stream, weights):
-        at_one = pooling.at_gain_one(latents, log_inverse_gain, head.rate)
+        at_one = at_gain_one(latents, weights, head.rate)
         pool.add(box, at_one)
         if thumbnail:
             small.add(box, at_one, klt)
@@ -121,7 +121,7 @@ def _of_latents(stream: Stream, thumbnail: int) -> Description:
 
 
 def _of_picture(image: Image.Image, device: str, max_pixels: int | None, thumbnail: int) -> Description:
-    """Return the description of a Pillow image.  Of an animation it is the first frame's."""
+    """Return the description of a Pillow image. Of an animation it is the first frame's."""
     weights = fitted_weights()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nothing is written, so nothing is lost
@@ -147,7 +147,7 @@ def statistics_of_picture(image: Image.Image, weights: Weights, device: str = "a
     """Return the pooled statistics of the latents, not quantised, of an "L" or "RGB" picture."""
     rate = index_of_quality(DEFAULT_QUALITY)
     latents = open_transforms(weights, device).analyse(padded(image), rate)
-    at_one = latents * pooling.inverse_gain(weights.tensors["inverse_gain.log"], rate)
+    at_one = latents * inverse_gain(weights, rate)
     return pooling.statistics(at_one, image.height, image.width)
 
 

@@ -1,7 +1,7 @@
 """Turn pooled statistics into vectors of LENGTH numbers, in which distances say how alike pictures are.
 
-``scripts/fit_features.py`` fits the matrices to one set of weights; they are stored beside this module.  First the means of
-all channels in a cell become those of the few combinations that vary most, by principal components.  Then follows a linear
+``scripts/fit_features.py`` fits the matrices to one set of weights; they are stored beside this module. First the means of
+all channels in a cell become those of the few combinations that vary most, by principal components. Then follows a linear
 discriminant: of the directions in which pictures differ, those in which copies of one picture (at other qualities, sizes,
 colours, or cropped) differ least, each scaled so that copies differ by the same amount everywhere (within-class covariance
 normalisation, Hatch et al. 2006).
@@ -93,7 +93,7 @@ def combined(statistics: NDArray[Any], combine: NDArray[np.float16]) -> Floats:
 def fit(statistics: NDArray[Any], channels: int, weights: str) -> Whitening:
     """Fit a whitening to the statistics (pictures, copies, n) of copies of many pictures, the picture itself first.
 
-    The covariance of copies is shrunk towards a diagonal one (Ledoit and Wolf 2004).  Fewer than LENGTH + 1 pictures give
+    The covariance of copies is shrunk towards a diagonal one (Ledoit and Wolf 2004). Fewer than LENGTH + 1 pictures give
     vectors with zeros.
     """
     cells = statistics[:, 0, : GRID**2 * channels].reshape(-1, channels).astype(np.float64)

@@ -3,11 +3,11 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "aec.h"
-#include "webp_lossless.h"
-
-#include <stdlib.h>
 #include <string.h>
+
+#include "aec.h"
+#include "png_filter.h"
+#include "webp_lossless.h"
 
 typedef struct {
     PyObject_HEAD
@@ -242,37 +242,7 @@ static PyObject *preview_info(PyObject *self, PyObject *args)
     return Py_BuildValue("Ii", info.channels, (int)info.lossless);
 }
 
-/* The sum of magnitudes of a row's bytes, as if they had signs: the less, the fewer bytes zlib makes of it. */
-static unsigned long cost_of(const uint8_t *row, size_t size)
-{
-    unsigned long cost = 0;
-    for (size_t i = 0; i < size; i++)
-        cost += row[i] < 128 ? row[i] : 256u - row[i];
-    return cost;
-}
-
-/* Filters a row of a PNG (ISO/IEC 15948, section 9) by filter 1, 2 or 4: Sub, Up or Paeth. */
-static void filter_row_by(int filter, const uint8_t *row, const uint8_t *above, size_t size, size_t pixel, uint8_t *restrict out)
-{
-    size_t i = 0;
-    for (; i < pixel; i++) /* left of it there is nothing */
-        out[i] = (uint8_t)(row[i] - (filter == 1 ? 0 : above[i]));
-    if (filter == 1)
-        for (; i < size; i++)
-            out[i] = (uint8_t)(row[i] - row[i - pixel]);
-    else if (filter == 2)
-        for (; i < size; i++)
-            out[i] = (uint8_t)(row[i] - above[i]);
-    else
-        for (; i < size; i++) {
-            int left = row[i - pixel], up = above[i], corner = above[i - pixel];
-            int by_left = abs(up - corner), by_up = abs(left - corner), by_corner = abs(left + up - 2 * corner);
-            int nearest = by_up <= by_corner ? up : corner;
-            out[i] = (uint8_t)(row[i] - (by_left <= by_up && by_left <= by_corner ? left : nearest));
-        }
-}
-
-/* Rows of a PNG, each with its filter: of Sub, Up and Paeth the one with the least magnitudes. */
+/* Rows of a PNG, each behind its filter. */
 static PyObject *png_rows(PyObject *self, PyObject *args)
 {
     Py_buffer samples;
@@ -281,36 +251,23 @@ static PyObject *png_rows(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "y*nnnn:png_rows", &samples, &size, &pixel, &first, &last))
         return NULL;
     PyObject *result = NULL;
-    uint8_t *spare = NULL;
+    uint8_t *zeros = NULL;
     if (pixel < 1 || size < pixel || first < 0 || last < first || last > samples.len / size)
         PyErr_SetString(PyExc_TypeError, "the buffer has another size");
-    else if (!(spare = PyMem_Malloc(3 * (size_t)size)))
+    else if (!(zeros = PyMem_Calloc(2, (size_t)size)))
         PyErr_NoMemory();
     else
         result = PyBytes_FromStringAndSize(NULL, (last - first) * (size + 1));
     if (result) {
-        uint8_t *out = (uint8_t *)PyBytes_AsString(result), *zeros = spare + 2 * size, *filtered = spare, *best = spare + size;
+        uint8_t *out = (uint8_t *)PyBytes_AsString(result);
         Py_BEGIN_ALLOW_THREADS
-        memset(zeros, 0, (size_t)size);
         for (Py_ssize_t y = first; y < last; y++, out += size + 1) {
-            const uint8_t *row = (const uint8_t *)samples.buf + y * size, *above = y ? row - size : zeros;
-            unsigned long least = 0;
-            for (int filter = 1; filter <= 4; filter += filter) {
-                filter_row_by(filter, row, above, (size_t)size, (size_t)pixel, filtered);
-                unsigned long cost = cost_of(filtered, (size_t)size);
-                if (filter > 1 && cost >= least)
-                    continue;
-                uint8_t *kept = best;
-                best = filtered;
-                filtered = kept;
-                least = cost;
-                out[0] = (uint8_t)filter;
-            }
-            memcpy(out + 1, best, (size_t)size);
+            const uint8_t *row = (const uint8_t *)samples.buf + y * size;
+            png_filter_row(row, y ? row - size : zeros, (size_t)size, (size_t)pixel, zeros + size, out);
         }
         Py_END_ALLOW_THREADS
     }
-    PyMem_Free(spare);
+    PyMem_Free(zeros);
     PyBuffer_Release(&samples);
     return result;
 }

@@ -134,6 +134,11 @@ def shown(name: str) -> str:
     return head + path + tail
 
 
+def as_text(name: str) -> str:
+    """Return names as text that every reader takes: bytes that are not UTF-8 are replaced."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def masked(text: str) -> str:
     """Return a text whose URLs have neither user and password nor a query that may be signed."""
     if "://" not in text:

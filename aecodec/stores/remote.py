@@ -112,13 +112,13 @@ def has_bucket(url: str) -> bool:
 
 
 def stat(url: str) -> Stat:
-    """Return size, time and version.  Raises OSError, FileNotFoundError where there is nothing."""
+    """Return size, time and version. Raises OSError, FileNotFoundError where there is nothing."""
     store, path = _open(url)
     return _attempt(lambda: _stat(store, path))
 
 
 def is_folder(url: str) -> bool:
-    """Return whether a URL stands for what lies below it.  On the web, a slash at its end says so."""
+    """Return whether a URL stands for what lies below it. On the web, a slash at its end says so."""
     if names.scheme(url) in ("http", "https"):
         return url.partition("?")[0].endswith("/")
     store, path = _open(url)
@@ -193,7 +193,7 @@ def write(url: str, data: bytes, check: Callable[[bytes], object] | None = None)
 
 
 def _put(store: Any, path: str, data: bytes) -> None:
-    """Upload data.  Parts of an upload that does not come to its end are removed: a bucket's owner pays for them."""
+    """Upload data. Parts of an upload that does not come to its end are removed: a bucket's owner pays for them."""
     if names.scheme(store.unstrip_protocol(path)) not in _S3 or len(data) <= PART:
         store.pipe_file(path, data)
         return
@@ -261,7 +261,7 @@ def _read_at_most(file: Any, limit: int) -> bytes:
 
 
 def _attempt(call: Callable[[], Result]) -> Result:
-    """Return what a call returns.  Raises OSError with a message of our own, and AecodecError as it comes."""
+    """Return what a call returns. Raises OSError with a message of our own, and AecodecError as it comes."""
     end, pause = time.monotonic() + PATIENCE, FIRST_PAUSE
     while True:
         try:

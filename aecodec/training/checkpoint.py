@@ -40,7 +40,7 @@ def checkpoint_of(source: str) -> dict[str, Any] | None:
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise TrainingError(f"cannot read the checkpoint {path}: {str(error).splitlines()[0]}") from None
     if not isinstance(state, dict) or not {"average", "architecture"} <= state.keys():
-        raise TrainingError(f"{path} is no checkpoint of aecodec train")
+        raise TrainingError(f"{path} is not a checkpoint of aecodec train")
     return state
 
 

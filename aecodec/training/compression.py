@@ -33,7 +33,7 @@ RECOUNT_CROPS, RECOUNTS = 32, 2
 
 
 class Compression:
-    """Train the codec itself; see ``tasks.Task``.  A batch has three channels: the picture."""
+    """Train the codec itself; see ``tasks.Task``. A batch has three channels: the picture."""
 
     of_crops = True
 

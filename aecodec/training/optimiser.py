@@ -9,7 +9,7 @@ from aecodec.networks.model import Model
 from aecodec.training.settings import Settings
 from aecodec.training.soap import Group, Soap
 
-# Units of the linear paths' weights; in the synthesis times the spread of the latent that they multiply.  In the
+# Units of the linear paths' weights; in the synthesis times the spread of the latent that they multiply. In the
 # networks' units they would move by many quantiser steps at once.
 ANALYSIS_UNIT, SYNTHESIS_UNIT, LAPPING_UNIT = 5.0, 0.025, 5.0
 REFRESH = {"cpu": 10, "cuda": 80}  # steps between two updates of SOAP's bases, which a GPU is slow at

@@ -51,7 +51,7 @@ class Run:
     """One training run in a folder; it resumes from the folder's checkpoint where there is one."""
 
     def __init__(self, settings: Settings, folder: Path, complain: Callable[[str], None]) -> None:
-        """Load the pictures and build or resume the model.  Raises TrainingError where that cannot work."""
+        """Load the pictures and build or resume the model. Raises TrainingError where that cannot work."""
         self.settings, self.folder = settings, folder
         if settings.threads:
             torch.set_num_threads(settings.threads)
@@ -90,7 +90,7 @@ class Run:
         torch.backends.cudnn.benchmark = True
         self.guard.keep_state()
         self._reader = ThreadPoolExecutor(1, "batches")
-        self._next: Future[NDArray[np.uint8]] = self._reader.submit(self._draw_batch, self.share)
+        self._next: Future[NDArray[np.uint8]] = self._reader.submit(self.draw_batch, self.share)
 
     @property
     def share(self) -> float:
@@ -107,7 +107,7 @@ class Run:
         start = time.perf_counter() - self.seconds
         results: list[Tensor] = []
         while self.share < 1 and not self.stopped:
-            results.append(self._train_step())
+            results.append(self.train_step())
             self.step += 1
             self.seconds, stopped = self.workers.agree(time.perf_counter() - start, self._stop_asked)
             self.stopped = bool(stopped)
@@ -143,10 +143,10 @@ class Run:
             self._log(VALIDATION, [self.step, f"{self.seconds:.0f}", f"{score:.5f}", *(f"{value:.4f}" for value in values)])
         self.save()
 
-    def _train_step(self) -> Tensor:
+    def train_step(self) -> Tensor:
         """Take a step and return (3,): loss, mean rate in bits per pixel, norm of the gradient."""
         factor, decay = self._rate_factor(), min(self.settings.ema, (self.step + 1) / (self.step + 20))
-        if not (self._can_capture and isinstance(self.optimiser, Soap)):
+        if not (self.can_capture and isinstance(self.optimiser, Soap)):
             return self._plain_step(factor, decay)
         self._place_batch_on_device()
         if self._captured is None:
@@ -167,7 +167,7 @@ class Run:
         """Take a step kernel by kernel; ``factor`` is for the learning rates, ``decay`` for the averaged weights."""
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * factor
-        drawn, self._next = self._next.result(), self._reader.submit(self._draw_batch, self.share)
+        drawn, self._next = self._next.result(), self._reader.submit(self.draw_batch, self.share)
         x = data.to_tensor(drawn, self.device)
         loss, rate = self.task.loss(self.model, x, self._positions("cpu").to(self.device), self.step)
         self.optimiser.zero_grad(set_to_none=True)
@@ -205,7 +205,7 @@ class Run:
         return INTERVALS * uniform**self.settings.low_quality_bias
 
     @property
-    def _can_capture(self) -> bool:
+    def can_capture(self) -> bool:
         """Return whether steps from now on can be one CUDA graph: on one GPU, once the loss no longer changes."""
         settings = self.settings
         alone = is_fused(next(self.model.parameters())) and self.workers.size == 1 and settings.optimiser == "soap"
@@ -216,7 +216,7 @@ class Run:
         if self.task.of_crops:
             self._crops = self._crops or data.DeviceCrops(self.pictures, self.settings.crop, self.device)
             return
-        drawn, self._next = torch.from_numpy(self._next.result()), self._reader.submit(self._draw_batch, self.share)
+        drawn, self._next = torch.from_numpy(self._next.result()), self._reader.submit(self.draw_batch, self.share)
         if self._batch_on_device is None:
             self._batch_on_device = torch.empty_like(drawn, device=self.device)
         self._batch_on_device.copy_(drawn)
@@ -235,7 +235,7 @@ class Run:
         self.optimiser.state.clear()
         self._captured = None
 
-    def _draw_batch(self, share: float) -> NDArray[np.uint8]:
+    def draw_batch(self, share: float) -> NDArray[np.uint8]:
         """Return a batch. It is made while the step before it is computed; nothing else draws from ``rng`` meanwhile."""
         crops = data.batch(self.pictures, self.settings.batch, self.settings.crop, self.rng)
         return self.task.batch(crops, share, self.rng)

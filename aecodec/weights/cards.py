@@ -56,7 +56,7 @@ def folder_of(name: str | os.PathLike[str]) -> Path:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return what a TOML file says.  Raises OSError where it cannot be read, ValueError where it is not TOML."""
+    """Return what a TOML file says. Raises OSError where it cannot be read, ValueError where it is not TOML."""
     return tomllib.loads(path.read_text("utf-8"))
 
 

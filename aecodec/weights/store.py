@@ -20,6 +20,7 @@ from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.entropy.architecture import LATENT_STRIDE, Architecture
 from aecodec.entropy.certificate import exact
 from aecodec.entropy.entropy_model import EntropyModel
+from aecodec.entropy.integer import MEAN_FRAC
 from aecodec.errors import NotAModelError, WeightsError
 from aecodec.images import edge_filter
 from aecodec.quality import INDICES_PER_INTERVAL, INTERVALS, KNOTS
@@ -167,6 +168,22 @@ def at_rate(table: NDArray[Any], rate: int) -> NDArray[np.float32]:
     below, above = table[low : low + 2].astype(np.float32)
     row: NDArray[np.float32] = below + (above - below) * part
     return row
+
+
+def inverse_gain(weights: Weights, rate: int) -> NDArray[np.float32]:
+    """Return what the synthesis multiplies latents with at a rate index, (M,)."""
+    gain: NDArray[np.float32] = np.exp(at_rate(weights.tensors["inverse_gain.log"], rate))
+    return gain
+
+
+def at_gain_one(latents: NDArray[np.int32], weights: Weights, rate: int) -> NDArray[np.float32]:
+    """Return the latents (h, w, M) of a file, in units of 2**-MEAN_FRAC, before the gain of its rate index.
+
+    At gain 1 those of all rates compare.
+    """
+    unit: NDArray[np.float32] = inverse_gain(weights, rate) * np.float32(2.0**-MEAN_FRAC)
+    result: NDArray[np.float32] = latents.astype(np.float32) * unit
+    return result
 
 
 def expand(stored: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

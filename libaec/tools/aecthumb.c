@@ -165,7 +165,7 @@ static aec_result decode(const uint8_t *data, size_t size, const aec_info *info,
 
 static int write_thumbnail(const char *path, const Image *image, const aec_info *info, const uint8_t *profile, size_t profile_size)
 {
-    png_picture picture = {image->width, image->height, image->channels, 8, image->samples, profile, profile_size, NULL};
+    png_picture picture = {image->width, image->height, image->channels, image->samples, profile, profile_size, NULL};
     if (info->cicp[0])
         picture.cicp = info->cicp;
     FILE *file = fopen(path, "wb");

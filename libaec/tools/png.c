@@ -1,4 +1,5 @@
 #include "png.h"
+#include "png_filter.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -139,66 +140,18 @@ static void put_zlib(Output *out, const uint8_t *data, size_t size)
         put_byte(out, (uint8_t)((high << 16 | low) >> shift));
 }
 
-/* Filters a row by 1 Sub, 2 Up or 4 Paeth; returns the sum of magnitudes. */
-static unsigned long filtered(int filter, const uint8_t *row, const uint8_t *above, size_t size, size_t pixel, uint8_t *out)
+/* All rows, each behind its filter. */
+static uint8_t *filter_all(const png_picture *picture, size_t size)
 {
-    unsigned long cost = 0;
-    for (size_t i = 0; i < size; i++) {
-        int left = i < pixel ? 0 : row[i - pixel], up = above[i], corner = i < pixel ? 0 : above[i - pixel], guess = left;
-        if (filter == 2)
-            guess = up;
-        else if (filter == 4) {
-            int by_left = abs(up - corner), by_up = abs(left - corner), by_corner = abs(left + up - 2 * corner);
-            guess = by_left <= by_up && by_left <= by_corner ? left : by_up <= by_corner ? up : corner;
-        }
-        out[i] = (uint8_t)(row[i] - guess);
-        cost += out[i] < 128 ? out[i] : 256u - out[i];
-    }
-    return cost;
-}
-
-/* A row of samples as PNG stores it. */
-static void store_row(const png_picture *picture, uint32_t y, size_t samples, uint8_t *row)
-{
-    if (picture->depth == 8) {
-        memcpy(row, (const uint8_t *)picture->samples + y * samples, samples);
-        return;
-    }
-    const uint16_t *from = (const uint16_t *)picture->samples + y * samples;
-    for (size_t i = 0; i < samples; i++) {
-        row[2 * i] = (uint8_t)(from[i] >> 8);
-        row[2 * i + 1] = (uint8_t)from[i];
-    }
-}
-
-/* All rows, each behind the filter with the least magnitudes. */
-static uint8_t *filter_all(const png_picture *picture, size_t size, size_t pixel)
-{
-    static const int filters[] = {1, 2, 4};
-    uint8_t *out = malloc(picture->height * (size + 1)), *rows = calloc(5, size);
-    uint8_t *row = rows, *above = rows + size, *tried[3] = {rows + 2 * size, rows + 3 * size, rows + 4 * size};
-    for (uint32_t y = 0; out && rows && y < picture->height; y++) {
-        unsigned long least = 0;
-        int best = 0;
-        store_row(picture, y, (size_t)picture->width * picture->channels, row);
-        for (int i = 0; i < 3; i++) {
-            unsigned long cost = filtered(filters[i], row, above, size, pixel, tried[i]);
-            if (!i || cost < least) {
-                least = cost;
-                best = i;
-            }
-        }
-        out[y * (size + 1)] = (uint8_t)filters[best];
-        memcpy(out + y * (size + 1) + 1, tried[best], size);
-        uint8_t *kept = above;
-        above = row;
-        row = kept;
-    }
-    if (!rows) {
+    uint8_t *out = malloc(picture->height * (size + 1)), *zeros = calloc(2, size);
+    const uint8_t *row = picture->samples, *above = zeros;
+    for (uint32_t y = 0; out && zeros && y < picture->height; y++, above = row, row += size)
+        png_filter_row(row, above, size, picture->channels, zeros + size, out + y * (size + 1));
+    if (!zeros) {
         free(out);
         out = NULL;
     }
-    free(rows);
+    free(zeros);
     return out;
 }
 
@@ -245,13 +198,13 @@ static int write_zlib(FILE *file, const char *type, const char *prefix, size_t p
 int png_write(FILE *file, const png_picture *picture)
 {
     static const uint8_t kinds[5] = {0, 0, 4, 2, 6};
-    size_t pixel = picture->channels * (picture->depth / 8), size = picture->width * pixel;
+    size_t size = (size_t)picture->width * picture->channels;
     uint8_t head[13] = {0};
     store32(head, picture->width);
     store32(head + 4, picture->height);
-    head[8] = (uint8_t)picture->depth;
+    head[8] = 8; /* bits of a sample */
     head[9] = kinds[picture->channels];
-    uint8_t *rows = filter_all(picture, size, pixel);
+    uint8_t *rows = filter_all(picture, size);
     int written = rows && fwrite("\x89PNG\r\n\x1a\n", 1, 8, file) == 8 && write_chunk(file, "IHDR", head, sizeof head);
     if (picture->cicp)
         written = written && write_chunk(file, "cICP", picture->cicp, 4);

@@ -1,4 +1,4 @@
-/* Writing PNG (ISO/IEC 15948), for the programs beside libaec, which itself knows no other format. */
+/* Writing PNG of 8 bits a sample (ISO/IEC 15948), for aecthumb: libaec itself knows no other format. */
 
 #ifndef AEC_PNG_H
 #define AEC_PNG_H
@@ -10,8 +10,7 @@
 typedef struct {
     uint32_t width, height;
     uint32_t channels; /* 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha */
-    uint32_t depth;    /* 8, samples are uint8_t, or 16, uint16_t */
-    const void *samples;
+    const uint8_t *samples;
     const uint8_t *profile; /* ICC, or NULL */
     size_t profile_size;
     const uint8_t *cicp; /* four bytes, or NULL */

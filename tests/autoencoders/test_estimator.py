@@ -159,7 +159,7 @@ def test_a_run_goes_on_where_it_was_interrupted(digits, tmp_path, monkeypatch):
 
 def test_a_damaged_folder_is_refused(digits, tmp_path):
     """Weights of which a part is missing give pictures that are wrong in silence."""
-    with pytest.raises(WeightsError, match="no autoencoder"):
+    with pytest.raises(WeightsError, match="not an autoencoder"):
         load(tmp_path)
     save(Autoencoder(Deep((8,)), 2, epochs=1).fit(digits[:20]), tmp_path)
     tensors = tmp_path / "model.safetensors"

@@ -106,7 +106,7 @@ def test_a_threshold_of_labelled_pictures_is_kept_in_the_model(cli, parts, tmp_p
 def test_what_is_wrong_is_said_in_one_line(cli, fails, parts, fitted, tmp_path):
     """A traceback helps nobody at a belt."""
     (tmp_path / "broken").write_bytes(b"something")
-    assert "is no model" in fails(1, "anomaly", "score", "broken", "set/test/good/0.png")
+    assert "is not a model" in fails(1, "anomaly", "score", "broken", "set/test/good/0.png")
     assert "no folder test" in fails(1, "anomaly", "evaluate", "model", "set/train")
     (parts / "train/good/bad.png").write_bytes(b"no picture")
     assert "bad.png: not a picture" in fails(1, "anomaly", "fit", "set", "-o", "other")

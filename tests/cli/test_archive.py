@@ -138,6 +138,14 @@ def test_a_manifest_is_not_overwritten_and_grows_with_update(cli, folder, photo)
     assert len(lines(folder / "out.jsonl")) == 4
 
 
+def test_a_manifest_makes_no_folder_but_the_output_folder(cli, folder):
+    """A name with a typing error would lie in a folder of that name."""
+    result = cli("encode", "--manifest", "arhcive/m.jsonl", "--output-dir", "out", "photos")
+    assert result.exit_code == 2
+    assert "no such file or directory" in result.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["photos"]
+
+
 def test_an_archive_is_checked_against_its_manifest(cli, folder):
     """A changed bit, a lost file, a file of another picture; and the archive may have been moved."""
     (folder / "out").mkdir()

@@ -122,7 +122,7 @@ def test_tables_and_maps_take_the_codes_of_a_model(cli, fails, model, tmp_path):
         assert table["width"].tolist() == [40] * 24
     assert cli("map", "--model", model, "-r", "photos", "--layout", "pca", "-o", "map.html").exit_code == 0
     assert '"length":4,' in (tmp_path / "map.html").read_text("utf-8")
-    assert "no autoencoder" in fails(1, "features", "--model", "photos", "photos/a", "-o", "y.csv")
+    assert "not an autoencoder" in fails(1, "features", "--model", "photos", "photos/a", "-o", "y.csv")
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_tables_and_maps_take_the_codes_of_a_model(cli, fails, model, tmp_path):
         (("fit", "-r", "photos", "--set", "beta=1", "-o", "model"), "unknown option 'beta' of conv"),
         (("compare", "-r", "photos"), "give -o PAGE"),
         (("compare", "-r", "photos", "--kinds", "vea", "--json"), "unknown kind 'vea'"),
-        (("sample", "photos", "-o", "x.png"), "no autoencoder"),
+        (("sample", "photos", "-o", "x.png"), "not an autoencoder"),
         (("sample", "photos", "-o", "x.abc"), "cannot write pictures"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -527,10 +527,10 @@ def test_only_what_a_lost_attempt_wrote_is_replaced(tree):
     jobs = [files.Job(str(tree / "photos" / "b.png"), str(tree / "out" / name)) for name in ("old.aec", "new.aec")]
     old, new = files.with_new_outputs(jobs)
     (tree / "out" / "new.aec").write_bytes(b"of the first attempt")
-    files.check_output(batch._prepare(new, again=True), force=False)
+    files.check_output(batch.for_worker(new, again=True), force=False)
     for job, again in ((old, True), (old, False), (new, False)):
         with pytest.raises(AecodecError, match="exists"):
-            files.check_output(batch._prepare(job, again), force=False)
+            files.check_output(batch.for_worker(job, again), force=False)
 
 
 @pytest.mark.slow

@@ -101,9 +101,9 @@ def test_faults_are_named_and_everything_else_is_measured(cli, folder, tmp_path,
         (("photos", "-o", "out", "--codecs", "jpeg,jepg"), "no codec 'jepg'"),
         (("photos", "-o", "out", "--weights", "no-such"), "no weights named 'no-such'"),
         (("photos", "-o", "out", "--codecs", "jpeg", "--qualities", "5,1"), "qualities 5,1"),
-        (("photos", "-o", "out", "--codecs", "jpeg", "--reference", "file"), "no curve in CompressAI's form"),
+        (("photos", "-o", "out", "--codecs", "jpeg", "--reference", "file"), "not a curve in CompressAI's form"),
         (("broken.png", "-o", "out", "--codecs", "jpeg"), "nothing could be measured"),
-        (("--compare", "file", "file"), "no results.json of aecodec eval"),
+        (("--compare", "file", "file"), "not a results.json of aecodec eval"),
     ],
 )
 def test_one_line_says_what_is_wrong(cli, folder, tmp_path, args, message):

@@ -104,3 +104,10 @@ def test_what_is_no_index_is_left_alone(fails, folder, tmp_path):
     assert "not an index of aecodec similar" in fails(1, "similar", "index", "-o", "in/0.png", "in")
     assert "not an index of aecodec similar" in fails(1, "similar", "query", "in/0.png", "in/1.png")
     assert "no such file" in fails(1, "similar", "duplicates", "missing")
+
+
+def test_a_threshold_is_a_number(cli, folder):
+    """No pair is as alike as NaN: an archive full of copies would seem to have none."""
+    result = cli("similar", "duplicates", "x.index", "--threshold", "nan")
+    assert result.exit_code == 2
+    assert "not a finite number" in result.stderr

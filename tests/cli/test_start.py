@@ -28,7 +28,7 @@ PLAIN = ("rgb-low", "psnr-tiles", "gray", "page", "pixel", "page-without-loss")
 DEEP = ("deep", "deep-alpha", "deep-gray")
 RUN = (  # an installation in place imports some modules when Python starts
     "import sys; before = set(sys.modules); from aecodec.cli import start; "
-    "done = start._decode(sys.argv[1:]); print(done, *set(sys.modules) - before)"
+    "done = start.decode(sys.argv[1:]); print(done, *set(sys.modules) - before)"
 )
 
 
@@ -43,7 +43,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", PLAIN)
 def test_the_picture_is_that_of_the_library(folder, name):
     """The short way must not show another picture than all others."""
-    assert start._decode(["decode", f"{name}.aec", "out.png"])
+    assert start.decode(["decode", f"{name}.aec", "out.png"])
     wanted = aecodec.decode(folder / f"{name}.aec")
     with Image.open("out.png") as found:
         assert (found.format, found.mode) == ("PNG", wanted.mode)
@@ -55,7 +55,7 @@ def test_the_picture_is_that_of_the_library(folder, name):
 def test_alpha_and_a_hash_are_kept(folder, channels):
     samples = np.random.default_rng(channels).integers(0, 256, (40, 50, channels), np.uint8)
     Path("alpha.aec").write_bytes(aecodec.encode(samples, hashed=True))
-    assert start._decode(["decode", "alpha.aec", "out.png"])
+    assert start.decode(["decode", "alpha.aec", "out.png"])
     with Image.open("out.png") as found:
         assert np.array_equal(np.asarray(found), np.asarray(aecodec.decode("alpha.aec")))
 
@@ -65,7 +65,7 @@ def test_samples_of_more_than_8_bits_are_those_of_the_command(folder, name):
     """A gradient would have bands, or an HDR picture colours of another range."""
     found = bitstream.read((folder / f"{name}.aec").read_bytes())
     Path("in.aec").write_bytes(bitstream.write(replace(found, chunks=found.chunks | {SIGNAL: bytes([9, 16, 0, 1])})))
-    assert start._decode(["decode", "in.aec", "quick.png"])
+    assert start.decode(["decode", "in.aec", "quick.png"])
     result = CliRunner().invoke(main.main, ["decode", "in.aec", "out.png"])
     assert result.exit_code == 0, result.output
     assert png_chunks("quick.png") == png_chunks("out.png")
@@ -80,7 +80,7 @@ def test_a_picture_without_loss_is_the_one_that_was_encoded(folder, channels):
     samples = np.random.default_rng(channels).integers(0, 256, (40, 50, channels), np.uint8)
     picture = samples if channels > 1 else samples[..., 0]
     Path("exact.aec").write_bytes(aecodec.encode(picture, lossless=True))
-    assert start._decode(["decode", "exact.aec", "out.png"])
+    assert start.decode(["decode", "exact.aec", "out.png"])
     with Image.open("out.png") as found:
         shown = np.asarray(found).reshape(samples.shape)
     hidden = (samples[..., -1:] == 0) & (np.arange(channels) < channels - 1) & (channels % 2 == 0)
@@ -139,7 +139,7 @@ def test_metadata_is_that_of_the_command(folder, stream, name):
     """A photograph would lose its colours, its place or its orientation, or look another way than with any option."""
     found = bitstream.read((folder / f"{stream}.aec").read_bytes())
     Path("in.aec").write_bytes(bitstream.write(replace(found, chunks=found.chunks | METADATA[name])))
-    assert start._decode(["decode", "in.aec", "quick.png"])
+    assert start.decode(["decode", "in.aec", "quick.png"])
     result = CliRunner().invoke(main.main, ["decode", "in.aec", "out.png"])
     assert result.exit_code == 0, result.output
     assert png_chunks("quick.png") == png_chunks("out.png")
@@ -152,7 +152,7 @@ def test_gray_with_a_profile_of_colour_is_left_to_the_command(folder):
     """A PNG of gray with such a profile is one that viewers refuse."""
     found = bitstream.read((folder / "gray.aec").read_bytes())
     Path("in.aec").write_bytes(bitstream.write(replace(found, chunks=found.chunks | {ICC: PROFILE})))
-    assert not start._decode(["decode", "in.aec", "out.png"])
+    assert not start.decode(["decode", "in.aec", "out.png"])
 
 
 def packed_of(parts, size=None):
@@ -179,7 +179,7 @@ def test_damaged_metadata_is_refused_as_ever(folder, chunks):
     Path("in.aec").write_bytes(data[:at] + b"".join(added) + data[at:])
     with pytest.raises(aecodec.BitstreamError, match=r"metadata|two chunks|is truncated"):
         aecodec.decode("in.aec")
-    assert not start._decode(["decode", "in.aec", "out.png"])
+    assert not start.decode(["decode", "in.aec", "out.png"])
 
 
 def test_the_types_of_chunks_are_those_of_the_format():
@@ -219,7 +219,7 @@ def test_what_is_not_plain_is_left_to_the_command(folder, arguments):
     """Metadata, alpha or the sense of an option would be lost."""
     before = sorted(folder.iterdir())
     try:
-        assert not start._decode(arguments)
+        assert not start.decode(arguments)
     finally:
         assert sorted(folder.iterdir()) == before
 
@@ -228,11 +228,11 @@ def test_a_file_is_replaced_only_where_that_is_asked_for(folder):
     out = folder / "out.png"
     out.write_bytes(b"mine")
     out.chmod(0o640)
-    assert not start._decode(["decode", "rgb-low.aec", "out.png"])
+    assert not start.decode(["decode", "rgb-low.aec", "out.png"])
     assert out.read_bytes() == b"mine"
     (folder / "link.png").symlink_to("out.png")
-    assert not start._decode(["decode", "-f", "rgb-low.aec", "link.png"])
-    assert start._decode(["decode", "-j", "1", "rgb-low.aec", "out.png", "--force"])
+    assert not start.decode(["decode", "-f", "rgb-low.aec", "link.png"])
+    assert start.decode(["decode", "-j", "1", "rgb-low.aec", "out.png", "--force"])
     assert out.stat().st_mode & 0o777 == 0o640
     assert out.read_bytes().startswith(b"\x89PNG")
 
@@ -256,5 +256,5 @@ def test_a_full_disk_leaves_nothing(folder, monkeypatch):
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space"):
-        start._decode(["decode", "rgb-low.aec", "out.png"])
+        start.decode(["decode", "rgb-low.aec", "out.png"])
     assert not list(folder.glob("*.png")) + list(folder.glob(".aecodec-*"))

@@ -71,17 +71,17 @@ def test_a_checkpoint_that_is_none_is_one_line(train, tmp_path):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stop_keeps_what_was_learnt(train, tmp_path, monkeypatch, number, code):
     """Ten minutes may lie between two checkpoints; Ctrl-C and a shared machine's scheduler wait for none."""
-    step = Run._train_step
+    step = Run.train_step
 
     def stopped(run):
         if run.step == 3:
             signal.raise_signal(number)
         return step(run)  # to its end: what is half done cannot be gone on from
 
-    monkeypatch.setattr(Run, "_train_step", stopped)
+    monkeypatch.setattr(Run, "train_step", stopped)
     assert train("runs/cut", steps=5).exit_code == code
     assert checkpoint_of(str(tmp_path / "runs" / "cut"))["step"] == 4
-    monkeypatch.setattr(Run, "_train_step", step)
+    monkeypatch.setattr(Run, "train_step", step)
     again = train("runs/cut", steps=5)
     assert again.exit_code == 0
     assert "after 5 steps" in again.stdout

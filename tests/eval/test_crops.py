@@ -27,7 +27,7 @@ def test_a_crop_is_read_from_its_text():
 )  # fmt: skip
 def test_other_texts_are_refused(text):
     """A typing error would be reported by a traceback, or write outside of the folder."""
-    with pytest.raises(AecodecError, match="no crop: write NAME=FILE:X,Y,WIDTH,HEIGHT"):
+    with pytest.raises(AecodecError, match="not a crop: write NAME=FILE:X,Y,WIDTH,HEIGHT"):
         read_crop(text)
 
 
@@ -122,7 +122,7 @@ def test_the_command_makes_a_picture_of_each_crop(tmp_path, original):
     [
         ("x={}:150,0,48,40", (), "x lies outside of"),
         ("x={}0:0,0,48,40", (), "No such file"),
-        ("x={}:0,0,48", (), "is no crop"),
+        ("x={}:0,0,48", (), "is not a crop"),
         ("x={}:0,0,48,40", ("--codecs", "jepg"), "no codec 'jepg'"),
         ("x={}:0,0,48,40", ("--bpp", "0.3,0.1"), "rising numbers"),
     ],

@@ -214,7 +214,7 @@ def test_other_files_are_no_references(tmp_path, results):
     """A traceback, or a curve through nothing."""
     path = tmp_path / "curve.json"
     path.write_text(json.dumps({"name": "x", "results": results}))
-    with pytest.raises(AecodecError, match=r"curve\.json is no curve in CompressAI's form"):
+    with pytest.raises(AecodecError, match=r"curve\.json is not a curve in CompressAI's form"):
         read_reference(path)
     with pytest.raises(AecodecError, match="cannot read"):
         read_reference(tmp_path / "missing.json")
@@ -256,5 +256,5 @@ def test_compare_is_on_the_same_pictures():
 def test_other_files_are_no_results(tmp_path, text):
     """The two arguments of --compare are easily mistaken."""
     (tmp_path / "results.json").write_text(text)
-    with pytest.raises(AecodecError, match=r"no results\.json"):
+    with pytest.raises(AecodecError, match=r"not a results\.json"):
         read_results(tmp_path / "results.json")

@@ -223,7 +223,7 @@ def decorated(photo, mode: str) -> Image.Image:
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF", "JPEG2000", "TGA", "BMP", "PPM", "GIF"])
 def test_what_is_lost_on_the_way_out_is_told_and_nothing_else(photo, kind, mode):
-    """Read back what was written: it is in the file, or a warning says that it is not.  And all show it upright."""
+    """Read back what was written: it is in the file, or a warning says that it is not. And all show it upright."""
     Image.init()
     if kind not in Image.SAVE:
         pytest.skip(f"this Pillow writes no {kind}")

@@ -158,7 +158,7 @@ def cmyk_profile() -> bytes:
 
 
 def test_cmyk_goes_through_its_profile():
-    """Ink is not light: without the profile a printer's colours come out wrong.  One warning says that they changed."""
+    """Ink is not light: without the profile a printer's colours come out wrong. One warning says that they changed."""
     image = Image.new("CMYK", (4, 4), (0, 255, 255, 0))
     with pytest.warns(UserWarning, match="from CMYK to sRGB") as caught:
         plain, alpha = samples.split(image)

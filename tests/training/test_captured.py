@@ -153,7 +153,7 @@ def small_run(folder, **settings) -> running.Run:
 @pytest.mark.slow
 def test_a_run_takes_captured_steps(cuda, monkeypatch, tmp_path):
     """Crops, positions, the limit of gradients, the log and the end of a run, with the captured step amid them."""
-    monkeypatch.setattr(running.Run, "_can_capture", property(lambda run: run.step >= 4))
+    monkeypatch.setattr(running.Run, "can_capture", property(lambda run: run.step >= 4))
     monkeypatch.setattr(running, "LOG_EVERY", 5)
     run = small_run(tmp_path, steps=15, hyper_warm_up=4)
     begun = run.model.analysis.head.weight.detach().clone()
@@ -175,7 +175,7 @@ def test_a_run_takes_captured_steps(cuda, monkeypatch, tmp_path):
 
 def test_steps_are_judged_before_they_are_kept(cuda, monkeypatch, tmp_path):
     """A checkpoint of weights that are no numbers is the end of a run, whenever it is written."""
-    monkeypatch.setattr(running.Run, "_can_capture", property(lambda run: True))
+    monkeypatch.setattr(running.Run, "can_capture", property(lambda run: True))
     run = small_run(tmp_path, steps=7, hyper_warm_up=0)
 
     def spoil(self, *_):

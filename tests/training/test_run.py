@@ -75,7 +75,7 @@ def take_cheap_steps(run, count):
     """Take steps that change nothing but the gains, for what depends on the number of steps alone."""
     loss, run.task.loss = run.task.loss, lambda model, x, position, *_: (model.gain.log.square().sum(), position)
     for _ in range(count):
-        run._train_step()
+        run.train_step()
         run.step += 1
     run.task.loss = loss
 
@@ -197,7 +197,7 @@ def test_a_gradient_that_is_no_number_is_not_applied(pictures, tmp_path, monkeyp
     take_cheap_steps(run, first)
     before = {name: value.clone() for name, value in run.model.named_parameters()}
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(bad))
-    run._train_step()
+    run.train_step()
     assert all(torch.equal(value, before[name]) for name, value in run.model.named_parameters())
 
 
@@ -269,7 +269,7 @@ def test_what_is_held_out_may_be_unreadable(pictures, tmp_path):
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
     """Somebody else's .pt file is not a fault of ours to be reported."""
     torch.save({"state_dict": {}}, tmp_path / "other.pt")
-    with pytest.raises(AecodecError, match="no checkpoint of aecodec"):
+    with pytest.raises(AecodecError, match="not a checkpoint of aecodec"):
         initial_state(str(tmp_path / "other.pt"))
 
 

@@ -43,7 +43,7 @@ __all__ = [
 
 
 def open_kind(kind: str | Kind) -> Kind:
-    """Return a kind by its name, or as it is.  Raises SettingsError for an unknown name."""
+    """Return a kind by its name, or as it is. Raises SettingsError for an unknown name."""
     if not isinstance(kind, str):
         return kind
     if kind not in KINDS:
@@ -66,7 +66,7 @@ def options_of(kind: str | Kind) -> dict[str, Any]:
 
 
 def with_options(kind: str | Kind, options: dict[str, Any]) -> Kind:
-    """Return a kind with other options.  Raises SettingsError for an option that it does not have, or of another type."""
+    """Return a kind with other options. Raises SettingsError for an option that it does not have, or of another type."""
     base = open_kind(kind)
     known = {each.name: getattr(base, each.name) for each in fields(base)}  # type: ignore[arg-type]
     checked = {}

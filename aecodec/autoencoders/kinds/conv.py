@@ -22,5 +22,5 @@ class Conv:
     upsampler: Upsampler = "pixelshuffle"
 
     def build(self, shape: Shape, latent: int) -> Model:
-        """Return a new model.  Raises SettingsError where the shape is no picture's."""
+        """Return a new model. Raises SettingsError where the shape is no picture's."""
         return Model(shape, latent, conv(shape, latent, latent, self.width, self.upsampler))

@@ -4,7 +4,7 @@ Baldi and Hornik, "Neural networks and principal component analysis: learning fr
 only minimum of the squared error spans the first principal components. With ``tied`` weights the decoder is the transpose
 of the encoder, and the components come out orthonormal, up to a rotation.
 
-The gradient of an encoder lies in the span of the training pictures.  Without ``tied`` weights nothing takes away what the
+The gradient of an encoder lies in the span of the training pictures. Without ``tied`` weights nothing takes away what the
 encoder began with outside of that span, which is noise in the codes of new pictures: so it begins small.
 """
 

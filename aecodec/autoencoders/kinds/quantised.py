@@ -31,7 +31,7 @@ class Quantised:
     commitment: float = 0.25
 
     def build(self, shape: Shape, latent: int) -> Model:
-        """Return a new model, whose code has places * latent numbers.  Raises SettingsError where this is no picture."""
+        """Return a new model, whose code has places * latent numbers. Raises SettingsError where this is no picture."""
         if not 2 <= self.codes < MAX_TABLES:
             raise SettingsError(f"codes must be 2 to {MAX_TABLES - 1}, not {self.codes}")
         times = min(self.halvings, halvings(shape))
