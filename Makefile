@@ -9,8 +9,8 @@ EXTRAS ?= test,lint
 PIP_ARGS ?=
 STAMP = $(VENV)/.installed-$(EXTRAS)
 
-.PHONY: help install demo test test-fast test-scale test-browser lint format bench libaec gdk-pixbuf wasm exactness \
-	fuzz-libaec dist clean
+.PHONY: help install demo test test-fast test-scale test-browser lint format bench libaec gdk-pixbuf qt gimp wasm exactness \
+	fuzz-libaec fuzz-gdk-pixbuf dist clean
 
 help:  ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,21 @@ build/libpixbufloader-aec.so: libaec/plugins/pixbuf_aec.c libaec/plugins/weights
 		$$(pkg-config --cflags gdk-pixbuf-2.0 gmodule-2.0) $(filter %.c %.a,$^) -o $@ $(LDFLAGS) \
 		$$(pkg-config --libs gdk-pixbuf-2.0 gmodule-2.0) -lm -lpthread
 
+# A plugin for programs with Qt 5 (Debian: qtbase5-dev).
+qt: build/libqaec.so  ## build the image plugin for Qt 5
+
+build/libqaec.so: libaec/plugins/qt_aec.cpp libaec/plugins/qt_aec.json libaec/plugins/weights_path.h build/libaec.a
+	$$(pkg-config --variable=host_bins Qt5Core)/moc $$(pkg-config --cflags Qt5Gui) $< -o build/qt_aec.moc
+	$(CXX) -std=c++17 $(CFLAGS) -fPIC -shared -fvisibility=hidden -Wall -Wextra -Ilibaec/include -Ibuild -DQT_PLUGIN \
+		$$(pkg-config --cflags Qt5Gui) $(filter %.cpp %.a,$^) -o $@ $(LDFLAGS) $$(pkg-config --libs Qt5Gui) -lm -lpthread
+
+# A plug-in for GIMP 2.10 (Debian: libgimp2.0-dev).
+gimp: build/file-aec  ## build the plug-in for GIMP 2.10
+
+build/file-aec: libaec/plugins/gimp_aec.c libaec/plugins/weights_path.h build/libaec.a
+	$(CC) -std=c11 $(CFLAGS) -Wall -Wextra -Wno-deprecated-declarations -Ilibaec/include \
+		$$(pkg-config --cflags gimpui-2.0) $(filter %.c %.a,$^) -o $@ $(LDFLAGS) $$(pkg-config --libs gimpui-2.0) -lm -lpthread
+
 # The decoder for browsers (Debian: clang lld wasi-libc libclang-rt-14-dev-wasm32).  It is committed, since who installs
 # from source has no such compiler; a note in it lets a test see whether it is of these sources.
 WASM_CC ?= clang
@@ -111,6 +126,25 @@ fuzz-libaec:  ## fuzz the decoder in C with libFuzzer (clang), for FUZZ_SECONDS
 		-Ilibaec/include -Ilibaec/src libaec/src/*.c fuzz/decode.c -o build/fuzz/decode -lm -lpthread
 	AEC_WEIGHTS=aecodec/weights/photo/model.safetensors build/fuzz/decode -max_total_time=$(FUZZ_SECONDS) -timeout=100 \
 		-max_len=16384 -artifact_prefix=build/fuzz/ build/fuzz/corpus
+
+# The loader, and a program that damages COUNT copies of each stream and opens them; a sanitizer's library comes before all.
+COUNT ?= 300
+SANITIZED = -std=c11 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -ffp-contract=off -Ilibaec/include \
+	-Ilibaec/src
+GDK_PIXBUF_QUERY = $$(command -v gdk-pixbuf-query-loaders \
+	|| echo $$(pkg-config --variable=gdk_pixbuf_moduledir gdk-pixbuf-2.0)/../../gdk-pixbuf-query-loaders)
+FUZZ_HOME = HOME=$(CURDIR)/build/fuzz/home XDG_DATA_HOME=$(CURDIR)/build/fuzz/home/data
+fuzz-gdk-pixbuf:  ## open damaged files by gdk-pixbuf, with ASan and UBSan
+	@mkdir -p build/fuzz/home
+	$(CC) $(SANITIZED) -fPIC -shared -fvisibility=hidden $$(pkg-config --cflags gdk-pixbuf-2.0 gmodule-2.0) \
+		libaec/plugins/pixbuf_aec.c libaec/src/*.c -o build/fuzz/libpixbufloader-aec.so \
+		$$(pkg-config --libs gdk-pixbuf-2.0 gmodule-2.0) -lm -lpthread
+	$(CC) $(SANITIZED) $$(pkg-config --cflags gdk-pixbuf-2.0) fuzz/pixbuf.c libaec/src/checksum.c -o build/fuzz/pixbuf \
+		$$(pkg-config --libs gdk-pixbuf-2.0)
+	LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 $(GDK_PIXBUF_QUERY) \
+		$(CURDIR)/build/fuzz/libpixbufloader-aec.so > build/fuzz/loaders.cache
+	$(FUZZ_HOME) $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m aecodec desktop install
+	$(FUZZ_HOME) GDK_PIXBUF_MODULE_FILE=build/fuzz/loaders.cache build/fuzz/pixbuf $(COUNT) tests/conformance/*.aec
 
 dist:  ## build sdist and wheel, check what is in them, try the wheel in a clean environment
 	$(PYTHON) scripts/make_dist.py

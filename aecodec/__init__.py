@@ -171,12 +171,13 @@ def decode(
     ``weights`` are those of the file where they are not installed. ``crop`` (left, top, width, height) is a part to decode,
     in pixels as they are stored; the rest of a large picture then costs no time. With ``verify`` a whole picture must have
     the hash that its file says, if that says one. A ``scale`` of 2, 4, 8 or 16 makes a picture that many times smaller each
-    way, for thumbnails, in a fraction of the time and always on the CPU. With ``preview`` a file that ends early becomes
-    the picture that its beginning tells, with a UserWarning; its header and a first byte of its picture must be there.
+    way, for thumbnails, in a fraction of the time and always on the CPU; of a crop, that is the part of the smaller picture
+    that shows it. With ``preview`` a file that ends early becomes the picture that its beginning tells, with a UserWarning;
+    its header and a first byte of its picture must be there.
 
     Raises TruncatedError where the file ends early, BitstreamError where it is damaged otherwise, LimitError over
     ``max_pixels`` (None: no limit), PictureError for a crop that is not inside, WeightsError where the weights that the
-    file names are not installed, and ValueError for another scale, or for a crop and a scale.
+    file names are not installed, and ValueError for another scale.
     """
     from aecodec.codec import decoder
 

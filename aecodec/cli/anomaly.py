@@ -317,7 +317,8 @@ def _summary(numbers: batch.Report) -> Iterable[str]:
 
     yield f"pictures  AUROC {three('image_auroc')}, average precision {three('image_ap')}, F1 {three('image_f1')}"
     yield f"pixels    AUROC {three('pixel_auroc')}, AUPRO {three('pixel_aupro')}"
-    yield f"{numbers['missed']} of {numbers['bad']} bad missed, {numbers['false_alarms']} of {numbers['good']} good alarmed"
+    yield f"{numbers['missed']} of {numbers['bad']} bad missed"
+    yield f"{numbers['false_alarms']} of {numbers['good']} good taken for bad"
     for kind, own in numbers["kinds"].items():
         yield files.printable(f"  {kind}: AUROC {own['auroc']:.3f}, {own['found']} of {own['pictures']} found")
 

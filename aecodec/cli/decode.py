@@ -63,7 +63,7 @@ class Crop(ParamType):
 @click.option(
     "--scale",
     type=click.Choice(["1/2", "1/4", "1/8", "1/16"]),
-    help="Make the picture that much smaller each way, in a fraction of the time.",
+    help="Make the picture, or the part of --crop, that much smaller each way, in a fraction of the time.",
 )
 @click.option(
     "--bits",
@@ -103,8 +103,6 @@ def decode(
     the format. An IN with --output-dir may be a folder, which stands for the .aec files in it.
     """
     options.check_format(paths, output_dir)
-    if settings["scale"] and settings["crop"]:
-        raise click.UsageError("--scale and --crop exclude each other")
     if settings["scale"] and settings["bits"] == "16":
         raise click.UsageError("a smaller picture has 8 bits a sample")
     tasks = files.jobs(paths, output_dir, settings["extension"], {files.EXTENSION}, recursive)
@@ -149,13 +147,14 @@ def _decode(data: bytes, kind: str, settings: Settings) -> tuple[Image, Deep | N
     from aecodec.codec import decoder
     from aecodec.images import deep, formats
 
-    weights, limit, preview = settings["weights"], settings["max_pixels"], settings["preview"]
+    weights, crop, limit, preview = settings["weights"], settings["crop"], settings["max_pixels"], settings["preview"]
     if settings["scale"]:  # always of 8 bits
         scale = int(settings["scale"].removeprefix("1/"))
-        return decoder.decode(data, weights=weights, scale=scale, max_pixels=limit, preview=preview), None, False
+        image = decoder.decode(data, weights=weights, crop=crop, scale=scale, max_pixels=limit, preview=preview)
+        return image, None, False
     bits = settings["bits"]
     found = decoder.decode_samples(
-        data, bits=16 if bits == "16" else None, weights=weights, device=settings["device"], crop=settings["crop"],
+        data, bits=16 if bits == "16" else None, weights=weights, device=settings["device"], crop=crop,
         max_pixels=limit, verify=settings["verify"], preview=preview,
     )  # fmt: skip
     wide = None

@@ -76,8 +76,6 @@ def decode(
     """Return the picture in an .aec file; see ``aecodec.decode``."""
     if scale not in SCALES:
         raise ValueError(f"scale must be one of {', '.join(map(str, SCALES))}, not {scale!r}")
-    if scale != 1 and crop is not None:
-        raise ValueError("crop and scale exclude each other")
     if scale != 1:
         data = bitstream.bytes_of(data)
         try:
@@ -85,15 +83,17 @@ def decode(
         except TruncatedError:
             if not preview:
                 raise
-            return _preview(data, weights, None, scale, 8, max_pixels).image()
+            return _preview(data, weights, crop, scale, 8, max_pixels).image()
+        area = _area_of(stream.header, crop).scaled(1, scale)
         exact_pixels(stream)
-        return scaled_picture(stream, None if LOSSLESS in stream.chunks else weights_of(stream.header, weights), scale)
-    found = decode_samples(
+        found = None if LOSSLESS in stream.chunks else weights_of(stream.header, weights)
+        return scaled_picture(stream, found, scale, area)
+    decoded = decode_samples(
         data, weights=weights, device=device, crop=crop, max_pixels=max_pixels, verify=verify, preview=preview
     )
-    if found.depth > 8:
-        warnings.warn(f"{found.depth}-bit samples are rounded to 8 bits, which a Pillow image has", stacklevel=3)
-    return found.image()
+    if decoded.depth > 8:
+        warnings.warn(f"{decoded.depth}-bit samples are rounded to 8 bits, which a Pillow image has", stacklevel=3)
+    return decoded.image()
 
 
 def decode_samples(

@@ -12,7 +12,7 @@ from PIL import Image
 from aecodec.codec.tiling import latent_area, open_workers
 from aecodec.container import alpha, exact, metadata
 from aecodec.container.bitstream import ALPHA, EXACT, LOSSLESS, Stream
-from aecodec.container.tiles import Grid, whole
+from aecodec.container.tiles import Box, Grid, whole
 from aecodec.entropy import latents
 from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.images import samples
@@ -26,33 +26,36 @@ Pixels = NDArray[np.uint8]
 Sums = NDArray[np.int64]
 
 
-def scaled_picture(stream: Stream, weights: Source | None, scale: int) -> Image.Image:
-    """Return a picture ``scale`` times smaller each way, sides rounded up, with its metadata.
+def scaled_picture(stream: Stream, weights: Source | None, scale: int, part: Box) -> Image.Image:
+    """Return a part of a picture ``scale`` times smaller each way, sides rounded up, with its metadata.
 
-    weights: those of the file; a picture without loss needs none. docs/format.md, section 8.5, defines every sample.
+    weights: those of the file; a picture without loss needs none. part: in pixels of the smaller picture.
+    docs/format.md, section 8.5, defines every sample.
     """
     head = stream.header
-    area = _sums(np.ones((head.height, head.width, 1), np.uint8), scale)
+    squares = part.scaled(scale) & whole(head.height, head.width)
+    area = _sums(np.ones((*squares.shape, 1), np.uint8), scale)
     elsewhere = LOSSLESS in stream.chunks and stream.chunks.get(ALPHA) == alpha.ELSEWHERE
     if weights is None:
-        colour = np.zeros((*area.shape[:2], 3), np.uint8)
+        colour = np.zeros((*part.shape, 3), np.uint8)
     else:
-        colour = _gray_as(head.mode, _synthesise(stream, weights, scale))
+        colour = _gray_as(head.mode, _synthesise(stream, weights, scale, part))
     plane = None
     if EXACT in stream.chunks or LOSSLESS in stream.chunks:
-        colour, seen = _mix(stream, colour, area, elsewhere, scale)
+        colour, seen = _mix(stream, colour, squares, area, elsewhere, scale)
         plane = seen if elsewhere else None
     image = samples.from_array(colour, head.mode)
     if ALPHA in stream.chunks and not elsewhere:
-        plane = _mean(alpha.decode(stream.chunks[ALPHA], head.height, head.width)[..., None], area, scale)
+        pixels = alpha.decode(stream.chunks[ALPHA], head.height, head.width)[squares.slices]
+        plane = _mean(pixels[..., None], area, scale)
     if plane is not None:
         image.putalpha(Image.fromarray(plane[..., 0]))
     image.info.update(metadata.from_chunks(stream.chunks))
     return image
 
 
-def _synthesise(stream: Stream, weights: Source, scale: int) -> Pixels:
-    """Return the decoded colour (h, w, 3)."""
+def _synthesise(stream: Stream, weights: Source, scale: int, part: Box) -> Pixels:
+    """Return the decoded colour (h, w, 3) of a part.  Only lapping looks beyond it, by half a block."""
     head = stream.header
     decoder = open_decoder(weights)
     synthesise: Callable[[NDArray[np.int32], int], Pixels]
@@ -69,17 +72,20 @@ def _synthesise(stream: Stream, weights: Source, scale: int) -> Pixels:
     def latents_of(index: int) -> NDArray[np.int32]:
         return decode_payload(stream.payloads[index], tiles[index].shape, head.rate)
 
-    with open_workers(len(tiles) > 1) as workers:
-        decoded = list(workers.map(latents_of, range(len(tiles))))
-    pixels = synthesise(tiles.assemble(whole_area, decoded.__getitem__), head.rate)
-    return pixels[: -(-head.height // scale), : -(-head.width // scale)]
+    side = LATENT_STRIDE // scale
+    window = part.scaled(1, side).grown(1, whole_area)
+    wanted = tiles.touching(window)
+    with open_workers(len(wanted) > 1) as workers:
+        decoded = dict(zip(wanted, workers.map(latents_of, wanted), strict=True))
+    pixels = synthesise(tiles.assemble(window, decoded.__getitem__), head.rate)
+    return pixels[part.relative(window.scaled(side)).slices]
 
 
-def _mix(stream: Stream, colour: Pixels, area: Sums, elsewhere: bool, scale: int) -> tuple[Pixels, Pixels]:
+def _mix(stream: Stream, colour: Pixels, squares: Box, area: Sums, elsewhere: bool, scale: int) -> tuple[Pixels, Pixels]:
     """Return colour (h, w, 3) with the exact pixels of each square mixed in, and the mean of their alpha (h, w, 1)."""
     head = stream.header
     read, kind = (exact.read_whole, LOSSLESS) if LOSSLESS in stream.chunks else (exact.read_some, EXACT)
-    pixels = read(stream.chunks[kind], head.height, head.width).decode(whole(head.height, head.width))
+    pixels = read(stream.chunks[kind], head.height, head.width).decode(squares)
     seen = pixels[..., 3:]
     if not elsewhere:  # otherwise colour counts as much as it is seen
         seen = np.ones_like(seen) if kind == LOSSLESS else (seen > 0).astype(np.uint8)

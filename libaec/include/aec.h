@@ -76,7 +76,8 @@ typedef struct {
     int threads;
     /* 2, 4, 8 or 16: a picture that many times smaller each way, sides rounded up, for much less work; 0 or 1: as it is. */
     int scale;
-    /* What is decoded, with the tiles that it needs; all zeros: the whole picture.  Not together with a scale. */
+    /* What is decoded, with the tiles that it needs; all zeros: the whole picture.  At a scale: the samples of the smaller
+       picture that show any of it, columns left / scale .. ceil((left + width) / scale) - 1, and rows alike. */
     aec_crop crop;
     uint32_t depth; /* bits of the samples that are wanted, 8 to 16; 0: those of the file */
     /* 1: show what there is of a file that ends early; docs/format.md, section 8.6.  aec_read_preview_info is its

@@ -43,7 +43,8 @@ static const aec_weights *open_weights(const guint8 id[4], gboolean is_small, ae
     if (!weights)
         weights = g_hash_table_lookup(opened, &key);
     if (!weights) {
-        GMappedFile *file = map_weights(id);
+        char path[AEC_PATH_SIZE];
+        GMappedFile *file = aec_find_weights(id, path) ? g_mapped_file_new(path, FALSE, NULL) : NULL;
         *result = (aec_result){AEC_WEIGHTS, "the weights of the file are not installed; see docs/viewers.md of aecodec"};
         if (file) {
             const char *data = g_mapped_file_get_contents(file);

@@ -5,28 +5,32 @@
 #ifndef AEC_WEIGHTS_PATH_H
 #define AEC_WEIGHTS_PATH_H
 
-#include <glib.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
-/* Opens the file of weights; NULL where there is none. */
-static GMappedFile *map_weights(const guint8 id[4])
+#define AEC_PATH_SIZE 4096
+
+/* Writes the path of the weights of an id; false where there are none. */
+static int aec_find_weights(const uint8_t id[4], char path[AEC_PATH_SIZE])
 {
-    gchar *name = g_strdup_printf("%02x%02x%02x%02x.safetensors", id[0], id[1], id[2], id[3]);
-    gchar *own = g_build_filename(g_get_user_data_dir(), "aecodec", "weights", NULL);
-    const gchar *path = g_getenv("AEC_WEIGHTS_PATH");
-    gchar *all = g_strjoin(":", path ? path : "", own, "/usr/local/share/aecodec/weights", "/usr/share/aecodec/weights", NULL);
-    gchar **folders = g_strsplit(all, ":", -1);
-    GMappedFile *found = NULL;
-    for (gsize i = 0; folders[i] && !found; i++) {
-        gchar *file = *folders[i] ? g_build_filename(folders[i], name, NULL) : NULL;
-        if (file)
-            found = g_mapped_file_new(file, FALSE, NULL);
-        g_free(file);
+    const char *given = getenv("AEC_WEIGHTS_PATH"), *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    char all[AEC_PATH_SIZE];
+    int has_data = data && *data;
+    if (snprintf(all, sizeof all, "%s:%s%s/aecodec/weights:/usr/local/share/aecodec/weights:/usr/share/aecodec/weights",
+                 given ? given : "", has_data ? data : home ? home : "", has_data ? "" : "/.local/share") >= AEC_PATH_SIZE)
+        return 0;
+    for (const char *folder = all; *folder;) {
+        int length = (int)strcspn(folder, ":");
+        int written = snprintf(path, AEC_PATH_SIZE, "%.*s/%02x%02x%02x%02x.safetensors", length, folder, id[0], id[1], id[2],
+                               id[3]);
+        if (length && written < AEC_PATH_SIZE && !access(path, R_OK))
+            return 1;
+        folder += length + (folder[length] == ':');
     }
-    g_strfreev(folders);
-    g_free(all);
-    g_free(own);
-    g_free(name);
-    return found;
+    return 0;
 }
 
 #endif

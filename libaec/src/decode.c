@@ -113,17 +113,18 @@ static aec_result run_all(Work *work, const aec_options *options, size_t count, 
     return result;
 }
 
-/* Latent positions around a pixel that it depends on; docs/format.md, section 9. */
-static ptrdiff_t reach_of(const aec_weights *weights)
+/* Latent positions around a pixel that it depends on; docs/format.md, section 9.  At a scale only lapping reaches out. */
+static ptrdiff_t reach_of(const aec_weights *weights, int scale)
 {
-    return 1 + 2 * weights->blocks_16 + (2 * weights->blocks_8 + 2) / 2;
+    return scale > 1 ? 1 : 1 + 2 * weights->blocks_16 + (2 * weights->blocks_8 + 2) / 2;
 }
 
-/* The rows, or columns, that pixels first .. first + count - 1 depend on. */
-static void window_of(ptrdiff_t first, ptrdiff_t count, ptrdiff_t reach, ptrdiff_t all, ptrdiff_t *start, ptrdiff_t *end)
+/* The rows, or columns, that samples first .. first + count - 1 depend on; side: how many a position has. */
+static void window_of(ptrdiff_t first, ptrdiff_t count, ptrdiff_t side, ptrdiff_t reach, ptrdiff_t all, ptrdiff_t *start,
+                      ptrdiff_t *end)
 {
-    *start = first / STRIDE - reach > 0 ? first / STRIDE - reach : 0;
-    *end = least((first + count + STRIDE - 1) / STRIDE + reach, all);
+    *start = first / side - reach > 0 ? first / side - reach : 0;
+    *end = least((first + count + side - 1) / side + reach, all);
 }
 
 static aec_result decode_tiles(const aec_file *file, Work *work, const aec_options *options, ptrdiff_t tile_rows)
@@ -178,7 +179,7 @@ static int hash_agrees(const aec_file *file, const void *samples)
     return !memcmp(digest, file->hash, HASH_BYTES);
 }
 
-/* Decodes payloads to the samples of a sink, whose area a scale leaves whole. */
+/* Decodes payloads to the samples of a sink. */
 static aec_result decode_payloads(const aec_weights *weights, const aec_file *file, const aec_options *options, int scale,
                                   const aec_sink *sink)
 {
@@ -188,13 +189,13 @@ static aec_result decode_payloads(const aec_weights *weights, const aec_file *fi
     work.picture_columns = (width + PADDING - 1) / PADDING * HYPER;
     work.side = work.picture_rows > work.picture_columns ? work.picture_rows : work.picture_columns;
     work.side = file->info.tile ? (ptrdiff_t)file->info.tile / STRIDE : work.side;
-    ptrdiff_t top, bottom, left, right, reach = reach_of(weights);
-    window_of((ptrdiff_t)sink->top, scale > 1 ? height : (ptrdiff_t)sink->height, reach, work.picture_rows, &top, &bottom);
-    window_of((ptrdiff_t)sink->left, scale > 1 ? width : (ptrdiff_t)sink->width, reach, work.picture_columns, &left, &right);
+    ptrdiff_t top, bottom, left, right, reach = reach_of(weights, scale), side = STRIDE / scale; /* of a position */
+    window_of((ptrdiff_t)sink->top, (ptrdiff_t)sink->height, side, reach, work.picture_rows, &top, &bottom);
+    window_of((ptrdiff_t)sink->left, (ptrdiff_t)sink->width, side, reach, work.picture_columns, &left, &right);
     work.rows = bottom - top;
     work.columns = right - left;
-    work.first = (ptrdiff_t)sink->top / STRIDE - top;
-    work.last = scale > 1 ? work.rows : (ptrdiff_t)(sink->top + sink->height + STRIDE - 1) / STRIDE - top;
+    work.first = (ptrdiff_t)sink->top / side - top;
+    work.last = ((ptrdiff_t)(sink->top + sink->height) + side - 1) / side - top;
     work.tile_row = top / work.side;
     work.tile_column = left / work.side;
     ptrdiff_t tile_rows = (bottom - 1) / work.side - work.tile_row + 1;
@@ -213,8 +214,8 @@ static aec_result decode_payloads(const aec_weights *weights, const aec_file *fi
                 work.latents + ((top - down + row) * work.decoded_columns + left - across) * m,
                 (size_t)(work.columns * m) * sizeof *work.latents);
     work.sink = *sink;
-    work.sink.top -= (size_t)(top * STRIDE);
-    work.sink.left -= (size_t)(left * STRIDE);
+    work.sink.top -= (size_t)(top * side);
+    work.sink.left -= (size_t)(left * side);
     work.parts = parts_of(options, work.last - work.first);
     if (result.status == AEC_OK)
         result = run_all(&work, options, (size_t)work.parts, synthesise_part);
@@ -249,24 +250,22 @@ aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t si
     if (!is_scale(scale))
         FAIL(AEC_ARGUMENT, "the scale must be 1, 2, 4, 8 or 16");
     aec_crop crop = options ? options->crop : (aec_crop){0, 0, 0, 0};
-    if (crop.width || crop.height) {
-        if (!crop.width || !crop.height || crop.left >= width || crop.top >= height || crop.width > width - crop.left ||
-            crop.height > height - crop.top)
-            FAIL(AEC_ARGUMENT, "the crop is not inside the picture");
-        if (scale > 1)
-            FAIL(AEC_ARGUMENT, "a crop and a scale exclude each other");
-        width = crop.width;
-        height = crop.height;
-    }
-    width = (width + (unsigned)scale - 1) / (unsigned)scale;
-    height = (height + (unsigned)scale - 1) / (unsigned)scale;
+    if (!crop.width && !crop.height)
+        crop = (aec_crop){0, 0, (uint32_t)width, (uint32_t)height};
+    if (!crop.width || !crop.height || crop.left >= width || crop.top >= height || crop.width > width - crop.left ||
+        crop.height > height - crop.top)
+        FAIL(AEC_ARGUMENT, "the crop is not inside the picture");
+    int is_whole = scale == 1 && crop.width == width && crop.height == height;
+    uint32_t by = (uint32_t)scale, left = crop.left / by, top = crop.top / by;
+    width = (crop.left + crop.width + by - 1) / by - left;
+    height = (crop.top + crop.height + by - 1) / by - top;
     uint32_t depth = options && options->depth ? options->depth : scale > 1 ? 8 : file.info.depth;
     if (depth < 8 || depth > 16 || (scale > 1 && depth > 8))
         FAIL(AEC_ARGUMENT, "a depth must be 8 to 16 bits, and 8 at a scale");
     if (capacity / (depth > 8 ? 2 : 1) < width * height * file.info.channels)
         FAIL(AEC_ARGUMENT, "the buffer for samples is too small");
     TRY(aec_read_payloads(&file));
-    aec_sink sink = {samples, (size_t)width, (size_t)height, file.info.channels, crop.top, crop.left, depth};
+    aec_sink sink = {samples, (size_t)width, (size_t)height, file.info.channels, top, left, depth};
     if (!file.payloads_size)
         fill_with_gray(&sink);
     else if (!file.info.lossless) {
@@ -280,8 +279,7 @@ aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t si
         TRY(aec_lay_exact(&file, scale, &sink));
     if (file.alpha.body && !file.alpha_in_exact)
         TRY(aec_decode_alpha(&file, scale, &sink));
-    int whole = scale == 1 && width == file.info.width && height == file.info.height;
-    if (file.hash && whole && !file.info.truncated && depth == file.info.depth && !hash_agrees(&file, samples))
+    if (file.hash && is_whole && !file.info.truncated && depth == file.info.depth && !hash_agrees(&file, samples))
         FAIL(AEC_DAMAGED, "the picture is not the one that was encoded (hash)");
     return OK;
 }

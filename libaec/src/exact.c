@@ -129,7 +129,8 @@ static void mix(const aec_file *file, const Picture *picture, const uint32_t *pi
                 sum[0] += one * (((pixel >> 16 & 255) + (pixel >> 8 & 255) + (pixel & 255) + 1) / 3 - (pixel >> 16 & 255));
         }
     uint32_t all = by_alpha ? weight : area;
-    uint8_t *to = (uint8_t *)sink->samples + ((size_t)(top / scale) * sink->width + left / scale) * sink->channels;
+    size_t row = top / scale - sink->top, column = left / scale - sink->left;
+    uint8_t *to = (uint8_t *)sink->samples + (row * sink->width + column) * sink->channels;
     for (size_t c = 0; c < (sink->channels < 3 ? 1 : 3); c++) {
         uint32_t rest = all > weight ? (all - weight) * to[c] : 0;
         to[c] = (uint8_t)(all ? (rest + sum[c] + all / 2) / all : 0);
@@ -138,13 +139,27 @@ static void mix(const aec_file *file, const Picture *picture, const uint32_t *pi
         to[sink->channels - 1] = (uint8_t)((alpha + area / 2) / area);
 }
 
+static uint32_t larger(uint32_t a, size_t b)
+{
+    return a > b ? a : (uint32_t)b;
+}
+
+static uint32_t least(uint32_t a, size_t b)
+{
+    return a < b ? a : (uint32_t)b;
+}
+
+/* The picture and the area overlap. */
 static void lay_scaled(const aec_file *file, const Picture *picture, const uint32_t *pixels, uint32_t scale,
                        const aec_sink *sink)
 {
     const aec_box *box = &picture->box; /* within a part, whose side is a multiple of any scale */
-    for (uint32_t top = box->top / scale * scale; top < box->top + box->height; top += scale)
-        for (uint32_t left = box->left / scale * scale; left < box->left + box->width; left += scale)
-            mix(file, picture, pixels, scale, top, left, sink);
+    uint32_t first_row = larger(box->top / scale, sink->top), first_column = larger(box->left / scale, sink->left);
+    uint32_t last_row = least((box->top + box->height - 1) / scale, sink->top + sink->height - 1);
+    uint32_t last_column = least((box->left + box->width - 1) / scale, sink->left + sink->width - 1);
+    for (uint32_t row = first_row; row <= last_row; row++)
+        for (uint32_t column = first_column; column <= last_column; column++)
+            mix(file, picture, pixels, scale, row * scale, column * scale, sink);
 }
 
 /* Decodes a picture.  Of one that is cut the rows are shown that are whole. */
@@ -160,10 +175,10 @@ static aec_result decode_picture(const aec_file *file, const Picture *picture, u
     return OK;
 }
 
-static int overlap(const aec_box *box, const aec_sink *sink)
+static int overlap(const aec_box *box, const aec_sink *sink, size_t scale)
 {
-    return box->width && box->top < sink->top + sink->height && sink->top < (size_t)box->top + box->height &&
-           box->left < sink->left + sink->width && sink->left < (size_t)box->left + box->width;
+    return box->width && box->top < (sink->top + sink->height) * scale && sink->top * scale < (size_t)box->top + box->height &&
+           box->left < (sink->left + sink->width) * scale && sink->left * scale < (size_t)box->left + box->width;
 }
 
 aec_result aec_lay_exact(const aec_file *file, int scale, const aec_sink *sink)
@@ -172,7 +187,7 @@ aec_result aec_lay_exact(const aec_file *file, int scale, const aec_sink *sink)
     for (uint32_t i = 0, count = part_count(file); i < count; i++) {
         Picture picture;
         TRY(take_picture(&in, file, i, &picture));
-        if (scale == 1 ? !overlap(&picture.box, sink) : !picture.box.width)
+        if (!overlap(&picture.box, sink, (size_t)scale))
             continue;
         uint32_t *pixels = malloc((size_t)picture.box.width * picture.box.height * sizeof *pixels);
         if (!pixels)

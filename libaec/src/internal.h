@@ -95,7 +95,7 @@ typedef struct {
     uint32_t top, left, height, width;
 } aec_box;
 
-/* Where samples go: an area of a picture.  The last of 2 or 4 channels is the alpha. */
+/* Where samples go: an area of a picture, or of one at a scale.  The last of 2 or 4 channels is the alpha. */
 typedef struct {
     void *samples; /* uint8_t where they have 8 bits, else uint16_t */
     size_t width, height, channels;
@@ -131,11 +131,11 @@ static inline void aec_set_sample(void *samples, uint32_t depth, size_t at, uint
         ((uint8_t *)samples)[at] = (uint8_t)value;
 }
 
-/* Writes the alpha of an area, or of a whole picture at a scale. */
+/* Writes the alpha of an area. */
 aec_result aec_decode_alpha(const aec_file *file, int scale, const aec_sink *sink);
 
 /* Exact pixels: exact.c.  The first checks all but what is inside the streams; the second, after it, writes them over an
-   area, or a whole picture at a scale. */
+   area. */
 aec_result aec_check_exact(const aec_file *file);
 aec_result aec_lay_exact(const aec_file *file, int scale, const aec_sink *sink);
 
@@ -151,9 +151,12 @@ typedef struct {
     size_t count;
 } aec_tensor;
 
+#define TENSOR_NAMES 256 /* more than a model has */
+
 typedef struct {
-    const char *json; /* of the header, without its braces' surroundings */
-    size_t json_size;
+    const char *names[TENSOR_NAMES]; /* where the first ones stand in the header, behind their quotes */
+    size_t name_sizes[TENSOR_NAMES], count;
+    const char *rest, *end; /* the header behind these; rest is NULL where it is done */
     const uint8_t *data;
     size_t size;
 } aec_tensors;

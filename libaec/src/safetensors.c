@@ -135,25 +135,41 @@ aec_result aec_tensors_open(const uint8_t *data, size_t size, aec_tensors *tenso
 {
     if (size < 8 || load32(data + 4) || load32(data) > HEADER_MAX || load32(data) > size - 8)
         FAIL(AEC_WEIGHTS, "the weights are no safetensors file");
-    tensors->json = (const char *)data + 8;
-    tensors->json_size = load32(data);
-    tensors->data = data + 8 + tensors->json_size;
-    tensors->size = size - 8 - tensors->json_size;
+    tensors->end = (const char *)data + 8 + load32(data);
+    tensors->data = (const uint8_t *)tensors->end;
+    tensors->size = size - 8 - load32(data);
+    tensors->rest = NULL;
+    tensors->count = 0;
+    Text text = {(const char *)data + 8, tensors->end}, key;
+    for (char before = '{'; accept(&text, before); before = ',') {
+        if (tensors->count == TENSOR_NAMES) {
+            tensors->rest = text.at;
+            break;
+        }
+        if (!take_string(&text, &key))
+            break;
+        tensors->names[tensors->count] = key.at;
+        tensors->name_sizes[tensors->count++] = (size_t)(key.end - key.at);
+        if (!accept(&text, ':') || !skip_object(&text))
+            break;
+    }
     return OK;
 }
 
 int aec_tensors_find(const aec_tensors *tensors, const char *name, aec_tensor *tensor)
 {
-    Text text = {tensors->json, tensors->json + tensors->json_size}, key;
-    if (!accept(&text, '{'))
-        return 0;
-    do {
-        if (!take_string(&text, &key) || !accept(&text, ':'))
-            return 0;
+    size_t size = strlen(name);
+    for (size_t i = 0; i < tensors->count; i++)
+        if (tensors->name_sizes[i] == size && !memcmp(tensors->names[i], name, size)) {
+            Text text = {tensors->names[i] + size + 1, tensors->end};
+            return accept(&text, ':') && take_tensor(&text, tensors, tensor);
+        }
+    Text text = {tensors->rest, tensors->end}, key;
+    while (text.at && take_string(&text, &key) && accept(&text, ':')) {
         if (equals(key, name))
             return take_tensor(&text, tensors, tensor);
-        if (!skip_object(&text))
+        if (!skip_object(&text) || !accept(&text, ','))
             return 0;
-    } while (accept(&text, ','));
+    }
     return 0;
 }

@@ -153,10 +153,14 @@ static void make_strip(const Reduced *r, const int32_t *v, ptrdiff_t columns, in
             rows[y * width + i] = r->strip[i * side + y];
 }
 
-/* Makes a row of samples of the means of two rows. */
+/* Makes a row of samples of the means of two rows, as far as it is in the sink's area. */
 static void emit(const int16_t *above, const int16_t *below, const aec_sink *sink, size_t y)
 {
-    uint8_t *to = (uint8_t *)sink->samples + y * sink->width * sink->channels;
+    if (y < sink->top || y - sink->top >= sink->height)
+        return;
+    uint8_t *to = (uint8_t *)sink->samples + (y - sink->top) * sink->width * sink->channels;
+    above += 6 * sink->left;
+    below += 6 * sink->left;
     for (size_t x = 0; x < sink->width; x++, above += 6, below += 6, to += sink->channels) {
         int sample[3];
         for (int c = 0; c < 3; c++) {
@@ -185,8 +189,7 @@ static void run(const Reduced *r, const int32_t *latents, ptrdiff_t rows, ptrdif
         ptrdiff_t complete = strip + 1 < rows ? strip * side + side / 2 : rows * side;
         ptrdiff_t base = (strip > start ? strip - 1 : strip) * side;
         for (; next + 2 <= complete && next < end; next += 2)
-            if ((size_t)next / 2 < sink->height)
-                emit(r->rows + (next - base) * width, r->rows + (next + 1 - base) * width, sink, (size_t)next / 2);
+            emit(r->rows + (next - base) * width, r->rows + (next + 1 - base) * width, sink, (size_t)next / 2);
         if (strip > start)
             memcpy(r->rows, r->rows + side * width, (size_t)(side * width) * sizeof *r->rows);
     }

@@ -478,11 +478,11 @@ static aec_result read_linear_path(const aec_tensors *all, aec_weights *w)
     if (!w->inverse_gain)
         return NO_MEMORY;
     TRY(read_halves(all, "inverse_gain.log", KNOTS, m, w->inverse_gain));
-    int16_t *whole = malloc((size_t)(rows * m) * sizeof *whole);
-    if (!whole || !aec_make_matrix(&w->linear, rows, m, 1)) {
-        free(whole);
+    int16_t *whole = NULL;
+    if (aec_make_matrix(&w->linear, rows, m, 1)) /* first, so that the other one leaves no hole when it is freed */
+        whole = malloc((size_t)(rows * m) * sizeof *whole);
+    if (!whole)
         return NO_MEMORY;
-    }
     w->linear_bits = round_matrix(&klt, 255, 15, LINEAR_ROW_MAX, whole);
     for (int o = 0; o < rows; o++) {
         const int16_t *from = whole + stored(SHUFFLE_16, o, rows) * m;

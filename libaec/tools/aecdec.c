@@ -13,7 +13,7 @@
 static const char usage[] = "usage: aecdec [-w WEIGHTS] [-c X,Y,W,H] [-s 2|4|8|16] [-j THREADS] [-k plain|128|avx2] [-b BITS]\n"
                             "              [--preview] IN.aec OUT.ppm\n"
                             "Decodes a file to PGM, PPM or, with alpha, PAM; - is standard input or output.\n"
-                            "-c decodes a part of it only, -s makes it so many times smaller, for less work.\n"
+                            "-c decodes a part of it only, -s makes it, or the part, so many times smaller, for less work.\n"
                             "--preview shows what there is of a file that ends early.\n"
                             "BITS of a sample, 8 to 16, are those of the file where nothing else is asked for.\n"
                             "WEIGHTS is the model.safetensors that the file was written with, or $AEC_WEIGHTS; a picture without\n"
@@ -99,13 +99,15 @@ static int decode(const char *in, const char *out, const char *weights_path, aec
         if (result.status != AEC_OK)
             return fail(weights_path, result.message);
     }
-    if (options->crop.width && options->crop.width <= info.width && options->crop.height <= info.height) {
-        info.width = options->crop.width;
-        info.height = options->crop.height;
+    aec_crop crop = options->crop;
+    if (crop.width && crop.width <= info.width && crop.height <= info.height) { /* if not, aec_decode says so */
+        info.width = crop.width;
+        info.height = crop.height;
     }
     if (options->scale > 1) {
-        info.width = (info.width + (unsigned)options->scale - 1) / (unsigned)options->scale;
-        info.height = (info.height + (unsigned)options->scale - 1) / (unsigned)options->scale;
+        unsigned by = (unsigned)options->scale;
+        info.width = (crop.left % by + info.width + by - 1) / by;
+        info.height = (crop.top % by + info.height + by - 1) / by;
     }
     info.depth = options->depth ? options->depth : options->scale > 1 ? 8 : info.depth;
     size_t capacity = (size_t)info.width * info.height * info.channels * (info.depth > 8 ? 2 : 1);

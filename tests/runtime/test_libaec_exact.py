@@ -215,5 +215,7 @@ def test_a_crop_is_that_part_of_the_picture(aecdec, photo):
         crop = f"{left},{top},{width},{height}"
         found = aecdec(data, *options, "-c", crop)
         assert np.array_equal(found, picture[top : top + height, left : left + width]), crop
+        smaller = np.asarray(decode(data, scale=4, crop=(left, top, width, height)))
+        assert np.array_equal(aecdec(data, *options, "-c", crop, "-s", "4"), smaller), crop
     with pytest.raises(subprocess.CalledProcessError):
         aecdec(data, *options, "-c", "1090,0,20,20")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import http.server
 import json
 import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import aecodec
 from aecodec.view.page import render
@@ -145,6 +148,60 @@ def test_a_file_is_shown_while_it_comes_in_pieces(patient):
             seen.set()
             found.shutdown()
     assert faults(patient) == []
+
+
+SEEN = """
+const page = frames[0]?.document, image = page?.getElementById("preview");
+if (!image?.complete || !image.naturalWidth) return null;
+const canvas = Object.assign(document.createElement("canvas"), {width: 12, height: 8});
+canvas.getContext("2d").drawImage(image, 0, 0, 12, 8);
+const {left, top, right, bottom} = image.getBoundingClientRect(), {innerWidth, innerHeight} = frames[0];
+return {pixels: [...canvas.getContext("2d").getImageData(0, 0, 12, 8).data], state: page.readyState,
+    inside: image.checkVisibility() && left >= 0 && top >= 0 && right <= innerWidth && bottom <= innerHeight};
+"""
+FRAME = "document.body.append(Object.assign(document.createElement('iframe'), {src: '/page', width: 900, height: 800}))"
+
+
+@pytest.mark.slow
+def test_a_page_that_comes_in_pieces_shows_its_picture_before_the_decoder_is_there(patient, photo):
+    """Over a slow line a reader would look at an empty page for as long as eight megabytes take."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    picture = photo(240, 160)
+    page = render(aecodec.encode(picture, 70), "photo.aec").encode()
+    start, seen = page.index(b'id="module"'), threading.Event()
+
+    class InPieces(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            content = page if self.path == "/page" else b"<!doctype html>"  # a frame: the driver waits for whole pages
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[:start])
+            if content is page:
+                assert seen.wait(LIMIT)
+                self.wfile.write(content[start:])
+
+        def log_message(self, *arguments):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), InPieces) as found:
+        threading.Thread(target=found.serve_forever, daemon=True).start()
+        try:
+            patient.get(f"http://127.0.0.1:{found.server_port}/")
+            patient.execute_script(FRAME)
+            shown = WebDriverWait(patient, LIMIT, 0.2).until(lambda session: session.execute_script(SEEN))
+            assert shown["state"] == "loading"
+            assert shown["inside"]
+            small = np.asarray(picture.convert("RGBA").resize((12, 8), Image.Resampling.BOX), int)
+            assert np.abs(np.reshape(shown["pixels"], small.shape) - small).mean() < 12
+            seen.set()
+            patient.switch_to.frame(0)
+            wait(patient, "decoded")
+        finally:
+            seen.set()
+            found.shutdown()
 
 
 @pytest.mark.slow
