@@ -124,7 +124,7 @@ def test_what_is_not_installed_is_left_out_by_name(cli, folder, monkeypatch, tmp
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "cv2" else find_spec(name))
     result = cli("eval", folder / "a.png", "--task", "inpaint", "-o", "report")
     assert result.exit_code == 0
-    assert "aecodec: aecodec: left out: no weights named 'restore'" in result.stderr
+    assert "aecodec: aecodec: left out: no weights named 'inpaint'" in result.stderr
     assert "aecodec: telea: left out: needs pip install opencv-python-headless" in result.stderr
     assert "biharmonic" in result.stdout
 
