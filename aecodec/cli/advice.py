@@ -43,5 +43,5 @@ def _advice(error: AecodecError) -> str:
     if isinstance(error, DeviceError):
         return "use --device cpu"
     if isinstance(error, NoRestoringWeightsError):
-        return "give a folder that holds them, or train them: aecodec train restore --data FOLDER -o runs/restore"
+        return "aecodec weights list names those that are; aecodec train denoise, sharpen or inpaint makes others"
     return ""

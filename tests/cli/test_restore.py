@@ -201,7 +201,7 @@ def test_weights_that_are_not_there_are_told_with_the_way_to_them(fails, picture
     ):
         args = command.split()
         line = fails(1, *args, "out.aec" if args[0] == "encode" else "out.png")
-        assert "aecodec train restore " in line
+        assert "aecodec train denoise" in line
 
 
 @pytest.mark.slow
