@@ -12,9 +12,10 @@ from PIL import Image
 
 import aecodec
 from aecodec import weights
-from aecodec.defaults import DEFAULT_WEIGHTS
+from aecodec.defaults import DEFAULT_WEIGHTS, DENOISER, INPAINTER, SHARPENER
 from aecodec.metrics import psnr
-from aecodec.restore.damage import Gaussian, Scratches
+from aecodec.restore import fill
+from aecodec.restore.damage import Blur, Downscale, Gaussian, RandomPixels, Scratches
 
 
 @pytest.fixture
@@ -193,15 +194,37 @@ def test_weights_that_are_not_there_are_told_with_the_way_to_them(fails, picture
     few = tmp_path / "installed"
     shutil.copytree(weights.cards.INSTALLED / DEFAULT_WEIGHTS, few / DEFAULT_WEIGHTS)
     monkeypatch.setattr(weights.cards, "INSTALLED", few)
-    for command in (
-        "denoise noisy.png",
-        "upscale noisy.png",
-        "inpaint hurt.png mask.png",
-        "encode --restore deblur noisy.png",
+    for command, name in (
+        ("denoise noisy.png", DENOISER),
+        ("deblur noisy.png", SHARPENER),
+        ("upscale noisy.png", SHARPENER),
+        ("inpaint hurt.png mask.png", INPAINTER),
+        ("encode --restore denoise noisy.png", DENOISER),
+        ("encode --restore deblur noisy.png", SHARPENER),
     ):
         args = command.split()
         line = fails(1, *args, "out.aec" if args[0] == "encode" else "out.png")
+        assert f"no weights named {name!r}" in line
         assert "aecodec train denoise" in line
+
+
+@pytest.mark.slow
+def test_the_installed_weights_sharpen_enlarge_and_fill(cli):
+    """A command that opened the network of another one would make pictures that look a little wrong."""
+    clean = np.array(Image.open(Path(__file__).parents[2] / "samples" / "astronaut.png").convert("RGB"))[:192, 128:384]
+    missing = RandomPixels(0.25)(*clean.shape[:2], np.random.default_rng(1))
+    Image.fromarray(missing).save("mask.png")
+    rng = np.random.default_rng(1)
+    blurred, halved = Blur("gaussian", 1.6)(clean, rng), Downscale(2)
+    smooth = fill.smooth(clean, missing)
+    for given, args, floor in (
+        (blurred, "deblur given.png", psnr(clean, blurred)),
+        (halved.small(clean, rng), "upscale given.png", psnr(clean, halved(clean, rng))),
+        (np.where(missing[..., None], np.uint8(0), clean), "inpaint given.png mask.png", psnr(clean, smooth)),
+    ):
+        Image.fromarray(given).save("given.png")
+        assert cli(*args.split(), "out.png", "--force").exit_code == 0
+        assert psnr(clean, pixels("out.png")) > floor + 1
 
 
 @pytest.mark.slow
