@@ -79,6 +79,16 @@ static aec_options options_of(int *threads, int kernels, unsigned depth)
                          .depth = depth};
 }
 
+/* Releases what was read and what was filled, and returns None, or raises what went wrong. */
+static PyObject *done(aec_result result, Py_buffer *read, Py_buffer *filled)
+{
+    PyBuffer_Release(read);
+    PyBuffer_Release(filled);
+    if (result.status != AEC_OK)
+        return fail(result);
+    Py_RETURN_NONE;
+}
+
 static PyObject *decode_latents(PyObject *self, PyObject *args)
 {
     Py_buffer payload, latents;
@@ -94,11 +104,7 @@ static PyObject *decode_latents(PyObject *self, PyObject *args)
         result = aec_decode_latents(weights, payload.buf, (size_t)payload.len, rate, rows, columns, &options, latents.buf);
         Py_END_ALLOW_THREADS
     }
-    PyBuffer_Release(&payload);
-    PyBuffer_Release(&latents);
-    if (result.status != AEC_OK)
-        return fail(result);
-    Py_RETURN_NONE;
+    return done(result, &payload, &latents);
 }
 
 static PyObject *synthesise(PyObject *self, PyObject *args)
@@ -120,11 +126,7 @@ static PyObject *synthesise(PyObject *self, PyObject *args)
         result = aec_synthesise(weights, latents.buf, rate, rows, columns, &options, samples.buf);
         Py_END_ALLOW_THREADS
     }
-    PyBuffer_Release(&latents);
-    PyBuffer_Release(&samples);
-    if (result.status != AEC_OK)
-        return fail(result);
-    Py_RETURN_NONE;
+    return done(result, &latents, &samples);
 }
 
 /* A whole file, as aecdec decodes it. */
@@ -142,11 +144,7 @@ static PyObject *decode(PyObject *self, PyObject *args)
     Py_BEGIN_ALLOW_THREADS
     result = aec_decode(weights, data.buf, (size_t)data.len, &options, samples.buf, (size_t)samples.len);
     Py_END_ALLOW_THREADS
-    PyBuffer_Release(&data);
-    PyBuffer_Release(&samples);
-    if (result.status != AEC_OK)
-        return fail(result);
-    Py_RETURN_NONE;
+    return done(result, &data, &samples);
 }
 
 static PyMethodDef model_methods[] = {
@@ -220,11 +218,7 @@ static PyObject *preview(PyObject *self, PyObject *args)
     Py_BEGIN_ALLOW_THREADS
     result = aec_decode(weights, data.buf, (size_t)data.len, &options, samples.buf, (size_t)samples.len);
     Py_END_ALLOW_THREADS
-    PyBuffer_Release(&data);
-    PyBuffer_Release(&samples);
-    if (result.status != AEC_OK)
-        return fail(result);
-    Py_RETURN_NONE;
+    return done(result, &data, &samples);
 }
 
 /* What a file that may end early says of its picture. */
@@ -311,11 +305,7 @@ static PyObject *decode_exact(PyObject *self, PyObject *args)
     Py_BEGIN_ALLOW_THREADS
     result = aec_decode(NULL, data.buf, (size_t)data.len, NULL, samples.buf, (size_t)samples.len);
     Py_END_ALLOW_THREADS
-    PyBuffer_Release(&data);
-    PyBuffer_Release(&samples);
-    if (result.status != AEC_OK)
-        return fail(result);
-    Py_RETURN_NONE;
+    return done(result, &data, &samples);
 }
 
 /* What a file says of its picture. */
