@@ -77,7 +77,7 @@ def check_format(paths: Sequence[str], output_dir: str | None) -> None:
 
 
 class _Name(click.Path):
-    """A path or a URL; of a file:// URL the path. The process ends where a package for the URL's store is missing."""
+    """A path or a URL; of a file:// URL the path. The process ends where the URL's store cannot be used."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         name = names.local_path(str(value))
@@ -88,7 +88,7 @@ class _Name(click.Path):
         from aecodec.stores import remote
 
         try:
-            remote.check_installed(name)
+            remote.check_url(name)
         except AecodecError as error:
             fail(error)
         return name
