@@ -17,13 +17,14 @@ from aecodec.cli import batch, files, options, vectors
 from aecodec.cli.advice import explain, fail
 from aecodec.cli.output import csv_text, pictures, provenance
 from aecodec.errors import AecodecError
+from aecodec.images import folders
 from aecodec.stores import names
 
 if TYPE_CHECKING:
     from aecodec.anomaly.model import Model
 
 METHODS = ("damage", "neighbours", "gaussian", "bits", "reconstruction")
-WANTED = files.PICTURE_EXTENSIONS | {files.EXTENSION}
+WANTED = folders.EXTENSIONS | {files.EXTENSION}
 COLUMNS = ("input", "score", "normalised", "bad", "threshold", "regions")
 
 model_argument = click.argument("model_file", metavar="MODEL", type=options.file_names)

@@ -19,6 +19,7 @@ from aecodec.cli.advice import fail
 from aecodec.codec import rate_control
 from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS, DENOISER, SHARPENER
 from aecodec.errors import AecodecError
+from aecodec.images import folders
 from aecodec.quality import index_of_quality, quality_of_index
 from aecodec.stores import names
 
@@ -165,7 +166,7 @@ def encode(
         raise click.UsageError(
             "--psnr and --ssimulacra2 compare with IN, which --restore changes; give a --quality, --bpp or --size"
         )
-    tasks = files.jobs(paths, output_dir, files.EXTENSION, files.PICTURE_EXTENSIONS, recursive)
+    tasks = files.jobs(paths, output_dir, files.EXTENSION, folders.EXTENSIONS, recursive)
     if compared is not None:
         _need_package(compared)
     writer = None
@@ -210,7 +211,7 @@ def _work(
     **settings: Unpack[Settings],
 ) -> batch.Done:
     force, update, device = settings["force"], settings["update"], settings["device"]
-    if names.suffix(job.output) in files.PICTURE_EXTENSIONS and not force:
+    if names.suffix(job.output) in folders.EXTENSIONS and not force:
         raise AecodecError(f"the output {job.output} has a picture's extension; --force writes it anyway")
     if update and files.up_to_date(job):
         return batch.SKIPPED

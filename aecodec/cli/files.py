@@ -22,29 +22,16 @@ from typing import TextIO
 import click
 
 from aecodec.errors import AecodecError, LimitError, reason as reason
+from aecodec.images import folders
 from aecodec.stores import names
 
 STANDARD = "-"
 EXTENSION, PNG = ".aec", ".png"
 FAILED, DAMAGED, INTERRUPTED = 1, 3, 130
-PICTURE_EXTENSIONS = frozenset(
-    f".{name}"
-    for name in (
-        *("apng", "avif", "bmp", "gif", "heic", "heif", "j2k", "jfif", "jp2", "jpe", "jpeg", "jpg", "jxl"),
-        *("pbm", "pgm", "png", "pnm", "ppm", "tga", "tif", "tiff", "webp"),
-    )
-)
-RAW_EXTENSIONS = frozenset(
-    f".{name}"
-    for name in (
-        *("3fr", "ari", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "iiq", "kdc", "mef", "mos", "mrw", "nef"),
-        *("nrw", "orf", "pef", "raf", "raw", "rw2", "rwl", "sr2", "srf", "srw", "x3f"),
-    )
-)
 _REPLACED = frozenset(
     {EXTENSION, ".cur", ".dds", ".dib", ".ico", ".icns", ".jpf", ".jpx", ".pcx", ".psd", ".sgi"}
-    | PICTURE_EXTENSIONS
-    | RAW_EXTENSIONS
+    | folders.EXTENSIONS
+    | folders.RAW_EXTENSIONS
 )  # what an output's extension takes the place of
 UMASK = os.umask(0o077)  # read before there are threads: to read it is to change it
 os.umask(UMASK)
@@ -77,15 +64,6 @@ class Jobs(list[Job]):
     def __init__(self, jobs: Iterable[Job] = (), left_out: Mapping[str, int] | None = None) -> None:
         super().__init__(jobs)
         self.left_out = dict(left_out or {})
-
-
-@dataclass(frozen=True)
-class Found:
-    """A file, and its path below the argument that it came from; or a folder with a ``problem``."""
-
-    path: str
-    below: Path
-    problem: str = ""
 
 
 def jobs(
@@ -164,12 +142,10 @@ def expand(
     recursive: bool,
     left_out: Counter[str] | None = None,
     output_dir: str | None = None,
-) -> Iterator[Found]:
-    """Yield files, folders sorted.
+) -> Iterator[folders.Found]:
+    """Yield files, and those of folders as ``folders.search`` finds them, without the folder that outputs go to.
 
-    A folder gives its files with the extensions ``wanted``, and with ``recursive`` those of the folders in it. Hidden ones,
-    links to folders and the folder that outputs go to are left out, and counted by kind in ``left_out``. A folder that
-    cannot be read comes with its problem. Raises click.UsageError where the only folder gives nothing.
+    A store that cannot be read comes with its problem, too. Raises click.UsageError where the only folder gives nothing.
     """
     count: Counter[str] = Counter() if left_out is None else left_out
     for path in paths:
@@ -177,48 +153,34 @@ def expand(
             yield from _expand_url(path, wanted, recursive, count, output_dir, len(paths) == 1)
             continue
         if not os.path.isdir(path):
-            yield Found(path, Path(Path(path).name))
+            yield folders.Found(path, Path(Path(path).name))
             continue
-        errors: list[OSError] = []
         empty = True
-        for folder, below, within in os.walk(path, onerror=errors.append):
-            count["hidden"] += sum(name.startswith(".") for name in below) if recursive else 0
-            count["link"] += sum(Path(folder, name).is_symlink() for name in below) if recursive else 0
-            below[:] = sorted(name for name in below if recursive and not name.startswith("."))
-            if outputs := [name for name in below if _is_same(os.path.join(folder, name), output_dir)]:
-                count["output folder"] += 1
-                below.remove(outputs[0])
-            for name in sorted(within):
-                if kind := _unwanted(folder, name, wanted):
-                    count[kind] += 1
-                    continue
-                empty = False
-                file = os.path.join(folder, name)
-                yield Found(file, Path(os.path.relpath(file, path)))
-        for error in errors:
-            yield Found(str(error.filename), Path(), f"cannot read the folder: {reason(error)}")
-        if empty and not errors:
+        for found in folders.search(path, wanted, recursive, count, output_dir):
+            empty = False
+            yield found
+        if empty:
             yield _nothing_in(path, wanted, recursive, len(paths) == 1)
 
 
-def _nothing_in(path: str, wanted: Collection[str], recursive: bool, alone: bool) -> Found:
+def _nothing_in(path: str, wanted: Collection[str], recursive: bool, alone: bool) -> folders.Found:
     """Return an empty folder with its problem. Raises click.UsageError where it is ``alone``."""
     hint = "" if recursive else "; -r descends into its subfolders"
     problem = f"no {'/'.join(wanted) if len(wanted) == 1 else 'pictures'} in the folder"
     if alone:
         raise click.UsageError(printable(f"{problem} {path}{hint}"))
-    return Found(path, Path(), problem + hint)
+    return folders.Found(path, Path(), problem + hint)
 
 
 def _expand_url(
     url: str, wanted: Collection[str], recursive: bool, count: Counter[str], output_dir: str | None, alone: bool
-) -> Iterator[Found]:
+) -> Iterator[folders.Found]:
     """Yield what ``expand`` yields of a URL."""
     from aecodec.stores import remote
 
     try:
         if not remote.is_folder(url):
-            yield Found(url, Path(names.base(url)))
+            yield folders.Found(url, Path(names.base(url)))
             return
         found = remote.find(url, recursive)
         empty = True
@@ -228,33 +190,16 @@ def _expand_url(
                 count["hidden"] += 1
             elif output_dir is not None and names.is_url(output_dir) and file.startswith(output_dir.rstrip("/") + "/"):
                 count["output"] += 1
-            elif path.suffix.lower() not in wanted:
-                count["raw file" if path.suffix.lower() in RAW_EXTENSIONS and len(wanted) > 1 else "other file"] += 1
+            elif kind := folders.unwanted(path.name, wanted):
+                count[kind] += 1
             else:
                 empty = False
-                yield Found(file, path)
+                yield folders.Found(file, path)
     except OSError as error:
-        yield Found(url, Path(), f"cannot read the folder: {reason(error)}")
+        yield folders.Found(url, Path(), f"cannot read the folder: {reason(error)}")
         return
     if empty:
         yield _nothing_in(url, wanted, recursive, alone)
-
-
-def _is_same(path: str, other: str | None) -> bool:
-    try:
-        return other is not None and Path(path).samefile(other)
-    except OSError:  # the other is not there yet
-        return False
-
-
-def _unwanted(folder: str, name: str, wanted: Collection[str]) -> str:
-    """Return the kind of a file that a folder does not stand for, "" for those that it does."""
-    suffix = Path(name).suffix.lower()
-    if name.startswith("."):
-        return "hidden"
-    if suffix not in wanted:
-        return "raw file" if suffix in RAW_EXTENSIONS and len(wanted) > 1 else "other file"
-    return "" if os.path.isfile(os.path.join(folder, name)) else "link"
 
 
 def with_new_outputs(tasks: Sequence[Job]) -> list[Job]:

@@ -13,6 +13,7 @@ from aecodec.cli import batch, files, options
 from aecodec.cli.advice import explain
 from aecodec.defaults import INPAINTER
 from aecodec.errors import AecodecError, LimitError
+from aecodec.images import folders
 from aecodec.stores import names
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def inpaint(
     if mask == paths[0] == files.STANDARD:
         raise click.UsageError("IN and MASK cannot both come from standard input")
     options.check_format(paths, output_dir)
-    tasks = files.jobs(inputs, output_dir, settings["extension"], files.PICTURE_EXTENSIONS, recursive)
+    tasks = files.jobs(inputs, output_dir, settings["extension"], folders.EXTENSIONS, recursive)
     if mask == files.STANDARD and len(tasks) > 1:
         raise click.UsageError("a MASK from standard input is for one IN")
     work = functools.partial(_work, mask=mask, **settings)

@@ -16,6 +16,7 @@ from aecodec.cli.advice import explain
 from aecodec.cli.output import provenance
 from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS
 from aecodec.errors import AecodecError
+from aecodec.images import folders
 from aecodec.quality import index_of_quality
 from aecodec.stores import names
 
@@ -186,12 +187,12 @@ def _directions(file: Opened, collection: str, recursive: bool, reader: _Reader,
     return paths.directions(pooled, report.DIRECTIONS)
 
 
-def _pictures_of(collection: str, recursive: bool) -> list[files.Found]:
+def _pictures_of(collection: str, recursive: bool) -> list[folders.Found]:
     """Return the files of a folder or of an index, whose vectors are no latents: it only names the pictures."""
     if not files.is_folder(collection):
         index = vectors.open_index(collection)
         places = [index.place(number) for number in range(len(index.paths))]
-        return [files.Found(place, Path(names.base(place))) for place in places]
+        return [folders.Found(place, Path(names.base(place))) for place in places]
     try:
         return list(files.expand([collection], vectors.WANTED, recursive))
     except click.UsageError as error:  # an empty folder

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from aecodec.cli import batch, files, options
+from aecodec.images import folders
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -41,7 +42,7 @@ def run(
 ) -> None:
     """Repair pictures with the ``arguments`` of the task; ``mark`` is what names in ``output_dir`` end with."""
     options.check_format(paths, output_dir)
-    tasks = files.jobs(paths, output_dir, mark + settings["extension"], files.PICTURE_EXTENSIONS, recursive)
+    tasks = files.jobs(paths, output_dir, mark + settings["extension"], folders.EXTENSIONS, recursive)
     settings["weights"] = batch.as_seen_by_workers(settings["weights"], executor)
     settings["decoder"] = batch.as_seen_by_workers(settings["decoder"], executor)
     work = functools.partial(_repair, task=task, arguments=arguments, **settings)

@@ -19,6 +19,7 @@ import click
 from aecodec.cli import batch, files
 from aecodec.cli.advice import explain
 from aecodec.errors import AecodecError
+from aecodec.images import folders
 from aecodec.stores import names
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from aecodec.retrieval.journal import Journal, Stamp
     from aecodec.retrieval.vectors import Description, Space
 
-WANTED = files.PICTURE_EXTENSIONS | {files.EXTENSION}
+WANTED = folders.EXTENSIONS | {files.EXTENSION}
 PART = ".part"  # after the name of an output: its journal
 MOST = 2**36  # bytes of an index in a store
 
@@ -86,7 +87,7 @@ def _part_of(output: str) -> str:
 
 
 def describe_all(
-    found: Sequence[files.Found],
+    found: Sequence[folders.Found],
     journal: Journal,
     settings: Settings,
     *,

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from aecodec.cli import batch, files, options
+from aecodec.images import folders
 from aecodec.stores import names
 
 
@@ -78,7 +79,7 @@ def _serve(paths: tuple[str, ...], recursive: bool, port: int, opens: bool) -> N
     from aecodec.view.server import Server
 
     def listing() -> list[tuple[str, Path]]:
-        found: list[files.Found] = []
+        found: list[folders.Found] = []
         with contextlib.suppress(click.UsageError):  # an empty folder: files can be dropped on the page
             found += [each for each in files.expand(paths, {files.EXTENSION}, recursive) if not each.problem]
         return [(files.printable(each.below.as_posix()), Path(each.path)) for each in found if os.path.isfile(each.path)]
