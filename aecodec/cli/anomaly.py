@@ -232,7 +232,7 @@ def _work(job: files.Job, model_file: str, device: str, max_pixels: int, force: 
     data = files.read_input(job.input, max_pixels)
     from aecodec.anomaly import overlay
     from aecodec.anomaly.pictures import opened
-    from aecodec.images import formats
+    from aecodec.images import writing
 
     model = _load(model_file)
     pixels = opened(data, device=device, max_pixels=max_pixels)
@@ -241,7 +241,7 @@ def _work(job: files.Job, model_file: str, device: str, max_pixels: int, force: 
     seconds = time.perf_counter() - start
     written = b""
     if job.output:
-        written = formats.save(overlay.overlaid(pixels, verdict, model.threshold), "PNG")
+        written = writing.save(overlay.overlaid(pixels, verdict, model.threshold), "PNG")
         files.write_output(job, written)
     report = {
         "width": verdict.width, "height": verdict.height, "bad": verdict.bad, "score": verdict.score,

@@ -374,9 +374,9 @@ def _write_sheet(folder: str, output: str, device: str, force: bool, work: Calla
         files.check_output(job, force)
         kind = files.format_of(output)
         from aecodec.autoencoders import load
-        from aecodec.images import formats
+        from aecodec.images import writing
 
-        files.write_output(job, formats.save(work(load(folder, device)), kind))
+        files.write_output(job, writing.save(work(load(folder, device)), kind))
     except AecodecError as error:
         fail(error)
 

@@ -86,13 +86,13 @@ def _work(size: int, max_pixels: int, job: files.Job) -> batch.Done:
 
     import aecodec
     from aecodec.codec.scaled import SCALES
-    from aecodec.images import formats
+    from aecodec.images import writing
 
     head = read_header(data, max_pixels)
     longest = max(head.width, head.height)
     scale = max(scale for scale in SCALES if scale == 1 or (longest >= scale * size and head.depth == 8))
     image = ImageOps.exif_transpose(aecodec.decode(data, device="cpu", max_pixels=max_pixels, scale=scale))
     image.thumbnail((size, size))
-    written = formats.save(image, "PNG")
+    written = writing.save(image, "PNG")
     files.write_output(job, written)
     return batch.Done({"width": image.width, "height": image.height}, len(data), len(written))

@@ -218,9 +218,9 @@ def _work(
     files.check_output(job, force or update)
     like = files.status(job) if settings["preserve"] else None
     data = files.read_input(job.input, settings["max_pixels"])
-    from aecodec.images import formats
+    from aecodec.images import reading
 
-    image = formats.open_picture(data, settings["max_pixels"])
+    image = reading.open_picture(data, settings["max_pixels"])
     start = time.perf_counter()
     result = _encode(image, quality, target, settings)
     seconds = time.perf_counter() - start

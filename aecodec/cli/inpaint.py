@@ -109,10 +109,10 @@ def _work(
     like = files.status(job) if preserve else None
     data = files.read_input(job.input, max_pixels)
     from aecodec.container import metadata
-    from aecodec.images import formats
+    from aecodec.images import reading, writing
     from aecodec.restore import pictures
 
-    image = formats.open_picture(data, max_pixels)
+    image = reading.open_picture(data, max_pixels)
     lost = _open_mask(mask, max_pixels)
     start = time.perf_counter()
     whole, missing = pictures.inpaint(
@@ -120,7 +120,7 @@ def _work(
     )
     seconds = time.perf_counter() - start
     untouched = not missing and image.format == kind and frame is None
-    written = data if untouched else formats.save(whole, kind)
+    written = data if untouched else writing.save(whole, kind)
     files.write_output(job, written, like=like)
     width, height = metadata.shown_size(whole.size, whole.info.get("exif", b""))
     report = {"width": width, "height": height, "missing": missing, "seconds": round(seconds, 4)}
@@ -128,11 +128,11 @@ def _work(
 
 
 def _open_mask(path: str, max_pixels: int) -> Image:
-    """Return the mask, decoded as far as ``formats.open_picture`` does. Errors name the mask."""
-    from aecodec.images import formats
+    """Return the mask, decoded as far as ``reading.open_picture`` does. Errors name the mask."""
+    from aecodec.images import reading
 
     try:
-        return formats.open_picture(files.read_input(path, max_pixels), max_pixels)
+        return reading.open_picture(files.read_input(path, max_pixels), max_pixels)
     except LimitError as error:
         raise LimitError(f"the mask {path}: {error}", error.limit) from None
     except AecodecError as error:

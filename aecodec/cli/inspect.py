@@ -120,9 +120,9 @@ class _Reader:
 
     def _encode(self, data: bytes, weights: str | None) -> bytes:
         from aecodec.codec.encoder import Encoder
-        from aecodec.images import formats
+        from aecodec.images import reading
 
-        image = formats.open_picture(data, self.max_pixels)
+        image = reading.open_picture(data, self.max_pixels)
         encoder = Encoder(
             image, weights=weights or DEFAULT_WEIGHTS, device=self.device, max_pixels=self.max_pixels, frame=self.frame
         )

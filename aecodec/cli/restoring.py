@@ -61,10 +61,10 @@ def _repair(job: files.Job, task: Task, arguments: Mapping[str, Any], **settings
     like = files.status(job) if settings["preserve"] else None
     data = files.read_input(job.input, settings["max_pixels"])
     from aecodec.container import metadata
-    from aecodec.images import formats
+    from aecodec.images import reading, writing
     from aecodec.restore import pictures
 
-    image = formats.open_picture(data, settings["max_pixels"])
+    image = reading.open_picture(data, settings["max_pixels"])
     start = time.perf_counter()
     repaired = getattr(pictures, task)(
         image,
@@ -76,7 +76,7 @@ def _repair(job: files.Job, task: Task, arguments: Mapping[str, Any], **settings
         frame=settings["frame"],
     )
     seconds = time.perf_counter() - start
-    written = formats.save(repaired, kind)
+    written = writing.save(repaired, kind)
     files.write_output(job, written, like=like)
     width, height = metadata.shown_size(repaired.size, repaired.info.get("exif", b""))
     return batch.Done({"width": width, "height": height, "seconds": round(seconds, 4)}, len(data), len(written))

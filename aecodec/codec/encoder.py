@@ -24,7 +24,7 @@ from aecodec.entropy import latents
 from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.entropy.latents import CodedLatents
 from aecodec.errors import PictureError, WeightsError
-from aecodec.images import deep, formats, samples
+from aecodec.images import deep, reading, samples
 from aecodec.quality import MAX_INDEX
 from aecodec.runtime import Synthesis, open_synthesis, open_transforms
 from aecodec.weights.store import Source, load
@@ -71,15 +71,15 @@ class Original:
     @classmethod
     def open(
         cls,
-        source: formats.Source,
+        source: reading.Source,
         *,
         strip: bool = False,
         max_pixels: int | None = MAX_PIXELS,
         frame: int | None = None,
     ) -> Original:
         """Open and decode a picture; arguments, errors and warnings are those of ``Encoder``."""
-        image = formats.as_picture(source, max_pixels)
-        bits = formats.load(image, frame, max_pixels, keeps_depth=True)
+        image = reading.as_picture(source, max_pixels)
+        bits = reading.load(image, frame, max_pixels, keeps_depth=True)
         chunks = metadata.read(image, strip)
         if strip:
             image = deep.upright(image)
@@ -194,7 +194,7 @@ class Encoder:
 
     def __init__(
         self,
-        image: formats.Source,
+        image: reading.Source,
         *,
         weights: Source = DEFAULT_WEIGHTS,
         device: str = "auto",

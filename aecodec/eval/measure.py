@@ -26,7 +26,7 @@ from PIL import Image
 
 from aecodec.errors import AecodecError, PictureError, reason
 from aecodec.eval.codecs import Codec
-from aecodec.images import folders, formats
+from aecodec.images import folders, reading
 from aecodec.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -135,8 +135,8 @@ def read_picture(path: Path) -> Image.Image:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        picture = formats.open_picture(path.read_bytes(), None)
-        bits = formats.load(picture, None, None)
+        picture = reading.open_picture(path.read_bytes(), None)
+        bits = reading.load(picture, None, None)
     if bits > 8:
         raise PictureError(f"it has more than 8 bits a channel ({bits}); convert it first")
     return Image.fromarray(np.asarray(picture.convert("RGB")))

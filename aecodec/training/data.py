@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aecodec.errors import AecodecError, TrainingError
-from aecodec.images import folders, formats, samples
+from aecodec.images import folders, reading, samples
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def load(files: Sequence[Path], complain: Callable[[str], None]) -> Pictures:
 def _decoded(path: Path) -> NDArray[np.uint8] | Exception:
     """Return a picture (H, W, 3), or the reason why there is none."""
     try:
-        image = formats.open_picture(path.read_bytes(), None)
-        colour, _ = samples.split(image, formats.load(image, None, None))
+        image = reading.open_picture(path.read_bytes(), None)
+        colour, _ = samples.split(image, reading.load(image, None, None))
         return samples.to_array(colour)
     except (AecodecError, OSError, SyntaxError, ValueError) as error:
         return error
