@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aecodec.cli import batch, files, options
+from aecodec.cli import batch, files, options, plan
 from aecodec.errors import AecodecError
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def decode(
     options.check_format(paths, output_dir)
     if settings["scale"] and settings["bits"] == "16":
         raise click.UsageError("a smaller picture has 8 bits a sample")
-    tasks = files.jobs(paths, output_dir, settings["extension"], {files.EXTENSION}, recursive)
+    tasks = plan.jobs(paths, output_dir, settings["extension"], {plan.EXTENSION}, recursive)
     settings["weights"] = settings["weights"] and batch.as_seen_by_workers(settings["weights"], executor)
     work = functools.partial(_work, **settings)
     batch.run(
@@ -114,7 +114,7 @@ def decode(
     )  # fmt: skip
 
 
-def _work(job: files.Job, **settings: Unpack[Settings]) -> batch.Done:
+def _work(job: plan.Job, **settings: Unpack[Settings]) -> batch.Done:
     force, update, limit = settings["force"], settings["update"], settings["max_pixels"]
     if update and files.up_to_date(job):
         return batch.SKIPPED

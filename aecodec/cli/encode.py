@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from aecodec.cli import batch, files, manifest, options
+from aecodec.cli import batch, files, manifest, options, plan
 from aecodec.cli.advice import fail
+from aecodec.cli.output import share
 from aecodec.codec import rate_control
 from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS, DENOISER, SHARPENER
 from aecodec.errors import AecodecError
@@ -166,13 +167,13 @@ def encode(
         raise click.UsageError(
             "--psnr and --ssimulacra2 compare with IN, which --restore changes; give a --quality, --bpp or --size"
         )
-    tasks = files.jobs(paths, output_dir, files.EXTENSION, folders.EXTENSIONS, recursive)
+    tasks = plan.jobs(paths, output_dir, plan.EXTENSION, folders.EXTENSIONS, recursive)
     if compared is not None:
         _need_package(compared)
     writer = None
     if manifest_file:
         writer = manifest.Writer(manifest_file, replace=settings["force"], extend=settings["update"], output_dir=output_dir)
-        tasks = files.Jobs((replace(job, again=writer.lacks(job)) for job in tasks), tasks.left_out)
+        tasks = plan.Jobs((replace(job, again=writer.lacks(job)) for job in tasks), tasks.left_out)
     settings["weights"] = settings["weights"] and batch.as_seen_by_workers(settings["weights"], executor)
     if settings["restorer"] is not None:
         settings["restorer"] = batch.as_seen_by_workers(settings["restorer"], executor)
@@ -204,7 +205,7 @@ class _Result:
 
 
 def _work(
-    job: files.Job,
+    job: plan.Job,
     quality: float | None,
     target: rate_control.Target | None,
     keeps_record: bool,
@@ -270,7 +271,7 @@ def _report(result: _Result, target: rate_control.Target | None, seconds: float)
         "bytes": len(encoded.data), "width": width, "height": height,
         "bpp": round(len(encoded.data) * 8 / (width * height), 6), "depth": result.original.depth,
         "quality": quality_of_index(encoded.rate),
-        "exact": files.share(encoded.exact), "near": files.share(encoded.near),
+        "exact": share(encoded.exact), "near": share(encoded.near),
         "weights": bitstream.read_header(encoded.data, None).weights,
         "encode_seconds": round(seconds, 4),
     }  # fmt: skip

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from aecodec.cli import batch, files, options
+from aecodec.cli import batch, files, options, plan
 from aecodec.images import folders
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def run(
 ) -> None:
     """Repair pictures with the ``arguments`` of the task; ``mark`` is what names in ``output_dir`` end with."""
     options.check_format(paths, output_dir)
-    tasks = files.jobs(paths, output_dir, mark + settings["extension"], folders.EXTENSIONS, recursive)
+    tasks = plan.jobs(paths, output_dir, mark + settings["extension"], folders.EXTENSIONS, recursive)
     settings["weights"] = batch.as_seen_by_workers(settings["weights"], executor)
     settings["decoder"] = batch.as_seen_by_workers(settings["decoder"], executor)
     work = functools.partial(_repair, task=task, arguments=arguments, **settings)
@@ -53,7 +53,7 @@ def run(
     )  # fmt: skip
 
 
-def _repair(job: files.Job, task: Task, arguments: Mapping[str, Any], **settings: Unpack[Settings]) -> batch.Done:
+def _repair(job: plan.Job, task: Task, arguments: Mapping[str, Any], **settings: Unpack[Settings]) -> batch.Done:
     if settings["update"] and files.up_to_date(job):
         return batch.SKIPPED
     kind = files.format_of(job.output, settings["extension"])

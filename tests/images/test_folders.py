@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aecodec.cli import files
+from aecodec.cli import plan
 from aecodec.errors import AecodecError
 from aecodec.eval.measure import find_pictures
 from aecodec.images import folders
@@ -35,7 +35,7 @@ def tree(tmp_path):
 @pytest.mark.parametrize(
     "find",
     [
-        lambda root: [found.path for found in files.expand([root], folders.EXTENSIONS, True)],
+        lambda root: [found.path for found in plan.expand([root], folders.EXTENSIONS, True)],
         lambda root: find_pictures([root], recursive=True),
         lambda root: pytest.importorskip("aecodec.training.data").find([root], pytest.fail),
         lambda root: folders.paths(Path(root), folders.EXTENSIONS, True),
