@@ -48,7 +48,7 @@ def decode(arguments: list[str]) -> bool:
         data = file.read()
     from aecodec.container import plain
     from aecodec.defaults import MAX_PIXELS
-    from aecodec.images import plain_png
+    from aecodec.images import _png_filter, plain_png
     from aecodec.threads import thread_count
 
     metadata = plain.metadata_of(data)
@@ -73,7 +73,7 @@ def decode(arguments: list[str]) -> bool:
     if depth > 8:
         library.widen(samples, depth)
     tops = range(0, height, BAND)
-    rows = (library.png_rows(samples, width * pixel, pixel, top, min(top + BAND, height)) for top in tops)
+    rows = (_png_filter.rows(samples, width * pixel, pixel, top, min(top + BAND, height)) for top in tops)
     write(target, plain_png.write(width, height, channels, depth, rows, metadata))
     return True
 

@@ -37,10 +37,19 @@ def opened(data: bytes) -> tuple[Original, str]:
 @pytest.mark.parametrize("samples", [GRAY, COLOUR], ids=["gray", "colour"])
 def test_a_file_of_16_bits_comes_in_whole(samples, kind):
     """A sky in 256 levels has bands; it must not lose its other levels on the way in."""
+    samples = np.tile(samples, (20, 1, 1))  # more rows than are compressed at a time
     original, said = opened(as_file(samples, kind))
     assert (original.depth, said) == (16, "")
     assert np.array_equal(original.deep, samples)
     assert np.abs(np.asarray(original.image).reshape(samples.shape) * 257.0 - samples).max() <= 128
+
+
+@pytest.mark.parametrize("samples", [GRAY, COLOUR], ids=["gray", "colour"])
+def test_a_png_is_whole_without_a_compiler_too(samples, monkeypatch):
+    """Its rows have another filter there, of which every reader must make the same samples. Rows come in several blocks."""
+    tall = np.tile(samples, (20, 1, 1))
+    monkeypatch.setattr(png, "_best_filters", None)
+    assert np.array_equal(opened(as_file(tall, "PNG"))[0].deep, tall)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
