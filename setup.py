@@ -25,11 +25,12 @@ PLAIN = ["-fno-wrapv"] if os.name == "posix" else []  # libaec's integers never 
 STRIP = ["-s"] if sys.platform == "linux" else []
 # the decoder, whose headers the entropy coder and the edge filter share
 LIBRARY = sorted(map(str, Path("libaec/src").glob("*.c")))
-HEADERS = sorted(map(str, Path("libaec").glob("*/*.h")))
+HEADERS = sorted(map(str, [*Path("libaec").glob("*/*.h"), *Path("aecodec").glob("*/*.h")]))
 MODULES: dict[str, list[str]] = {
     "entropy/_rans": [],
     "entropy/_integer": [],
     "entropy/_trellis": [],
+    "entropy/_context": [],
     "images/_edge_filter": [],
     "images/_png_filter": ["libaec/tools/png_filter.c"],
     "runtime/_libaec": LIBRARY,
