@@ -24,6 +24,7 @@ SIGNATURE = 0x43  # another first byte than that of a lossless WebP
 SIDE = 4096  # pixels, the longest side of a picture
 BAND = 2**21
 HAS_ALPHA, HAS_MASK, IS_NEAR = 1, 2, 4
+PATIENCE, SPARE = 6, 2**20  # decisions
 _SHIFTS = (16, 8, 0, 24)  # red, green, blue, alpha
 
 Pixels = npt.NDArray[np.uint8]
@@ -95,13 +96,11 @@ def size(data: bytes) -> tuple[int, int]:
     return _take_head(Reader(data))[:2]
 
 
-def encode(
-    pixels: Pixels, mask: Mask | None = None, *, is_near: bool = False, decisions_per_pixel: float | None = None
-) -> bytes | None:
+def encode(pixels: Pixels, mask: Mask | None = None, *, is_near: bool = False, is_patient: bool = True) -> bytes | None:
     """Return the bytes of a picture (H, W, 3), or (H, W, 4) with alpha, of 1..SIDE pixels each way.
 
-    mask: (H, W), which pixels are there, None for all; is_near as in ``Banded``. None where a band takes more decisions
-    than so many for each of its pixels: photographs take twenty, and time for each.
+    mask: (H, W), which pixels are there, None for all; is_near as in ``Banded``. None where a band takes more than PATIENCE
+    decisions for each of its pixels, and SPARE more, unless ``is_patient``: photographs take twenty, and time for each.
     """
     height, width, channels = pixels.shape
     packed = np.full((height, width), 255 << 24, np.uint32) if channels == 3 else np.zeros((height, width), np.uint32)
@@ -111,11 +110,9 @@ def encode(
         packed[packed < 1 << 24] = 0  # nobody sees its colour
 
     def band(rows: slice) -> bytes | None:
-        inside = None if mask is None else mask[rows]
-        most = context.MOST
-        if decisions_per_pixel is not None:
-            most = int(decisions_per_pixel * ((rows.stop - rows.start) * width if inside is None else inside.sum()))
-            most += 0 if inside is None else inside.size
+        inside, area = None if mask is None else mask[rows], (rows.stop - rows.start) * width
+        count = area if inside is None else int(inside.sum())
+        most = context.MOST if is_patient else PATIENCE * count + SPARE + (0 if inside is None else area)
         return context.encode(packed[rows], inside, has_alpha=channels == 4, most=most)
 
     streams = _in_threads(band, _bands(height, width))

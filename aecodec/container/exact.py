@@ -26,7 +26,6 @@ from aecodec.errors import BitstreamError, MissingPackageError
 from aecodec.quality import MAX_INDEX
 
 PART = 4096  # pixels, the side of a part; below WebP's limit of 16383, and few enough to hold in memory
-DECISIONS = 6.0  # for each pixel, beyond which a picture becomes a WebP
 # method and effort of libwebp: for a whole picture of at most SMALL pixels, for any other file, for an estimate; and its
 # default, which makes some drawings smaller than its best does
 BEST, FINAL, FAST, DEFAULT = (6, 100), (5, 100), (3, 75), (4, 75)
@@ -173,7 +172,7 @@ def _write_banded(pixels: Pixels, mask: Mask | None = None, is_near: bool = Fals
     """Return the stream of pixels (h, w, 3) or (h, w, 4); None where it takes too long, which it does without C."""
     if context.IMPLEMENTATION != "c":
         return None
-    return banded.encode(pixels, mask, is_near=is_near, decisions_per_pixel=DECISIONS)
+    return banded.encode(pixels, mask, is_near=is_near, is_patient=False)
 
 
 def _read(stream: bytes) -> Pixels:
