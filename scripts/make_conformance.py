@@ -18,8 +18,9 @@ from PIL import Image, ImageDraw, ImageFont
 from aecodec import weights
 from aecodec.codec.decoder import decode_latents, decode_samples
 from aecodec.codec.encoder import Encoder, Original
-from aecodec.container import bitstream
-from aecodec.container.bitstream import EXACT
+from aecodec.container import bitstream, exact
+from aecodec.container.alpha import ELSEWHERE
+from aecodec.container.bitstream import ALPHA, EXACT
 from aecodec.images import deep
 from aecodec.quality import index_of_quality
 from aecodec.runtime.libaec import ExactDecoder
@@ -71,13 +72,19 @@ def drawn(source: Image.Image, quality: float | None) -> bytes:
     draw = ImageDraw.Draw(page)
     for row in range(8):
         draw.text((4, 12 * row), "text without loss"[: 17 - row % 3], (20, 30, 40), ImageFont.load_default(10))
-    page.paste(source.crop((200, 60, 256, 136)), (97, 11))
     if quality is not None:
+        page.paste(source.crop((200, 60, 256, 136)), (97, 11))
         data = Encoder(page, device="cpu").encode(index_of_quality(quality)).data
         assert EXACT in bitstream.read(data).chunks
         return data
-    page.putalpha(Image.linear_gradient("L").resize(page.size).point(lambda level: max(level, 1)))
-    return Original.open(page).encode().data
+    page.paste(source.crop((200, 60, 216, 76)), (120, 11))
+    alpha = Image.new("L", page.size, 255)
+    ImageDraw.Draw(alpha).rectangle((60, 40, 130, 80), 0, 128)
+    page.putalpha(alpha)
+    exact.TINY = 0  # or it may be a WebP
+    data = Original.open(page).encode().data
+    assert bitstream.read(data).chunks[ALPHA] == ELSEWHERE
+    return data
 
 
 def enlarged(part: Image.Image, mode: str, bits: int) -> Image.Image:

@@ -30,6 +30,7 @@ PART = 4096  # pixels, the side of a part; below WebP's limit of 16383, and few 
 # default, which makes some drawings smaller than its best does
 BEST, FINAL, FAST, DEFAULT = (6, 100), (5, 100), (3, 75), (4, 75)
 SMALL = 2**21
+TINY = 2**16  # pixels; contexts have not learnt everything by then, and WebP is smaller for some icons
 AS_GIVEN = 255  # alpha of pixels that are as they were given to the encoder; others have a lower one
 _SIGNATURE = 0x2F  # a lossless WebP stream's first byte
 
@@ -106,6 +107,8 @@ def encode_whole(array: Pixels, *, is_photograph: bool = False, is_estimate: boo
         stream = None if is_photograph else _write_banded(array[part.slices])
         if stream is None:
             stream = min((_write_webp(array[part.slices], each) for each in efforts), key=len)
+        elif part.shape[0] * part.shape[1] <= TINY and not is_estimate and _has_webp():
+            stream = min(stream, *(_write_webp(array[part.slices], each) for each in efforts), key=len)
         body += [varint(len(stream)), stream]
     return b"".join(body)
 

@@ -229,6 +229,7 @@ class Model:
         self.weights: dict[tuple[object, ...], list[int]] = {}
         self.curves: defaultdict[tuple[object, ...], list[int]] = defaultdict(_curve)
         self.mask_contexts: defaultdict[tuple[object, ...], Context] = defaultdict(Context)
+        self.row_contexts = [Context() for _ in range(4)]
 
     def decide(
         self,
@@ -314,12 +315,15 @@ class Model:
                 )
             previous = node & 255
             result |= previous << shift
+            if channel == 0:
+                if not previous:
+                    return 0
+                previous = 0  # colour does not depend on alpha
+                continue
             known = known * 256 + previous + 1 & WORD
-            if channel == 0 and not previous:
-                return 0
             if channel == 1:
                 correction = error = previous - median
-            elif channel == 2:
+            else:
                 correction = _quotient(error + previous - median, 2)
         return result if self.has_alpha else result | 255 << 24
 
@@ -452,17 +456,28 @@ class Model:
                 name = ("mask", near & 3)
                 inside[at] = self.decide(contexts, (name, name), (name, name), 100000, HIT_PACE, inside[at])
 
+    def repetition(self, row: int, has_mask: bool, past: int) -> int:
+        """Code whether all pixels of a row are those above them; ``past`` says that of the rows above, a bit each."""
+        places = (at for at in range(row, row + self.width) if not has_mask or self.inside[at])
+        is_same = all(self.pixels[at] == self.pixels[at - self.stride] for at in places)
+        name = ("row",)
+        return self.decide([self.row_contexts[past & 3]], (name, name), (name, name), 65536, HIT_PACE, int(is_same))
+
     def code_pixels(self, has_mask: bool) -> None:
-        pixels, width = self.pixels, self.width
+        pixels, width, repetitions = self.pixels, self.width, 0
         for y in range(self.height):
             row = self.start(y)
             above, history = row - self.stride, 0
             for margin in range(1, MARGIN + 1):
                 pixels[row - margin] = pixels[above]
                 pixels[above + width - 1 + margin] = pixels[above + width - 1]
+            is_same = self.repetition(row, has_mask, repetitions)
+            repetitions = repetitions << 1 & 3 | is_same
             for at in range(row, row + width):
                 if has_mask and not self.inside[at]:
                     pixels[at] = pixels[at - 1]
+                elif is_same:
+                    pixels[at] = pixels[at - self.stride]
                 else:
                     self.ranks[at], pixels[at] = self.pixel(at, history, pixels[at])
                     history = (history << 4 | self.ranks[at]) & WORD

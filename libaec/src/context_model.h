@@ -28,6 +28,7 @@ enum {
     RANKS = 8,          /* which weights tell apart; the last one stands for all later ones */
     HIT_INPUTS = 6,     /* contexts of a candidate, and a constant */
     VALUE_INPUTS = 8,   /* contexts of a bit of a channel, and a constant */
+    ROW_INPUTS = 2,     /* a context of whether a row is the one above again, and a constant */
     MASK_INPUTS = 3,    /* contexts of whether a pixel is coded, and a constant */
     MATCH_LEAST = 8,    /* equal pixels in front of it make a match */
     MATCH_LONG = 32,    /* from here on no other one is looked for */
@@ -77,6 +78,9 @@ typedef struct {
     int32_t value_weights[32][VALUE_INPUTS], seen_weights[64][VALUE_INPUTS], mask_weights[4][MASK_INPUTS];
     Curve hit_curves[256 * RANKS], match_curves[64 * RANKS], value_curves[32 * 4], active_curves[32 * 8], mask_curves[4];
     Slot mask_near[1 << 10], mask_place[1 << 12];
+    Slot rows[4]; /* whether a row is the one above again, by whether the two above were */
+    int32_t row_weights[ROW_INPUTS];
+    Curve row_curve;
 } Model;
 
 static uint32_t mixed_hash(uint32_t a, uint32_t b)
@@ -180,11 +184,13 @@ static Model *open_model(uint32_t width, uint32_t height, int has_alpha, int has
     even_weights(model->value_weights[0], 32, VALUE_INPUTS, 150000);
     even_weights(model->seen_weights[0], 64, VALUE_INPUTS, 150000);
     even_weights(model->mask_weights[0], 4, MASK_INPUTS, 100000);
+    even_weights(model->row_weights, 1, ROW_INPUTS, 65536);
     set_up_curves(model, model->hit_curves, 256 * RANKS);
     set_up_curves(model, model->match_curves, 64 * RANKS);
     set_up_curves(model, model->value_curves, 32 * 4);
     set_up_curves(model, model->active_curves, 32 * 8);
     set_up_curves(model, model->mask_curves, 4);
+    set_up_curves(model, &model->row_curve, 1);
     return model;
 }
 
@@ -319,12 +325,16 @@ static inline uint32_t code_value(Model *model, Coder *coder, const uint32_t *r,
         }
         previous = node & 255;
         result |= (uint32_t)previous << shift;
+        if (channel == 0) {
+            if (!previous)
+                return 0; /* nobody sees its colour */
+            previous = 0; /* colour does not depend on alpha */
+            continue;
+        }
         known = known * 256 + (uint32_t)previous + 1;
-        if (channel == 0 && !previous)
-            return 0; /* nobody sees its colour */
         if (channel == 1)
             correction = error = previous - median;
-        else if (channel == 2)
+        else
             correction = (error + previous - median) / 2;
     }
     return model->has_alpha ? result : result | 0xFF000000u;
@@ -532,10 +542,22 @@ static uint32_t code_mask(Model *model, Coder *coder)
     return model->height;
 }
 
+/* Codes whether all pixels of a row are those above them. */
+static inline int code_repetition(Model *model, Coder *coder, const uint32_t *row, const uint8_t *inside, uint32_t past)
+{
+    int is_same = 1;
+    for (ptrdiff_t x = 0; x < (ptrdiff_t)model->width && is_same; x++)
+        is_same = (inside && !inside[x]) || row[x] == row[x - model->stride];
+    Slot *slots[] = {model->rows + (past & 3)};
+    return decide(model, coder, slots, ROW_INPUTS, model->row_weights, model->row_weights, model->row_curve, model->row_curve,
+                  HIT_PACE, is_same);
+}
+
 /* Codes the pixels of a band, of one with a mask behind that.  Returns how many rows are whole. */
 static uint32_t code_pixels(Model *model, Coder *coder)
 {
     ptrdiff_t width = model->width;
+    uint32_t repetitions = 0; /* of the rows so far, a bit each */
     for (uint32_t y = 0; y < model->height; y++) {
         uint32_t *row = model->pixels + (ptrdiff_t)y * model->stride, *above = row - model->stride, history = 0;
         uint8_t *ranks = model->ranks + (ptrdiff_t)y * model->stride;
@@ -544,8 +566,15 @@ static uint32_t code_pixels(Model *model, Coder *coder)
             row[-i] = above[0];
             above[width - 1 + i] = above[width - 1];
         }
+        int is_same = code_repetition(model, coder, row, inside, repetitions);
+        repetitions = repetitions << 1 | (uint32_t)is_same;
         for (ptrdiff_t x = 0; x < width; x++) {
-            row[x] = inside && !inside[x] ? row[x - 1] : code_pixel(model, coder, row + x, ranks + x, &history, row[x]);
+            if (inside && !inside[x])
+                row[x] = row[x - 1];
+            else if (is_same)
+                row[x] = above[x];
+            else
+                row[x] = code_pixel(model, coder, row + x, ranks + x, &history, row[x]);
             if (coder->has_failed)
                 return y;
         }
