@@ -35,7 +35,7 @@ COLOURS, COLOURS_AT_ONCE = 2**15, 256  # most colours that are looked at for ``f
 SAVED = 0.2  # of a colour's estimated bits, that are saved where it becomes another one
 REACH = 4.0  # times the learned bits and error, that a block may cost without loss to be looked at for ``fewer_colours``
 WORTH, DOUBLES = 0.07, 20  # bits that a pixel as given is worth beside one in fewer colours, at quality 0; steps for twice
-ALONE = 8  # power of their share of the picture by which that falls
+ALONE = 24  # power of their share of the picture by which that falls
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
