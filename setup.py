@@ -25,13 +25,15 @@ PLAIN = ["-fno-wrapv"] if os.name == "posix" else []  # libaec's integers never 
 STRIP = ["-s"] if sys.platform == "linux" else []
 # the decoder, whose headers the entropy coder and the edge filter share
 LIBRARY = sorted(map(str, Path("libaec/src").glob("*.c")))
-HEADERS = sorted(map(str, Path("libaec").glob("*/*.h")))
+HEADERS = sorted(map(str, [*Path("libaec").glob("*/*.h"), *Path("aecodec").glob("*/*.h")]))
 MODULES: dict[str, list[str]] = {
     "entropy/_rans": [],
     "entropy/_integer": [],
     "entropy/_trellis": [],
+    "entropy/_context": [],
     "images/_edge_filter": [],
-    "runtime/_libaec": [*LIBRARY, "libaec/tools/png_filter.c"],
+    "images/_png_filter": ["libaec/tools/png_filter.c"],
+    "runtime/_libaec": LIBRARY,
 }
 
 # One build for CPython 3.11 and all later ones. The buffer protocol is not in the limited API of 3.10, and a Python
@@ -65,7 +67,7 @@ class BuildModules(build_ext):
         objects = self.compiler.object_filenames(MODULES["runtime/_libaec"], output_dir=self.build_temp)
         if not all(map(os.path.isfile, objects)):
             return
-        tools = [f"libaec/tools/{name}.c" for name in ("aecthumb", "png")]
+        tools = [f"libaec/tools/{name}.c" for name in ("aecthumb", "png", "png_filter")]
         try:
             objects += self.compiler.compile(
                 tools, output_dir=self.build_temp, include_dirs=["libaec/include"], extra_preargs=FLAGS
@@ -122,7 +124,7 @@ if __name__ == "__main__":
                 extra_link_args=THREADS if sources else [],
                 define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE else [],
                 py_limited_api=STABLE,
-                # A machine without a compiler still installs: the package then takes Python, slow but the same bytes.
+                # A machine without a compiler still installs: the package then takes Python, slow but the same .aec files.
                 optional=True,
             )
             for path, sources in MODULES.items()

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from aecodec.codec.rate_control import BitsPerPixel, Psnr, Size, Ssimulacra2, Target
     from aecodec.container import bitstream
     from aecodec.container.bitstream import Header
-    from aecodec.images import formats
+    from aecodec.images import reading
     from aecodec.weights import store
     from aecodec.weights.restorer import RestorerSource
 
@@ -97,7 +97,7 @@ def __getattr__(name: str) -> Any:
 
 
 def encode(
-    image: formats.Source,
+    image: reading.Source,
     quality: float | None = None,
     *,
     target: Target | None = None,
@@ -214,7 +214,7 @@ def decode_array(
 
 
 def denoise(
-    image: formats.Source,
+    image: reading.Source,
     sigma: float | None = None,
     *,
     weights: RestorerSource = DENOISER,
@@ -237,7 +237,7 @@ def denoise(
 
 
 def deblur(
-    image: formats.Source,
+    image: reading.Source,
     *,
     weights: RestorerSource = SHARPENER,
     decoder: store.Source = DEFAULT_WEIGHTS,
@@ -252,7 +252,7 @@ def deblur(
 
 
 def upscale(
-    image: formats.Source,
+    image: reading.Source,
     factor: float = 2.0,
     *,
     weights: RestorerSource = SHARPENER,
@@ -274,8 +274,8 @@ def upscale(
 
 
 def inpaint(
-    image: formats.Source,
-    mask: formats.Source,
+    image: reading.Source,
+    mask: reading.Source,
     *,
     method: Literal["learned", "classical"] = "learned",
     weights: RestorerSource = INPAINTER,
@@ -298,7 +298,7 @@ def inpaint(
 
 
 def features(
-    source: formats.Source | bytes | bytearray | memoryview, *, device: str = "auto", max_pixels: int | None = MAX_PIXELS
+    source: reading.Source | bytes | bytearray | memoryview, *, device: str = "auto", max_pixels: int | None = MAX_PIXELS
 ) -> NDArray[np.float32]:
     """Return the vector of a picture, (256,) float32 of length 1; the scalar product of two says how alike they are.
 

@@ -20,7 +20,7 @@ from PIL import Image
 from aecodec.anomaly import evaluation, learned, metrics
 from aecodec.anomaly.method import Options
 from aecodec.anomaly.model import Model
-from aecodec.cli.files import PICTURE_EXTENSIONS
+from aecodec.images import folders
 
 
 def options_of(name: str) -> tuple[str, Options]:
@@ -42,7 +42,7 @@ def sets(args: argparse.Namespace) -> None:
             start = time.process_time()
             model = Model.fit(good, method, options, side=args.size)
             seconds = time.process_time() - start
-            found = evaluation.evaluate(model, folder, PICTURE_EXTENSIONS, with_pictures=False).numbers
+            found = evaluation.evaluate(model, folder, folders.EXTENSIONS, with_pictures=False).numbers
             kinds = ", ".join(f"{kind} {own['auroc']:.3f}" for kind, own in found["kinds"].items())
             figures = [found[key] for key in ("image_auroc", "image_ap", "image_f1", "pixel_auroc", "pixel_aupro")]
             row = " | ".join("-" if each is None else f"{each:.3f}" for each in figures)

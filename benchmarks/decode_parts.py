@@ -21,7 +21,7 @@ def done(name):
 done("starting Python")
 from aecodec.cli import start
 from aecodec.container import plain
-from aecodec.images import plain_png
+from aecodec.images import _png_filter, plain_png
 library = start.open_library()
 import mmap, signal
 done("importing what decodes")
@@ -35,7 +35,7 @@ samples = bytearray(width * height * channels)
 model.decode(data, samples, 1, library.BEST, depth, 1)
 done("decoding")
 tops = range(0, height, start.BAND)
-rows = (library.png_rows(samples, width * channels, channels, top, min(top + start.BAND, height)) for top in tops)
+rows = (_png_filter.rows(samples, width * channels, channels, top, min(top + start.BAND, height)) for top in tops)
 packed = plain_png.write(width, height, channels, depth, rows, metadata)
 done("making a PNG")
 start.write(sys.argv[2], packed)

@@ -132,11 +132,11 @@ def batch_costs() -> tuple[float, float, float]:
 
 def give_out(executor: object, batches: int, pictures: int) -> None:
     """Send batches of pictures to workers that do nothing, and take note of the results as ``aecodec encode`` does."""
-    from aecodec.cli import batch, files
+    from aecodec.cli import batch, plan
     from aecodec.executors import spread
 
     spread.SECONDS = spread.SECONDS_PER_SLOT = 0.0  # one of these batches a call
-    jobs = [files.Job(f"s3://photos/2024/{k:08}.jpg", f"s3://small/2024/{k:08}.aec", "s3://small") for k in range(pictures)]
+    jobs = [plan.Job(f"s3://photos/2024/{k:08}.jpg", f"s3://small/2024/{k:08}.aec", "s3://small") for k in range(pictures)]
     lines = io.StringIO()
     for _, results in spread.spread(
         [jobs] * batches, _nothing, executor, lambda each, again: [batch.for_worker(j, again) for j in each]

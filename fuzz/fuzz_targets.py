@@ -24,7 +24,7 @@ from aecodec.container.bitstream import ALPHA, EXACT, EXIF, ICC, LOSSLESS, METAD
 from aecodec.container.tiles import Box
 from aecodec.entropy import _rans_python, gaussian, rans
 from aecodec.errors import AecodecError
-from aecodec.images import deep, formats, jpeg, tiff
+from aecodec.images import deep, jpeg, reading, tiff, writing
 from aecodec.quality import MAX_INDEX
 from aecodec.weights.store import load
 
@@ -128,13 +128,13 @@ def metadata(data: bytes) -> None:
     image = _pixel().copy()
     image.info.update(metadata_of.from_chunks(chunks))
     with contextlib.suppress(AecodecError):
-        formats.save(image, kind)
+        writing.save(image, kind)
 
 
 def picture(data: bytes) -> None:
     """Encode any bytes as a picture."""
     with contextlib.suppress(AecodecError):
-        Encoder(formats.open_picture(data, MAX_PIXELS), max_pixels=MAX_PIXELS)
+        Encoder(reading.open_picture(data, MAX_PIXELS), max_pixels=MAX_PIXELS)
 
 
 def file(data: bytes) -> None:
@@ -261,6 +261,6 @@ def seeds(target: str) -> list[bytes]:
         pictures.append(buffer.getvalue())
     samples = np.asarray(image.resize((9, 7)))
     wide = deep.Deep(samples.astype(np.uint16) * 257 + 128, 16)
-    pictures += [formats.save(deep.to_image(wide), kind, wide) for kind in ("PNG", "TIFF", "PPM")]
+    pictures += [writing.save(deep.to_image(wide), kind, wide) for kind in ("PNG", "TIFF", "PPM")]
     extended = jpeg.with_segments(pictures[1], xmp=xmp, extended=xmp * 2, resources=jpeg.resources_with(b"\x1c\2\5\0\1a"))
     return [*pictures, tiff.write(samples, exif=exif, resources=jpeg.resources_with(b"\x1c\2\5\0\1a")), extended]

@@ -41,8 +41,8 @@ DEEP = {  # name: (mode, bits, left, top, width, height, quality, CICP or None);
     "deep-alpha": ("RGBA", 12, 170, 20, 65, 33, 90, None),
     "cicp": ("RGB", 8, 150, 0, 80, 48, 60, (12, 13, 0, 1)),
 }
-DRAWN = {"page": 60, "page-without-loss": None}  # name: quality, None for a picture without loss that has alpha
-KEPT = ("psnr-middle", "psnr-tiles")
+DRAWN = {"contexts": 60, "contexts-without-loss": None}  # name: quality, None for a picture without loss that has alpha
+KEPT = ("psnr-middle", "psnr-tiles", "page", "page-without-loss")  # of other weights, and with exact pixels as WebP
 
 
 def main() -> None:

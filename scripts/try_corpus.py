@@ -33,7 +33,7 @@ from aecodec.codec.encoder import Encoder
 from aecodec.container import alpha, bitstream, metadata
 from aecodec.container.tiles import whole
 from aecodec.errors import AecodecError, FramesError
-from aecodec.images import formats, samples
+from aecodec.images import reading, samples, writing
 from aecodec.quality import index_of_quality
 
 MAX_PIXELS = 2**26
@@ -68,16 +68,16 @@ class Result:
 
 def through(data: bytes, quality: float, networks: bool) -> tuple[Image.Image, str]:
     """Return a picture after its way through a file, and Pillow's name of its own format."""
-    image = formats.open_picture(data, MAX_PIXELS)
+    image = reading.open_picture(data, MAX_PIXELS)
     frame = None
     try:
-        bits = formats.load(image, frame, MAX_PIXELS)
+        bits = reading.load(image, frame, MAX_PIXELS)
     except FramesError:
-        image, frame = formats.open_picture(data, MAX_PIXELS), 0
-        bits = formats.load(image, frame, MAX_PIXELS) if not networks else 8
+        image, frame = reading.open_picture(data, MAX_PIXELS), 0
+        bits = reading.load(image, frame, MAX_PIXELS) if not networks else 8
     kind = image.format or "PNG"
     if networks:
-        encoder = Encoder(formats.open_picture(data, MAX_PIXELS), max_pixels=MAX_PIXELS, frame=frame)
+        encoder = Encoder(reading.open_picture(data, MAX_PIXELS), max_pixels=MAX_PIXELS, frame=frame)
         return aecodec.decode(encoder.encode(index_of_quality(quality)).data, max_pixels=MAX_PIXELS), kind
     chunks = metadata.read(image, strip=False)
     colour, plane = samples.split(image, bits)
@@ -163,7 +163,7 @@ def try_one(path: Path, folder: Path, quality: float, networks: bool) -> Result:
             if kind == "MPO":
                 kind = "JPEG"
             kind = kind if kind in Image.SAVE and kind not in ("AEC", "ICO", "ICNS", "GIF") else "PNG"
-            written = formats.save(image, kind)
+            written = writing.save(image, kind)
         except AecodecError as error:
             result.refused = str(error)
         except Exception as error:  # noqa: BLE001  this is what the script is for

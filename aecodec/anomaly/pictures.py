@@ -15,11 +15,11 @@ from aecodec.codec.encoder import Original
 from aecodec.container.bitstream import MAGIC
 from aecodec.defaults import MAX_PIXELS
 from aecodec.errors import FramesError
-from aecodec.images import formats, samples
+from aecodec.images import reading, samples
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-Source = formats.Source | bytes
+Source = reading.Source | bytes
 UNIT = 8  # sides that methods look at are multiples of this
 
 
@@ -36,7 +36,7 @@ def opened(source: Source, *, device: str = "auto", max_pixels: int | None = MAX
             if source.startswith(MAGIC[:4]):
                 source = decoder.decode_samples(source, device=device, max_pixels=max_pixels).image()
             else:
-                source = formats.open_picture(source, max_pixels)
+                source = reading.open_picture(source, max_pixels)
         try:
             original = Original.open(source, strip=True, max_pixels=max_pixels)
         except FramesError:

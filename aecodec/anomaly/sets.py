@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec.errors import PictureError
+from aecodec.images import folders
 
 GOOD = "good"
 MASKS = ("_mask.png", ".png")  # after the stem of a picture: the name of its mask
@@ -56,7 +57,10 @@ class Sample:
 
 
 def testing(folder: str | os.PathLike[str], extensions: Collection[str]) -> list[Sample]:
-    """Return the pictures of test, the good ones first. Raises PictureError where there are none."""
+    """Return the pictures of test, the good ones first.
+
+    Raises PictureError where there are none, AecodecError where a folder cannot be read.
+    """
     root = Path(folder) / "test"
     if not root.is_dir():
         raise PictureError(f"{folder} has no folder test with good and bad pictures, as sets of MVTec have")
@@ -64,13 +68,9 @@ def testing(folder: str | os.PathLike[str], extensions: Collection[str]) -> list
     found = []
     for kind in kinds:
         masks = Path(folder) / "ground_truth" / kind
-        for path in _pictures(root / kind, extensions):
+        for path in folders.paths(root / kind, extensions, recursive=False):
             named = (masks / (path.stem + ending) for ending in MASKS)
             found.append(Sample(path, kind, next((mask for mask in named if mask.is_file()), None)))
     if not found:
         raise PictureError(f"{root} holds no pictures")
     return found
-
-
-def _pictures(folder: Path, extensions: Collection[str]) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in extensions and not path.name.startswith("."))

@@ -21,7 +21,7 @@ from aecodec.codec import decoder
 from aecodec.container.bitstream import MAGIC
 from aecodec.defaults import MAX_PIXELS
 from aecodec.errors import FramesError, PictureError
-from aecodec.images import formats, samples
+from aecodec.images import reading, samples
 
 Floats = NDArray[np.float32]
 DEFAULT_SIZE = 64  # pixels a side of pictures that are not one array
@@ -133,7 +133,7 @@ def load(
     return _stack(found, None), kept
 
 
-def _read(row: int, source: formats.Source, size: int, max_pixels: int | None) -> Image.Image:
+def _read(row: int, source: reading.Source, size: int, max_pixels: int | None) -> Image.Image:
     """Return a picture upright, as "L" or "RGB", its middle scaled to size x size. Raises PictureError, with the row."""
     try:
         return squared(_open(source, max_pixels), size, max_pixels)
@@ -142,12 +142,12 @@ def _read(row: int, source: formats.Source, size: int, max_pixels: int | None) -
         raise PictureError(f"picture {row}{name}: {error}") from error
 
 
-def _open(source: formats.Source, max_pixels: int | None) -> Image.Image:
+def _open(source: reading.Source, max_pixels: int | None) -> Image.Image:
     """Return a caller's picture as a Pillow image."""
     if isinstance(source, np.ndarray) and source.ndim == 3 and source.shape[2] == 1:
         source = source[..., 0]
     if not isinstance(source, (str, os.PathLike)):
-        return formats.as_picture(source, max_pixels)
+        return reading.as_picture(source, max_pixels)
     with open(source, "rb") as file:
         return opened(file.read(), max_pixels)
 
@@ -156,7 +156,7 @@ def opened(data: bytes, max_pixels: int | None) -> Image.Image:
     """Return the picture in a file's bytes as a Pillow image; an .aec file is decoded."""
     if data.startswith(MAGIC[:4]):
         return decoder.decode_samples(data, max_pixels=max_pixels).image()
-    return formats.open_picture(data, max_pixels)
+    return reading.open_picture(data, max_pixels)
 
 
 def squared(image: Image.Image, size: int, max_pixels: int | None) -> Image.Image:
@@ -166,8 +166,8 @@ def squared(image: Image.Image, size: int, max_pixels: int | None) -> Image.Imag
         if image.format == "JPEG":
             image.draft(None, (2 * size, 2 * size))
         try:
-            formats.load(image, None, max_pixels)
+            reading.load(image, None, max_pixels)
         except FramesError:
-            formats.load(image, 0, max_pixels)
+            reading.load(image, 0, max_pixels)
         colour, _ = samples.split(ImageOps.exif_transpose(image))
     return ImageOps.fit(colour, (size, size), Image.Resampling.LANCZOS)

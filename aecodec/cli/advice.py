@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import click
 
-from aecodec.cli import files
+from aecodec.cli import shell
 from aecodec.errors import (
     AecodecError,
     DeviceError,
@@ -27,8 +27,8 @@ def explain(error: AecodecError) -> str:
 
 def fail(error: AecodecError) -> NoReturn:
     """Print an error with the options that help on standard error, and end the process."""
-    click.echo(f"aecodec: {files.printable(explain(error))}", err=True)
-    sys.exit(files.FAILED)
+    click.echo(f"aecodec: {shell.printable(explain(error))}", err=True)
+    sys.exit(shell.FAILED)
 
 
 def _advice(error: AecodecError) -> str:

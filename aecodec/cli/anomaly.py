@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aecodec.cli import batch, files, options, vectors
+from aecodec.cli import batch, files, options, plan, shell, vectors
 from aecodec.cli.advice import explain, fail
 from aecodec.cli.output import csv_text, pictures, provenance
-from aecodec.errors import AecodecError
+from aecodec.errors import AecodecError, reason
+from aecodec.images import folders
 from aecodec.stores import names
 
 if TYPE_CHECKING:
     from aecodec.anomaly.model import Model
 
 METHODS = ("damage", "neighbours", "gaussian", "bits", "reconstruction")
-WANTED = files.PICTURE_EXTENSIONS | {files.EXTENSION}
+WANTED = folders.EXTENSIONS | {plan.EXTENSION}
 COLUMNS = ("input", "score", "normalised", "bad", "threshold", "regions")
 
 model_argument = click.argument("model_file", metavar="MODEL", type=options.file_names)
@@ -124,7 +125,7 @@ def fit(
     have, only that is taken. The model holds the threshold, too.
     """
     vectors.check_output(output, force)
-    found = list(files.expand([_good(path) for path in paths], WANTED, recursive))
+    found = list(plan.expand([_good(path) for path in paths], WANTED, recursive))
     from aecodec.anomaly.method import Options
     from aecodec.anomaly.model import Model
 
@@ -150,11 +151,11 @@ def fit(
             from aecodec.anomaly import evaluation
 
             model = model.with_threshold(*evaluation.labelled_scores(model, labelled, WANTED, device, max_pixels))
-        files.write_output(files.Job("", output), model.to_bytes())
+        files.write_output(plan.Job("", output), model.to_bytes())
     except AecodecError as problem:
         fail(problem)
     click.echo(
-        files.printable(
+        shell.printable(
             f"aecodec: {output}: {method}, {pictures(len(found))} at {model.side} pixels, "
             f"bad from {model.threshold.score:.4g} on ({model.threshold.source})"
         ),
@@ -213,11 +214,9 @@ def score(
     _open(model_file)  # so that an error of the model is reported once
     model_file = batch.as_seen_by_workers(model_file, executor)
     if heat_folder is None:
-        tasks = files.Jobs(
-            files.Job(each.path, "", problem=each.problem) for each in files.expand(paths, WANTED, recursive)
-        )
+        tasks = plan.Jobs(plan.Job(each.path, "", problem=each.problem) for each in plan.expand(paths, WANTED, recursive))
     else:
-        tasks = files.jobs(paths, heat_folder, files.PNG, WANTED, recursive)
+        tasks = plan.jobs(paths, heat_folder, plan.PNG, WANTED, recursive)
     work = functools.partial(_work, model_file=model_file, device=device, max_pixels=max_pixels, force=force)
     show: Callable[[batch.Report], str] = json.dumps if as_json else _row if as_csv else _line
     if as_csv:
@@ -225,13 +224,13 @@ def score(
     batch.run(tasks, work, show=show, verb="judged", threads=threads, device=device, executor=executor, replaces=force)
 
 
-def _work(job: files.Job, model_file: str, device: str, max_pixels: int, force: bool) -> batch.Done:
+def _work(job: plan.Job, model_file: str, device: str, max_pixels: int, force: bool) -> batch.Done:
     if job.output:
         files.check_output(job, force)
     data = files.read_input(job.input, max_pixels)
     from aecodec.anomaly import overlay
     from aecodec.anomaly.pictures import opened
-    from aecodec.images import formats
+    from aecodec.images import writing
 
     model = _load(model_file)
     pixels = opened(data, device=device, max_pixels=max_pixels)
@@ -240,7 +239,7 @@ def _work(job: files.Job, model_file: str, device: str, max_pixels: int, force: 
     seconds = time.perf_counter() - start
     written = b""
     if job.output:
-        written = formats.save(overlay.overlaid(pixels, verdict, model.threshold), "PNG")
+        written = writing.save(overlay.overlaid(pixels, verdict, model.threshold), "PNG")
         files.write_output(job, written)
     report = {
         "width": verdict.width, "height": verdict.height, "bad": verdict.bad, "score": verdict.score,
@@ -252,7 +251,7 @@ def _work(job: files.Job, model_file: str, device: str, max_pixels: int, force: 
 
 def _line(report: batch.Report) -> str:
     verdict = "bad " if report["bad"] else "good"
-    return files.printable(f"{verdict} {report['normalised']:.3f} {report['score']:10.4f} {report['input']}")
+    return shell.printable(f"{verdict} {report['normalised']:.3f} {report['score']:10.4f} {report['input']}")
 
 
 def _row(report: batch.Report) -> str:
@@ -301,11 +300,11 @@ def evaluate(
             )
         if output:
             made = {"Set": Path(dataset).name, **provenance()}
-            files.write_output(files.Job("", output), evaluation.render(found, made).encode("utf-8", "replace"))
+            files.write_output(plan.Job("", output), evaluation.render(found, made).encode("utf-8", "replace"))
         if table:
             rows = [("path", "kind", "bad", "score", "normalised", "found")]
             text = csv_text([*rows, *([getattr(row, name) for name in rows[0]] for row in found.rows)])
-            files.write_output(files.Job("", table), text.encode("utf-8", "replace"))
+            files.write_output(plan.Job("", table), text.encode("utf-8", "replace"))
     except AecodecError as error:
         vectors.fail(dataset, explain(error))
     click.echo(json.dumps(found.numbers) if as_json else "\n".join(_summary(found.numbers)))
@@ -320,7 +319,7 @@ def _summary(numbers: batch.Report) -> Iterable[str]:
     yield f"{numbers['missed']} of {numbers['bad']} bad missed"
     yield f"{numbers['false_alarms']} of {numbers['good']} good taken for bad"
     for kind, own in numbers["kinds"].items():
-        yield files.printable(f"  {kind}: AUROC {own['auroc']:.3f}, {own['found']} of {own['pictures']} found")
+        yield shell.printable(f"  {kind}: AUROC {own['auroc']:.3f}, {own['found']} of {own['pictures']} found")
 
 
 def _open(path: str) -> Model:
@@ -336,7 +335,7 @@ def _load(path: str) -> Model:
     try:
         return _load_once(path, files.stamp_of(path))
     except OSError as error:
-        raise AecodecError(files.reason(error)) from None
+        raise AecodecError(reason(error)) from None
 
 
 @functools.lru_cache(maxsize=1)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aecodec.cli import files, options, vectors
+from aecodec.cli import files, options, plan, shell, vectors
 from aecodec.cli.advice import fail
 from aecodec.cli.output import pictures as counted, provenance
-from aecodec.errors import AecodecError, SettingsError
+from aecodec.errors import AecodecError, SettingsError, reason
 from aecodec.stores import names
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def fit(
     except AecodecError as error:
         fail(error)
     except OSError as error:
-        vectors.fail(error.filename or folder, files.reason(error))
+        vectors.fail(error.filename or folder, reason(error))
     last = model.history_[-1]
     report = {
         "output": folder, "id": identity, "kind": kind, "numbers": model.model_.length, "pictures": len(kept),
@@ -181,7 +181,7 @@ def fit(
         validation = "" if last.validation is None else f", held-out score {last.validation:.4g}"
         codes = f"{kind}, codes of {model.model_.length} numbers"
         click.echo(
-            files.printable(f"{folder}: {codes}, {counted(len(kept))}, loss {last.loss:.4g}{validation}; {identity}")
+            shell.printable(f"{folder}: {codes}, {counted(len(kept))}, loss {last.loss:.4g}{validation}; {identity}")
         )
 
 
@@ -269,7 +269,7 @@ def compare(
         fail(error)
     if output:
         title = "Autoencoders on " + ", ".join(names.base(names.identity(path)) for path in paths)
-        text = page.render(found, files.printable(title), provenance())
+        text = page.render(found, shell.printable(title), provenance())
         vectors.replace(output, lambda path: path.write_text(text, "utf-8"))
     if as_json:
         click.echo(json.dumps(page.numbers(found)))
@@ -369,14 +369,14 @@ def traverse(
 
 def _write_sheet(folder: str, output: str, device: str, force: bool, work: Callable[[Autoencoder], Image.Image]) -> None:
     """Write the sheet that ``work`` makes of a model, whole or not at all."""
-    job = files.Job("", output)
+    job = plan.Job("", output)
     try:
         files.check_output(job, force)
         kind = files.format_of(output)
         from aecodec.autoencoders import load
-        from aecodec.images import formats
+        from aecodec.images import writing
 
-        files.write_output(job, formats.save(work(load(folder, device)), kind))
+        files.write_output(job, writing.save(work(load(folder, device)), kind))
     except AecodecError as error:
         fail(error)
 
@@ -386,18 +386,18 @@ def _load(paths: Sequence[str], recursive: bool, size: int, max_pixels: int) -> 
     from aecodec.autoencoders import pictures
 
     found = []
-    for each in files.expand(paths, vectors.WANTED, recursive):
+    for each in plan.expand(paths, vectors.WANTED, recursive):
         if each.problem:
-            files.complain(each.path, each.problem)
+            shell.complain(each.path, each.problem)
         else:
             found.append(each.path)
-    return pictures.load(found, size, lambda path, error: files.complain(path, f"left out: {error}"), max_pixels)
+    return pictures.load(found, size, lambda path, error: shell.complain(path, f"left out: {error}"), max_pixels)
 
 
 @contextlib.contextmanager
 def _progress(length: int) -> Iterator[Callable[[int, str], None]]:
     """Return a function that moves a bar on a terminal's standard error to a place, with a word on what is done."""
-    if not files.is_terminal(sys.stderr):
+    if not shell.is_terminal(sys.stderr):
         yield lambda place, word: None
         return
     with click.progressbar(length=length, show_eta=True, file=sys.stderr) as bar:

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from aecodec import cuda
-from aecodec.cli import files
+from aecodec.cli import plan, shell
 from aecodec.cli.advice import explain
-from aecodec.cli.files import Job
-from aecodec.errors import AecodecError, BitstreamError, LimitError
+from aecodec.cli.plan import Job
+from aecodec.errors import AecodecError, BitstreamError, LimitError, reason
 from aecodec.stores import names
 from aecodec.threads import thread_count, use_threads
 
@@ -128,7 +128,7 @@ def _finish(
         progress.clear()
         progress.summary()
     if failures:
-        sys.exit(files.DAMAGED if all(failures) else files.FAILED)
+        sys.exit(shell.DAMAGED if all(failures) else shell.FAILED)
 
 
 def share(jobs: int, threads: int | None, pictures: int = PICTURES_PER_PROCESS) -> tuple[int, int | None]:
@@ -161,7 +161,7 @@ def attempt(work: Work, job: Job) -> Outcome:
     except BrokenPipeError:
         raise  # the reader of our output has gone; click ends quietly
     except OSError as error:
-        outcome.error = files.reason(error)
+        outcome.error = reason(error)
     except MemoryError:
         outcome.error = "out of memory"
     except RuntimeError as error:
@@ -235,13 +235,13 @@ _listening = _Listening()
 def _tell(outcome: Outcome, show: Callable[[Report], str] | None) -> None:
     job = outcome.job
     if outcome.error:
-        files.complain(job.input, outcome.error)
+        shell.complain(job.input, outcome.error)
     for message in outcome.warnings:
-        files.complain(job.input, f"warning: {message}")
+        shell.complain(job.input, f"warning: {message}")
     report = {"error": names.masked(outcome.error)} if outcome.done is None else outcome.done.report
     if show is json.dumps or (show and outcome.done is not None):
         places = {"input": names.shown(job.input)} | ({"output": names.shown(job.output)} if job.output else {})
-        click.echo(show({**places, **report}), err=job.output == files.STANDARD)
+        click.echo(show({**places, **report}), err=job.output == shell.STANDARD)
 
 
 def _thread(tasks: Sequence[Job], work: Work, threads: int) -> Generator[Outcome, None, None]:
@@ -341,7 +341,7 @@ def _check_for_cluster(tasks: Sequence[Job], name: str, threads: int | None) -> 
     """Raise click.UsageError where a cluster cannot do what is asked for."""
     from aecodec import executors
 
-    if any(files.STANDARD in (job.input, job.output) for job in tasks):
+    if any(shell.STANDARD in (job.input, job.output) for job in tasks):
         raise click.UsageError("the workers of --executor cannot read standard input or write standard output")
     if threads and not executors.is_local(name):
         raise click.UsageError("--threads is for this machine; each worker of a cluster has its own number of threads")
@@ -356,11 +356,11 @@ def _on_cluster(
 
     try:
         if not replaces:
-            tasks = files.with_new_outputs(tasks)
+            tasks = plan.with_new_outputs(tasks)
         executor = executors.open_executor(name, max(1, min(threads or thread_count(), len(tasks))))
     except (AecodecError, OSError) as error:
-        files.complain(name, files.reason(error) if isinstance(error, OSError) else error)
-        sys.exit(files.FAILED)
+        shell.complain(name, reason(error) if isinstance(error, OSError) else error)
+        sys.exit(shell.FAILED)
     call = functools.partial(_attempt_all, __version__, work)
     try:
         for job, result in spread(tasks, call, executor, for_worker):
@@ -368,15 +368,15 @@ def _on_cluster(
     except (GeneratorExit, OSError):
         raise
     except Exception as error:  # noqa: BLE001  of the workers as such: all jobs would end with it
-        files.complain(name, f"the workers cannot do it: {error}")
-        sys.exit(files.FAILED)
+        shell.complain(name, f"the workers cannot do it: {error}")
+        sys.exit(shell.FAILED)
     finally:
         executor.shutdown(cancel_futures=True)
 
 
 def for_worker(job: Job, again: bool) -> Job:
     """Return what is sent of a job to a worker, which may run in another folder."""
-    return replace(files.absolute(job), again=job.again or again)
+    return replace(plan.absolute(job), again=job.again or again)
 
 
 def _attempt_all(version: str, work: Work, jobs: list[Job]) -> list[Outcome]:
@@ -427,7 +427,7 @@ class Progress:
         self._left_out = left_out or {}
         self._total, self._verb = total, verb
         self._several = bool(verb) and total > 1
-        self._bar = self._several and files.is_terminal(sys.stderr)
+        self._bar = self._several and shell.is_terminal(sys.stderr)
         self._done = self._skipped = self._larger = self._failed = self._read = self._written = 0
         self._start, self._drawn, self._width = time.monotonic(), 0.0, 0
 
@@ -503,7 +503,7 @@ def _clock(seconds: float) -> str:
 @contextlib.contextmanager
 def progress(label: str, length: int) -> Iterator[Callable[[], None]]:
     """Return a function to call after each measurement; it moves a bar on a terminal's standard error."""
-    if not files.is_terminal(sys.stderr) or not length:
+    if not shell.is_terminal(sys.stderr) or not length:
         yield lambda: None
         return
     with click.progressbar(length=length, label=label, show_pos=True, show_eta=True, file=sys.stderr) as bar:

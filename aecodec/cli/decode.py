@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aecodec.cli import batch, files, options
+from aecodec.cli import batch, files, options, plan
 from aecodec.errors import AecodecError
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def decode(
     options.check_format(paths, output_dir)
     if settings["scale"] and settings["bits"] == "16":
         raise click.UsageError("a smaller picture has 8 bits a sample")
-    tasks = files.jobs(paths, output_dir, settings["extension"], {files.EXTENSION}, recursive)
+    tasks = plan.jobs(paths, output_dir, settings["extension"], {plan.EXTENSION}, recursive)
     settings["weights"] = settings["weights"] and batch.as_seen_by_workers(settings["weights"], executor)
     work = functools.partial(_work, **settings)
     batch.run(
@@ -114,7 +114,7 @@ def decode(
     )  # fmt: skip
 
 
-def _work(job: files.Job, **settings: Unpack[Settings]) -> batch.Done:
+def _work(job: plan.Job, **settings: Unpack[Settings]) -> batch.Done:
     force, update, limit = settings["force"], settings["update"], settings["max_pixels"]
     if update and files.up_to_date(job):
         return batch.SKIPPED
@@ -125,14 +125,14 @@ def _work(job: files.Job, **settings: Unpack[Settings]) -> batch.Done:
     like = files.status(job) if settings["preserve"] else None
     data = files.read_input(job.input, limit, lambda start: read_header(start, limit))
     from aecodec.container import metadata
-    from aecodec.images import formats
+    from aecodec.images import writing
 
-    if settings["bits"] == "16" and kind not in formats.DEEP:
+    if settings["bits"] == "16" and kind not in writing.DEEP:
         raise AecodecError(f"{kind} is written with 8 bits a sample; PNG, TIFF and PPM can have 16")
     start = time.perf_counter()
     image, wide, is_verified = _decode(data, kind, settings)
     seconds = time.perf_counter() - start
-    written = formats.save(image, kind, wide)
+    written = writing.save(image, kind, wide)
     files.write_output(job, written, like=like)
     width, height = metadata.shown_size(image.size, image.info.get("exif", b""))
     report = {
@@ -145,7 +145,7 @@ def _work(job: files.Job, **settings: Unpack[Settings]) -> batch.Done:
 def _decode(data: bytes, kind: str, settings: Settings) -> tuple[Image, Deep | None, bool]:
     """Return the picture for a format, its samples where they are to have more than 8 bits, and whether it has its hash."""
     from aecodec.codec import decoder
-    from aecodec.images import deep, formats
+    from aecodec.images import deep, writing
 
     weights, crop, limit, preview = settings["weights"], settings["crop"], settings["max_pixels"], settings["preview"]
     if settings["scale"]:  # always of 8 bits
@@ -158,7 +158,7 @@ def _decode(data: bytes, kind: str, settings: Settings) -> tuple[Image, Deep | N
         max_pixels=limit, verify=settings["verify"], preview=preview,
     )  # fmt: skip
     wide = None
-    if found.depth > 8 and bits != "8" and kind in formats.DEEP:
+    if found.depth > 8 and bits != "8" and kind in writing.DEEP:
         wide = deep.Deep(found.array(found.depth), found.depth)
     elif found.depth > 8 and bits != "8":
         warnings.warn(f"{found.depth}-bit samples are rounded to 8 bits, which {kind} is written with", stacklevel=2)

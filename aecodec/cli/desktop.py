@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aecodec.cli import batch, files, options
+from aecodec.cli import batch, files, options, plan, shell
 
 if TYPE_CHECKING:
     from aecodec.desktop import Step
@@ -55,12 +55,12 @@ def _tell(steps: Iterable[Step]) -> None:
     failed = False
     for step in steps:
         if step.problem:
-            files.complain(step.done, step.problem)
+            shell.complain(step.done, step.problem)
             failed = True
         else:
-            click.echo(files.printable(step.done))
+            click.echo(shell.printable(step.done))
     if failed:
-        sys.exit(files.FAILED)
+        sys.exit(shell.FAILED)
 
 
 @desktop.command()
@@ -74,10 +74,10 @@ def thumbnail(path: str, output: str, size: int, max_pixels: int) -> None:
     \b
     aecodec desktop thumbnail photo.aec small.png
     """
-    batch.run([files.Job(path, output)], functools.partial(_work, size, max_pixels))
+    batch.run([plan.Job(path, output)], functools.partial(_work, size, max_pixels))
 
 
-def _work(size: int, max_pixels: int, job: files.Job) -> batch.Done:
+def _work(size: int, max_pixels: int, job: plan.Job) -> batch.Done:
     from aecodec.container.bitstream import read_header
 
     files.check_output(job, force=True)
@@ -86,13 +86,13 @@ def _work(size: int, max_pixels: int, job: files.Job) -> batch.Done:
 
     import aecodec
     from aecodec.codec.scaled import SCALES
-    from aecodec.images import formats
+    from aecodec.images import writing
 
     head = read_header(data, max_pixels)
     longest = max(head.width, head.height)
     scale = max(scale for scale in SCALES if scale == 1 or (longest >= scale * size and head.depth == 8))
     image = ImageOps.exif_transpose(aecodec.decode(data, device="cpu", max_pixels=max_pixels, scale=scale))
     image.thumbnail((size, size))
-    written = formats.save(image, "PNG")
+    written = writing.save(image, "PNG")
     files.write_output(job, written)
     return batch.Done({"width": image.width, "height": image.height}, len(data), len(written))

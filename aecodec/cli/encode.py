@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from aecodec.cli import batch, files, manifest, options
+from aecodec.cli import batch, files, manifest, options, plan
 from aecodec.cli.advice import fail
+from aecodec.cli.output import share
 from aecodec.codec import rate_control
 from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS, DENOISER, SHARPENER
 from aecodec.errors import AecodecError
+from aecodec.images import folders
 from aecodec.quality import index_of_quality, quality_of_index
 from aecodec.stores import names
 
@@ -165,13 +167,13 @@ def encode(
         raise click.UsageError(
             "--psnr and --ssimulacra2 compare with IN, which --restore changes; give a --quality, --bpp or --size"
         )
-    tasks = files.jobs(paths, output_dir, files.EXTENSION, files.PICTURE_EXTENSIONS, recursive)
+    tasks = plan.jobs(paths, output_dir, plan.EXTENSION, folders.EXTENSIONS, recursive)
     if compared is not None:
         _need_package(compared)
     writer = None
     if manifest_file:
         writer = manifest.Writer(manifest_file, replace=settings["force"], extend=settings["update"], output_dir=output_dir)
-        tasks = files.Jobs((replace(job, again=writer.lacks(job)) for job in tasks), tasks.left_out)
+        tasks = plan.Jobs((replace(job, again=writer.lacks(job)) for job in tasks), tasks.left_out)
     settings["weights"] = settings["weights"] and batch.as_seen_by_workers(settings["weights"], executor)
     if settings["restorer"] is not None:
         settings["restorer"] = batch.as_seen_by_workers(settings["restorer"], executor)
@@ -203,23 +205,23 @@ class _Result:
 
 
 def _work(
-    job: files.Job,
+    job: plan.Job,
     quality: float | None,
     target: rate_control.Target | None,
     keeps_record: bool,
     **settings: Unpack[Settings],
 ) -> batch.Done:
     force, update, device = settings["force"], settings["update"], settings["device"]
-    if names.suffix(job.output) in files.PICTURE_EXTENSIONS and not force:
+    if names.suffix(job.output) in folders.EXTENSIONS and not force:
         raise AecodecError(f"the output {job.output} has a picture's extension; --force writes it anyway")
     if update and files.up_to_date(job):
         return batch.SKIPPED
     files.check_output(job, force or update)
     like = files.status(job) if settings["preserve"] else None
     data = files.read_input(job.input, settings["max_pixels"])
-    from aecodec.images import formats
+    from aecodec.images import reading
 
-    image = formats.open_picture(data, settings["max_pixels"])
+    image = reading.open_picture(data, settings["max_pixels"])
     start = time.perf_counter()
     result = _encode(image, quality, target, settings)
     seconds = time.perf_counter() - start
@@ -269,7 +271,7 @@ def _report(result: _Result, target: rate_control.Target | None, seconds: float)
         "bytes": len(encoded.data), "width": width, "height": height,
         "bpp": round(len(encoded.data) * 8 / (width * height), 6), "depth": result.original.depth,
         "quality": quality_of_index(encoded.rate),
-        "exact": files.share(encoded.exact), "near": files.share(encoded.near),
+        "exact": share(encoded.exact), "near": share(encoded.near),
         "weights": bitstream.read_header(encoded.data, None).weights,
         "encode_seconds": round(seconds, 4),
     }  # fmt: skip

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aecodec.cli import batch, files, options
+from aecodec.cli import batch, files, options, plan, shell
 from aecodec.cli.advice import fail
 from aecodec.cli.batch import progress, terminated_as_exit
 from aecodec.cli.output import command_line
-from aecodec.errors import AecodecError, MissingPackageError
+from aecodec.errors import AecodecError, MissingPackageError, reason
 from aecodec.threads import use_threads
 
 if TYPE_CHECKING:
@@ -139,9 +139,9 @@ def eval(
     except KeyboardInterrupt:
         kept = "nothing was written" if task else "all measurements are kept, and the same command continues from there"
         click.echo(f"aecodec: interrupted; {kept}", err=True)
-        sys.exit(files.INTERRUPTED)
+        sys.exit(shell.INTERRUPTED)
     if failed:
-        sys.exit(files.FAILED)
+        sys.exit(shell.FAILED)
 
 
 @contextlib.contextmanager
@@ -214,8 +214,8 @@ def _report(
     absent |= without
     _make(folder)
     journal = measure.Journal(folder / JOURNAL)
-    for name, reason in absent.items():
-        files.complain(name, f"left out: {reason}")
+    for name, why in absent.items():
+        shell.complain(name, f"left out: {why}")
     pictures, failures = measure.open_pictures(paths)
     tasks = measure.missing(pictures, found, metrics, journal)
     with progress("measuring", len(tasks)) as step:
@@ -224,7 +224,7 @@ def _report(
             if failure:
                 failures.append(failure)
     for failure in failures:
-        files.complain(failure.picture, failure)
+        shell.complain(failure.picture, failure)
     if len(failures) and not any(journal.find(p, c, q) for p in pictures for c in found for q in c.qualities):
         raise AecodecError("nothing could be measured")
     summary = results.summarise(pictures, found, metrics, journal, anchor, failures, published)
@@ -288,8 +288,8 @@ def _restoration(
     paths = _absolute(measure.find_pictures(inputs, recursive), cluster)
     methods, absent = open_methods(task, weights)
     _make(folder)
-    for name, reason in absent.items():
-        files.complain(name, f"left out: {reason}")
+    for name, why in absent.items():
+        shell.complain(name, f"left out: {why}")
     pictures, unread = measure.open_pictures(paths)
     failures, measured = list(unread), []
     with progress("measuring", len(pictures) * len(CASES[task])) as step:
@@ -298,7 +298,7 @@ def _restoration(
             failures += each.failures
             step()
     for failure in failures:
-        files.complain(failure.picture, failure)
+        shell.complain(failure.picture, failure)
     if not any(each.values for each in measured):
         raise AecodecError("nothing could be measured")
     summary = summarise(task, methods, measured, absent, unread)
@@ -312,7 +312,7 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise AecodecError(f"cannot make {folder}: {files.reason(error)}") from None
+        raise AecodecError(f"cannot make {folder}: {reason(error)}") from None
 
 
 def _reasons(absent: dict[str, str]) -> str:
@@ -322,7 +322,7 @@ def _reasons(absent: dict[str, str]) -> str:
 def _write(folder: Path, summary: dict[str, Any], tables: dict[str, str], page: str) -> None:
     text = json.dumps(summary, indent=1, allow_nan=False) + "\n"
     for name, content in {"results.json": text, **tables, "report.html": page}.items():
-        files.write_output(files.Job("", str(folder / name)), content.encode("utf-8", "replace"))  # names may be any bytes
+        files.write_output(plan.Job("", str(folder / name)), content.encode("utf-8", "replace"))  # names may be any bytes
 
 
 def _need_packages() -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 
 import click
 
-from aecodec.cli import batch, files, options, vectors
+from aecodec.cli import batch, options, plan, shell, vectors
 from aecodec.errors import AecodecError
 from aecodec.stores import names
 
@@ -55,7 +55,7 @@ def features(
     """
     extension = names.suffix(output)
     if extension not in KINDS:
-        raise click.UsageError(files.printable(f"{output}: the extension must be one of {', '.join(KINDS)}"))
+        raise click.UsageError(shell.printable(f"{output}: the extension must be one of {', '.join(KINDS)}"))
     vectors.check_output(output, force)
     from aecodec.retrieval import table
 
@@ -64,7 +64,7 @@ def features(
     except AecodecError as error:
         vectors.fail(output, error)
     left_out: Counter[str] = Counter()
-    found = list(files.expand(paths, vectors.WANTED, recursive, left_out))
+    found = list(plan.expand(paths, vectors.WANTED, recursive, left_out))
     space = vectors.space_of(model, device)
     model = model and batch.as_seen_by_workers(model, executor)
     settings = vectors.Settings(device, threads, max_pixels, as_json, executor=executor, model=model)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aecodec.cli import batch, files, options
+from aecodec.cli import batch, files, options, plan, shell
+from aecodec.cli.output import share
 from aecodec.defaults import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -27,13 +28,11 @@ def info(paths: tuple[str, ...], recursive: bool, as_json: bool) -> None:
 
     A folder stands for the .aec files in it.
     """
-    tasks = [
-        files.Job(found.path, "", problem=found.problem) for found in files.expand(paths, {files.EXTENSION}, recursive)
-    ]
+    tasks = [plan.Job(found.path, "", problem=found.problem) for found in plan.expand(paths, {plan.EXTENSION}, recursive)]
     batch.run(tasks, _work, show=json.dumps if as_json else _prose)
 
 
-def _work(job: files.Job) -> batch.Done:
+def _work(job: plan.Job) -> batch.Done:
     from aecodec.container import bitstream
 
     data = files.read_input(job.input, MAX_PIXELS, lambda start: bitstream.read_header(start, max_pixels=None))
@@ -58,8 +57,8 @@ def facts(data: bytes, stream: Stream) -> batch.Report:
     return {
         "version": head.version, "width": head.width, "height": head.height, "mode": head.mode, "depth": head.depth,
         "cicp": None if signal is None else "/".join(map(str, signal)), "hash": None if hashed is None else hashed.hex(),
-        "weights": head.weights, "quality": head.quality, "exact": files.share(as_given),
-        "near": files.share(near), "bytes": len(data),
+        "weights": head.weights, "quality": head.quality, "exact": share(as_given),
+        "near": share(near), "bytes": len(data),
         "bpp": round(len(data) * 8 / (head.width * head.height), 6), "tiles": len(stream.payloads),
         "metadata": [names[kind] for kind in stream.chunks if kind in names],
     }  # fmt: skip
@@ -90,4 +89,4 @@ def _prose(report: batch.Report) -> str:
     names = [name for name in report["metadata"] if name != "cicp"]
     text += f", with {' '.join(names)}" if names else ""
     text += ", hash {hash}" if report["hash"] else ""
-    return files.printable(text.format(**report))
+    return shell.printable(text.format(**report))

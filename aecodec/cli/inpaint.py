@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aecodec.cli import batch, files, options
+from aecodec.cli import batch, files, options, plan, shell
 from aecodec.cli.advice import explain
 from aecodec.defaults import INPAINTER
 from aecodec.errors import AecodecError, LimitError
+from aecodec.images import folders
 from aecodec.stores import names
 
 if TYPE_CHECKING:
@@ -72,11 +73,11 @@ def inpaint(
     if len(paths) < 2 or (output_dir is None and len(paths) != 3):
         raise click.UsageError("give one IN, one MASK and one OUT, or any number of INs and one MASK with --output-dir")
     inputs, mask = (paths[:-1], paths[-1]) if output_dir is not None else ((paths[0], paths[2]), paths[1])
-    if mask == paths[0] == files.STANDARD:
+    if mask == paths[0] == shell.STANDARD:
         raise click.UsageError("IN and MASK cannot both come from standard input")
     options.check_format(paths, output_dir)
-    tasks = files.jobs(inputs, output_dir, settings["extension"], files.PICTURE_EXTENSIONS, recursive)
-    if mask == files.STANDARD and len(tasks) > 1:
+    tasks = plan.jobs(inputs, output_dir, settings["extension"], folders.EXTENSIONS, recursive)
+    if mask == shell.STANDARD and len(tasks) > 1:
         raise click.UsageError("a MASK from standard input is for one IN")
     work = functools.partial(_work, mask=mask, **settings)
     show = json.dumps if as_json else None
@@ -85,7 +86,7 @@ def inpaint(
 
 
 def _work(
-    job: files.Job,
+    job: plan.Job,
     mask: str,
     method: Method,
     weights: str,
@@ -98,20 +99,20 @@ def _work(
     max_pixels: int,
     force: bool,
 ) -> batch.Done:
-    if job.folder is not None and files.is_folder(mask):
-        mask = names.join(mask, files.below(job.output, job.folder).with_suffix(files.PNG))
-    if update and files.up_to_date(job) and files.up_to_date(files.Job(mask, job.output)):
+    if job.folder is not None and plan.is_folder(mask):
+        mask = names.join(mask, plan.below(job.output, job.folder).with_suffix(plan.PNG))
+    if update and files.up_to_date(job) and files.up_to_date(plan.Job(mask, job.output)):
         return batch.SKIPPED
     kind = files.format_of(job.output, extension)
     for source in (job.input, mask):
-        files.check_output(files.Job(source, job.output, job.folder), force or update)
+        files.check_output(plan.Job(source, job.output, job.folder), force or update)
     like = files.status(job) if preserve else None
     data = files.read_input(job.input, max_pixels)
     from aecodec.container import metadata
-    from aecodec.images import formats
+    from aecodec.images import reading, writing
     from aecodec.restore import pictures
 
-    image = formats.open_picture(data, max_pixels)
+    image = reading.open_picture(data, max_pixels)
     lost = _open_mask(mask, max_pixels)
     start = time.perf_counter()
     whole, missing = pictures.inpaint(
@@ -119,7 +120,7 @@ def _work(
     )
     seconds = time.perf_counter() - start
     untouched = not missing and image.format == kind and frame is None
-    written = data if untouched else formats.save(whole, kind)
+    written = data if untouched else writing.save(whole, kind)
     files.write_output(job, written, like=like)
     width, height = metadata.shown_size(whole.size, whole.info.get("exif", b""))
     report = {"width": width, "height": height, "missing": missing, "seconds": round(seconds, 4)}
@@ -127,11 +128,11 @@ def _work(
 
 
 def _open_mask(path: str, max_pixels: int) -> Image:
-    """Return the mask, decoded as far as ``formats.open_picture`` does. Errors name the mask."""
-    from aecodec.images import formats
+    """Return the mask, decoded as far as ``reading.open_picture`` does. Errors name the mask."""
+    from aecodec.images import reading
 
     try:
-        return formats.open_picture(files.read_input(path, max_pixels), max_pixels)
+        return reading.open_picture(files.read_input(path, max_pixels), max_pixels)
     except LimitError as error:
         raise LimitError(f"the mask {path}: {error}", error.limit) from None
     except AecodecError as error:

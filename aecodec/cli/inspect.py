@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aecodec.cli import batch, files, info, options, vectors
+from aecodec.cli import batch, files, info, options, plan, shell, vectors
 from aecodec.cli.advice import explain
 from aecodec.cli.output import provenance
 from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS
 from aecodec.errors import AecodecError
+from aecodec.images import folders
 from aecodec.quality import index_of_quality
 from aecodec.stores import names
 
@@ -81,19 +82,19 @@ def inspect(
         raise click.UsageError("give one IN, or two to blend")
     if not output and not as_json:
         raise click.UsageError("give -o PAGE, --json or both")
-    if output == files.STANDARD and as_json:
+    if output == shell.STANDARD and as_json:
         raise click.UsageError("the page and --json cannot both go to standard output")
     if collection and len(paths) == 2:
         raise click.UsageError("--directions takes one IN")
-    if paths.count(files.STANDARD) > 1:
+    if paths.count(shell.STANDARD) > 1:
         raise click.UsageError("IN and SECOND cannot both come from standard input")
     reader = _Reader(quality, weights, frame, device, max_pixels)
     problems: list[str] = []
     work = functools.partial(_work, paths[1:], output, collection, recursive, reader, force, problems)
-    shown = _as_json if as_json else _prose if output != files.STANDARD else None
-    batch.run([files.Job(paths[0], output or NOTHING)], work, show=shown)
+    shown = _as_json if as_json else _prose if output != shell.STANDARD else None
+    batch.run([plan.Job(paths[0], output or NOTHING)], work, show=shown)
     if problems:
-        sys.exit(files.FAILED)
+        sys.exit(shell.FAILED)
 
 
 class _Reader:
@@ -114,14 +115,14 @@ class _Reader:
         if encoded:
             data = self._encode(data, chosen)
         file = Opened.open(data, chosen, self.device, self.max_pixels)
-        name = "standard input" if path == files.STANDARD else files.printable(names.base(path))
+        name = "standard input" if path == shell.STANDARD else shell.printable(names.base(path))
         return file, {"name": name, "encoded": encoded, **info.facts(data, file.stream)}
 
     def _encode(self, data: bytes, weights: str | None) -> bytes:
         from aecodec.codec.encoder import Encoder
-        from aecodec.images import formats
+        from aecodec.images import reading
 
-        image = formats.open_picture(data, self.max_pixels)
+        image = reading.open_picture(data, self.max_pixels)
         encoder = Encoder(
             image, weights=weights or DEFAULT_WEIGHTS, device=self.device, max_pixels=self.max_pixels, frame=self.frame
         )
@@ -136,10 +137,10 @@ def _work(
     reader: _Reader,
     force: bool,
     problems: list[str],
-    job: files.Job,
+    job: plan.Job,
 ) -> batch.Done:
     for source in (job.input, *others) if output else ():
-        files.check_output(files.Job(source, job.output), force)
+        files.check_output(plan.Job(source, job.output), force)
     from aecodec.inspect import page, report
 
     file, facts = reader.open(job.input)
@@ -181,19 +182,19 @@ def _directions(file: Opened, collection: str, recursive: bool, reader: _Reader,
                 pooled.append(paths.pool(other))
             except AecodecError as error:
                 problems.append(each.path)
-                files.complain(each.path, explain(error))
+                shell.complain(each.path, explain(error))
             step()
     return paths.directions(pooled, report.DIRECTIONS)
 
 
-def _pictures_of(collection: str, recursive: bool) -> list[files.Found]:
+def _pictures_of(collection: str, recursive: bool) -> list[folders.Found]:
     """Return the files of a folder or of an index, whose vectors are no latents: it only names the pictures."""
-    if not files.is_folder(collection):
+    if not plan.is_folder(collection):
         index = vectors.open_index(collection)
         places = [index.place(number) for number in range(len(index.paths))]
-        return [files.Found(place, Path(names.base(place))) for place in places]
+        return [folders.Found(place, Path(names.base(place))) for place in places]
     try:
-        return list(files.expand([collection], vectors.WANTED, recursive))
+        return list(plan.expand([collection], vectors.WANTED, recursive))
     except click.UsageError as error:  # an empty folder
         raise AecodecError(error.message) from None
 
@@ -206,7 +207,7 @@ def _as_json(numbers: batch.Report) -> str:
 
 def _prose(numbers: batch.Report) -> str:
     if "parts" not in numbers:
-        return files.printable(f"{numbers['output']}: {' and '.join(each['name'] for each in numbers['facts'])}")
+        return shell.printable(f"{numbers['output']}: {' and '.join(each['name'] for each in numbers['facts'])}")
     sizes: dict[str, float] = {}
     for part in numbers["parts"]:
         sizes[part["kind"]] = sizes.get(part["kind"], 0) + part["size"]
@@ -215,4 +216,4 @@ def _prose(numbers: batch.Report) -> str:
     kinds = ", ".join(
         f"{size / total:.1%} {words.get(kind, kind)}" for kind, size in sorted(sizes.items(), key=lambda x: -x[1])
     )
-    return files.printable(f"{numbers['output']}: {total:.0f} bytes, {kinds}")
+    return shell.printable(f"{numbers['output']}: {total:.0f} bytes, {kinds}")

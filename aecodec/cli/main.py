@@ -10,7 +10,8 @@ import sys
 import click
 
 from aecodec import __version__
-from aecodec.cli.files import INTERRUPTED, reason
+from aecodec.cli.shell import INTERRUPTED
+from aecodec.errors import reason
 
 COMMANDS = {
     "encode": "encode", "decode": "decode", "info": "info", "verify": "verify", "view": "view",

@@ -15,8 +15,8 @@ from types import TracebackType
 
 import click
 
-from aecodec.cli import batch, files
-from aecodec.errors import AecodecError
+from aecodec.cli import batch, plan, shell
+from aecodec.errors import AecodecError, reason
 from aecodec.stores import names
 
 INTERVAL = 30.0  # seconds between two writings of a manifest in a store
@@ -59,7 +59,7 @@ class Writer:
             if output_dir is not None and not names.is_url(path) and names.identity(output_dir) == self._folder:
                 Path(output_dir).mkdir(exist_ok=True)
             if kind.exists(path) and not (replace or extend):
-                raise click.UsageError(files.printable(f"{path} exists; --force replaces it, and --update adds to it"))
+                raise click.UsageError(shell.printable(f"{path} exists; --force replaces it, and --update adds to it"))
             self._file: _LocalFile | _StoreFile = kind(path, extend and not replace)
         self._listed = {line.output for line in read(path)} if extend and kind is _StoreFile else None
 
@@ -68,14 +68,14 @@ class Writer:
         try:
             yield
         except (AecodecError, OSError) as error:
-            reason = files.reason(error) if isinstance(error, OSError) else error
-            raise click.UsageError(files.printable(f"cannot write {self._path}: {reason}")) from None
+            why = reason(error) if isinstance(error, OSError) else error
+            raise click.UsageError(shell.printable(f"cannot write {self._path}: {why}")) from None
 
-    def lacks(self, job: files.Job) -> bool:
+    def lacks(self, job: plan.Job) -> bool:
         """Return whether an earlier run was killed before it could write the line of a picture, as it may in a store."""
         return self._listed is not None and names.absolute(self._below(job.output), self._folder) not in self._listed
 
-    def add(self, job: files.Job, done: batch.Done) -> None:
+    def add(self, job: plan.Job, done: batch.Done) -> None:
         """Write the line of a picture, if it was encoded."""
         if done.record is None:
             return
@@ -83,7 +83,7 @@ class Writer:
         self._file.add(json.dumps(places | done.record) + "\n")
 
     def _below(self, path: str) -> str:
-        return path if path == files.STANDARD else names.relative(path, self._folder)
+        return path if path == shell.STANDARD else names.relative(path, self._folder)
 
     def __enter__(self) -> Writer:
         return self
@@ -94,9 +94,9 @@ class Writer:
         try:
             self._file.close()
         except OSError as problem:
-            files.complain(self._path, f"cannot write: {files.reason(problem)}")
+            shell.complain(self._path, f"cannot write: {reason(problem)}")
             if kind is None or (isinstance(error, SystemExit) and not error.code):
-                sys.exit(files.FAILED)
+                sys.exit(shell.FAILED)
 
 
 class _LocalFile:
@@ -172,10 +172,10 @@ def read(path: str) -> list[Line]:
                 size = int(fields["bytes"])
                 lines[output] = Line(source, str(fields["source_sha256"]), output, str(fields["output_sha256"]), size)
             except (ValueError, KeyError, TypeError):
-                raise click.UsageError(files.printable(f"{path}: line {number} is not a line of a manifest")) from None
+                raise click.UsageError(shell.printable(f"{path}: line {number} is not a line of a manifest")) from None
     except (OSError, UnicodeError) as error:
-        reason = files.reason(error) if isinstance(error, OSError) else "it is not text"
-        raise click.UsageError(files.printable(f"cannot read {path}: {reason}")) from None
+        why = reason(error) if isinstance(error, OSError) else "it is not text"
+        raise click.UsageError(shell.printable(f"cannot read {path}: {why}")) from None
     return list(lines.values())
 
 

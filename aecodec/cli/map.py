@@ -7,7 +7,7 @@ from collections import Counter
 
 import click
 
-from aecodec.cli import files, options, vectors
+from aecodec.cli import options, plan, vectors
 from aecodec.errors import AecodecError
 from aecodec.stores import names
 
@@ -55,7 +55,7 @@ def map_(
     from aecodec.retrieval import chart, layout as plane
 
     left_out: Counter[str] = Counter()
-    found = list(files.expand(paths, vectors.WANTED, recursive, left_out))
+    found = list(plan.expand(paths, vectors.WANTED, recursive, left_out))
     if len(found) > MOST:
         raise click.UsageError(f"{len(found)} pictures are more than the {MOST} that fit on a page")
     try:

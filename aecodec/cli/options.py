@@ -9,7 +9,7 @@ from typing import Any, TypedDict, TypeVar
 import click
 from click.core import ParameterSource
 
-from aecodec.cli import batch, files
+from aecodec.cli import batch, files, plan, shell
 from aecodec.cli.advice import fail
 from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS
 from aecodec.errors import AecodecError, MissingPackageError
@@ -43,9 +43,9 @@ def _names(incomplete: str, restoring: bool) -> list[str]:
 def _extension(ctx: click.Context, param: click.Parameter, value: str) -> str:
     """Return the extension that --format stands for. The default is not looked up: that would import Pillow."""
     extension = "." + value.lower().lstrip(".")
-    if extension != files.PNG:
+    if extension != plan.PNG:
         try:
-            files.format_of(files.STANDARD, extension)
+            files.format_of(shell.STANDARD, extension)
         except AecodecError as error:
             raise click.BadParameter(str(error)) from None
     return extension
@@ -72,12 +72,12 @@ def check_format(paths: Sequence[str], output_dir: str | None) -> None:
     if output_dir is not None or context.get_parameter_source("extension") is not ParameterSource.COMMANDLINE:
         return
     own, given = names.suffix(paths[-1]), context.params["extension"]
-    if paths[-1] != files.STANDARD and files.format_of(files.STANDARD, given) != files.format_of(paths[-1]):
+    if paths[-1] != shell.STANDARD and files.format_of(shell.STANDARD, given) != files.format_of(paths[-1]):
         raise click.UsageError(f"OUT has the extension {own!r} and --format says {given[1:]!r}; give one of the two")
 
 
 class _Name(click.Path):
-    """A path or a URL; of a file:// URL the path. The process ends where a package for the URL's store is missing."""
+    """A path or a URL; of a file:// URL the path. The process ends where the URL's store cannot be used."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         name = names.local_path(str(value))
@@ -88,7 +88,7 @@ class _Name(click.Path):
         from aecodec.stores import remote
 
         try:
-            remote.check_installed(name)
+            remote.check_url(name)
         except AecodecError as error:
             fail(error)
         return name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,11 @@ from aecodec.stores import names
 def pictures(count: int) -> str:
     """Return "1 picture" or "2 pictures"."""
     return f"{count} picture{'' if count == 1 else 's'}"
+
+
+def share(value: float) -> float:
+    """Return a share with four digits, rounded down: only the whole is 1."""
+    return math.floor(value * 10000) / 10000
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:

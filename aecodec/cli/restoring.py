@@ -8,7 +8,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from aecodec.cli import batch, files, options
+from aecodec.cli import batch, files, options, plan
+from aecodec.images import folders
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -41,7 +42,7 @@ def run(
 ) -> None:
     """Repair pictures with the ``arguments`` of the task; ``mark`` is what names in ``output_dir`` end with."""
     options.check_format(paths, output_dir)
-    tasks = files.jobs(paths, output_dir, mark + settings["extension"], files.PICTURE_EXTENSIONS, recursive)
+    tasks = plan.jobs(paths, output_dir, mark + settings["extension"], folders.EXTENSIONS, recursive)
     settings["weights"] = batch.as_seen_by_workers(settings["weights"], executor)
     settings["decoder"] = batch.as_seen_by_workers(settings["decoder"], executor)
     work = functools.partial(_repair, task=task, arguments=arguments, **settings)
@@ -52,7 +53,7 @@ def run(
     )  # fmt: skip
 
 
-def _repair(job: files.Job, task: Task, arguments: Mapping[str, Any], **settings: Unpack[Settings]) -> batch.Done:
+def _repair(job: plan.Job, task: Task, arguments: Mapping[str, Any], **settings: Unpack[Settings]) -> batch.Done:
     if settings["update"] and files.up_to_date(job):
         return batch.SKIPPED
     kind = files.format_of(job.output, settings["extension"])
@@ -60,10 +61,10 @@ def _repair(job: files.Job, task: Task, arguments: Mapping[str, Any], **settings
     like = files.status(job) if settings["preserve"] else None
     data = files.read_input(job.input, settings["max_pixels"])
     from aecodec.container import metadata
-    from aecodec.images import formats
+    from aecodec.images import reading, writing
     from aecodec.restore import pictures
 
-    image = formats.open_picture(data, settings["max_pixels"])
+    image = reading.open_picture(data, settings["max_pixels"])
     start = time.perf_counter()
     repaired = getattr(pictures, task)(
         image,
@@ -75,7 +76,7 @@ def _repair(job: files.Job, task: Task, arguments: Mapping[str, Any], **settings
         frame=settings["frame"],
     )
     seconds = time.perf_counter() - start
-    written = formats.save(repaired, kind)
+    written = writing.save(repaired, kind)
     files.write_output(job, written, like=like)
     width, height = metadata.shown_size(repaired.size, repaired.info.get("exif", b""))
     return batch.Done({"width": width, "height": height, "seconds": round(seconds, 4)}, len(data), len(written))

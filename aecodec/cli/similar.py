@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aecodec.cli import batch, files, options, vectors
+from aecodec.cli import batch, files, options, plan, shell, vectors
 from aecodec.cli.output import csv_text, pictures
+from aecodec.errors import reason
 from aecodec.stores import names
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def index(
     folder = names.parent(output)
     name_of = functools.partial(vectors.relative_to, folder)
     left_out: Counter[str] = Counter()
-    found = [each for each in files.expand(paths, vectors.WANTED, recursive, left_out) if not _is(each.path, output)]
+    found = [each for each in plan.expand(paths, vectors.WANTED, recursive, left_out) if not _is(each.path, output)]
     settings = vectors.Settings(device, threads, max_pixels, as_json, executor=executor)
     with vectors.journal_of(output) as journal:
         stamps = {} if known is None else known.known()
@@ -87,7 +88,7 @@ def index(
         vectors.replace(output, lambda path: path.write_bytes(made.to_bytes()))
         journal.remove()
     if not as_json:
-        click.echo(f"aecodec: {pictures(len(made.paths))} in {files.printable(output)}", err=True)
+        click.echo(f"aecodec: {pictures(len(made.paths))} in {shell.printable(output)}", err=True)
     sys.exit(code)
 
 
@@ -103,7 +104,7 @@ def _exists(output: str) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        vectors.fail(output, files.reason(error))
+        vectors.fail(output, reason(error))
     return True
 
 
@@ -144,7 +145,7 @@ def query(
     Each line has the similarity, 1 for equal vectors, and the path. PICTURE may be "-" for standard input.
     """
     opened = vectors.open_index(index_file)
-    tasks = [files.Job(path, "") for path in paths]
+    tasks = [plan.Job(path, "") for path in paths]
     work = functools.partial(_query, index=opened, count=count, device=device, max_pixels=max_pixels)
     show: Callable[[batch.Report], str] = json.dumps if as_json else _query_rows if as_csv else _query_lines
     if show is _query_rows:
@@ -152,7 +153,7 @@ def query(
     batch.run(tasks, work, show=show)
 
 
-def _query(job: files.Job, index: Index, count: int, device: str, max_pixels: int) -> batch.Done:
+def _query(job: plan.Job, index: Index, count: int, device: str, max_pixels: int) -> batch.Done:
     from aecodec.retrieval.vectors import describe
 
     found = describe(files.read_input(job.input, max_pixels), device=device, max_pixels=max_pixels)
@@ -164,7 +165,7 @@ def _fields(match: Match) -> dict[str, Any]:
 
 
 def _query_lines(report: batch.Report) -> str:
-    return "\n".join(f"{each['similarity']:.4f}  {files.printable(each['path'])}" for each in report["matches"])
+    return "\n".join(f"{each['similarity']:.4f}  {shell.printable(each['path'])}" for each in report["matches"])
 
 
 def _query_rows(report: batch.Report) -> str:
@@ -204,5 +205,5 @@ def duplicates(index_file: str, threshold: float, as_json: bool, as_csv: bool) -
         for group in groups:
             click.echo(json.dumps([_fields(match) for match in group]))
     else:
-        lines = ("\n".join(f"{each.similarity:.4f}  {files.printable(each.path)}" for each in group) for group in groups)
+        lines = ("\n".join(f"{each.similarity:.4f}  {shell.printable(each.path)}" for each in group) for group in groups)
         click.echo("\n\n".join(lines), nl=bool(groups))

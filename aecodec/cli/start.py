@@ -48,7 +48,7 @@ def decode(arguments: list[str]) -> bool:
         data = file.read()
     from aecodec.container import plain
     from aecodec.defaults import MAX_PIXELS
-    from aecodec.images import plain_png
+    from aecodec.images import _png_filter, plain_png
     from aecodec.threads import thread_count
 
     metadata = plain.metadata_of(data)
@@ -73,7 +73,7 @@ def decode(arguments: list[str]) -> bool:
     if depth > 8:
         library.widen(samples, depth)
     tops = range(0, height, BAND)
-    rows = (library.png_rows(samples, width * pixel, pixel, top, min(top + BAND, height)) for top in tops)
+    rows = (_png_filter.rows(samples, width * pixel, pixel, top, min(top + BAND, height)) for top in tops)
     write(target, plain_png.write(width, height, channels, depth, rows, metadata))
     return True
 
@@ -164,12 +164,12 @@ def write(target: str, data: bytes) -> None:
     def end(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # not under nohup
-            signal.signal(number, end)
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    numbers = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]  # not under nohup
     mode = os.stat(target).st_mode & 0o777 if os.path.exists(target) else None
     temporary = os.path.join(os.path.dirname(target), f".aecodec-{os.getpid()}-{os.urandom(4).hex()}")
+    for number in numbers:
+        signal.signal(number, end)
     try:
         with open(
             os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666), "wb"
@@ -184,3 +184,6 @@ def write(target: str, data: bytes) -> None:
         if os.path.exists(temporary):
             os.unlink(temporary)
         raise
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)

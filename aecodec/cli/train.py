@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aecodec.cli import files
+from aecodec.cli import shell
 from aecodec.cli.advice import fail
-from aecodec.errors import AecodecError, MissingPackageError
+from aecodec.errors import AecodecError, MissingPackageError, reason
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -111,8 +111,8 @@ def train(
     except AecodecError as error:
         fail(error)
     except OSError as error:
-        files.complain(error.filename or folder, files.reason(error))
-        sys.exit(files.FAILED)
+        shell.complain(error.filename or folder, reason(error))
+        sys.exit(shell.FAILED)
 
 
 def _with_init(content: dict[str, Any], folder: Path) -> dict[str, Any]:

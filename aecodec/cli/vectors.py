@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from aecodec.cli import batch, files
+from aecodec.cli import batch, files, plan, shell
 from aecodec.cli.advice import explain
-from aecodec.errors import AecodecError
+from aecodec.errors import AecodecError, reason
+from aecodec.images import folders
 from aecodec.stores import names
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from aecodec.retrieval.journal import Journal, Stamp
     from aecodec.retrieval.vectors import Description, Space
 
-WANTED = files.PICTURE_EXTENSIONS | {files.EXTENSION}
+WANTED = folders.EXTENSIONS | {plan.EXTENSION}
 PART = ".part"  # after the name of an output: its journal
 MOST = 2**36  # bytes of an index in a store
 
@@ -47,18 +48,18 @@ class Settings:
 
 def check_output(output: str, force: bool) -> None:
     """End the process where an output cannot be written, or would replace a file without ``force``."""
-    if output == files.STANDARD:
+    if output == shell.STANDARD:
         raise click.UsageError("the output needs the name of a file")
     try:
-        files.check_output(files.Job("", output), force)
+        files.check_output(plan.Job("", output), force)
     except AecodecError as error:
         fail(output, error)
 
 
 def fail(path: str, message: object) -> NoReturn:
     """Print one line on standard error and end the process."""
-    files.complain(path, message)
-    sys.exit(files.FAILED)
+    shell.complain(path, message)
+    sys.exit(shell.FAILED)
 
 
 @contextlib.contextmanager
@@ -69,7 +70,7 @@ def journal_of(output: str, space: Space | None = None) -> Iterator[Journal]:
     try:
         journal = Journal(_part_of(output), space)
     except OSError as error:
-        fail(_part_of(output), f"cannot write: {files.reason(error)}")
+        fail(_part_of(output), f"cannot write: {reason(error)}")
     with journal:
         yield journal
 
@@ -86,7 +87,7 @@ def _part_of(output: str) -> str:
 
 
 def describe_all(
-    found: Sequence[files.Found],
+    found: Sequence[folders.Found],
     journal: Journal,
     settings: Settings,
     *,
@@ -101,11 +102,11 @@ def describe_all(
     from aecodec.retrieval.journal import Row
 
     stamps = {**(known or {}), **journal.stamps()}
-    jobs = (files.Job(each.path, "", problem=each.problem, stamp=stamps.get(name_of(each.path))) for each in found)
-    tasks = files.Jobs(jobs, left_out)
+    jobs = (plan.Job(each.path, "", problem=each.problem, stamp=stamps.get(name_of(each.path))) for each in found)
+    tasks = plan.Jobs(jobs, left_out)
     work = functools.partial(_work, settings=settings)
 
-    def keep(job: files.Job, done: batch.Done) -> None:
+    def keep(job: plan.Job, done: batch.Done) -> None:
         if done.record is not None:
             journal.add(Row.of(name_of(job.input), **done.record))
 
@@ -116,17 +117,17 @@ def describe_all(
             executor=settings.executor,
         )  # fmt: skip
     except SystemExit as end:
-        if end.code not in (files.FAILED, files.DAMAGED):
+        if end.code not in (shell.FAILED, shell.DAMAGED):
             raise  # interrupted: the journal stays
         return int(end.code)
     return 0
 
 
-def _work(job: files.Job, settings: Settings) -> batch.Done:
+def _work(job: plan.Job, settings: Settings) -> batch.Done:
     try:
         stamp = files.stamp_of(job.input)
     except OSError as error:
-        raise AecodecError(files.reason(error)) from None
+        raise AecodecError(reason(error)) from None
     if job.stamp == stamp:
         return batch.SKIPPED
     data = files.read_input(job.input, settings.max_pixels)
@@ -203,7 +204,7 @@ def replace(output: str, write: Callable[[Path], object]) -> None:
         temporary.chmod(0o666 & ~files.UMASK)
         temporary.replace(Path(output).resolve() if Path(output).is_symlink() else output)
     except OSError as error:
-        fail(output, f"cannot write: {files.reason(error)}")
+        fail(output, f"cannot write: {reason(error)}")
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -224,6 +225,6 @@ def open_index(path: str, advice: str = "") -> Index:
             return index.parse(remote.read(path, MOST), names.parent(path))
         return index.read(Path(path))
     except OSError as error:
-        fail(path, files.reason(error))
+        fail(path, reason(error))
     except AecodecError as error:
         fail(path, explain(error) + advice)

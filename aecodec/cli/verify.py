@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import click
 
-from aecodec.cli import batch, files, manifest, options
+from aecodec.cli import batch, files, manifest, options, plan
 from aecodec.errors import BitstreamError
 from aecodec.stores import names
 
@@ -63,17 +63,17 @@ def verify(
     show = json.dumps if as_json else None
     if manifest_file:
         lines = {line.output: line for line in manifest.read(manifest_file)}
-        tasks = [files.Job(output, "") for output in lines]
+        tasks = [plan.Job(output, "") for output in lines]
         work = functools.partial(_compare, lines=lines, max_pixels=max_pixels)
     else:
         tasks = [
-            files.Job(found.path, "", problem=found.problem) for found in files.expand(paths, {files.EXTENSION}, recursive)
+            plan.Job(found.path, "", problem=found.problem) for found in plan.expand(paths, {plan.EXTENSION}, recursive)
         ]
         work = functools.partial(_decode, weights=weights, device=device, max_pixels=max_pixels)
     batch.run(tasks, work, show=show, verb="verified", threads=threads, device=device)
 
 
-def _decode(job: files.Job, weights: str | None, device: str, max_pixels: int) -> batch.Done:
+def _decode(job: plan.Job, weights: str | None, device: str, max_pixels: int) -> batch.Done:
     from aecodec.container import bitstream
 
     data = files.read_input(job.input, max_pixels, lambda start: bitstream.read_header(start, max_pixels))
@@ -83,7 +83,7 @@ def _decode(job: files.Job, weights: str | None, device: str, max_pixels: int) -
     return batch.Done({"bytes": len(data), "verified": "samples" if found.is_verified else "decoded"}, len(data))
 
 
-def _compare(job: files.Job, lines: dict[str, manifest.Line], max_pixels: int) -> batch.Done:
+def _compare(job: plan.Job, lines: dict[str, manifest.Line], max_pixels: int) -> batch.Done:
     from aecodec.container import bitstream
 
     line = lines[job.input]

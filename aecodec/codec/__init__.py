@@ -11,12 +11,12 @@ from aecodec.defaults import DEFAULT_QUALITY, DEFAULT_WEIGHTS, MAX_PIXELS
 
 if TYPE_CHECKING:
     from aecodec.codec.rate_control import Target
-    from aecodec.images import formats
+    from aecodec.images import reading
     from aecodec.weights import store
 
 
 def encode(
-    image: formats.Source,
+    image: reading.Source,
     quality: float | None = None,
     *,
     target: Target | None = None,

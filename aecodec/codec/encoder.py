@@ -24,7 +24,7 @@ from aecodec.entropy import latents
 from aecodec.entropy.architecture import LATENT_STRIDE
 from aecodec.entropy.latents import CodedLatents
 from aecodec.errors import PictureError, WeightsError
-from aecodec.images import deep, formats, samples
+from aecodec.images import deep, reading, samples
 from aecodec.quality import MAX_INDEX
 from aecodec.runtime import Synthesis, open_synthesis, open_transforms
 from aecodec.weights.store import Source, load
@@ -71,15 +71,15 @@ class Original:
     @classmethod
     def open(
         cls,
-        source: formats.Source,
+        source: reading.Source,
         *,
         strip: bool = False,
         max_pixels: int | None = MAX_PIXELS,
         frame: int | None = None,
     ) -> Original:
         """Open and decode a picture; arguments, errors and warnings are those of ``Encoder``."""
-        image = formats.as_picture(source, max_pixels)
-        bits = formats.load(image, frame, max_pixels, keeps_depth=True)
+        image = reading.as_picture(source, max_pixels)
+        bits = reading.load(image, frame, max_pixels, keeps_depth=True)
         chunks = metadata.read(image, strip)
         if strip:
             image = deep.upright(image)
@@ -107,8 +107,8 @@ class Original:
         """
         return Encoded(bitstream.write(self.lossless()), MAX_INDEX, 1.0)
 
-    def lossless(self, effort: tuple[int, int] | None = None, rate: int = MAX_INDEX) -> Stream:
-        """Return what that file holds; ``effort`` as in ``exact.encode_whole``.
+    def lossless(self, rate: int = MAX_INDEX, *, is_estimate: bool = False) -> Stream:
+        """Return what that file holds; ``is_estimate`` as in ``exact.encode_some``.
 
         Alpha stands with the colour or in a chunk of its own, where it is smaller. A rate index below MAX_INDEX says that
         this is a picture in fewer colours than the given one. The hash of the samples costs next to nothing here.
@@ -117,14 +117,16 @@ class Original:
             raise PictureError(f"a picture of {self.depth} bits a sample cannot be kept without loss, only one of 8")
         array, chunks = samples.to_array(self.image), dict(self.metadata)
         plane = None if self.alpha is None else np.asarray(self.alpha)
+        is_photograph = not regions.may_have_exact(array)
+        encoded = functools.partial(exact.encode_whole, is_photograph=is_photograph, is_estimate=is_estimate)
         if plane is None:
-            chunks[LOSSLESS] = exact.encode_whole(array, effort)
+            chunks[LOSSLESS] = encoded(array)
         else:
             array = array * (plane > 0)[..., None]
-            apart: dict[bytes, bytes] = {ALPHA: alpha.encode(plane), LOSSLESS: exact.encode_whole(array, effort)}
+            apart: dict[bytes, bytes] = {ALPHA: alpha.encode(plane), LOSSLESS: encoded(array)}
             together: dict[bytes, bytes] = {
                 ALPHA: alpha.ELSEWHERE,
-                LOSSLESS: exact.encode_whole(np.dstack([array, plane]), effort),
+                LOSSLESS: encoded(np.dstack([array, plane])),
             }
             chunks |= apart if _size(apart) < _size(together) else together
         chunks[HASH] = digest.of_samples(array[..., 0] if self.image.mode == "L" else array, plane)
@@ -158,23 +160,23 @@ class _Drawing:
     @functools.cached_property
     def about_whole(self) -> int:
         """About the bytes of the whole picture."""
-        return len(bitstream.write(self.original.lossless(exact.FAST)))
+        return len(bitstream.write(self.original.lossless(is_estimate=True)))
 
     @functools.cached_property
     def whole(self) -> Stream:
         """What a file holds that has the whole picture."""
         return self.original.lossless(rate=self.rate)
 
-    def some(self, mask: regions.Mask, effort: tuple[int, int] = exact.FINAL) -> bytes:
-        """Return the chunk that has these pixels (H, W)."""
-        return exact.encode_some(self.array, mask, effort, as_given=self.rate == MAX_INDEX)
+    def some(self, mask: regions.Mask, *, is_estimate: bool = False) -> bytes:
+        """Return the chunk that has these pixels (H, W); ``is_estimate`` as in ``exact.encode_some``."""
+        return exact.encode_some(self.array, mask, as_given=self.rate == MAX_INDEX, is_estimate=is_estimate)
 
     def search(self, learned: regions.Floats, error: regions.Floats) -> regions.Choice:
         """Return the blocks to keep; ``learned`` and ``error`` as in ``regions.search``."""
         height, width = self.visible.shape
 
         def size_of(blocks: regions.Mask) -> float:
-            return 8 * len(self.some(regions.pixels_of(blocks, height, width), exact.FAST))
+            return 8 * len(self.some(regions.pixels_of(blocks, height, width), is_estimate=True))
 
         return regions.search(learned, regions.block_sums(self.bits), error, 8 * self.about_whole, size_of)
 
@@ -194,7 +196,7 @@ class Encoder:
 
     def __init__(
         self,
-        image: formats.Source,
+        image: reading.Source,
         *,
         weights: Source = DEFAULT_WEIGHTS,
         device: str = "auto",

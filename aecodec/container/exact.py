@@ -3,8 +3,9 @@
     X: for each part: length (varint) | if it is not 0: top, left (varint), picture
     L: for each part: length (varint), picture
 
-A part is a square of PART pixels. Its picture is the bare stream of a lossless WebP (RFC 9649, section 3), which Pillow
-reads and writes. In an 'X' the picture stands anywhere in its part, and its pixels with an alpha over 0 are exact.
+A part is a square of PART pixels. Its picture is in the code of ``banded.py``, which is best for screens and drawings. One
+that takes long in that code, such as a photograph, is the bare stream of a lossless WebP (RFC 9649, section 3), which
+Pillow reads and writes. In an 'X' the picture stands anywhere in its part, and its pixels with an alpha over 0 are exact.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from aecodec.container import banded
+from aecodec.container.banded import Banded
 from aecodec.container.bitstream import EXACT, LOSSLESS, Reader, Stream, varint
 from aecodec.container.tiles import Box, Grid, whole
+from aecodec.entropy import context
 from aecodec.errors import BitstreamError, MissingPackageError
 from aecodec.quality import MAX_INDEX
 
@@ -49,26 +53,30 @@ class Exact:
         result = np.zeros((*area.shape, 4), np.uint8)
         for box, stream in self.streams.items():
             if common := box & area:
-                result[common.relative(area).slices] = _read_webp(stream)[common.relative(box).slices]
+                result[common.relative(area).slices] = _read(stream)[common.relative(box).slices]
         return result
 
     def shares(self) -> tuple[float, float]:
         """Return the shares of the picture's pixels that are as given, and in fewer colours. Raises as ``decode`` does."""
-        counts = np.zeros(256, int)
+        as_given = near = 0
         for stream in self.streams.values():
-            counts += np.bincount(_read_webp(stream)[..., 3].ravel(), minlength=256)
-        as_given, near = counts[AS_GIVEN], counts[1:AS_GIVEN].sum()
-        return float(as_given / (self.height * self.width)), float(near / (self.height * self.width))
+            if stream[0] == banded.SIGNATURE:
+                picture = Banded.read(stream)
+                count = int(picture.mask().sum())
+                as_given, near = (as_given, near + count) if picture.is_near else (as_given + count, near)
+            else:
+                counts = np.bincount(_read_webp(stream)[..., 3].ravel(), minlength=256)
+                as_given, near = as_given + int(counts[AS_GIVEN]), near + int(counts[1:AS_GIVEN].sum())
+        return as_given / (self.height * self.width), near / (self.height * self.width)
 
 
-def encode_some(array: Pixels, mask: Mask, effort: tuple[int, int] = FINAL, as_given: bool = True) -> bytes:
+def encode_some(array: Pixels, mask: Mask, *, as_given: bool = True, is_estimate: bool = False) -> bytes:
     """Return the body of a chunk 'X'.
 
-    array: (H, W, 3); mask: (H, W), which pixels are exact, at least one; effort: method (0..6) and effort (0..100) of
-    libwebp; as_given: False where ``array`` is not quite the given picture. Raises MissingPackageError where Pillow has no
-    WebP.
+    array: (H, W, 3); mask: (H, W), which pixels are exact, at least one; as_given: False where ``array`` is not quite the
+    given picture; is_estimate: True where only the length counts, about. Raises MissingPackageError where a part needs
+    WebP and Pillow has none.
     """
-    opaque = np.uint8(AS_GIVEN if as_given else AS_GIVEN - 1)
     body = []
     for part in Grid(whole(*mask.shape), PART):
         inside = mask[part.slices]
@@ -76,23 +84,30 @@ def encode_some(array: Pixels, mask: Mask, effort: tuple[int, int] = FINAL, as_g
         if rows.size:
             top, left = int(rows[0]), int(columns[0])
             box = Box(top, left, int(rows[-1]) + 1, int(columns[-1]) + 1)
-            alpha = np.where(inside[box.slices], opaque, np.uint8(0))
-            stream = _write_webp(np.dstack([array[part.slices][box.slices], alpha]), effort)
+            pixels, shown = array[part.slices][box.slices], inside[box.slices]
+            stream = _write_banded(pixels, shown, not as_given)
+            if stream is None:
+                alpha = np.where(shown, np.uint8(AS_GIVEN if as_given else AS_GIVEN - 1), np.uint8(0))
+                stream = _write_webp(np.dstack([pixels, alpha]), FAST if is_estimate else FINAL)
             body += [varint(len(stream)), varint(top), varint(left), stream]
         else:
             body.append(varint(0))
     return b"".join(body)
 
 
-def encode_whole(array: Pixels, effort: tuple[int, int] | None = None) -> bytes:
-    """Return the body of a chunk 'L' of a picture (H, W, 3) or (H, W, 4); ``effort`` as in ``encode_some``, None to choose.
+def encode_whole(array: Pixels, *, is_photograph: bool = False, is_estimate: bool = False) -> bytes:
+    """Return the body of a chunk 'L' of a picture (H, W, 3) or (H, W, 4).
 
-    Raises as ``encode_some`` does.
+    is_photograph: whether to take WebP at once; other arguments and errors are those of ``encode_some``.
     """
-    efforts = [effort] if effort else [DEFAULT, BEST if array.shape[0] * array.shape[1] <= SMALL else FINAL]
-    parts = [array[part.slices] for part in Grid(whole(*array.shape[:2]), PART)]
-    streams = [min((_write_webp(pixels, each) for each in efforts), key=len) for pixels in parts]
-    return b"".join(varint(len(stream)) + stream for stream in streams)
+    efforts = [FAST] if is_estimate else [DEFAULT, BEST if array.shape[0] * array.shape[1] <= SMALL else FINAL]
+    body = []
+    for part in Grid(whole(*array.shape[:2]), PART):
+        stream = None if is_photograph else _write_banded(array[part.slices])
+        if stream is None:
+            stream = min((_write_webp(array[part.slices], each) for each in efforts), key=len)
+        body += [varint(len(stream)), stream]
+    return b"".join(body)
 
 
 def read_some(body: bytes, height: int, width: int) -> Exact:
@@ -137,24 +152,39 @@ def shares(stream: Stream) -> tuple[float, float]:
     return read_some(stream.chunks[EXACT], head.height, head.width).shares()
 
 
-def check_installed() -> None:
-    """Raise MissingPackageError where this Pillow was built without WebP."""
-    if not is_installed():
-        raise MissingPackageError("a picture with exact pixels", "a Pillow with WebP", "Pillow")
-
-
 def is_installed() -> bool:
-    """Return whether Pillow reads and writes WebP."""
+    """Return whether pictures can be written without loss: in the code of contexts, in C, and as WebP by Pillow."""
+    return _has_webp()
+
+
+def _has_webp() -> bool:
     from PIL import features
 
     return bool(features.check("webp"))
+
+
+def _check_webp() -> None:
+    if not _has_webp():
+        raise MissingPackageError("a picture with exact pixels", "a Pillow with WebP", "Pillow")
+
+
+def _write_banded(pixels: Pixels, mask: Mask | None = None, is_near: bool = False) -> bytes | None:
+    """Return the stream of pixels (h, w, 3) or (h, w, 4); None where it takes too long, which it does without C."""
+    if context.IMPLEMENTATION != "c":
+        return None
+    return banded.encode(pixels, mask, is_near=is_near, is_patient=False)
+
+
+def _read(stream: bytes) -> Pixels:
+    """Return the pixels (h, w, 4) of a picture. Raises BitstreamError where it is damaged."""
+    return Banded.read(stream).decode() if stream[0] == banded.SIGNATURE else _read_webp(stream)
 
 
 def _write_webp(pixels: Pixels, effort: tuple[int, int]) -> bytes:
     """Return the bare lossless stream of pixels (h, w, 3) or (h, w, 4)."""
     from PIL import Image
 
-    check_installed()
+    _check_webp()
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "WEBP", lossless=True, method=effort[0], quality=effort[1])
     data = buffer.getvalue()
@@ -169,7 +199,7 @@ def _read_webp(stream: bytes) -> Pixels:
     """Return the pixels (h, w, 4) of a bare stream. Raises BitstreamError where it is damaged."""
     from PIL import Image
 
-    check_installed()
+    _check_webp()
     chunk = b"WEBPVP8L" + struct.pack("<I", len(stream)) + stream + bytes(len(stream) % 2)
     try:
         with Image.open(io.BytesIO(b"RIFF" + struct.pack("<I", len(chunk)) + chunk), formats=("WEBP",)) as image:
@@ -180,6 +210,8 @@ def _read_webp(stream: bytes) -> Pixels:
 
 def _size(stream: bytes) -> tuple[int, int]:
     """Return height and width in a stream's head. Raises BitstreamError where it is no lossless stream."""
+    if stream[:1] == bytes([banded.SIGNATURE]):
+        return banded.size(stream)
     if len(stream) < 5 or stream[0] != _SIGNATURE:
         raise BitstreamError("the file is damaged (exact pixels)")
     (fields,) = struct.unpack_from("<I", stream, 1)

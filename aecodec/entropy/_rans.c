@@ -7,15 +7,7 @@
 #include <Python.h>
 #include <stdint.h>
 
-#include "rans.h" /* reading, which libaec shares */
-
-#define EMIT_FROM (LOWER >> PRECISION << 32) /* times the frequency: from here on the step would pass 2^63 */
-
-static void store32(uint8_t *p, uint32_t word)
-{
-    for (int i = 0; i < 4; i++)
-        p[i] = (uint8_t)(word >> 8 * i);
-}
+#include "_rans_write.h"
 
 /* Lists the coding operations, frequency << 16 | start each. Returns NULL or what is wrong. */
 static const char *expand(const Tables *tables, const int32_t *symbols, const uint8_t *levels, Py_ssize_t count,
@@ -44,28 +36,6 @@ static const char *expand(const Tables *tables, const int32_t *symbols, const ui
     }
     *operation_count = op - operations;
     return NULL;
-}
-
-/* Codes the operations from the last to the first. The words, in reading order, replace the end of the list: an
-   operation emits one word at most, so they never reach an operation still to come. Returns the first word. */
-static const uint32_t *push_all(uint32_t *operations, Py_ssize_t count, uint64_t *state_0, uint64_t *state_1)
-{
-    uint64_t x = LOWER, y = LOWER;
-    uint32_t *word = operations + count;
-    for (Py_ssize_t i = count; i-- > 0;) {
-        uint64_t other = x;
-        x = y;
-        y = other;
-        uint32_t frequency = operations[i] >> 16, start = operations[i] & SLOT_MASK;
-        if (x >= EMIT_FROM * frequency) {
-            *--word = (uint32_t)x;
-            x >>= 32;
-        }
-        x = (x / frequency << PRECISION) + x % frequency + start;
-    }
-    *state_0 = x;
-    *state_1 = y;
-    return word;
 }
 
 static int holds(const Py_buffer *view, size_t itemsize, Py_ssize_t items)
@@ -104,16 +74,9 @@ static void raise_misfit(void)
 
 static PyObject *stream_bytes(uint64_t state_0, uint64_t state_1, const uint32_t *words, Py_ssize_t count)
 {
-    PyObject *result = PyBytes_FromStringAndSize(NULL, 16 + 4 * count);
-    if (!result)
-        return NULL;
-    uint8_t *out = (uint8_t *)PyBytes_AsString(result);
-    store32(out, (uint32_t)state_0);
-    store32(out + 4, (uint32_t)(state_0 >> 32));
-    store32(out + 8, (uint32_t)state_1);
-    store32(out + 12, (uint32_t)(state_1 >> 32));
-    for (Py_ssize_t i = 0; i < count; i++)
-        store32(out + 16 + 4 * i, words[i]);
+    PyObject *result = PyBytes_FromStringAndSize(NULL, STATE_BYTES + 4 * count);
+    if (result)
+        store_stream(state_0, state_1, words, count, (uint8_t *)PyBytes_AsString(result));
     return result;
 }
 

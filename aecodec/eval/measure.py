@@ -26,14 +26,13 @@ from PIL import Image
 
 from aecodec.errors import AecodecError, PictureError, reason
 from aecodec.eval.codecs import Codec
-from aecodec.images import formats
+from aecodec.images import folders, reading
 from aecodec.metrics import METRICS
 
 if TYPE_CHECKING:
     from aecodec.executors.dask import DaskExecutor
 
 Result = TypeVar("Result")
-SUFFIXES = frozenset((".png", ".ppm", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg"))
 
 
 @dataclass(frozen=True)
@@ -81,21 +80,17 @@ class Failure:
 
 
 def find_pictures(inputs: Sequence[str], recursive: bool = False) -> list[Path]:
-    """Return files, the pictures of folders by name (``recursive``: and of folders in them), and matches of patterns.
+    """Return files, the pictures of folders (``recursive``: and of folders in them), and matches of patterns.
 
-    Each file comes once. Raises AecodecError where an input is missing or gives no picture.
+    Each file comes once. Raises AecodecError where an input is missing, gives no picture or cannot be read.
     """
     found: dict[Path, Path] = {}
     for text in inputs:
         path = Path(text)
         if os.path.isdir(path):
-            try:
-                inside = path.rglob("*") if recursive else path.iterdir()
-                paths = sorted(each for each in inside if each.suffix.lower() in SUFFIXES and each.is_file())
-            except OSError as error:
-                raise AecodecError(f"cannot read {error.filename}: {reason(error)}") from None
+            paths = folders.paths(path, folders.EXTENSIONS, recursive)
             if not paths:
-                raise AecodecError(f"{path} has no pictures ({', '.join(sorted(SUFFIXES))})")
+                raise AecodecError(f"{path} has no pictures ({', '.join(sorted(folders.EXTENSIONS))})")
         elif os.path.exists(path):
             paths = [path]
         else:
@@ -140,8 +135,8 @@ def read_picture(path: Path) -> Image.Image:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        picture = formats.open_picture(path.read_bytes(), None)
-        bits = formats.load(picture, None, None)
+        picture = reading.open_picture(path.read_bytes(), None)
+        bits = reading.load(picture, None, None)
     if bits > 8:
         raise PictureError(f"it has more than 8 bits a channel ({bits}); convert it first")
     return Image.fromarray(np.asarray(picture.convert("RGB")))

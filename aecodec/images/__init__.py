@@ -1,4 +1,4 @@
-"""Read and write pictures: formats, colour, depth, samples as arrays, and the filter on decoded samples.
+"""Find, read and write pictures: folders, formats, colour, depth, samples as arrays, and the filter on decoded samples.
 
 This room knows nothing of latents.
 """

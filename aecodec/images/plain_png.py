@@ -1,6 +1,6 @@
 """Write a PNG (ISO/IEC 15948) without numpy and Pillow, which take longer than decoding a small picture.
 
-Its metadata is what ``formats.save`` has Pillow write.
+Its metadata is what ``writing.save`` has Pillow write.
 """
 
 from __future__ import annotations

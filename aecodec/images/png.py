@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +20,13 @@ _MAX_METADATA = 2**26  # bytes that a file's compressed metadata may become in a
 _PLAIN = 2**19  # bytes of text or profile that Pillow takes in any case; its own limit is 2**20
 _LEVEL, _ROWS = 2, 64  # of zlib, as Pillow's files have it here; rows that are filtered at once
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+
+_best_filters: Callable[[NDArray[np.uint8], int, int, int, int], bytes] | None = None
+if not os.environ.get("AECODEC_PURE_PYTHON"):
+    with contextlib.suppress(ImportError):
+        from aecodec.images import _png_filter
+
+        _best_filters = _png_filter.rows
 
 
 @dataclass(frozen=True)
@@ -121,27 +130,26 @@ def with_samples(data: bytes, samples: NDArray[np.uint16], depth: int) -> bytes:
 
 
 def _compressed(samples: NDArray[np.uint16]) -> bytes:
-    """Return rows of samples behind the filter that makes each smallest, compressed."""
+    """Return rows of samples, filtered and compressed."""
     height, width, channels = samples.shape
-    step = 2 * channels  # bytes of a pixel
+    pixel = 2 * channels  # bytes
     compress = zlib.compressobj(_LEVEL)
     result = []
-    above = np.zeros((1, step + 2 * width * channels), np.int16)
     for top in range(0, height, _ROWS):
-        block = samples[top : top + _ROWS].astype(">u2").view(np.uint8).reshape(-1, step * width)
-        rows = np.pad(block.astype(np.int16), ((0, 0), (step, 0)))
-        up, left = np.concatenate([above, rows[:-1]])[:, step:], rows[:, :-step]
-        corner = np.concatenate([above, rows[:-1]])[:, :-step]
-        here, above = rows[:, step:], rows[-1:]
-        estimate = left + up - corner
-        a, b, c = (np.abs(estimate - value) for value in (left, up, corner))
-        paeth = np.where((a <= b) & (a <= c), left, np.where(b <= c, up, corner))
-        tried = np.stack([here - left, here - up, here - paeth]).astype(np.uint8)
-        best = np.abs(tried.view(np.int8).astype(np.int16)).sum(-1, dtype=np.int64).argmin(0)
-        chosen = tried[best, np.arange(len(rows))]
-        kinds = np.array([1, 2, 4], np.uint8)[best]
-        result.append(compress.compress(np.concatenate([kinds[:, None], chosen], 1).tobytes()))
+        first = min(top, 1)  # of rows that are written; the one above them is there for their filters
+        rows = samples[top - first : top + _ROWS].astype(">u2").view(np.uint8).reshape(-1, pixel * width)
+        result.append(compress.compress(_filtered(rows, pixel, first)))
     return b"".join([*result, compress.flush()])
+
+
+def _filtered(rows: NDArray[np.uint8], pixel: int, first: int) -> bytes:
+    """Return rows from the first on, each behind its filter's number.
+
+    Without ``_png_filter.c`` it is Up for all, and not the best of three for each.
+    """
+    if _best_filters is not None:
+        return _best_filters(rows, rows.shape[1], pixel, first, len(rows))
+    return np.insert(np.diff(rows, axis=0, prepend=np.uint8(0))[first:], 0, 2, 1).tobytes()
 
 
 def _written(kind: bytes, body: bytes) -> bytes:

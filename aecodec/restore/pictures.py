@@ -19,7 +19,7 @@ from aecodec.container import metadata
 from aecodec.container.bitstream import EXIF
 from aecodec.defaults import DEFAULT_WEIGHTS, DENOISER, INPAINTER, MAX_PIXELS, SHARPENER
 from aecodec.errors import PictureError
-from aecodec.images import embedded, formats, samples
+from aecodec.images import embedded, reading, samples
 from aecodec.quality import MAX_INDEX
 from aecodec.restore import fill, hint
 from aecodec.restore.network import restored
@@ -38,7 +38,7 @@ _TURN_BACK = {  # from how a picture is shown to how it is stored, by its EXIF o
 
 
 def before_encoding(
-    image: formats.Source,
+    image: reading.Source,
     task: Task = "denoise",
     *,
     sigma: float | None = None,
@@ -63,7 +63,7 @@ def before_encoding(
 
 
 def denoise(
-    image: formats.Source,
+    image: reading.Source,
     sigma: float | None = None,
     *,
     weights: RestorerSource = DENOISER,
@@ -78,7 +78,7 @@ def denoise(
 
 
 def deblur(
-    image: formats.Source,
+    image: reading.Source,
     *,
     weights: RestorerSource = SHARPENER,
     decoder: Source = DEFAULT_WEIGHTS,
@@ -92,7 +92,7 @@ def deblur(
 
 
 def upscale(
-    image: formats.Source,
+    image: reading.Source,
     factor: float = 2.0,
     *,
     weights: RestorerSource = SHARPENER,
@@ -134,8 +134,8 @@ def _decoded(image: Image.Image, weights: Source, device: str) -> Image.Image:
 
 
 def inpaint(
-    image: formats.Source,
-    mask: formats.Source,
+    image: reading.Source,
+    mask: reading.Source,
     *,
     method: Method = "learned",
     weights: RestorerSource = INPAINTER,
@@ -149,8 +149,8 @@ def inpaint(
         raise ValueError(f"method must be one of {', '.join(get_args(Method))}, not {method!r}")
     restorer = load_restorer(weights) if method == "learned" else None
     missing = read_mask(mask, max_pixels)
-    image = formats.as_picture(image, max_pixels)
-    bits = formats.load(image, frame, max_pixels)
+    image = reading.as_picture(image, max_pixels)
+    bits = reading.load(image, frame, max_pixels)
     chunks = metadata.read(image, strip=False)
     colour, alpha = samples.separate(image, bits)
     missing = _laid_on(missing, colour.size, chunks.get(EXIF, b""))
@@ -172,15 +172,15 @@ def inpaint(
     return result, int(missing.sum())
 
 
-def read_mask(mask: formats.Source, max_pixels: int | None = MAX_PIXELS) -> NDArray[np.bool_]:
+def read_mask(mask: reading.Source, max_pixels: int | None = MAX_PIXELS) -> NDArray[np.bool_]:
     """Return a mask as it is shown, (H, W) bool: True where it is white and, if it has alpha, opaque.
 
     An array of bool is True where it is True.
     """
     if isinstance(mask, np.ndarray) and mask.dtype == bool:
         mask = np.where(mask, np.uint8(255), np.uint8(0))
-    mask = formats.as_picture(mask, max_pixels)
-    bits = formats.load(mask, None, max_pixels)
+    mask = reading.as_picture(mask, max_pixels)
+    bits = reading.load(mask, None, max_pixels)
     plane, alpha = samples.separate(metadata.upright(mask), bits)
     white = np.asarray(plane.convert("L")) >= THRESHOLD
     return white if alpha is None else white & (np.asarray(alpha) >= THRESHOLD)

@@ -18,7 +18,7 @@ from aecodec.container.bitstream import EXACT, EXIF, LOSSLESS, MAGIC, Stream
 from aecodec.container.tiles import whole
 from aecodec.defaults import DEFAULT_QUALITY, MAX_PIXELS
 from aecodec.errors import FramesError, WeightsError
-from aecodec.images import formats, samples
+from aecodec.images import reading, samples
 from aecodec.quality import index_of_quality
 from aecodec.retrieval import pooling, thumbnails, whitening
 from aecodec.runtime import open_transforms
@@ -26,7 +26,7 @@ from aecodec.weights.cards import locate
 from aecodec.weights.store import Weights, at_gain_one, inverse_gain, load
 
 Floats = NDArray[np.float32]
-Source = formats.Source | bytes | bytearray | memoryview
+Source = reading.Source | bytes | bytearray | memoryview
 LARGEST = 2**18  # pixels of a picture that is analysed; a larger one is scaled down, since a vector hardly shows the size
 
 
@@ -75,10 +75,10 @@ def describe(
         with open(source, "rb") as file:
             source = file.read()
     if not isinstance(source, (bytes, bytearray, memoryview)):
-        return _of_picture(formats.as_picture(source, max_pixels), device, max_pixels, thumbnail)
+        return _of_picture(reading.as_picture(source, max_pixels), device, max_pixels, thumbnail)
     data = bytes(source)
     if not data.startswith(MAGIC[:4]):  # with another line end it is a damaged .aec
-        return replace(_of_picture(formats.open_picture(data, max_pixels), device, max_pixels, thumbnail), bytes=len(data))
+        return replace(_of_picture(reading.open_picture(data, max_pixels), device, max_pixels, thumbnail), bytes=len(data))
     stream = bitstream.read(data, max_pixels)
     if has_usable_latents(stream):
         found = _of_latents(stream, thumbnail)

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "aec.h"
-#include "png_filter.h"
 #include "webp_lossless.h"
 
 typedef struct {
@@ -236,36 +235,6 @@ static PyObject *preview_info(PyObject *self, PyObject *args)
     return Py_BuildValue("Ii", info.channels, (int)info.lossless);
 }
 
-/* Rows of a PNG, each behind its filter. */
-static PyObject *png_rows(PyObject *self, PyObject *args)
-{
-    Py_buffer samples;
-    Py_ssize_t size, pixel, first, last;
-    (void)self;
-    if (!PyArg_ParseTuple(args, "y*nnnn:png_rows", &samples, &size, &pixel, &first, &last))
-        return NULL;
-    PyObject *result = NULL;
-    uint8_t *zeros = NULL;
-    if (pixel < 1 || size < pixel || first < 0 || last < first || last > samples.len / size)
-        PyErr_SetString(PyExc_TypeError, "the buffer has another size");
-    else if (!(zeros = PyMem_Calloc(2, (size_t)size)))
-        PyErr_NoMemory();
-    else
-        result = PyBytes_FromStringAndSize(NULL, (last - first) * (size + 1));
-    if (result) {
-        uint8_t *out = (uint8_t *)PyBytes_AsString(result);
-        Py_BEGIN_ALLOW_THREADS
-        for (Py_ssize_t y = first; y < last; y++, out += size + 1) {
-            const uint8_t *row = (const uint8_t *)samples.buf + y * size;
-            png_filter_row(row, y ? row - size : zeros, (size_t)size, (size_t)pixel, zeros + size, out);
-        }
-        Py_END_ALLOW_THREADS
-    }
-    PyMem_Free(zeros);
-    PyBuffer_Release(&samples);
-    return result;
-}
-
 /* Samples of a depth as those of 16 bits, as aecodec/images/deep.py has them. */
 static PyObject *widen(PyObject *self, PyObject *args)
 {
@@ -334,9 +303,6 @@ static PyMethodDef functions[] = {
      "decode_exact(data, samples); fills samples (H, W, channels) from a file without loss"},
     {"widen", widen, METH_VARARGS,
      "widen(samples, depth); makes samples of so many bits, uint16, those of 16 bits as a PNG has them, big-endian"},
-    {"png_rows", png_rows, METH_VARARGS,
-     "png_rows(samples, size, pixel, first, last); returns rows of `size` bytes as a PNG has them, filtered, each behind\n"
-     "its filter's number; pixel: bytes from a sample to the next of its kind"},
     {"decode_webp", decode_webp, METH_VARARGS,
      "decode_webp(stream, pixels); fills pixels (H, W) uint32, 0xAARRGGBB, from the bare stream of a lossless WebP"},
     {NULL, NULL, 0, NULL},

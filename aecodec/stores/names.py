@@ -60,6 +60,12 @@ def _split(url: str) -> _Parts:
     return _Parts(head, path, tail)
 
 
+def has_host(url: str) -> bool:
+    """Return whether a URL names a host or a bucket."""
+    place = _split(url).path.partition("/")[0]
+    return place.rpartition("@")[2].partition(":")[0] != ""
+
+
 def base(name: str) -> str:
     """Return the last part of a name, without a query."""
     return posixpath.basename(_split(name).path.rstrip("/")) if is_url(name) else Path(name).name

@@ -36,6 +36,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 15.0
 
 _S3 = frozenset({"s3", "s3a"})
 _OBJECTS = _S3 | {"gs", "gcs", "az", "abfs", "abfss", "oci", "memory"}  # where an object appears when it is complete
+_SERVERS = frozenset({"ftp", "http", "https", "sftp", "smb", "ssh", "webhdfs"})  # where a name is one of a host's
 _READ_ONLY = frozenset({"http", "https", "zip", "tar", "data", "github", "gist", "git", "libarchive"})
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _BUSY_CODES = frozenset({"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "Throttling", "503"})
@@ -70,8 +71,8 @@ class Stat:
     is_folder: bool = False
 
 
-def check_installed(url: str) -> None:
-    """Raise MissingPackageError where a store's package is missing, AecodecError where nothing knows such a URL."""
+def check_url(url: str) -> None:
+    """Raise MissingPackageError where a store's package is missing, AecodecError where no store can have such a URL."""
     for each in url.split("::"):
         scheme = names.scheme(each) or each
         purpose = f"{scheme}://"
@@ -89,6 +90,19 @@ def check_installed(url: str) -> None:
             ours = scheme in _S3 or scheme in ("http", "https")
             package = "aiohttp" if package == "fsspec" and ours else package
             raise MissingPackageError(purpose, package, "'aecodec[remote]'" if ours else package) from None
+        _check_host(scheme, each if names.is_url(each) else purpose)
+
+
+def _check_host(scheme: str, url: str) -> None:
+    """Raise AecodecError where a URL lacks its host or bucket, without which fsspec fails in many ways."""
+    from fsspec.config import conf
+
+    if names.has_host(url):
+        return
+    if scheme in _SERVERS and not conf.get(scheme, {}).get("host"):
+        raise AecodecError(f"{scheme}:// needs a host, as in {scheme}://HOST/NAME")
+    if scheme in _OBJECTS - {"memory"}:
+        raise AecodecError(f"{scheme}:// needs a bucket, as in {scheme}://BUCKET/NAME")
 
 
 def check_writable(url: str) -> None:
@@ -211,7 +225,7 @@ def _put(store: Any, path: str, data: bytes) -> None:
 
 def _open(url: str) -> tuple[Any, str]:
     """Return fsspec's file system for a URL, and its name of the file."""
-    check_installed(url)
+    check_url(url)
     from fsspec.core import url_to_fs
 
     try:

@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aecodec.errors import AecodecError, TrainingError
-from aecodec.images import formats, samples
-
-EXTENSIONS = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
+from aecodec.images import folders, reading, samples
 
 
 @dataclass(frozen=True)
@@ -29,18 +27,23 @@ class Pictures:
     names: list[str]
 
 
-def find(folders: Sequence[str]) -> list[Path]:
-    """Return the picture files below folders, sorted.
+def find(roots: Sequence[str], complain: Callable[[str], None]) -> list[Path]:
+    """Return the picture files below folders.
 
-    Raises TrainingError where a folder is missing or none holds a picture.
+    A folder in them that cannot be read is reported through ``complain`` and left out. Raises TrainingError where one of
+    ``roots`` is missing or none holds a picture.
     """
     files: list[Path] = []
-    for folder in folders:
-        if not Path(folder).is_dir():
-            raise TrainingError(f"there is no folder {folder}")
-        files += sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in EXTENSIONS)
+    for root in roots:
+        if not Path(root).is_dir():
+            raise TrainingError(f"there is no folder {root}")
+        for found in folders.search(root, folders.EXTENSIONS, recursive=True):
+            if found.problem:
+                complain(f"{found.path}: skipped: {found.problem}")
+            else:
+                files.append(Path(found.path))
     if not files:
-        raise TrainingError(f"no pictures in {', '.join(folders)}")
+        raise TrainingError(f"no pictures in {', '.join(roots)}")
     return files
 
 
@@ -74,8 +77,8 @@ def load(files: Sequence[Path], complain: Callable[[str], None]) -> Pictures:
 def _decoded(path: Path) -> NDArray[np.uint8] | Exception:
     """Return a picture (H, W, 3), or the reason why there is none."""
     try:
-        image = formats.open_picture(path.read_bytes(), None)
-        colour, _ = samples.split(image, formats.load(image, None, None))
+        image = reading.open_picture(path.read_bytes(), None)
+        colour, _ = samples.split(image, reading.load(image, None, None))
         return samples.to_array(colour)
     except (AecodecError, OSError, SyntaxError, ValueError) as error:
         return error

@@ -64,7 +64,7 @@ class Run:
         torch.manual_seed(settings.seed)
         self.rng = np.random.default_rng(settings.seed)
         self.task = open_task(settings)
-        files = data.find(settings.data)
+        files = data.find(settings.data, complain)
         held = {path for path in files if data.is_held_out(path.name, settings.held_out)}
         if len(held) == len(files):
             raise TrainingError("all pictures are held out for validation; add some, or set held_out = 0")

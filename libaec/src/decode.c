@@ -304,7 +304,7 @@ aec_result aec_decode(const aec_weights *weights, const uint8_t *data, size_t si
         TRY(decode_payloads(weights, &file, options, scale, &sink));
     }
     if (file.exact.body)
-        TRY(aec_lay_exact(&file, scale, &sink));
+        TRY(aec_lay_exact(&file, scale, options, &sink));
     if (file.alpha.body && !file.alpha_in_exact)
         TRY(aec_decode_alpha(&file, scale, &sink));
     if (file.hash && is_whole && !file.info.truncated && depth == file.info.depth && !hash_agrees(&file, samples))

@@ -1,10 +1,12 @@
 /* Exact pixels: the body of a chunk X or L, docs/format.md, sections 3.4 and 3.5. */
 
+#include "context.h"
 #include "webp_lossless.h"
 
 #include <stdlib.h>
 
-#define PART 4096 /* the side of a part */
+#define PART 4096  /* the side of a part */
+#define HEAD_MAX 6 /* bytes of a stream in which its size stands */
 
 #define MISSING 0x00808080u /* a pixel that is not there, in a picture that has alpha */
 
@@ -15,6 +17,11 @@ typedef struct {
 } Picture;
 
 static const aec_result wrong_length = {AEC_DAMAGED, "the file is damaged (length of the exact pixels)"};
+
+static int has_contexts(const aec_span *stream)
+{
+    return stream->size && *stream->body == CONTEXT_SIGNATURE;
+}
 
 static uint32_t part_columns(const aec_file *file)
 {
@@ -48,7 +55,7 @@ static aec_result take_picture(aec_cursor *in, const aec_file *file, uint32_t in
     aec_result result = take_place(in, file, &length, &top, &left);
     size_t there = in->size - in->position;
     picture->stream = (aec_span){in->data + in->position, there, file->exact.is_cut && (result.status || length > there)};
-    if (picture->stream.is_cut && there < 5) { /* not even its size */
+    if (picture->stream.is_cut && there < HEAD_MAX) { /* not even its size */
         if (file->info.lossless)
             picture->box = (aec_box){row, column, height, width};
         in->position = in->size;
@@ -63,7 +70,8 @@ static aec_result take_picture(aec_cursor *in, const aec_file *file, uint32_t in
         picture->stream.size = (size_t)length;
     }
     in->position += picture->stream.size;
-    TRY(aec_webp_size(picture->stream.body, picture->stream.size, &columns, &rows));
+    TRY((has_contexts(&picture->stream) ? aec_context_size : aec_webp_size)(picture->stream.body, picture->stream.size,
+                                                                            &columns, &rows));
     if (file->info.lossless && (rows != height || columns != width))
         FAIL(AEC_DAMAGED, "the file is damaged (exact pixels of another size)");
     if (top > height || left > width || rows > height - top || columns > width - left)
@@ -162,14 +170,21 @@ static void lay_scaled(const aec_file *file, const Picture *picture, const uint3
             mix(file, picture, pixels, scale, row * scale, column * scale, sink);
 }
 
+static aec_result decode_stream(const aec_span *stream, const aec_options *options, uint32_t *rows, uint32_t *pixels)
+{
+    if (has_contexts(stream))
+        return aec_context_decode(stream->body, stream->size, options, rows, pixels);
+    return aec_webp_decode(stream->body, stream->size, rows, pixels);
+}
+
 /* Decodes a picture.  Of one that is cut the rows are shown that are whole. */
-static aec_result decode_picture(const aec_file *file, const Picture *picture, uint32_t *pixels)
+static aec_result decode_picture(const aec_file *file, const Picture *picture, const aec_options *options, uint32_t *pixels)
 {
     if (!picture->stream.is_cut)
-        return aec_webp_decode(picture->stream.body, picture->stream.size, NULL, pixels);
+        return decode_stream(&picture->stream, options, NULL, pixels);
     uint32_t rows = 0, missing = !file->info.lossless ? 0 : file->alpha_in_exact ? MISSING : MISSING | 0xFF000000u;
-    if (picture->stream.size >= 5)
-        TRY(aec_webp_decode(picture->stream.body, picture->stream.size, &rows, pixels));
+    if (picture->stream.size >= HEAD_MAX)
+        TRY(decode_stream(&picture->stream, options, &rows, pixels));
     for (size_t i = (size_t)rows * picture->box.width; i < (size_t)picture->box.height * picture->box.width; i++)
         pixels[i] = missing;
     return OK;
@@ -181,7 +196,7 @@ static int overlap(const aec_box *box, const aec_sink *sink, size_t scale)
            box->left < (sink->left + sink->width) * scale && sink->left * scale < (size_t)box->left + box->width;
 }
 
-aec_result aec_lay_exact(const aec_file *file, int scale, const aec_sink *sink)
+aec_result aec_lay_exact(const aec_file *file, int scale, const aec_options *options, const aec_sink *sink)
 {
     aec_cursor in = {file->exact.body, file->exact.size, 0};
     for (uint32_t i = 0, count = part_count(file); i < count; i++) {
@@ -192,7 +207,7 @@ aec_result aec_lay_exact(const aec_file *file, int scale, const aec_sink *sink)
         uint32_t *pixels = malloc((size_t)picture.box.width * picture.box.height * sizeof *pixels);
         if (!pixels)
             return NO_MEMORY;
-        aec_result result = decode_picture(file, &picture, pixels);
+        aec_result result = decode_picture(file, &picture, options, pixels);
         if (result.status == AEC_OK && scale == 1)
             lay(file, &picture, pixels, sink);
         else if (result.status == AEC_OK)

@@ -137,7 +137,7 @@ aec_result aec_decode_alpha(const aec_file *file, int scale, const aec_sink *sin
 /* Exact pixels: exact.c.  The first checks all but what is inside the streams; the second, after it, writes them over an
    area. */
 aec_result aec_check_exact(const aec_file *file);
-aec_result aec_lay_exact(const aec_file *file, int scale, const aec_sink *sink);
+aec_result aec_lay_exact(const aec_file *file, int scale, const aec_options *options, const aec_sink *sink);
 
 /* Weights: safetensors.c, weights.c. */
 

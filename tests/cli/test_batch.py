@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import aecodec
-from aecodec.cli import batch, files
+from aecodec.cli import batch, files, plan, shell
 from aecodec.errors import AecodecError
 
 
@@ -307,12 +307,12 @@ def test_a_killed_process_costs_one_picture(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import os, sys\n"
-        "from aecodec.cli import batch, files\n"
+        "from aecodec.cli import batch, plan\n"
         "def work(job):\n"
         "    if job.input == '3': os.kill(os.getpid(), 9)\n"
         "    return batch.Done({})\n"
         "if __name__ == '__main__':\n"
-        "    tasks = [files.Job(str(i), 'x') for i in range(12)]\n"
+        "    tasks = [plan.Job(str(i), 'x') for i in range(12)]\n"
         "    batch.run(tasks, work, verb='done', threads=3)\n"
     )
     result = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
@@ -449,7 +449,7 @@ def test_many_names_are_planned_at_once(tmp_path):
     for i in range(2000):
         (tmp_path / "photos" / f"{i}.aec").touch()
     start = time.process_time()
-    assert len(files.jobs([str(tmp_path / "photos")], str(tmp_path / "out"), ".png", {".aec"})) == 2000
+    assert len(plan.jobs([str(tmp_path / "photos")], str(tmp_path / "out"), ".png", {".aec"})) == 2000
     assert time.process_time() - start < 2
 
 
@@ -472,10 +472,10 @@ def test_threads_do_what_processes_do(tmp_path, monkeypatch, capsys):
             raise AecodecError("broken")
         return batch.Done({}, 1, 1)
 
-    jobs = [files.Job(str(i), f"{i}.aec") for i in range(14)]
+    jobs = [plan.Job(str(i), f"{i}.aec") for i in range(14)]
     with pytest.raises(SystemExit) as end:
         batch.run(jobs, work, verb="encoded", device="cuda")
-    assert end.value.code == files.FAILED
+    assert end.value.code == shell.FAILED
     assert seen[:2] == ["0", "1"]
     said = capsys.readouterr().err
     for i in range(2, 14):
@@ -493,21 +493,21 @@ def test_threads_do_what_processes_do(tmp_path, monkeypatch, capsys):
 def test_memory_that_is_not_there_is_no_fault_of_ours(error, said):
     """A limit of the shell (ulimit -v) asked to be reported."""
 
-    def work(job: files.Job) -> batch.Done:
+    def work(job: plan.Job) -> batch.Done:
         raise error
 
-    assert batch.attempt(work, files.Job("a", "b")).error == said
+    assert batch.attempt(work, plan.Job("a", "b")).error == said
 
 
 def test_warnings_of_pillow_stay_with_programmers(capsys):
     """Tags with too many entries are no concern of whoever wants a picture."""
 
-    def work(job: files.Job) -> batch.Done:
+    def work(job: plan.Job) -> batch.Done:
         warnings.warn_explicit("tag 33723 had too many entries", UserWarning, Image.__file__, 1)
         warnings.warn("not kept: comments", stacklevel=1)
         return batch.Done({})
 
-    batch.run([files.Job("a", "b")], work)
+    batch.run([plan.Job("a", "b")], work)
     assert capsys.readouterr().err == "aecodec: a: warning: not kept: comments\n"
 
 
@@ -524,8 +524,8 @@ def test_a_cluster_reads_no_standard_input(cli, tree):
 def test_only_what_a_lost_attempt_wrote_is_replaced(tree):
     """A second attempt that fails because the first one wrote a file, or replaces a file that is none of the run's."""
     (tree / "out" / "old.aec").write_bytes(b"mine")
-    jobs = [files.Job(str(tree / "photos" / "b.png"), str(tree / "out" / name)) for name in ("old.aec", "new.aec")]
-    old, new = files.with_new_outputs(jobs)
+    jobs = [plan.Job(str(tree / "photos" / "b.png"), str(tree / "out" / name)) for name in ("old.aec", "new.aec")]
+    old, new = plan.with_new_outputs(jobs)
     (tree / "out" / "new.aec").write_bytes(b"of the first attempt")
     files.check_output(batch.for_worker(new, again=True), force=False)
     for job, again in ((old, True), (old, False), (new, False)):

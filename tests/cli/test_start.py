@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import signal
 import subprocess
 import sys
 import zlib
@@ -258,3 +260,24 @@ def test_a_full_disk_leaves_nothing(folder, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         start.decode(["decode", "rgb-low.aec", "out.png"])
     assert not list(folder.glob("*.png")) + list(folder.glob(".aecodec-*"))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_handling_of_signals_is_left_as_it_was(folder, monkeypatch, fails):
+    """A process that goes on after writing a file would no longer be ended by SIGTERM as its author wants."""
+    during = []
+
+    def sync(_):
+        during.append(signal.getsignal(signal.SIGTERM))
+        if fails:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", sync)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with contextlib.suppress(OSError):
+            start.write("out.png", b"data")
+        assert during[0] is not signal.SIG_DFL
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)

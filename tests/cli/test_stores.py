@@ -155,6 +155,24 @@ def test_without_the_extra_one_line_says_what_to_install(fails, monkeypatch):
     assert line == "aecodec: s3:// needs fsspec: pip install 'aecodec[remote]'"
 
 
+@pytest.mark.parametrize("url", ["ftp://", "ftp://user@/a.png", "ftp://:21/a.png", "http:///a.png", "zip://a.png::ftp://"])
+def test_a_server_without_a_host_costs_one_line(fails, url):
+    """A slip in a URL would show a traceback of fsspec."""
+    scheme = url.rpartition("::")[2].partition(":")[0]
+    line = f"aecodec: {scheme}:// needs a host, as in {scheme}://HOST/NAME"
+    assert fails(1, "encode", url, "a.aec") == line
+    assert fails(1, "encode", "--output-dir", url, "a.png") == line
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3:///a.png"])
+def test_a_store_without_a_bucket_costs_one_line(fails, url):
+    """The name of the picture would be taken for that of a bucket, which may be a stranger's."""
+    pytest.importorskip("s3fs")
+    line = "aecodec: s3:// needs a bucket, as in s3://BUCKET/NAME"
+    assert fails(1, "encode", url, "a.aec") == line
+    assert fails(1, "encode", "--output-dir", url, "a.png") == line
+
+
 def test_local_commands_import_nothing_of_stores(tmp_path, photo):
     """The core install has no fsspec, and who has it must not wait for its import."""
     photo(8, 8).save(tmp_path / "a.png")

@@ -75,8 +75,8 @@ def test_an_area_is_that_part_and_reads_no_other(monkeypatch, area):
     array, mask = drawing(70, 90), some(70, 90)
     found = exact.read_some(exact.encode_some(array, mask), 70, 90)
     read = []
-    original = exact._read_webp
-    monkeypatch.setattr(exact, "_read_webp", lambda stream: read.append(stream) or original(stream))
+    original = exact._read
+    monkeypatch.setattr(exact, "_read", lambda stream: read.append(stream) or original(stream))
     pixels = found.decode(area)
     assert len(read) == sum(bool(box & area) for box in found.streams) <= 4
     assert np.array_equal(pixels[..., 3] > 0, mask[area.slices])
@@ -145,7 +145,7 @@ def with_stream(stream: bytes, place: bytes = b"\0\0") -> bytes:
 )  # fmt: skip
 def test_damage_is_told_before_a_picture_is_decoded(body, monkeypatch):
     """Pictures that reach over their part, or none at all: none of it may be shown as something."""
-    monkeypatch.setattr(exact, "_read_webp", None)
+    monkeypatch.setattr(exact, "_read", None)
     with pytest.raises(BitstreamError):
         exact.read_some(body, 40, 40)
 
@@ -180,8 +180,8 @@ def test_claims_cost_no_memory():
 
 def test_a_pillow_without_webp_is_told(monkeypatch):
     """Who built Pillow without it learns what is missing, and not that the file is damaged."""
-    monkeypatch.setattr(exact, "is_installed", lambda: False)
+    monkeypatch.setattr(exact, "_has_webp", lambda: False)
     with pytest.raises(MissingPackageError, match="WebP"):
-        exact.encode_whole(drawing(8, 8))
+        exact.encode_whole(drawing(8, 8), is_photograph=True)
     with pytest.raises(MissingPackageError, match="WebP"):
         exact.read_some(with_stream(STREAM), 40, 40).decode(whole(40, 40))

@@ -10,7 +10,6 @@ import sys
 import time
 import zlib
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -214,10 +213,10 @@ def test_what_the_encoder_refuses_is_refused_here(tmp_path):
 def test_a_folder_that_cannot_be_read_is_one_line(tmp_path, monkeypatch):
     """It was a traceback."""
 
-    def denied(self):
-        raise PermissionError(13, "Permission denied", str(self))
+    def denied(path):
+        raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "iterdir", denied)
+    monkeypatch.setattr(os, "scandir", denied)
     with pytest.raises(AecodecError, match="permission denied"):
         find_pictures([str(tmp_path)])
 

@@ -7,7 +7,7 @@ import io
 import pytest
 
 from aecodec.errors import LimitError, PictureError
-from aecodec.images import formats, jxl
+from aecodec.images import jxl, reading
 from aecodec.images.jxl import Header
 
 
@@ -65,7 +65,7 @@ def test_any_bytes_end():
 def test_a_huge_picture_is_refused_before_its_plugin_sees_it():
     """The plugin decodes when it opens: 29 kB would cost 34 s and 1.8 GB."""
     with pytest.raises(LimitError, match="1073741824 x 1073741824"):
-        formats.open_picture(stream(*LARGE, *PLAIN), 2**28)
+        reading.open_picture(stream(*LARGE, *PLAIN), 2**28)
 
 
 def test_what_pillow_writes(photo):
@@ -79,8 +79,8 @@ def test_what_pillow_writes(photo):
         data = buffer.getvalue()
         assert jxl.read_header(data) == Header(*size)
         xmp = b"<x:xmpmeta/>"
-        image = formats.open_picture(data + (len(xmp) + 8).to_bytes(4, "big") + b"xml " + xmp, None)
-        assert formats.load(image, None, None) == 8
+        image = reading.open_picture(data + (len(xmp) + 8).to_bytes(4, "big") + b"xml " + xmp, None)
+        assert reading.load(image, None, None) == 8
         assert image.info["xmp"] == xmp
         assert image.getexif().get(0x0112, 1) == 1
 
@@ -90,7 +90,7 @@ def test_frames_are_not_dropped_in_silence(photo, monkeypatch):
     pytest.importorskip("pillow_jxl")
     buffer = io.BytesIO()
     photo(16, 16).save(buffer, "JXL")
-    image = formats.open_picture(buffer.getvalue(), None)
+    image = reading.open_picture(buffer.getvalue(), None)
     monkeypatch.setattr(jxl, "read_header", lambda data: Header(16, 16, 8, True))
     with pytest.raises(PictureError, match="animated"):
-        formats.load(image, None, None)
+        reading.load(image, None, None)

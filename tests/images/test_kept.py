@@ -16,7 +16,7 @@ import aecodec.pillow
 from aecodec.container import metadata
 from aecodec.container.bitstream import EXIF, ICC, RESOURCES as RESOURCES_CHUNK, XMP
 from aecodec.container.exif import resolution
-from aecodec.images import embedded, formats, icc, jpeg, tiff, xmp
+from aecodec.images import embedded, icc, jpeg, reading, tiff, writing, xmp
 
 ARTIST = "Jürgen Müller, 写真".encode() + b"\0"
 
@@ -60,8 +60,8 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
 
 def chunks_of(data: bytes, strip: bool = False) -> dict[bytes, bytes]:
     """What an encoder would keep of a file."""
-    image = formats.open_picture(data, None)
-    formats.load(image, None, None)
+    image = reading.open_picture(data, None)
+    reading.load(image, None, None)
     return metadata.read(image, strip)
 
 
@@ -88,7 +88,7 @@ def test_exif_leaves_byte_for_byte(photo, kind):
     """On the way out, too."""
     image = photo(20, 10)
     image.info["exif"] = exif = camera_exif()
-    written = Image.open(io.BytesIO(formats.save(image, kind))).info["exif"]
+    written = Image.open(io.BytesIO(writing.save(image, kind))).info["exif"]
     assert written.removeprefix(b"Exif\0\0") == exif.removeprefix(b"Exif\0\0")
 
 
@@ -99,7 +99,7 @@ def test_a_tiff_keeps_exif_where_it_was(photo, mode, order):
     image = photo(300, 400).convert(mode)
     exif = camera_exif(order)
     image.info.update(exif=exif, icc_profile=b"profile", xmp=b"<xmp/>")
-    data = formats.save(image, "TIFF")
+    data = writing.save(image, "TIFF")
     assert data[8 : len(exif) - 6] == exif[14:]
     written = Image.open(io.BytesIO(data))
     found = {tag: entry.value for tag, entry in next(tiff.Tiff(data).pages()).items()}
@@ -117,7 +117,7 @@ def test_an_avif_keeps_exif_but_for_the_orientation(photo):
         pytest.skip("this Pillow writes no AVIF")
     image = photo(20, 10)
     image.info["exif"] = exif = camera_exif()
-    assert metadata.with_orientation(exif, 1).removeprefix(b"Exif\0\0") in formats.save(image, "AVIF")
+    assert metadata.with_orientation(exif, 1).removeprefix(b"Exif\0\0") in writing.save(image, "AVIF")
 
 
 def test_every_tag_of_a_tiff_becomes_exif(photo):
@@ -215,7 +215,7 @@ def in_and_out(data: bytes, kind: str) -> tuple[Image.Image, bytes, str]:
         chunks = chunks_of(data)
         image = Image.new("RGB", (20, 10))
         image.info.update(embedded.info_of(chunks, False))
-        written = formats.save(image, kind)
+        written = writing.save(image, kind)
     return image, written, "; ".join(str(warning.message) for warning in caught)
 
 
@@ -225,7 +225,7 @@ def test_iptc_is_kept_or_told(photo, source, kind):
     """A press picture's caption and copyright stand in nothing else."""
     image = photo(20, 10)
     image.info["image_resources"] = RESOURCES
-    decoded, data, said = in_and_out(formats.save(image, source), kind)
+    decoded, data, said = in_and_out(writing.save(image, source), kind)
     assert decoded.info["image_resources"] == RESOURCES
     if kind == "WEBP":
         assert said == "not kept in WEBP: IPTC"
@@ -426,7 +426,7 @@ def test_a_format_without_gray_gets_colour(photo):
     if "QOI" not in Image.SAVE:
         pytest.skip("this Pillow writes no QOI")
     image = photo(20, 10, "L")
-    written = Image.open(io.BytesIO(formats.save(image, "QOI")))
+    written = Image.open(io.BytesIO(writing.save(image, "QOI")))
     assert np.array_equal(np.asarray(written.convert("L")), np.asarray(image))
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from aecodec.errors import FramesError, LimitError, PictureError
-from aecodec.images import formats, samples, tiff
+from aecodec.images import reading, samples, tiff
 
 tifffile = pytest.importorskip("tifffile")
 Y, X = np.mgrid[:37, :53]
@@ -31,8 +31,8 @@ def colour_of(data: bytes, frame: int | None = None) -> tuple[Image.Image, Image
     """Colour and alpha of a file, and what was said."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        image = formats.open_picture(data, None)
-        bits = formats.load(image, frame, None)
+        image = reading.open_picture(data, None)
+        bits = reading.load(image, frame, None)
         colour, alpha = samples.separate(image, bits)
     return colour, alpha, "; ".join(str(warning.message) for warning in caught)
 
@@ -117,14 +117,14 @@ def raw_file(**first: object) -> bytes:
 def test_a_raw_file_is_refused(data):
     """It became its own thumbnail, and whoever deletes originals would have lost it."""
     with pytest.raises(PictureError, match="raw converter"):
-        formats.open_picture(data, None)
+        reading.open_picture(data, None)
 
 
 def test_a_raw_file_that_pillow_opened_is_refused(tmp_path):
     """The library is handed opened pictures."""
     (tmp_path / "x.dng").write_bytes(raw_file(subfiletype=1))
     with Image.open(tmp_path / "x.dng") as image, pytest.raises(PictureError, match="raw converter"):
-        formats.load(image, None, None)
+        reading.load(image, None, None)
 
 
 @pytest.mark.parametrize("first_is_small", [False, True])
@@ -149,9 +149,9 @@ def test_layers_of_photoshop_are_no_exif():
     data = written(
         (RGB // 257).astype(np.uint8), photometric="rgb", subifds=1, extratags=[layers, (315, 2, 0, "Ada", True)]
     )
-    image = formats.open_picture(data, None)
+    image = reading.open_picture(data, None)
     with pytest.warns(UserWarning, match="layers of Photoshop"):
-        formats.load(image, None, None)
+        reading.load(image, None, None)
     assert len(image.info["exif"]) < 400
     page = next(tiff.Tiff(image.info["exif"][6:]).pages())
     assert page[315].value == b"Ada\0"
@@ -171,8 +171,8 @@ def test_damaged_directories_end():
             data[-int(place)] = dice.integers(256)
             data[int(place) % 8 + 4] = dice.integers(256)
         try:
-            image = formats.open_picture(bytes(data), 2**16)
-            formats.load(image, None, 2**16)
+            image = reading.open_picture(bytes(data), 2**16)
+            reading.load(image, None, 2**16)
         except (PictureError, LimitError):
             pass
 

@@ -17,7 +17,7 @@ from aecodec.container import metadata
 from aecodec.container.bitstream import ICC, XMP
 from aecodec.defaults import MAX_PIXELS
 from aecodec.errors import LimitError, PictureError
-from aecodec.images import bmp, formats, samples
+from aecodec.images import bmp, reading, samples
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
 
@@ -39,8 +39,8 @@ def opened(data: bytes, max_pixels: int | None = None) -> tuple[Image.Image, int
     """A loaded picture, the bits of its samples, and what was said."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        image = formats.open_picture(data, max_pixels)
-        bits = formats.load(image, None, max_pixels)
+        image = reading.open_picture(data, max_pixels)
+        bits = reading.load(image, None, max_pixels)
         metadata.read(image, strip=False)
     return image, bits, "; ".join(str(warning.message) for warning in caught)
 
@@ -99,7 +99,7 @@ def test_a_large_picture_in_an_icon_is_refused_before_it_is_decoded():
     icon = struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 1, 32, len(inside), 22) + inside
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(LimitError, match="a picture inside the file is too large"):
-        formats.open_picture(icon, MAX_PIXELS)
+        reading.open_picture(icon, MAX_PIXELS)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**18  # kB
 
 

@@ -168,10 +168,18 @@ def test_what_can_only_be_read_is_not_written(url):
 
 def test_an_unknown_store_is_named():
     with pytest.raises(AecodecError, match="no store of the kind s4://"):
-        remote.check_installed("s4://a/b")
+        remote.check_url("s4://a/b")
+
+
+def test_a_host_may_come_from_the_configuration(monkeypatch):
+    """Who set fsspec up for a server would have to repeat its name."""
+    from fsspec.config import conf
+
+    monkeypatch.setitem(conf, "ftp", {"host": "photos.example"})
+    remote.check_url("ftp:///a.png")
 
 
 def test_without_the_extra_a_line_says_what_to_install(monkeypatch):
     monkeypatch.setattr(remote.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match=r"s3:// needs fsspec: pip install 'aecodec\[remote\]'"):
-        remote.check_installed("s3://a/b")
+        remote.check_url("s3://a/b")

@@ -19,7 +19,7 @@ def test_a_bad_picture_is_named_and_the_rest_is_used(tmp_path):
     (tmp_path / "bad.jpg").write_text("not a picture")
     (tmp_path / "notes.txt").write_text("not meant as one")
     said = []
-    pictures = data.load(data.find([str(tmp_path)]), said.append)
+    pictures = data.load(data.find([str(tmp_path)], said.append), said.append)
     assert pictures.names == ["good.png"]
     assert len(said) == 1
     assert "bad.jpg" in said[0]
@@ -34,7 +34,7 @@ def test_pictures_are_what_the_encoder_sees(tmp_path, kind):
     hidden = np.full((8, 8, 4), 200, np.uint8)
     hidden[4:] = (255, 0, 0, 0)
     Image.fromarray(hidden).save(tmp_path / f"b.{kind}")
-    deep, masked = data.load(data.find([str(tmp_path)]), pytest.fail).arrays
+    deep, masked = data.load(data.find([str(tmp_path)], pytest.fail), pytest.fail).arrays
     assert np.abs(deep - ramp[..., None] / 257.0).max() <= 0.51
     assert np.abs(masked - 200.0).max() <= 2
 
@@ -42,9 +42,26 @@ def test_pictures_are_what_the_encoder_sees(tmp_path, kind):
 def test_an_empty_or_missing_folder_is_refused(tmp_path):
     """Training on nothing is a mistake in a path, and should say so."""
     with pytest.raises(AecodecError, match="no pictures"):
-        data.find([str(tmp_path)])
+        data.find([str(tmp_path)], pytest.fail)
     with pytest.raises(AecodecError, match="no folder"):
-        data.find([str(tmp_path / "none")])
+        data.find([str(tmp_path / "none")], pytest.fail)
+
+
+def test_an_unreadable_folder_is_named_and_the_rest_is_used(tmp_path, monkeypatch):
+    """A share that is not mounted as it should be would cost half of the pictures without a word."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "good.png")
+    (tmp_path / "locked").mkdir()
+    scandir = os.scandir
+
+    def denied(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    said = []
+    assert [path.name for path in data.find([str(tmp_path)], said.append)] == ["good.png"]
+    assert said == [f"{tmp_path / 'locked'}: skipped: cannot read the folder: permission denied"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are text there")

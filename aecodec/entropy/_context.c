@@ -1,0 +1,204 @@
+/* The lossless coder of contexts, a band at a time.  context.py describes the calls; _context_python.py is the same in
+   Python.  The model is that of libaec, which reads whole pictures. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stdlib.h>
+
+#include "_rans_write.h"
+
+#define BLOCK (1u << 22) /* decisions of a stream */
+
+typedef struct {
+    int reads; /* else it writes */
+    Stream stream;
+    uint32_t count; /* decisions of the block so far */
+    uint64_t most;  /* decisions that may follow it */
+    uint32_t *operations;
+    uint8_t *out;
+    size_t out_size, out_room;
+    int has_failed;
+    int lacks_memory;
+} Coder;
+
+static int begin_block(Coder *coder)
+{
+    Stream *in = &coder->stream;
+    if (in->x != LOWER || in->y != LOWER || in->size - in->position < STATE_BYTES)
+        return 0;
+    const uint8_t *from = in->data + in->position;
+    in->x = load32(from) | (uint64_t)load32(from + 4) << 32;
+    in->y = load32(from + 8) | (uint64_t)load32(from + 12) << 32;
+    in->position += STATE_BYTES;
+    return in->x >= LOWER && in->x < LOWER << 32 && in->y >= LOWER && in->y < LOWER << 32;
+}
+
+/* Appends the stream of a block. */
+static int end_block(Coder *coder)
+{
+    uint64_t state_0, state_1;
+    const uint32_t *words = push_all(coder->operations, coder->count, &state_0, &state_1);
+    ptrdiff_t count = coder->operations + coder->count - words;
+    size_t needed = coder->out_size + STATE_BYTES + 4 * (size_t)count;
+    if (needed > coder->out_room) {
+        size_t room = 2 * coder->out_room > needed ? 2 * coder->out_room : needed;
+        uint8_t *out = realloc(coder->out, room);
+        if (!out)
+            return 0;
+        coder->out = out;
+        coder->out_room = room;
+    }
+    store_stream(state_0, state_1, words, count, coder->out + coder->out_size);
+    coder->out_size = needed;
+    coder->count = 0;
+    return 1;
+}
+
+static int write_decision(Coder *coder, uint32_t probability, int bit)
+{
+    if (!coder->most--)
+        coder->has_failed = 1;
+    else if (coder->count == BLOCK && !end_block(coder))
+        coder->has_failed = coder->lacks_memory = 1;
+    else
+        coder->operations[coder->count++] = bit ? probability << 16 : (65536 - probability) << 16 | probability;
+    return bit;
+}
+
+static inline int code(Coder *coder, uint32_t probability, int bit)
+{
+    if (coder->has_failed)
+        return 0;
+    if (!coder->reads)
+        return write_decision(coder, probability, bit);
+    if (coder->count == 0 && !begin_block(coder)) {
+        coder->has_failed = 1;
+        return 0;
+    }
+    coder->count = (coder->count + 1) % BLOCK;
+    bit = (coder->stream.x & SLOT_MASK) < probability;
+    coder->has_failed = !pop(&coder->stream, bit ? probability : 65536 - probability, bit ? 0 : probability);
+    return bit;
+}
+
+#include "context_model.h"
+
+/* Whether buffers hold width * height pixels and, where there is one, a mask of them. */
+static int fits(const Py_buffer *pixels, const Py_buffer *mask, unsigned width, unsigned height)
+{
+    uint64_t area = (uint64_t)width * height;
+    if (width && height && area <= 1 << 24 && (uint64_t)pixels->len == area * sizeof(uint32_t) &&
+        (uintptr_t)pixels->buf % sizeof(uint32_t) == 0 && (!mask->buf || (uint64_t)mask->len == area))
+        return 1;
+    PyErr_SetString(PyExc_TypeError, "arrays have the wrong item size or do not fit each other");
+    return 0;
+}
+
+static PyObject *encode(PyObject *self, PyObject *args)
+{
+    Py_buffer pixels, mask;
+    unsigned width, height;
+    int has_alpha;
+    unsigned long long most;
+    PyObject *result = NULL;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*z*IIpK:encode", &pixels, &mask, &width, &height, &has_alpha, &most))
+        return NULL;
+    if (!fits(&pixels, &mask, width, height))
+        goto done;
+    Coder coder = {.most = most};
+    Model *model;
+    Py_BEGIN_ALLOW_THREADS
+    coder.operations = malloc(BLOCK * sizeof *coder.operations);
+    model = open_model(width, height, has_alpha, mask.buf != NULL);
+    coder.lacks_memory = !model || !coder.operations;
+    if (!coder.lacks_memory) {
+        for (ptrdiff_t y = 0; y < (ptrdiff_t)height; y++) {
+            memcpy(model->pixels + y * model->stride, (const uint32_t *)pixels.buf + y * (ptrdiff_t)width, width * sizeof(uint32_t));
+            for (ptrdiff_t x = 0; mask.buf && x < (ptrdiff_t)width; x++)
+                model->inside[y * model->stride + x] = ((const uint8_t *)mask.buf)[y * (ptrdiff_t)width + x] != 0;
+        }
+        if (mask.buf)
+            code_mask(model, &coder);
+        code_pixels(model, &coder);
+        if (!coder.has_failed)
+            coder.lacks_memory = !end_block(&coder);
+    }
+    close_model(model);
+    free(coder.operations);
+    Py_END_ALLOW_THREADS
+    if (coder.lacks_memory)
+        PyErr_NoMemory();
+    else if (coder.has_failed)
+        result = Py_NewRef(Py_None);
+    else
+        result = PyBytes_FromStringAndSize((const char *)coder.out, (Py_ssize_t)coder.out_size);
+    free(coder.out);
+done:
+    PyBuffer_Release(&pixels);
+    if (mask.obj)
+        PyBuffer_Release(&mask);
+    return result;
+}
+
+static PyObject *decode(PyObject *self, PyObject *args)
+{
+    Py_buffer data, pixels, mask;
+    unsigned width, height;
+    int has_alpha, mask_alone;
+    PyObject *result = NULL;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*w*z*IIpp:decode", &data, &pixels, &mask, &width, &height, &has_alpha, &mask_alone))
+        return NULL;
+    if (!fits(&pixels, &mask, width, height))
+        goto done;
+    if (mask.buf && mask.readonly) {
+        PyErr_SetString(PyExc_TypeError, "the mask cannot be written to");
+        goto done;
+    }
+    Coder coder = {.reads = 1, .stream = {LOWER, LOWER, data.buf, 0, data.len}};
+    Model *model;
+    int is_whole = 0;
+    Py_BEGIN_ALLOW_THREADS
+    model = open_model(width, height, has_alpha, mask.buf != NULL);
+    if (model) {
+        is_whole = !mask.buf || code_mask(model, &coder) == height;
+        if (is_whole && !mask_alone)
+            is_whole = code_pixels(model, &coder) == height && coder.stream.x == LOWER && coder.stream.y == LOWER &&
+                       coder.stream.position == coder.stream.size;
+        for (ptrdiff_t y = 0; is_whole && y < (ptrdiff_t)height; y++) {
+            memcpy((uint32_t *)pixels.buf + y * (ptrdiff_t)width, model->pixels + y * model->stride, width * sizeof(uint32_t));
+            if (mask.buf)
+                memcpy((uint8_t *)mask.buf + y * (ptrdiff_t)width, model->inside + y * model->stride, width);
+        }
+    }
+    close_model(model);
+    Py_END_ALLOW_THREADS
+    if (!model)
+        PyErr_NoMemory();
+    else if (!is_whole)
+        PyErr_SetString(PyExc_ValueError, "stream is damaged");
+    else
+        result = Py_NewRef(Py_None);
+done:
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&pixels);
+    if (mask.obj)
+        PyBuffer_Release(&mask);
+    return result;
+}
+
+static PyMethodDef methods[] = {
+    {"encode", encode, METH_VARARGS, "encode(pixels, mask, width, height, has_alpha, most) -> bytes, None over most decisions"},
+    {"decode", decode, METH_VARARGS,
+     "decode(data, pixels, mask, width, height, has_alpha, mask_alone); fills pixels and, where it is not None, mask"},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_context", .m_methods = methods};
+
+PyMODINIT_FUNC PyInit__context(void)
+{
+    return PyModuleDef_Init(&module);
+}
