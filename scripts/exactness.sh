@@ -61,7 +61,7 @@ for compiler in gcc clang; do
         row "$compiler -O3, emulated Nehalem" $compiler "-O3 -static" "qemu-x86_64 -cpu Nehalem" "-j 1"
         row "$compiler -O3, emulated Haswell" $compiler "-O3 -static" "qemu-x86_64 -cpu Haswell" "-j 1"
     fi
-    if command -v "${BOCHS:-bochs}" >/dev/null && [ "$(uname -m)" = x86_64 ]; then
+    if [ "$(uname -m)" = x86_64 ] && "${BOCHS:-bochs}" --help cpu 2>&1 | grep -q arrow_lake; then # version 3.0 or newer
         run_on="$python $root/scripts/bochs.py"
         row "$compiler -O3, emulated Tiger Lake" $compiler "-O3 -static" "$run_on tigerlake" "-j 1" # AVX-512-VNNI
         row "$compiler -O3, emulated Arrow Lake" $compiler "-O3 -static" "$run_on arrow_lake" "-j 1" # AVX-VNNI
