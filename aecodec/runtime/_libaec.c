@@ -323,7 +323,11 @@ static int fill(PyObject *module)
         return -1;
     if (PyModule_AddIntConstant(module, "SSE2_OR_NEON", AEC_KERNELS_128))
         return -1;
-    return PyModule_AddIntConstant(module, "AVX2", AEC_KERNELS_AVX2);
+    if (PyModule_AddIntConstant(module, "AVX2", AEC_KERNELS_AVX2))
+        return -1;
+    if (PyModule_AddIntConstant(module, "AVX_VNNI", AEC_KERNELS_AVX_VNNI))
+        return -1;
+    return PyModule_AddIntConstant(module, "AVX512", AEC_KERNELS_AVX512);
 }
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)fill}, {0, NULL}};

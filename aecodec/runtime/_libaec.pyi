@@ -9,6 +9,8 @@ BEST: int
 PLAIN: int
 SSE2_OR_NEON: int
 AVX2: int
+AVX_VNNI: int
+AVX512: int
 
 def info(data: bytes, /) -> tuple[int, int, int, int, int, bytes]: ...
 def decode_exact(data: bytes, samples: NDArray[np.uint8] | bytearray, /) -> None: ...

@@ -57,7 +57,9 @@ typedef enum {
     AEC_KERNELS_BEST = 0,
     AEC_KERNELS_PLAIN,
     AEC_KERNELS_AVX2,
-    AEC_KERNELS_128 /* registers of 128 bits: SSE2 or NEON */
+    AEC_KERNELS_128, /* registers of 128 bits: SSE2 or NEON */
+    AEC_KERNELS_AVX_VNNI,
+    AEC_KERNELS_AVX512 /* with VNNI */
 } aec_kernels;
 
 /* A part of a picture, in pixels. */

@@ -4,6 +4,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef AEC_HAS_AVX_VNNI
+#include <cpuid.h>
+#endif
 
 #define LEAST_ROWS 4 /* of latents that a part has: it computes the eleven beside it, too */
 
@@ -12,14 +15,39 @@ int aec_abi(void)
     return AEC_ABI;
 }
 
+#ifdef AEC_HAS_AVX512
+static int has_avx512(void)
+{
+    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vnni");
+}
+#endif
+
+#ifdef AEC_HAS_AVX_VNNI
+static int has_avx_vnni(void) /* older compilers' __builtin_cpu_supports does not know it */
+{
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && a >> 4 & 1;
+}
+#endif
+
 const aec_kernel_set *aec_choose_kernels(const aec_options *options)
 {
     aec_kernels wanted = options ? options->kernels : AEC_KERNELS_BEST;
     if (wanted == AEC_KERNELS_PLAIN)
         return &aec_kernels_plain;
 #ifdef AEC_HAS_AVX2
-    if (wanted != AEC_KERNELS_128 && __builtin_cpu_supports("avx2"))
+    if (wanted != AEC_KERNELS_128 && __builtin_cpu_supports("avx2")) {
+#ifdef AEC_HAS_AVX512
+        if (wanted != AEC_KERNELS_AVX2 && wanted != AEC_KERNELS_AVX_VNNI && has_avx512())
+            return &aec_kernels_avx512;
+#endif
+#ifdef AEC_HAS_AVX_VNNI
+        if (wanted != AEC_KERNELS_AVX2 && has_avx_vnni())
+            return &aec_kernels_avxvnni;
+#endif
         return &aec_kernels_avx2;
+    }
 #endif
 #ifdef AEC_HAS_128
     return &aec_kernels_128;

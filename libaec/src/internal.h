@@ -364,6 +364,14 @@ extern const aec_kernel_set aec_kernels_plain;
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
 #define AEC_HAS_AVX2 1
 extern const aec_kernel_set aec_kernels_avx2;
+#if __has_include(<avxvnniintrin.h>)
+#define AEC_HAS_AVX_VNNI 1
+extern const aec_kernel_set aec_kernels_avxvnni;
+#endif
+#if __has_include(<avx512vnniintrin.h>)
+#define AEC_HAS_AVX512 1 /* with VNNI */
+extern const aec_kernel_set aec_kernels_avx512;
+#endif
 #endif
 
 /* Sums with registers of 128 bits, for every x86-64, every little-endian 64-bit ARM, and WebAssembly with SIMD. */

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char usage[] = "usage: aecdec [-w WEIGHTS] [-c X,Y,W,H] [-s 2|4|8|16] [-j THREADS] [-k plain|128|avx2] [-b BITS]\n"
-                            "              [--preview] IN.aec OUT.ppm\n"
+static const char usage[] = "usage: aecdec [-w WEIGHTS] [-c X,Y,W,H] [-s 2|4|8|16] [-j THREADS] [-b BITS]\n"
+                            "              [-k plain|128|avx2|avxvnni|avx512] [--preview] IN.aec OUT.ppm\n"
                             "Decodes a file to PGM, PPM or, with alpha, PAM; - is standard input or output.\n"
                             "-c decodes a part of it only, -s makes it, or the part, so many times smaller, for less work.\n"
                             "--preview shows what there is of a file that ends early.\n"
@@ -150,6 +150,10 @@ int main(int argc, char **argv)
             options.kernels = AEC_KERNELS_128;
         else if (option == 'k' && !strcmp(optarg, "avx2"))
             options.kernels = AEC_KERNELS_AVX2;
+        else if (option == 'k' && !strcmp(optarg, "avxvnni"))
+            options.kernels = AEC_KERNELS_AVX_VNNI;
+        else if (option == 'k' && !strcmp(optarg, "avx512"))
+            options.kernels = AEC_KERNELS_AVX512;
         else
             return fputs(usage, stderr), 2;
     }

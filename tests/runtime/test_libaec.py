@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from aecodec.weights.store import FRACTION_BITS, Stored
 
 pytestmark = pytest.mark.skipif(not libaec.is_compiled(), reason="libaec was not compiled")
 
-KERNELS = ("PLAIN", "SSE2_OR_NEON", "AVX2")
+KERNELS = ("PLAIN", "SSE2_OR_NEON", "AVX2", "AVX_VNNI", "AVX512")  # what a CPU lacks is replaced
 
 
 @pytest.fixture(scope="module")
@@ -308,6 +310,20 @@ def test_the_library_checks_the_hash(name):
         wrong = bitstream.write(replace(stream, chunks=stream.chunks | {bitstream.HASH: bytes(hashed)}))
         with pytest.raises(ValueError, match="hash"):
             decoder._model.decode(wrong, samples, 1, 0, 0, 1)
+
+
+@pytest.mark.slow
+def test_every_set_of_kernels_computes_what_plain_c_does(tmp_path):
+    """A picture must not depend on the instructions of the machine that opens it, whatever numbers are in it."""
+    compiler, library = shutil.which("cc"), Path(__file__).parents[2] / "libaec"
+    if compiler is None:
+        pytest.skip("no C compiler")
+    program, folders = tmp_path / "compare_kernels", [f"-I{library}/include", f"-I{library}/src"]
+    sources = [*(library / "src").glob("*.c"), Path(__file__).parent / "compare_kernels.c"]
+    subprocess.run([compiler, "-std=c11", "-O2", *folders, *sources, "-o", program, "-lm", "-lpthread"], check=True)
+    found = subprocess.run([program, "1000"], capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout
+    assert found.stdout.startswith("plain\n")
 
 
 def test_the_library_refuses_depths_that_do_not_fit():

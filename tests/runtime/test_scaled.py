@@ -77,7 +77,7 @@ def test_libaec_gives_them_with_the_installed_weights():
         decoder, reference = ExactDecoder(model), IntegerSynthesis.of(model)
         for scale in SCALES:
             wanted = reference.scaled(latents, 1000, scale)
-            for kernels in ("PLAIN", "SSE2_OR_NEON", "AVX2"):
+            for kernels in ("PLAIN", "SSE2_OR_NEON", "AVX2", "AVX_VNNI", "AVX512"):
                 decoder._kernels = getattr(libaec._compiled, kernels)
                 assert np.array_equal(decoder.synthesise(latents, 1000, scale=scale), wanted)
 
