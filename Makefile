@@ -15,7 +15,7 @@ STAMP = $(VENV)/.installed-$(EXTRAS)
 help:  ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(STAMP): pyproject.toml constraints.txt setup.py $(wildcard aecodec/*/*.c libaec/*/*.[ch])
+$(STAMP): pyproject.toml constraints.txt setup.py $(wildcard aecodec/*/*.[ch] libaec/*/*.[ch])
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.$(if $(EXTRAS),[$(EXTRAS)])'
 	touch $@

@@ -113,7 +113,7 @@ static int exact_pixels(const aec_file *file)
         exit(2);
     aec_result result = aec_check_exact(&copy);
     if (result.status == AEC_OK)
-        result = aec_lay_exact(&copy, 1, &sink);
+        result = aec_lay_exact(&copy, 1, NULL, &sink);
     free(damaged);
     return result.status != AEC_OK;
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -93,3 +96,14 @@ def test_damage_inside_is_told():
     for damaged in (DATA[:8] + bytes(len(DATA) - 8), DATA[:-4] + b"\xff" * 4, DATA[:3] + b"\x29" + DATA[4:]):
         with pytest.raises(BitstreamError, match="damaged"):
             Banded.read(damaged).decode()
+
+
+def test_the_examples_of_the_page_are_right():
+    """Who writes a decoder from docs/format.md, section 12.5, compares with these."""
+    text = (Path(__file__).parents[2] / "docs" / "format.md").read_text("utf-8")
+    examples = [bytes.fromhex(line) for line in re.findall(r"^    (43 0[02](?: [0-9A-F]{2})+)$", text, re.MULTILINE)]
+    assert len(examples) == 2
+    pixel, masked = (Banded.read(each).decode() for each in examples)
+    assert pixel.tolist() == [[[200, 100, 50, 255]]]
+    dark, white, none = [10, 20, 30, 255], [255, 255, 255, 255], [0, 0, 0, 0]
+    assert masked.tolist() == [[dark, dark, none], [dark, dark, none], [none, dark, white]]
