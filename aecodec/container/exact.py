@@ -107,7 +107,7 @@ def encode_whole(array: Pixels, *, is_photograph: bool = False, is_estimate: boo
         stream = None if is_photograph else _write_banded(array[part.slices])
         if stream is None:
             stream = min((_write_webp(array[part.slices], each) for each in efforts), key=len)
-        elif part.shape[0] * part.shape[1] <= TINY and not is_estimate and _has_webp():
+        elif part.shape[0] * part.shape[1] <= TINY and not is_estimate and is_installed():
             stream = min(stream, *(_write_webp(array[part.slices], each) for each in efforts), key=len)
         body += [varint(len(stream)), stream]
     return b"".join(body)
@@ -156,18 +156,14 @@ def shares(stream: Stream) -> tuple[float, float]:
 
 
 def is_installed() -> bool:
-    """Return whether pictures can be written without loss: in the code of contexts, in C, and as WebP by Pillow."""
-    return _has_webp()
-
-
-def _has_webp() -> bool:
+    """Return whether Pillow reads and writes WebP, without which some pictures cannot be without loss."""
     from PIL import features
 
     return bool(features.check("webp"))
 
 
 def _check_webp() -> None:
-    if not _has_webp():
+    if not is_installed():
         raise MissingPackageError("a picture with exact pixels", "a Pillow with WebP", "Pillow")
 
 

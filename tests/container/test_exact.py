@@ -180,7 +180,7 @@ def test_claims_cost_no_memory():
 
 def test_a_pillow_without_webp_is_told(monkeypatch):
     """Who built Pillow without it learns what is missing, and not that the file is damaged."""
-    monkeypatch.setattr(exact, "_has_webp", lambda: False)
+    monkeypatch.setattr(exact, "is_installed", lambda: False)
     with pytest.raises(MissingPackageError, match="WebP"):
         exact.encode_whole(drawing(8, 8), is_photograph=True)
     with pytest.raises(MissingPackageError, match="WebP"):
