@@ -49,7 +49,7 @@ class Exact:
     def decode(self, area: Box) -> Pixels:
         """Return the pixels of an area, (h, w, 4) uint8, all 0 where there are none.
 
-        Raises BitstreamError where a picture is damaged, MissingPackageError where Pillow has no WebP.
+        Raises BitstreamError where a picture is damaged, MissingPackageError where one is a WebP and Pillow has none.
         """
         result = np.zeros((*area.shape, 4), np.uint8)
         for box, stream in self.streams.items():
@@ -61,12 +61,12 @@ class Exact:
         """Return the shares of the picture's pixels that are as given, and in fewer colours. Raises as ``decode`` does."""
         as_given = near = 0
         for stream in self.streams.values():
-            if stream[0] == banded.SIGNATURE:
-                picture = Banded.read(stream)
+            picture = Banded.read(stream) if stream[0] == banded.SIGNATURE else None
+            if picture is not None and picture.has_mask:  # which is known sooner than pixels
                 count = int(picture.mask().sum())
                 as_given, near = (as_given, near + count) if picture.is_near else (as_given + count, near)
             else:
-                counts = np.bincount(_read_webp(stream)[..., 3].ravel(), minlength=256)
+                counts = np.bincount(_read(stream)[..., 3].ravel(), minlength=256)
                 as_given, near = as_given + int(counts[AS_GIVEN]), near + int(counts[1:AS_GIVEN].sum())
         return as_given / (self.height * self.width), near / (self.height * self.width)
 

@@ -553,7 +553,7 @@ static inline int code_repetition(Model *model, Coder *coder, const uint32_t *ro
                   HIT_PACE, is_same);
 }
 
-/* Codes the pixels of a band, of one with a mask behind that.  Returns how many rows are whole. */
+/* Codes the pixels of a band, whose mask, if it has one, is known.  Returns how many rows are whole. */
 static uint32_t code_pixels(Model *model, Coder *coder)
 {
     ptrdiff_t width = model->width;

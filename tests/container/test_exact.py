@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aecodec.container import exact
+from aecodec.container import banded, exact
 from aecodec.container.bitstream import varint
 from aecodec.container.tiles import Box, whole
 from aecodec.errors import BitstreamError, MissingPackageError
@@ -49,6 +49,18 @@ def test_exact_pixels_come_back(size):
     assert np.array_equal(pixels[..., 3] > 0, mask)
     assert np.array_equal(pixels[mask][:, :3], array[mask])
     assert found.shares() == (pytest.approx(mask.mean()), 0)
+
+
+def test_alpha_without_a_mask_says_which_pixels_are_exact():
+    """Other writers may leave the mask out; ``info`` must count the pixels that a decoder shows."""
+    array = drawing(40, 50, 4)
+    array[..., 3] = np.where(some(40, 50), array[..., 3], 0)
+    stream = banded.encode(array)
+    assert stream is not None
+    found = exact.read_some(varint(len(stream)) + varint(0) + varint(0) + stream, 40, 50)
+    alpha = found.decode(whole(40, 50))[..., 3]
+    assert found.shares() == (pytest.approx((alpha == 255).mean()), pytest.approx(((alpha > 0) & (alpha < 255)).mean()))
+    assert 0 < sum(found.shares()) < 1
 
 
 def test_pixels_that_are_not_as_given_are_known_as_such():
