@@ -103,7 +103,7 @@ class Original:
     def encode(self) -> Encoded:
         """Return the file that has every pixel without loss; colour under an alpha of 0 is not kept.
 
-        Raises PictureError where a sample has more than 8 bits, MissingPackageError where it takes WebP and Pillow has none.
+        Raises PictureError where a sample has more than 8 bits, MissingPackageError where WebP is needed and missing.
         """
         return Encoded(bitstream.write(self.lossless()), MAX_INDEX, 1.0)
 
