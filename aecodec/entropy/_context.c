@@ -22,18 +22,6 @@ typedef struct {
     int lacks_memory;
 } Coder;
 
-static int begin_block(Coder *coder)
-{
-    Stream *in = &coder->stream;
-    if (in->x != LOWER || in->y != LOWER || in->size - in->position < STATE_BYTES)
-        return 0;
-    const uint8_t *from = in->data + in->position;
-    in->x = load32(from) | (uint64_t)load32(from + 4) << 32;
-    in->y = load32(from + 8) | (uint64_t)load32(from + 12) << 32;
-    in->position += STATE_BYTES;
-    return in->x >= LOWER && in->x < LOWER << 32 && in->y >= LOWER && in->y < LOWER << 32;
-}
-
 /* Appends the stream of a block. */
 static int end_block(Coder *coder)
 {
@@ -72,7 +60,7 @@ static inline int code(Coder *coder, uint32_t probability, int bit)
         return 0;
     if (!coder->reads)
         return write_decision(coder, probability, bit);
-    if (coder->count == 0 && !begin_block(coder)) {
+    if (coder->count == 0 && (coder->stream.x != LOWER || coder->stream.y != LOWER || !begin_stream(&coder->stream))) {
         coder->has_failed = 1;
         return 0;
     }

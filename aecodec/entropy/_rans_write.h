@@ -35,8 +35,6 @@ static const uint32_t *push_all(uint32_t *operations, ptrdiff_t count, uint64_t 
     return word;
 }
 
-#define STATE_BYTES 16 /* before the words */
-
 static void store_stream(uint64_t state_0, uint64_t state_1, const uint32_t *words, ptrdiff_t count, uint8_t *out)
 {
     store32(out, (uint32_t)state_0);

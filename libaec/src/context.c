@@ -18,17 +18,9 @@ typedef struct {
 
 static int begin_block(Coder *coder)
 {
-    Stream *in = &coder->stream;
-    if (in->size - in->position < 16) {
-        coder->is_over = 1;
-        return 0;
-    }
-    const uint8_t *from = in->data + in->position;
-    in->x = load32(from) | (uint64_t)load32(from + 4) << 32;
-    in->y = load32(from + 8) | (uint64_t)load32(from + 12) << 32;
-    in->position += 16;
+    coder->is_over = coder->stream.size - coder->stream.position < STATE_BYTES;
     coder->left = BLOCK;
-    return in->x >= LOWER && in->x < LOWER << 32 && in->y >= LOWER && in->y < LOWER << 32;
+    return begin_stream(&coder->stream);
 }
 
 static int is_at_end(const Coder *coder)
@@ -83,7 +75,6 @@ aec_result aec_context_size(const uint8_t *data, size_t size, uint32_t *width, u
 
 typedef struct {
     uint32_t width, rows, flags;
-    int may_be_cut;
     aec_span stream;
     uint32_t *pixels;
     uint32_t whole; /* rows of it that are */

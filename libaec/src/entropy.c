@@ -304,24 +304,15 @@ static aec_result read_latents(Tile *tile, Stream *stream, int32_t *latents, ptr
     return tile->is_cut || (stream->x == LOWER && stream->y == LOWER && stream->position == stream->size) ? OK : damaged;
 }
 
-static uint64_t load64(const uint8_t *p)
-{
-    return load32(p) | (uint64_t)load32(p + 4) << 32;
-}
-
 aec_result aec_decode_tile(const aec_weights *w, const aec_kernel_set *kernels, aec_span payload, uint32_t rate,
                            ptrdiff_t rows, ptrdiff_t columns, int32_t *latents, ptrdiff_t stride)
 {
     static const aec_result damaged = {AEC_DAMAGED, "the file is damaged (its payload)"};
-    int has_ended = payload.is_cut && payload.size < 16;
-    if (!has_ended && (payload.size < 16 || (payload.size % 4 && !payload.is_cut) || payload.size > PTRDIFF_MAX))
+    int has_ended = payload.is_cut && payload.size < STATE_BYTES;
+    if (!has_ended && (payload.size < STATE_BYTES || (payload.size % 4 && !payload.is_cut) || payload.size > PTRDIFF_MAX))
         return damaged;
-    Stream stream = {LOWER, LOWER, payload.body, 16, (ptrdiff_t)payload.size};
-    if (!has_ended) {
-        stream.x = load64(payload.body);
-        stream.y = load64(payload.body + 8);
-    }
-    if (stream.x < LOWER || stream.x >> 32 >= LOWER || stream.y < LOWER || stream.y >> 32 >= LOWER)
+    Stream stream = {LOWER, LOWER, payload.body, 0, (ptrdiff_t)payload.size};
+    if (!has_ended && !begin_stream(&stream))
         return damaged;
     size_t area = (size_t)rows * (size_t)columns, m = (size_t)w->latents, f = (size_t)w->features, c = (size_t)w->context;
     size_t widest = 4 * f > c ? 4 * f : c, count = area * m / 4;

@@ -16,6 +16,7 @@
 #define ESCAPE_DIGITS 7
 #define ESCAPE_SHIFT (PRECISION - 4) /* a digit and its flag are a nibble, all sixteen equally likely */
 #define ESCAPE_FREQUENCY (1u << ESCAPE_SHIFT)
+#define STATE_BYTES 16 /* in front of the words of a stream */
 #define ODD_STATE 232 /* trellis.py: what the states of dependent symbols do */
 #define ODD_SYMBOL 120
 
@@ -38,6 +39,18 @@ typedef struct {
 static inline uint32_t load32(const uint8_t *p)
 {
     return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+/* Reads the states of the stream that begins here; false where they are missing or out of range. */
+static inline int begin_stream(Stream *stream)
+{
+    if (stream->size - stream->position < STATE_BYTES)
+        return 0;
+    const uint8_t *from = stream->data + stream->position;
+    stream->x = load32(from) | (uint64_t)load32(from + 4) << 32;
+    stream->y = load32(from + 8) | (uint64_t)load32(from + 12) << 32;
+    stream->position += STATE_BYTES;
+    return stream->x >= LOWER && stream->x < LOWER << 32 && stream->y >= LOWER && stream->y < LOWER << 32;
 }
 
 /* Takes one operation off the stream; false where the stream ends before it. */
