@@ -16,7 +16,7 @@ from PIL import Image
 from aecodec.codec import regions
 from aecodec.codec.decoder import exact_pixels, lay_exact, lossless_samples, samples_of, synthesise_area
 from aecodec.codec.tiling import latent_area, open_workers
-from aecodec.container import alpha, bitstream, digest, exact, metadata
+from aecodec.container import alpha, banded, bitstream, digest, exact, metadata
 from aecodec.container.bitstream import ALPHA, EXACT, EXIF, HASH, LOSSLESS, NO_WEIGHTS, Header, Stream
 from aecodec.container.tiles import BLOCK, Box, Grid, tile_side, whole
 from aecodec.defaults import DEFAULT_WEIGHTS, MAX_PIXELS
@@ -137,29 +137,54 @@ class Original:
 class _Drawing:
     """A picture whose pixels may be kept in part or all: the given one, or that in fewer colours.
 
-    array: (H, W, 3), its colour; visible: (H, W), which pixels are seen; rate: the rate index that its colours are right
-    for, MAX_INDEX where they are as given.
+    array: (H, W, 3), its colour; visible: (H, W), which pixels are seen; measured: (H, W), bits of each pixel without loss,
+    None where the coder of contexts takes long; error: (H, W), what its errors are worth in bits; rate: the rate index that
+    its colours are right for, MAX_INDEX where they are as given.
     """
 
     original: Original
     array: NDArray[np.uint8]
     visible: regions.Mask
+    measured: regions.Floats | None
+    error: regions.Floats
     rate: int = MAX_INDEX
 
-    def in_fewer_colours(self, rate: int, within: regions.Mask) -> _Drawing:
-        """Return it with only those colours that are worth their bits at a rate index, ``within`` some pixels (H, W)."""
-        array = regions.fewer_colours(self.array, self.bits, regions.lagrangian(rate), within & self.visible)
+    @classmethod
+    def as_given(cls, original: Original, array: NDArray[np.uint8]) -> _Drawing:
+        """Return an original as it is; array: (H, W, 3), its colour."""
+        shape = array.shape[:2]
+        visible = np.ones(shape, bool) if original.alpha is None else np.asarray(original.alpha) > 0
+        return cls(original, array, visible, banded.measure(array, visible), np.zeros(shape, np.float32))
+
+    def in_fewer_colours(self, rate: int) -> _Drawing:
+        """Return it with only those colours that are worth their bits at a rate index."""
+        array, measured = regions.fewer_colours(self.array, self.estimate, self.activity, rate, self.visible)
+        error = regions.worth_of_errors(self.activity, rate) * regions.squared_error(self.array, array) * self.visible
         image = samples.from_array(array, self.original.image.mode)
-        return _Drawing(replace(self.original, image=image), array, self.visible, rate)
+        return _Drawing(replace(self.original, image=image), array, self.visible, measured, error, rate)
+
+    @functools.cached_property
+    def estimate(self) -> regions.Floats:
+        """About what each pixel (H, W) costs, by its colours alone."""
+        return regions.bits_without_loss(self.array)
+
+    @functools.cached_property
+    def activity(self) -> regions.Floats:
+        """``regions.activity`` (H, W)."""
+        return regions.activity(self.array)
 
     @functools.cached_property
     def bits(self) -> regions.Floats:
-        """About what each pixel (H, W) costs without loss, in bits of no certain size."""
-        return regions.bits_without_loss(self.array)
+        """What each pixel (H, W) costs without loss."""
+        if self.measured is not None:
+            return self.measured
+        return self.estimate * np.float32(8 * self.about_whole / max(float(self.estimate.sum()), 1.0))
 
     @functools.cached_property
     def about_whole(self) -> int:
         """About the bytes of the whole picture."""
+        if self.measured is not None:
+            return int(self.measured.sum()) // 8
         return len(bitstream.write(self.original.lossless(is_estimate=True)))
 
     @functools.cached_property
@@ -171,14 +196,15 @@ class _Drawing:
         """Return the chunk that has these pixels (H, W); ``is_estimate`` as in ``exact.encode_some``."""
         return exact.encode_some(self.array, mask, as_given=self.rate == MAX_INDEX, is_estimate=is_estimate)
 
-    def search(self, learned: regions.Floats, error: regions.Floats) -> regions.Choice:
-        """Return the blocks to keep; ``learned`` and ``error`` as in ``regions.search``."""
+    def search(self, learned: regions.Floats) -> regions.Choice:
+        """Return the blocks to keep; ``learned`` as in ``regions.search``."""
         height, width = self.visible.shape
 
         def size_of(blocks: regions.Mask) -> float:
             return 8 * len(self.some(regions.pixels_of(blocks, height, width), is_estimate=True))
 
-        return regions.search(learned, regions.block_sums(self.bits), error, 8 * self.about_whole, size_of)
+        sums = regions.block_sums(self.bits), regions.block_sums(self.error)
+        return regions.search(learned, *sums, size_of if self.measured is None else None)
 
 
 class Encoder:
@@ -300,15 +326,14 @@ class Encoder:
         learned = regions.block_sums(error)
         learned += tiles.assemble(area, lambda index: bits[index][..., None])[: len(learned), : learned.shape[1], 0]
         drawing, blocks = self._choose(learned, rate)
-        own = self._error(drawing.array, rate)
         cost, best = 8 * len(bitstream.write(plain.stream)) + float(error.sum()), plain
         if blocks.any() and not blocks.all():
-            mask = regions.grown(drawing.array, blocks) & self._drawing.visible
+            mask = regions.grown(self.array, blocks) & self._drawing.visible
             mixed = self._quantise_around(drawing, mask, rate, tile)
-            mixed_cost = 8 * len(bitstream.write(mixed.stream)) + float(np.where(mask, own, error).sum())
+            mixed_cost = 8 * len(bitstream.write(mixed.stream)) + float(np.where(mask, drawing.error, error).sum())
             cost, best = min((cost, best), (mixed_cost, mixed), key=lambda choice: choice[0])
         for candidate in dict.fromkeys((drawing, self._drawing)):
-            distortion = float(own.sum()) if candidate is drawing else 0.0
+            distortion = float(candidate.error.sum())
             if 8 * LOSSLESS_GAIN * candidate.about_whole + distortion < cost:
                 whole_cost = 8 * len(bitstream.write(candidate.whole)) + distortion
                 if whole_cost <= cost:
@@ -321,11 +346,11 @@ class Encoder:
         learned: bits and weighted error of each block as the networks code it.
         """
         given, (height, width) = self._drawing, self.array.shape[:2]
-        exactly = given.search(learned, np.zeros_like(learned))
+        exactly = given.search(learned)
         if rate == MAX_INDEX:
             return given, exactly.blocks
-        near = given.in_fewer_colours(rate, regions.pixels_of(exactly.costs < regions.REACH * learned, height, width))
-        nearly = near.search(learned, regions.block_sums(self._error(near.array, rate)))
+        near = given.in_fewer_colours(rate)
+        nearly = near.search(learned)
         lost = height * width * regions.exactness(rate, float((exactly.blocks & nearly.blocks).mean()))
         if nearly.total(learned) + lost < exactly.total(learned):
             return near, nearly.blocks
@@ -340,17 +365,14 @@ class Encoder:
         return Quantised(Stream(header, payloads, self._chunks | {EXACT: drawing.some(mask)}), values)
 
     def _error(self, shown: NDArray[np.uint8], rate: int) -> regions.Floats:
-        """Return the weighted squared error of each pixel (H, W), the mean over its channels; hidden colour has none."""
-        squares = np.square(np.subtract(self.array, shown, dtype=np.float32)).mean(-1)
-        error: regions.Floats = np.float32(regions.lagrangian(rate)) * squares
+        """Return what each pixel's error in the networks' picture is worth in bits, (H, W); hidden colour has none."""
+        error: regions.Floats = np.float32(regions.lagrangian(rate)) * regions.squared_error(self.array, shown)
         return error if self.original.alpha is None else error * self._drawing.visible
 
     @functools.cached_property
     def _drawing(self) -> _Drawing:
         """The picture as given."""
-        plane = self.original.alpha
-        visible = np.ones(self.array.shape[:2], bool) if plane is None else np.asarray(plane) > 0
-        return _Drawing(self.original, self.array, visible)
+        return _Drawing.as_given(self.original, self.array)
 
     def _synthesise(self, quantised: Quantised, synthesis: Callable[[], Synthesis] | None = None) -> NDArray[Any]:
         area, arch = whole(*self.array.shape[:2]), self.weights.arch

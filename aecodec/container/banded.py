@@ -29,6 +29,7 @@ _SHIFTS = (16, 8, 0, 24)  # red, green, blue, alpha
 
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
+Bits = npt.NDArray[np.float32]
 Given = TypeVar("Given")
 Result = TypeVar("Result")
 Sample = TypeVar("Sample", bound=np.generic)
@@ -69,7 +70,7 @@ class Banded:
             packed, mask = context.decode(
                 stream, rows.stop - rows.start, self.width, has_mask=self.has_mask, has_alpha=self.has_alpha
             )
-            pixels: Pixels = np.stack([packed >> shift & 255 for shift in _SHIFTS], -1).astype(np.uint8)
+            pixels = _unpacked(packed, 4)
             if mask is not None:
                 pixels[..., 3] = 254 if self.is_near else 255
                 pixels[~mask] = 0
@@ -103,16 +104,11 @@ def encode(pixels: Pixels, mask: Mask | None = None, *, is_near: bool = False, i
     decisions for each of its pixels, and SPARE more, unless ``is_patient``: photographs take twenty, and time for each.
     """
     height, width, channels = pixels.shape
-    packed = np.full((height, width), 255 << 24, np.uint32) if channels == 3 else np.zeros((height, width), np.uint32)
-    for channel in range(channels):
-        packed |= pixels[..., channel].astype(np.uint32) << np.uint32(_SHIFTS[channel])
-    if channels == 4:
-        packed[packed < 1 << 24] = 0  # nobody sees its colour
+    packed = _packed(pixels)
 
     def band(rows: slice) -> bytes | None:
-        inside, area = None if mask is None else mask[rows], (rows.stop - rows.start) * width
-        count = area if inside is None else int(inside.sum())
-        most = context.MOST if is_patient else PATIENCE * count + SPARE + (0 if inside is None else area)
+        inside = None if mask is None else mask[rows]
+        most = context.MOST if is_patient else _most(packed[rows], inside) + (0 if inside is None else inside.size)
         return context.encode(packed[rows], inside, has_alpha=channels == 4, most=most)
 
     streams = _in_threads(band, _bands(height, width))
@@ -123,6 +119,54 @@ def encode(pixels: Pixels, mask: Mask | None = None, *, is_near: bool = False, i
             return None
         parts += [varint(len(stream)), stream]
     return b"".join(parts)
+
+
+def measure(pixels: Pixels, mask: Mask) -> Bits | None:
+    """Return the bits of each pixel (H, W) of a picture (H, W, 3), as ``context.measure`` does; None if it takes long."""
+    packed = _packed(pixels)
+
+    def band(rows: slice) -> Bits | None:
+        return context.measure(packed[rows], mask[rows], most=_most(packed[rows], mask[rows]))
+
+    bands = [bits for bits in _in_threads(band, _bands(*mask.shape)) if bits is not None]
+    return np.concatenate(bands) if len(bands) == len(_bands(*mask.shape)) else None
+
+
+def optimise(pixels: Pixels, given: Pixels, weights: Bits, mask: Mask) -> tuple[Pixels, Bits] | None:
+    """Return a picture (H, W, 3) that costs less, and the bits of each pixel, as ``context.optimise`` does.
+
+    Only pixels of the mask (H, W) are coded and change. None if it takes long.
+    """
+    packed, right = _packed(pixels), _packed(given)
+
+    def band(rows: slice) -> tuple[npt.NDArray[np.uint32], Bits] | None:
+        most = _most(packed[rows], mask[rows])
+        return context.optimise(packed[rows], right[rows], weights[rows], mask[rows], most=most)
+
+    bands = [found for found in _in_threads(band, _bands(*mask.shape)) if found is not None]
+    if len(bands) < len(_bands(*mask.shape)):
+        return None
+    return _unpacked(np.concatenate([each for each, _ in bands]), 3), np.concatenate([bits for _, bits in bands])
+
+
+def _packed(pixels: Pixels) -> npt.NDArray[np.uint32]:
+    """Return pixels (H, W, 3) or (H, W, 4) as 0xAARRGGBB, 0 where nobody sees a colour."""
+    *shape, channels = pixels.shape
+    packed = np.full(shape, 255 << 24 if channels == 3 else 0, np.uint32)
+    for channel in range(channels):
+        packed |= pixels[..., channel].astype(np.uint32) << np.uint32(_SHIFTS[channel])
+    packed[packed < 1 << 24] = 0
+    return packed
+
+
+def _unpacked(packed: npt.NDArray[np.uint32], channels: int) -> Pixels:
+    pixels: Pixels = np.stack([packed >> shift & 255 for shift in _SHIFTS[:channels]], -1).astype(np.uint8)
+    return pixels
+
+
+def _most(pixels: npt.NDArray[np.uint32], mask: Mask | None) -> int:
+    """Return how many decisions are tried for a band."""
+    return PATIENCE * (pixels.size if mask is None else int(mask.sum())) + SPARE
 
 
 def _take_head(reader: Reader) -> tuple[int, int, int]:

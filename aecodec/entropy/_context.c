@@ -4,14 +4,25 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "_rans_write.h"
 
 #define BLOCK (1u << 22) /* decisions of a stream */
+#define COSTS (1 << 12)  /* of probabilities */
+
+/* Where bits are counted, and what a picture whose pixels take cheaper colours is compared with. */
+typedef struct {
+    const uint32_t *given; /* the picture whose colours are right, or NULL where pixels do not take cheaper ones */
+    const float *weights;  /* bits that a squared error of each pixel is worth */
+    float *bits, *spent;   /* those of each pixel, and of the one that is being coded */
+    float cost[COSTS + 1]; /* bits of a decision, by its probability */
+} Count;
 
 typedef struct {
-    int reads; /* else it writes */
+    int reads;    /* else it writes, or, */
+    Count *tally; /* where this is not NULL, counts */
     Stream stream;
     uint32_t count; /* decisions of the block so far */
     uint64_t most;  /* decisions that may follow it */
@@ -43,10 +54,17 @@ static int end_block(Coder *coder)
     return 1;
 }
 
+static inline float cost_of(const Count *tally, uint32_t probability)
+{
+    return tally->cost[(probability + 8) >> 4];
+}
+
 static int write_decision(Coder *coder, uint32_t probability, int bit)
 {
     if (!coder->most--)
         coder->has_failed = 1;
+    else if (coder->tally)
+        *coder->tally->spent += cost_of(coder->tally, bit ? probability : 65536 - probability);
     else if (coder->count == BLOCK && !end_block(coder))
         coder->has_failed = coder->lacks_memory = 1;
     else
@@ -72,6 +90,49 @@ static inline int code(Coder *coder, uint32_t probability, int bit)
 
 #include "context_model.h"
 
+#define VALUE_BITS 16 /* about, of a pixel that is none of the candidates; with 12 and 20 bytes and errors were traded alike */
+
+/* Returns what a colour in place of the given one costs in bits: its squared error times a weight. */
+static inline float error_of(uint32_t colour, uint32_t given, float weight)
+{
+    int red = (int)(colour >> 16 & 255) - (int)(given >> 16 & 255), green = (int)(colour >> 8 & 255) - (int)(given >> 8 & 255);
+    int blue = (int)(colour & 255) - (int)(given & 255);
+    return weight * (0.3f * (float)(red * red) + 0.5f * (float)(green * green) + 0.2f * (float)(blue * blue));
+}
+
+/* Takes the colour of least bits + weight * squared error: value or a candidate.  What comes after it does not count. */
+static inline uint32_t cheaper(Model *model, Coder *coder, const uint32_t *r, const Around *place, const Guess *guess,
+                               uint32_t value)
+{
+    Count *tally = coder->tally;
+    if (!tally)
+        return value;
+    ptrdiff_t offset = r - model->pixels, y = offset / model->stride;
+    size_t at = (size_t)(y * (ptrdiff_t)model->width + offset % model->stride);
+    tally->spent = tally->bits + at;
+    if (!tally->given || !place)
+        return value;
+    float own = error_of(value, tally->given[at], tally->weights[at]), best = INFINITY, before = 0;
+    uint32_t choice = value;
+    int is_listed = 0;
+    for (int i = 0, rank = 0; i < SOURCES && before < best; i++) {
+        if (!is_candidate(guess, i))
+            continue;
+        uint32_t colour = guess->sources[i].colour;
+        Hit hit = hit_of(model, r, place, guess, colour, rank++);
+        uint32_t probability = predict(model, hit.slots, HIT_INPUTS, hit.weights, hit.match_weights, hit.curve,
+                                       hit.match_curve).probability;
+        float cost = before + cost_of(tally, probability) + error_of(colour, tally->given[at], tally->weights[at]);
+        if (cost < best) {
+            best = cost;
+            choice = colour;
+        }
+        is_listed |= colour == value;
+        before += cost_of(tally, 65536 - probability);
+    }
+    return is_listed || best <= before + VALUE_BITS + own ? choice : value;
+}
+
 /* Whether buffers hold width * height pixels and, where there is one, a mask of them. */
 static int fits(const Py_buffer *pixels, const Py_buffer *mask, unsigned width, unsigned height)
 {
@@ -81,6 +142,17 @@ static int fits(const Py_buffer *pixels, const Py_buffer *mask, unsigned width, 
         return 1;
     PyErr_SetString(PyExc_TypeError, "arrays have the wrong item size or do not fit each other");
     return 0;
+}
+
+/* Copies a picture, and where there is one its mask, into a model. */
+static void fill(Model *model, const Py_buffer *pixels, const Py_buffer *mask)
+{
+    ptrdiff_t width = model->width;
+    for (ptrdiff_t y = 0; y < (ptrdiff_t)model->height; y++) {
+        memcpy(model->pixels + y * model->stride, (const uint32_t *)pixels->buf + y * width, (size_t)width * sizeof(uint32_t));
+        for (ptrdiff_t x = 0; mask->buf && x < width; x++)
+            model->inside[y * model->stride + x] = ((const uint8_t *)mask->buf)[y * width + x] != 0;
+    }
 }
 
 static PyObject *encode(PyObject *self, PyObject *args)
@@ -102,11 +174,7 @@ static PyObject *encode(PyObject *self, PyObject *args)
     model = open_model(width, height, has_alpha, mask.buf != NULL);
     coder.lacks_memory = !model || !coder.operations;
     if (!coder.lacks_memory) {
-        for (ptrdiff_t y = 0; y < (ptrdiff_t)height; y++) {
-            memcpy(model->pixels + y * model->stride, (const uint32_t *)pixels.buf + y * (ptrdiff_t)width, width * sizeof(uint32_t));
-            for (ptrdiff_t x = 0; mask.buf && x < (ptrdiff_t)width; x++)
-                model->inside[y * model->stride + x] = ((const uint8_t *)mask.buf)[y * (ptrdiff_t)width + x] != 0;
-        }
+        fill(model, &pixels, &mask);
         if (mask.buf)
             code_mask(model, &coder);
         code_pixels(model, &coder);
@@ -177,10 +245,64 @@ done:
     return result;
 }
 
+static PyObject *measure(PyObject *self, PyObject *args)
+{
+    Py_buffer pixels, mask, given, weights, bits;
+    unsigned width, height;
+    unsigned long long most;
+    PyObject *result = NULL;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "w*z*z*z*w*IIK:measure", &pixels, &mask, &given, &weights, &bits, &width, &height, &most))
+        return NULL;
+    if (!fits(&pixels, &mask, width, height) || !fits(&bits, &mask, width, height) ||
+        (given.buf && (!fits(&given, &mask, width, height) || !fits(&weights, &mask, width, height))))
+        goto done;
+    Model *model;
+    Count *tally;
+    int is_whole = 0;
+    Py_BEGIN_ALLOW_THREADS
+    tally = malloc(sizeof *tally);
+    model = open_model(width, height, 0, mask.buf != NULL);
+    if (tally && model) {
+        Coder coder = {.tally = tally, .most = most};
+        tally->given = given.buf;
+        tally->weights = weights.buf;
+        tally->spent = tally->bits = bits.buf;
+        for (int i = 0; i <= COSTS; i++)
+            tally->cost[i] = -log2f((float)(i ? i : 1) / COSTS);
+        fill(model, &pixels, &mask);
+        is_whole = code_pixels(model, &coder) == height;
+        for (ptrdiff_t y = 0, i = 0; is_whole && y < (ptrdiff_t)height; y++)
+            for (ptrdiff_t x = 0; x < (ptrdiff_t)width; x++, i++)
+                if (!mask.buf || ((const uint8_t *)mask.buf)[i])
+                    ((uint32_t *)pixels.buf)[i] = model->pixels[y * model->stride + x];
+    }
+    Py_END_ALLOW_THREADS
+    if (tally && model)
+        result = PyBool_FromLong(is_whole);
+    else
+        PyErr_NoMemory();
+    close_model(model);
+    free(tally);
+done:
+    PyBuffer_Release(&pixels);
+    PyBuffer_Release(&bits);
+    if (mask.obj)
+        PyBuffer_Release(&mask);
+    if (given.obj)
+        PyBuffer_Release(&given);
+    if (weights.obj)
+        PyBuffer_Release(&weights);
+    return result;
+}
+
 static PyMethodDef methods[] = {
     {"encode", encode, METH_VARARGS, "encode(pixels, mask, width, height, has_alpha, most) -> bytes, None over most decisions"},
     {"decode", decode, METH_VARARGS,
      "decode(data, pixels, mask, width, height, has_alpha, mask_alone); fills pixels and, where it is not None, mask"},
+    {"measure", measure, METH_VARARGS,
+     "measure(pixels, mask, given, weights, bits, width, height, most) -> bool, False over most decisions; adds to bits and, "
+     "where there is a given picture, changes pixels"},
     {NULL, NULL, 0, NULL},
 };
 

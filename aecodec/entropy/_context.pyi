@@ -1,4 +1,4 @@
-"""``_context.c``; see ``_context_python.py``, which does the same."""
+"""``_context.c``; see ``_context_python.py``, which does the same, without ``measure``."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,3 +22,14 @@ def decode(
     mask_alone: bool,
     /,
 ) -> None: ...
+def measure(
+    pixels: NDArray[np.uint32],
+    mask: NDArray[np.bool_] | None,
+    given: NDArray[np.uint32] | None,
+    weights: NDArray[np.float32] | None,
+    bits: NDArray[np.float32],
+    width: int,
+    height: int,
+    most: int,
+    /,
+) -> bool: ...

@@ -10,7 +10,8 @@
        static int code(Coder *coder, uint32_t probability, int bit);
 
    which codes a decision that is 1 with this probability, in 1/65536.  A reader ignores bit and returns what it reads,
-   anything where it fails; a writer returns bit.  So reading and writing are one model. */
+   anything where it fails; a writer returns bit.  So reading and writing are one model.  Behind it stands cheaper(), by
+   which a writer may take another colour. */
 
 #ifndef AEC_CONTEXT_MODEL_H
 #define AEC_CONTEXT_MODEL_H
@@ -216,27 +217,44 @@ static inline void bend(uint16_t *curve, int knot, int bit)
     curve[knot] = (uint16_t)(curve[knot] + (((bit ? 65535 : 0) - curve[knot]) >> 5));
 }
 
-/* Codes a decision from the slots of its contexts, of which there is one fewer than inputs.  They, both sets of weights
-   and both curves learn from it. */
+/* How likely a decision is, and what both sets of weights and both curves need to learn from it. */
+typedef struct {
+    int32_t input[VALUE_INPUTS];
+    int logit, other_logit, knot;
+    uint32_t part, probability;
+} Prediction;
+
+/* Predicts a decision from the slots of its contexts, of which there is one fewer than inputs. */
+static inline Prediction predict(const Model *model, Slot *const *slots, int inputs, const int32_t *weights,
+                                 const int32_t *others, const uint16_t *curve, const uint16_t *other_curve)
+{
+    Prediction it;
+    int64_t sum = 0, other_sum = 0;
+    for (int i = 0; i < inputs; i++) {
+        it.input[i] = i < inputs - 1 ? model->logit[*slots[i] >> 4 ^ 2048] : 256;
+        sum += (int64_t)weights[i] * it.input[i];
+        other_sum += (int64_t)others[i] * it.input[i];
+    }
+    it.logit = limited(sum >> 16);
+    it.other_logit = limited(other_sum >> 16);
+    int mean = (it.logit + it.other_logit) >> 1;
+    it.knot = (mean + LOGIT_END) >> 8;
+    it.part = (uint32_t)(mean + LOGIT_END) & 255;
+    uint32_t probability = (2u * model->probability[mean + LOGIT_END] + 3 * bent(curve, it.knot, it.part) +
+                            3 * bent(other_curve, it.knot, it.part)) >> 3;
+    it.probability = probability ? probability : 1;
+    return it;
+}
+
+/* Codes a decision.  Its contexts, both sets of weights and both curves learn from it. */
 static inline int decide(const Model *model, Coder *coder, Slot *const *slots, int inputs, int32_t *weights, int32_t *others,
                          uint16_t *curve, uint16_t *other_curve, int pace, int bit)
 {
-    int32_t input[VALUE_INPUTS];
-    int64_t sum = 0, other_sum = 0;
-    for (int i = 0; i < inputs; i++) {
-        input[i] = i < inputs - 1 ? model->logit[*slots[i] >> 4 ^ 2048] : 256;
-        sum += (int64_t)weights[i] * input[i];
-        other_sum += (int64_t)others[i] * input[i];
-    }
-    int logit = limited(sum >> 16), other_logit = limited(other_sum >> 16), mean = (logit + other_logit) >> 1;
-    int knot = (mean + LOGIT_END) >> 8;
-    uint32_t part = (uint32_t)(mean + LOGIT_END) & 255;
-    uint32_t probability = (2u * model->probability[mean + LOGIT_END] + 3 * bent(curve, knot, part) +
-                            3 * bent(other_curve, knot, part)) >> 3;
-    bit = code(coder, probability ? probability : 1, bit);
-    learn(weights, input, inputs, bit * 65536 - model->probability[logit + LOGIT_END], pace);
-    learn(others, input, inputs, bit * 65536 - model->probability[other_logit + LOGIT_END], pace);
-    knot += part > 128;
+    Prediction it = predict(model, slots, inputs, weights, others, curve, other_curve);
+    bit = code(coder, it.probability, bit);
+    learn(weights, it.input, inputs, bit * 65536 - model->probability[it.logit + LOGIT_END], pace);
+    learn(others, it.input, inputs, bit * 65536 - model->probability[it.other_logit + LOGIT_END], pace);
+    int knot = it.knot + (it.part > 128);
     bend(curve, knot, bit);
     bend(other_curve, knot, bit);
     for (int i = 0; i < inputs - 1; i++) {
@@ -424,38 +442,74 @@ static inline int is_candidate(const Guess *guess, int index)
     return is_new;
 }
 
-/* Codes which of the candidates a pixel is.  Returns its rank, or ESCAPED. */
-static inline int code_rank(Model *model, Coder *coder, const uint32_t *r, const uint8_t *ranks, uint32_t history,
-                            const Guess *guess, uint32_t *value)
+/* The contexts of a pixel that all its candidates share, hashed. */
+typedef struct {
+    uint32_t equal, past, left, match;
+} Around;
+
+/* history: the ranks of the pixels in front of r, four bits each. */
+static inline Around around(const Model *model, const uint32_t *r, const uint8_t *ranks, uint32_t history, const Guess *guess)
 {
     const uint32_t *n = r - model->stride, *m = n - model->stride;
     const uint8_t *above = ranks - model->stride;
-    uint32_t equal = (uint32_t)((r[-1] == n[0]) | (n[0] == n[1]) << 1 | (r[-1] == n[-1]) << 2 | (n[0] == n[-1]) << 3 |
-                                (r[-1] == r[-2]) << 4 | (n[0] == m[0]) << 5 | (n[1] == n[2]) << 6 | (n[1] == m[1]) << 7);
-    uint32_t past = mixed_hash(history & 0xFFFFF, (uint32_t)(above[0] | above[1] << 4 | above[-1] << 8 | above[2] << 12));
-    uint32_t left = mixed_hash(r[-1], 16), match = mixed_hash(guess->match, 18);
+    return (Around){
+        .equal = (uint32_t)((r[-1] == n[0]) | (n[0] == n[1]) << 1 | (r[-1] == n[-1]) << 2 | (n[0] == n[-1]) << 3 |
+                            (r[-1] == r[-2]) << 4 | (n[0] == m[0]) << 5 | (n[1] == n[2]) << 6 | (n[1] == m[1]) << 7),
+        .past = mixed_hash(history & 0xFFFFF, (uint32_t)(above[0] | above[1] << 4 | above[-1] << 8 | above[2] << 12)),
+        .left = mixed_hash(r[-1], 16),
+        .match = mixed_hash(guess->match, 18),
+    };
+}
+
+/* What says how likely a candidate is: slots, sets of weights and curves. */
+typedef struct {
+    Slot *slots[HIT_INPUTS - 1];
+    int32_t *weights, *match_weights;
+    uint16_t *curve, *match_curve;
+} Hit;
+
+static inline Hit hit_of(Model *model, const uint32_t *r, const Around *place, const Guess *guess, uint32_t colour, int rank)
+{
+    const uint32_t *n = r - model->stride, *m = n - model->stride;
+    uint32_t k = rank < RANKS ? (uint32_t)rank : RANKS - 1, agree = 0;
+    for (int j = 0; j < HISTORIES; j++) {
+        int times = guess->followed[j]->colour == colour ? guess->followed[j]->times : 0;
+        agree = agree << 2 | (uint32_t)((times > 0) + (times > 1) + (times > 3));
+    }
+    uint32_t beside = (uint32_t)((r[-1] == colour) | (n[0] == colour) << 1 | (n[1] == colour) << 2 | (n[-1] == colour) << 3 |
+                                 (r[-2] == colour) << 4 | (m[0] == colour) << 5);
+    uint32_t matching = guess->matched == colour ? guess->match : 0;
+    uint32_t set = agree * RANKS + k, match_set = (matching * 8 + guess->match) * RANKS + k;
+    return (Hit){
+        .slots = {hit_slot(model, mixed_hash(matching << 16 | agree << 6 | beside, k + 1000)),
+                  hit_slot(model, mixed_hash(place->equal << 6 | beside, k + 2000)),
+                  hit_slot(model, mixed_hash(mixed_hash(colour, n[0]), place->left)),
+                  hit_slot(model, mixed_hash(mixed_hash(colour, guess->matched), place->match)),
+                  hit_slot(model, mixed_hash(place->past, k + 8000))},
+        .weights = model->hit_weights[set],
+        .match_weights = model->match_weights[match_set],
+        .curve = model->hit_curves[set],
+        .match_curve = model->match_curves[match_set],
+    };
+}
+
+/* Returns the colour to code for r: value, or one that costs less and is near enough; place is NULL where r is not asked
+   for.  A reader returns value. */
+static inline uint32_t cheaper(Model *model, Coder *coder, const uint32_t *r, const Around *place, const Guess *guess,
+                               uint32_t value);
+
+/* Codes which of the candidates a pixel is.  Returns its rank, or ESCAPED. */
+static inline int code_rank(Model *model, Coder *coder, const uint32_t *r, const Around *place, const Guess *guess,
+                            uint32_t *value)
+{
     int rank = 0;
     for (int i = 0; i < SOURCES; i++) {
         if (!is_candidate(guess, i))
             continue;
-        uint32_t colour = guess->sources[i].colour, k = rank < RANKS ? (uint32_t)rank : RANKS - 1, agree = 0;
-        for (int j = 0; j < HISTORIES; j++) {
-            int times = guess->followed[j]->colour == colour ? guess->followed[j]->times : 0;
-            agree = agree << 2 | (uint32_t)((times > 0) + (times > 1) + (times > 3));
-        }
-        uint32_t beside = (uint32_t)((r[-1] == colour) | (n[0] == colour) << 1 | (n[1] == colour) << 2 | (n[-1] == colour) << 3 |
-                                     (r[-2] == colour) << 4 | (m[0] == colour) << 5);
-        uint32_t matching = guess->matched == colour ? guess->match : 0;
-        uint32_t hashes[HIT_INPUTS - 1] = {mixed_hash(matching << 16 | agree << 6 | beside, k + 1000),
-                                           mixed_hash(equal << 6 | beside, k + 2000),
-                                           mixed_hash(mixed_hash(colour, n[0]), left),
-                                           mixed_hash(mixed_hash(colour, guess->matched), match), mixed_hash(past, k + 8000)};
-        Slot *slots[HIT_INPUTS - 1];
-        for (int j = 0; j < HIT_INPUTS - 1; j++)
-            slots[j] = model->hits + (hashes[j] * 0x9E3779B1u >> (32 - model->hit_bits));
-        uint32_t set = agree * RANKS + k, match_set = (matching * 8 + guess->match) * RANKS + k;
-        if (decide(model, coder, slots, HIT_INPUTS, model->hit_weights[set], model->match_weights[match_set],
-                   model->hit_curves[set], model->match_curves[match_set], HIT_PACE, colour == *value)) {
+        uint32_t colour = guess->sources[i].colour;
+        Hit hit = hit_of(model, r, place, guess, colour, rank);
+        if (decide(model, coder, hit.slots, HIT_INPUTS, hit.weights, hit.match_weights, hit.curve, hit.match_curve, HIT_PACE,
+                   colour == *value)) {
             *value = colour;
             return rank;
         }
@@ -511,7 +565,9 @@ static inline uint32_t code_pixel(Model *model, Coder *coder, const uint32_t *r,
     const uint8_t *above = ranks - model->stride;
     int is_asked = ranks[-1] != ESCAPED || above[0] != ESCAPED || above[1] != ESCAPED || above[-1] != ESCAPED ||
                    guess.match > 2 || guess.followed[0]->times || guess.followed[1]->times || guess.followed[2]->times;
-    int rank = is_asked ? code_rank(model, coder, r, ranks, *history, &guess, &value) : ESCAPED;
+    Around place = around(model, r, ranks, *history, &guess);
+    value = cheaper(model, coder, r, is_asked ? &place : NULL, &guess, value);
+    int rank = is_asked ? code_rank(model, coder, r, &place, &guess, &value) : ESCAPED;
     if (rank == ESCAPED) {
         value = code_value(model, coder, r, r - model->stride, value);
         if (!is_asked)

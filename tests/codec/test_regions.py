@@ -50,7 +50,9 @@ def test_text_is_sharp_and_a_photograph_is_not_exact(photo, quality, mode):
     shown = np.asarray(decode(encoded.data))
     assert shown.shape == np.asarray(picture).shape
     error = np.abs(shown - np.asarray(picture, np.int16))
-    assert error[:, :190].max() <= (6 if quality >= 60 else 12)  # it may be in fewer colours
+    # it may be in fewer colours; the networks' mean is 3 and 13, their largest error 34 and 129
+    assert error[:, :190].mean() <= (1.2 if quality >= 60 else 2.5)
+    assert error[:, :190].max() <= 40
     assert error[40:90, 210:290].any()
     assert 0.5 < encoded.exact + encoded.near < 0.95
     assert len(encoded.data) < webp_size(picture)
@@ -182,7 +184,8 @@ def test_alpha_stays_and_hidden_colour_costs_nothing(photo, mode, quality):
         text = np.zeros(plane.shape, bool)
         text[110:, :180] = True
         error = np.abs(shown[text] - np.asarray(given, np.int16)[text])
-        assert error.max() <= (0 if quality is None else 12)
+        assert error.max() <= (0 if quality is None else 40)  # where text is in fewer colours
+        assert error.mean() <= 2
         sizes.append(len(data))
     assert sizes[1] < 1.02 * sizes[0]
 
@@ -215,7 +218,7 @@ def test_no_seam_at_the_edge_of_exact_pixels(photo, margin):
     assert error[37:101, left : left + 96].mean() < 10
     error[37:101, left : left + 96] = 0
     assert not error[(np.asarray(picture) == (250, 250, 252)).all(-1)].any()
-    assert error.max() <= 12
+    assert error.max() <= 40
 
 
 def test_what_is_of_one_colour_is_exact_around_exact_pixels():
@@ -355,15 +358,36 @@ def test_common_colours_stay():
     array[5, 5:35] = np.arange(30)[:, None] // 3 * 3
     bits = np.full((40, 40), 0.1, np.float32)
     bits[5, 5:35] = 20
-    everywhere = np.ones((40, 40), bool)
-    found = regions.fewer_colours(array, bits, 0.05, everywhere)
+    worth, everywhere = np.full((40, 40), 0.05, np.float32), np.ones((40, 40), bool)
+    found = regions._common_colours(array, bits, worth, everywhere)
     rest = np.delete(np.arange(40), 5)
     assert np.array_equal(found[rest], array[rest])
     assert len(np.unique(found)) < len(np.unique(array))
     assert np.square(found.astype(float) - array).mean(-1).max() <= regions.SAVED * 20 / 0.05
     outside = ~everywhere
     outside[5, :10] = True
-    assert np.array_equal(regions.fewer_colours(array, bits, 0.05, outside)[:, 10:], array[:, 10:])
+    assert np.array_equal(regions._common_colours(array, bits, worth, outside)[:, 10:], array[:, 10:])
+
+
+def test_a_gradient_has_no_bands():
+    """Errors hide beside edges; steps of three levels in a smooth shade are what people see first."""
+    shade = np.linspace(40, 200, 320).round().astype(np.uint8)
+    array = np.repeat(np.tile(shade, (96, 1))[..., None], 3, -1)
+    array[48:] = noisy_text()[:48]
+    assert regions.activity(array)[:46].max() <= 2
+    assert regions.activity(array)[50:].max() > 100
+    bits, everywhere = np.full((96, 320), 4, np.float32), np.ones((96, 320), bool)
+    found, _ = regions.fewer_colours(array, bits, regions.activity(array), index_of_quality(60), everywhere)
+    error = np.abs(found.astype(int) - array)
+    assert error[:46].max() <= 1 < error[48:].max()
+
+
+def test_a_drawing_that_was_a_jpeg_is_known(photo):
+    """A chart from the web in half the bytes, and sharp; a photograph is not tried, which takes three times as long."""
+    for picture, is_drawn in ((diagram(), True), (terminal(), True), (photo(400, 300), False)):
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=85)
+        assert regions.may_have_exact(np.asarray(Image.open(buffer).convert("RGB"))) == is_drawn
 
 
 def test_a_colour_becomes_the_nearest_that_is_kept(monkeypatch):

@@ -96,6 +96,55 @@ def test_python_and_c_agree(name):
         assert mask is None or np.array_equal(inside, mask)
 
 
+@needs_c
+@pytest.mark.parametrize("name", ["page", "noise", "tiles", "a row"])
+def test_what_pixels_cost_is_measured(name):
+    """The choice of what is kept exact rests on it: bits that are counted must be those that are written."""
+    pixels = packed(PICTURES[name])
+    for mask in (None, np.random.default_rng(1).random(pixels.shape) < 0.7):
+        bits = context.measure(pixels, mask)
+        assert bits is not None
+        assert (bits >= 0).all()
+        assert mask is None or not bits[~mask].any()
+        written = 8 * (len(context.encode(pixels, mask)) - 16) - (0 if mask is None else mask.size * 0.88)
+        assert bits.sum() == pytest.approx(written, rel=0.05, abs=200)
+
+
+@needs_c
+def test_cheaper_colours_cost_less_and_are_near():
+    """They are what makes a page with a JPEG's noise small; one that is far off would be a stain."""
+    given = packed(np.clip(page().astype(int) + noise(60, 90, most=7) - 3, 0, 255).astype(np.uint8))
+    mask = np.ones(given.shape, bool)
+    mask[:, 60:] = False
+    sizes = []
+    for weight in (10.0, 0.1, 0.01):
+        found, bits = context.optimise(given, given, np.full(given.shape, weight, np.float32), mask)
+        assert np.array_equal(found[~mask], given[~mask])
+        assert bits.sum() == pytest.approx(context.measure(found, mask).sum(), rel=0.01)
+        change = np.stack([(found >> shift & 255).astype(int) - (given >> shift & 255) for shift in (16, 8, 0)])
+        # no more than a pixel can cost: one that is given is at most about 16 bits for its value, and 11 decisions
+        assert (np.array([0.3, 0.5, 0.2]) @ np.square(change).reshape(3, -1)).max() * weight < 16 + 11 * 12
+        sizes.append(len(context.encode(found, mask)))
+    assert sizes[0] > 1.2 * sizes[1] > 1.2 * 1.2 * sizes[2]
+
+
+@needs_c
+def test_cheaper_colours_are_not_looked_for_forever():
+    """A photograph takes twenty decisions a pixel; whoever encodes a folder of them waits."""
+    pixels, weights = packed(noise(40, 40)), np.ones((40, 40), np.float32)
+    assert context.optimise(pixels, pixels, weights, most=1000) is None
+    assert context.measure(pixels, most=1000) is None
+    assert context.measure(pixels) is not None
+
+
+def test_nothing_is_measured_in_python(monkeypatch):
+    """It would take minutes a picture: without the compiled coder nothing is written by it either."""
+    monkeypatch.setattr(context, "IMPLEMENTATION", "python")
+    pixels = packed(page())
+    assert context.measure(pixels) is None
+    assert context.optimise(pixels, pixels, np.ones(pixels.shape, np.float32)) is None
+
+
 @pytest.mark.skipif(not features.check("webp"), reason="this Pillow has no WebP")
 @pytest.mark.parametrize("array", [page(400, 300), np.tile(page(), (3, 4, 1))])
 def test_screens_take_fewer_bytes_than_a_webp(array):
