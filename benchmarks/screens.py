@@ -1,6 +1,6 @@
 """Screens, text and drawings: bytes at quality 60 beside lossless WebP and AVIF, and BD-rates by SSIMULACRA2.
 
-    python benchmarks/screens.py FOLDER [--every 4] [--speed 6] [--crop 448x336] [--kept screens]
+    python benchmarks/screens.py FOLDER [--every 4] [--speed 6] [--crop 448x336] [--kept screens] [--weights photo]
 
 AVIF is 4:4:4 with ``tune=iq``, quality 60 in the first table. "all learned" is aecodec without exact pixels. BD-rates are
 on mean curves, pchip, against AVIF; equal pictures score 100. Measurements are kept in a folder (one JSON file a codec),
@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from aecodec.codec.encoder import Encoder
+from aecodec.defaults import DEFAULT_WEIGHTS
 from aecodec.eval.bdrate import bd_rate, mean_curve
 from aecodec.eval.codecs import AVIF_QUALITIES, avif
 from aecodec.eval.measure import find_pictures, read_picture
@@ -36,8 +37,8 @@ def score(original: Image.Image, shown: np.ndarray) -> float:
     return 100.0 if np.array_equal(given, shown) else ssimulacra2(given, shown)
 
 
-def aecodec_rows(image: Image.Image, all_learned: bool = False) -> dict[str, Row]:
-    encoder = Encoder(image, device="cpu", strip=True, all_learned=all_learned)
+def aecodec_rows(image: Image.Image, all_learned: bool = False, weights: str = DEFAULT_WEIGHTS) -> dict[str, Row]:
+    encoder = Encoder(image, weights=weights, device="cpu", strip=True, all_learned=all_learned)
     rows = {}
     for quality in QUALITIES:
         quantised = encoder.quantise(index_of_quality(quality))
@@ -95,6 +96,7 @@ def main() -> None:
     parser.add_argument("--speed", type=int, default=6, help="AVIF's; 4 takes several seconds a picture")
     parser.add_argument("--crop", help="the middle of each picture, as 448x336")
     parser.add_argument("--kept", type=Path, default=Path("screens"), help="folder of measurements")
+    parser.add_argument("--weights", default=DEFAULT_WEIGHTS, help="aecodec's")
     arguments = parser.parse_args()
     arguments.kept.mkdir(parents=True, exist_ok=True)
     images = {}
@@ -102,10 +104,11 @@ def main() -> None:
         image = part(read_picture(path).convert("RGB"), arguments.crop)
         image.info.clear()
         images[path.name] = image
-    learned = f"all learned {Encoder(next(iter(images.values()))).weights.id}"
+    weights = arguments.weights
+    learned = f"all learned {Encoder(next(iter(images.values())), weights=weights).weights.id}"
     makers: dict[str, Callable[[Image.Image], dict[str, Row]]] = {
-        learned.replace("all learned", "aecodec"): aecodec_rows,
-        learned: lambda image: aecodec_rows(image, all_learned=True),
+        learned.replace("all learned", "aecodec"): lambda image: aecodec_rows(image, weights=weights),
+        learned: lambda image: aecodec_rows(image, all_learned=True, weights=weights),
         "WebP lossless": webp_rows,
         f"AVIF speed {arguments.speed}": lambda image: avif_rows(image, arguments.speed),
     }
