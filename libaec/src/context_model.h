@@ -565,9 +565,13 @@ static inline uint32_t code_pixel(Model *model, Coder *coder, const uint32_t *r,
     const uint8_t *above = ranks - model->stride;
     int is_asked = ranks[-1] != ESCAPED || above[0] != ESCAPED || above[1] != ESCAPED || above[-1] != ESCAPED ||
                    guess.match > 2 || guess.followed[0]->times || guess.followed[1]->times || guess.followed[2]->times;
-    Around place = around(model, r, ranks, *history, &guess);
-    value = cheaper(model, coder, r, is_asked ? &place : NULL, &guess, value);
-    int rank = is_asked ? code_rank(model, coder, r, &place, &guess, &value) : ESCAPED;
+    int rank = ESCAPED;
+    if (is_asked) {
+        Around place = around(model, r, ranks, *history, &guess);
+        value = cheaper(model, coder, r, &place, &guess, value);
+        rank = code_rank(model, coder, r, &place, &guess, &value);
+    } else
+        value = cheaper(model, coder, r, NULL, &guess, value);
     if (rank == ESCAPED) {
         value = code_value(model, coder, r, r - model->stride, value);
         if (!is_asked)
