@@ -80,8 +80,8 @@ def optimise(
 
     given: (H, W), the colours that are right; weights: (H, W), the bits that a squared error from them is worth, the mean
     over the channels, of which red counts 0.3, green 0.5 and blue 0.2; mask: (H, W), which pixels are coded and may change,
-    None: all. Each pixel takes the colour of least bits + weight * error, whatever that
-    means for later ones (rate-distortion optimisation, Sullivan and Wiegand 1998). None as in ``measure``.
+    None: all. Each pixel takes the colour of least bits + weight * error, whatever that means for later ones
+    (rate-distortion optimisation, Sullivan and Wiegand 1998). None as in ``measure``.
     """
     return _measured(pixels, mask, given, weights, most)
 

@@ -219,6 +219,7 @@ def test_no_seam_at_the_edge_of_exact_pixels(photo, margin):
     error[37:101, left : left + 96] = 0
     assert not error[(np.asarray(picture) == (250, 250, 252)).all(-1)].any()
     assert error.max() <= 40
+    assert error.mean() <= 1.2
 
 
 def test_what_is_of_one_colour_is_exact_around_exact_pixels():
